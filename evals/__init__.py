@@ -1,0 +1,1 @@
+"""The evaluation harness: questions, judges, engine, records, gate and the pytest plugin."""

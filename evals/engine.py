@@ -1,0 +1,121 @@
+"""The engine: a question and a pipeline to an evaluation, on an event loop of its own in its own thread.
+
+Tests may be async (they await) or plain (they call `result()`); no loop of theirs is patched or shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from evals.judges import Judge
+from evals.prompts import metrics_for
+from evals.questions import Question
+from evals.records import Evaluation, Judgement, Score
+from rag.answer import Answer, Pipeline
+
+
+async def evaluate(
+    pipeline: Pipeline,
+    question: Question,
+    judge: Judge,
+    thresholds: Mapping[str, float],
+    *,
+    enforced: bool = True,
+) -> Evaluation:
+    """Ask the pipeline, then the judge.
+
+    Whatever the pipeline raises becomes the evaluation's `error`; whatever the judge raises leaves the
+    scores unscored with that reason. One question's trouble is never another's.
+    """
+    try:
+        answer = await pipeline.answer(question.question)
+        if not isinstance(answer, Answer):
+            raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
+    except Exception as error:  # noqa: BLE001 - the system under test may raise anything
+        judgement = _all_unscored(question, "there is no answer")
+        return Evaluation(
+            question,
+            pipeline.name,
+            None,
+            judgement.scores,
+            thresholds,
+            error=_named(error),
+            enforced=enforced,
+        )
+    try:
+        judgement = await judge.score(question, answer)
+    except Exception as error:  # noqa: BLE001 - a judge that fails has given no verdict
+        judgement = _all_unscored(question, f"the judge raised {_named(error)}")
+    return Evaluation(
+        question=question,
+        pipeline=pipeline.name,
+        answer=answer,
+        scores=judgement.scores,
+        thresholds=thresholds,
+        seconds={**answer.seconds, "judge": judgement.seconds},
+        tokens=answer.tokens + judgement.tokens,
+        enforced=enforced,
+    )
+
+
+def _all_unscored(question: Question, reason: str) -> Judgement:
+    return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in metrics_for(question)))
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+class Engine:
+    """An event loop in a daemon thread; `submit` from any thread or loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="evals-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, coroutine: Any) -> Future[Evaluation]:
+        """Start `coroutine` on the engine's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def close(self) -> None:
+        """Stop the loop; what still runs is cancelled."""
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+class PendingEvaluation:
+    """An evaluation under way: await it in an async test, call `result()` in a plain one.
+
+    Args:
+        future: The engine's.
+        record: Called with the evaluation before the test gets it: recorded first, asserted after.
+    """
+
+    def __init__(self, future: Future[Evaluation], record: Callable[[Evaluation], None]) -> None:
+        self._future = future
+        self._record = record
+
+    def __await__(self) -> Generator[Any, None, Evaluation]:
+        evaluation = yield from asyncio.wrap_future(self._future).__await__()
+        self._record(evaluation)
+        return evaluation
+
+    def result(self) -> Evaluation:
+        """Wait for the evaluation and give it."""
+        evaluation = self._future.result()
+        self._record(evaluation)
+        return evaluation

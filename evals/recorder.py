@@ -1,0 +1,137 @@
+"""From pytest's reports to records: the one place that knows about xdist.
+
+Every evaluation rides on its test's report as one JSON string, which xdist carries from a worker to the
+controller by itself: serial and parallel runs are one code path.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
+from evals.reports.terminal import printable, summary_lines
+from evals.settings import Settings, settings_from
+from evals.trackers.jsonl import RunFolder
+from rag.identity import canonical
+
+PROPERTY = "evals"
+
+
+def attach(item: pytest.Item, event: dict[str, Any]) -> None:
+    """Put `event` on the test's report.
+
+    Raises:
+        ValueError: There is a NaN or an infinity in it; it fails this very test, not the run.
+    """
+    item.user_properties.append((PROPERTY, canonical(event)))
+
+
+def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
+    """Put `evaluation` on the test's report."""
+    attach(item, evaluation_to_json(evaluation))
+
+
+class Recorder:
+    """Writes events to the run folder as reports come in, and the summary at the end.
+
+    Args:
+        config: Pytest's configuration; its evals settings are read when the first event comes, so that a
+            session without evals is never troubled by them.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._evaluations: list[Evaluation] = []
+        self._seen: set[str] = set()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take our events off the report, before other plugins print them, and record them."""
+        ours = [str(value) for name, value in report.user_properties if name == PROPERTY]
+        if not ours:
+            return
+        # The teardown report repeats what the call report carried.
+        report.user_properties = [pair for pair in report.user_properties if pair[0] != PROPERTY]
+        if report.when == "call":
+            for event in ours:
+                self._record(json.loads(event), report)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close the run and hold it to the budget of unscored evaluations."""
+        if not self._evaluations:
+            return
+        outcomes = [evaluation.outcome for evaluation in self._evaluations]
+        self._folder.finish({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
+        if self._is_over_budget and session.exitstatus in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        ):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print breaches, the table and the path of the run folder."""
+        if not self._evaluations:
+            return
+        terminalreporter.section("evals")
+        for line in summary_lines(self._evaluations, breaches=self._settings.mode == "report"):
+            terminalreporter.line(line)
+        terminalreporter.line("")
+        if self._is_over_budget:
+            terminalreporter.line(self._budget_line(), red=True)
+        terminalreporter.line(f"run: {self._shown_path()}")
+
+    def _record(self, event: dict[str, Any], report: pytest.TestReport) -> None:
+        if event["type"] != "evaluation":
+            self._write_once(event)
+            return
+        self._folder.write({**event, "test": report.nodeid})
+        self._evaluations.append(evaluation_from_json(event))
+
+    def _write_once(self, event: dict[str, Any]) -> None:
+        """Write what describes a pipeline or a judge once, though every xdist worker sends it."""
+        key = canonical(event)
+        if key not in self._seen:
+            self._seen.add(key)
+            self._folder.write(event)
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return settings_from(self._config)
+
+    @cached_property
+    def _folder(self) -> RunFolder:
+        """The run folder, made when the first event comes."""
+        folder = RunFolder(self._settings.home)
+        folder.start(
+            {
+                "args": [str(arg) for arg in self._config.invocation_params.args],
+                "mode": self._settings.mode,
+                "thresholds": dict(self._settings.thresholds),
+                "machine": {"python": platform.python_version(), "system": platform.platform()},
+            }
+        )
+        return folder
+
+    @property
+    def _unscored(self) -> int:
+        return sum(evaluation.outcome in ("unscored", "error") for evaluation in self._evaluations)
+
+    @property
+    def _is_over_budget(self) -> bool:
+        return self._unscored > self._settings.max_unscored * len(self._evaluations)
+
+    def _budget_line(self) -> str:
+        return (
+            f"{self._unscored} of {len(self._evaluations)} evaluations have no verdict, more than "
+            f"evals_max_unscored = {self._settings.max_unscored:g} allows: the run fails in every mode"
+        )
+
+    def _shown_path(self) -> str:
+        path = self._folder.path
+        shown = path.relative_to(self._settings.root) if path.is_relative_to(self._settings.root) else path
+        return printable(str(shown))

@@ -1,0 +1,204 @@
+"""What one evaluation leaves behind, and its JSON: the only place where records are dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from evals.errors import BreachError, UnscoredError, UsageError
+from evals.questions import Question
+from rag.answer import Answer, Context, Tokens
+
+SCHEMA = 1
+
+Outcome = Literal["passed", "failed", "unscored", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric on one answer.
+
+    Attributes:
+        metric: The metric's name.
+        value: From 0 to 1, higher is better; None when there is no verdict.
+        reason: Why there is no verdict.
+        evidence: What a low value complains of, for the assertion's text.
+    """
+
+    metric: str
+    value: float | None
+    reason: str | None = None
+    evidence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge says to one answer: scores, seconds and tokens."""
+
+    scores: tuple[Score, ...]
+    seconds: float = 0.0
+    tokens: Tokens = Tokens()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One question put to one pipeline, and what came of it.
+
+    Attributes:
+        question: The question.
+        pipeline: Name of the pipeline.
+        answer: The answer; None when the pipeline raised.
+        scores: One score a metric that applies to the question.
+        thresholds: Least value that is no breach, by metric.
+        seconds: Wall-clock seconds by stage; the judge's are under `judge`.
+        tokens: Tokens of answer and judge together.
+        repeat: 0 for the first evaluation of the question in a run.
+        error: What the pipeline raised.
+        enforced: Whether `require` raises; in report mode it does not.
+    """
+
+    question: Question
+    pipeline: str
+    answer: Answer | None
+    scores: tuple[Score, ...]
+    thresholds: Mapping[str, float]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tokens: Tokens = Tokens()
+    repeat: int = 0
+    error: str | None = None
+    enforced: bool = True
+
+    @property
+    def breaches(self) -> tuple[str, ...]:
+        """One line for every score below its threshold, or for the pipeline's error."""
+        if self.error:
+            return (f"pipeline {self.pipeline} raised {self.error}",)
+        return tuple(self._breach(score) for score in self.scores if self._is_breach(score))
+
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """One line for every score that could not be had."""
+        return tuple(f"{s.metric} unscored: {s.reason}" for s in self.scores if s.value is None)
+
+    @property
+    def outcome(self) -> Outcome:
+        """`error` without an answer, `failed` with a breach, `unscored` without a verdict, else `passed`."""
+        if self.error:
+            return "error"
+        if self.breaches:
+            return "failed"
+        return "unscored" if self.unscored else "passed"
+
+    def require(self, *metrics: str) -> None:
+        """Hold the scores against their thresholds.
+
+        Args:
+            *metrics: The metrics to hold; all of them by default. A question marked as not answerable is
+                always held to `refusal`, the only metric that applies to it.
+
+        Raises:
+            BreachError: A score is below its threshold, or the pipeline raised. One line each, and one
+                for everything unscored. An AssertionError.
+            UnscoredError: Nothing is below its threshold, but a score could not be had. Pytest reports
+                the test as skipped, with the reason.
+            UsageError: A metric is not among the scores.
+        """
+        __tracebackhide__ = True
+        chosen = self._only(metrics) if metrics and self.question.answerable and not self.error else self
+        if not self.enforced:
+            return
+        if chosen.breaches:
+            raise BreachError("\n".join((*chosen.breaches, *chosen.unscored)))
+        if chosen.unscored:
+            raise UnscoredError("; ".join(chosen.unscored))
+
+    def _only(self, metrics: tuple[str, ...]) -> Evaluation:
+        known = [score.metric for score in self.scores]
+        for metric in metrics:
+            if metric not in known:
+                raise UsageError(f"require: unknown metric {metric!r}: scored are {', '.join(known)}")
+        scores = tuple(score for score in self.scores if score.metric in metrics)
+        return Evaluation(self.question, self.pipeline, self.answer, scores, self.thresholds)
+
+    def _is_breach(self, score: Score) -> bool:
+        return score.value is not None and score.value < self.thresholds.get(score.metric, 0.0)
+
+    def _breach(self, score: Score) -> str:
+        evidence = f": {score.evidence}" if score.evidence else ""
+        # Enough digits that 0.4996 does not read "0.50 < 0.50".
+        digits = next(
+            (n for n in (2, 3, 4) if f"{score.value:.{n}f}" != f"{self.thresholds[score.metric]:.{n}f}"), 6
+        )
+        return (
+            f"{score.metric} {score.value:.{digits}f} < {self.thresholds[score.metric]:.{digits}f}{evidence}"
+        )
+
+
+def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Give the line of `records.jsonl` for `evaluation`."""
+    question, answer = evaluation.question, evaluation.answer
+    return {
+        "type": "evaluation",
+        "question_id": question.id,
+        "pipeline": evaluation.pipeline,
+        "repeat": evaluation.repeat,
+        "question": question.question,
+        "reference": question.reference,
+        "answerable": question.answerable,
+        "tags": list(question.tags),
+        "answer": answer.text if answer else None,
+        "finished": answer.finished if answer else None,
+        "omitted": answer.omitted if answer else None,
+        "contexts": [asdict(context) for context in answer.contexts] if answer else [],
+        "scores": {
+            score.metric: {
+                "value": score.value,
+                "threshold": evaluation.thresholds.get(score.metric),
+                "reason": score.reason,
+                "evidence": score.evidence,
+            }
+            for score in evaluation.scores
+        },
+        "outcome": evaluation.outcome,
+        "error": evaluation.error,
+        "seconds": dict(evaluation.seconds),
+        "tokens": asdict(evaluation.tokens),
+        "cached": False,
+    }
+
+
+def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
+    """Read back what `evaluation_to_json` wrote; keys it does not know are passed over.
+
+    Raises:
+        KeyError: A key that every evaluation has is missing.
+    """
+    answer = None
+    if line["answer"] is not None:
+        contexts = tuple(Context(**_known(Context, context)) for context in line["contexts"])
+        answer = Answer(line["answer"], contexts, omitted=line["omitted"], finished=line["finished"])
+    return Evaluation(
+        question=Question(
+            id=line["question_id"],
+            question=line["question"],
+            reference=line.get("reference"),
+            tags=tuple(line.get("tags", ())),
+            answerable=line.get("answerable", True),
+        ),
+        pipeline=line["pipeline"],
+        answer=answer,
+        scores=tuple(
+            Score(metric, score["value"], score.get("reason"), score.get("evidence"))
+            for metric, score in line["scores"].items()
+        ),
+        thresholds={m: s["threshold"] for m, s in line["scores"].items() if s["threshold"] is not None},
+        seconds=line["seconds"],
+        tokens=Tokens(**_known(Tokens, line["tokens"])),
+        repeat=line["repeat"],
+        error=line["error"],
+    )
+
+
+def _known(into: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key in {field.name for field in fields(into)}}

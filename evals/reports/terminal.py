@@ -1,0 +1,85 @@
+"""The terminal summary: every breach, one row a pipeline, and the path of the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from evals.prompts import METRICS
+from evals.records import Evaluation
+
+
+def summary_lines(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
+    """Give the lines of the summary.
+
+    Args:
+        evaluations: Those of the run, in any order.
+        breaches: Whether to list breaches as well; in strict mode pytest shows them as failures.
+    """
+    lines = [*_trouble(evaluations, breaches=breaches), *_table(evaluations)]
+    return [printable(line) for line in lines]
+
+
+def printable(text: str) -> str:
+    """Replace control characters, so that text from a document or a model cannot drive the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
+    lines = []
+    for evaluation in evaluations:
+        found = (*(evaluation.breaches if breaches else ()), *evaluation.unscored)
+        if evaluation.error:
+            # The scores are missing because there is no answer; saying that once is enough.
+            found = evaluation.breaches if breaches else ()
+        lines += [
+            f"{evaluation.pipeline} {evaluation.question.id}: {' '.join(line.split())}" for line in found
+        ]
+    return [*lines, ""] if lines else []
+
+
+def _table(evaluations: Sequence[Evaluation]) -> list[str]:
+    pipelines = list(dict.fromkeys(evaluation.pipeline for evaluation in evaluations))
+    metrics = [m for m in METRICS if any(score.metric == m for e in evaluations for score in e.scores)]
+    header = [
+        "pipeline",
+        "questions",
+        "passed",
+        "failed",
+        "unscored",
+        *metrics,
+        "s/question",
+        "tokens/question",
+    ]
+    rows = [_row([e for e in evaluations if e.pipeline == pipeline], metrics) for pipeline in pipelines]
+    widths = [max(len(row[n]) for row in (header, *rows)) for n in range(len(header))]
+    return [_aligned(row, widths) for row in (header, *rows)]
+
+
+def _row(group: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
+    outcomes = [evaluation.outcome for evaluation in group]
+    failed = outcomes.count("failed") + outcomes.count("error")
+    return [
+        group[0].pipeline,
+        str(len(group)),
+        str(outcomes.count("passed")),
+        str(failed),
+        str(outcomes.count("unscored")),
+        *(_mean(group, metric) for metric in metrics),
+        f"{fmean(sum(e.seconds.values()) for e in group):.1f}",
+        f"{fmean(e.tokens.evaluated + e.tokens.generated for e in group):,.0f}",
+    ]
+
+
+def _mean(group: Sequence[Evaluation], metric: str) -> str:
+    """Mean over the scores that are there: unscored is not zero."""
+    values = [s.value for e in group for s in e.scores if s.metric == metric and s.value is not None]
+    return f"{fmean(values):.2f}" if values else "-"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    name, *numbers = (
+        cell.ljust(width) if n == 0 else cell.rjust(width)
+        for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return "  ".join((name, *numbers)).rstrip()

@@ -1,0 +1,217 @@
+"""The options of a run: declared once for pytest, read into one frozen value, parsed at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from evals.errors import UsageError
+from evals.prompts import METRICS
+
+if TYPE_CHECKING:
+    import pytest
+
+Mode = Literal["strict", "report"]
+
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options and the ini file say.
+
+    Attributes:
+        root: The folder that relative paths start from.
+        pipelines: Names of the pipeline fixtures.
+        questions: Globs of question files.
+        docs: A document or a folder of documents.
+        mode: `strict`: a breach fails its test. `report`: breaches are only reported.
+        thresholds: Least value that is no breach, by metric.
+        max_unscored: Largest share of evaluations without a full verdict that a run may have.
+        model: Language model in place of the one that the pipelines name.
+        judge_model: Language model of the judge; the pipelines' own by default.
+        config: TOML file of pipelines in place of those that come with the package.
+        offline: Fetch nothing, and make any connection but loopback an error.
+        home: Folder of runs and indexes.
+    """
+
+    root: Path
+    pipelines: tuple[str, ...]
+    questions: tuple[str, ...]
+    docs: Path | None
+    mode: Mode
+    thresholds: Mapping[str, float]
+    max_unscored: float
+    model: str | None
+    judge_model: str | None
+    config: Path | None
+    offline: bool
+    home: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: `--evals-NAME` on the command line, `evals_NAME` in the ini file.
+
+    Attributes:
+        name: The name behind the prefix, with dashes.
+        kind: The ini type; an `args` option may be given several times.
+        default: The value when neither says anything.
+        help: One line.
+        metavar: What stands for the value in `--help`.
+    """
+
+    name: str
+    kind: Literal["string", "args", "bool"]
+    default: Any
+    help: str
+    metavar: str = "TEXT"
+
+    @property
+    def flag(self) -> str:
+        """Spelling on the command line."""
+        return f"--evals-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """Spelling in the ini file."""
+        return f"evals_{self.name.replace('-', '_')}"
+
+
+OPTIONS = (
+    Option("pipelines", "args", ["baseline", "auto_merging"], "pipeline fixtures to evaluate", "NAME[,NAME]"),
+    Option("questions", "args", [], "question files (.jsonl, .json, .yaml, .txt); may be repeated", "GLOB"),
+    Option("docs", "string", "", "a document or a folder of documents to answer from", "PATH"),
+    Option(
+        "mode", "string", "strict", "strict: a breach fails its test; report: breaches are only shown", "MODE"
+    ),
+    Option("thresholds", "args", [], "least value that is no breach; may be repeated", "METRIC=VALUE"),
+    Option("max-unscored", "string", "0.1", "share of evaluations without a verdict a run may have", "SHARE"),
+    Option(
+        "model", "string", "", "language model in place of the pipelines' own: name, path or URL", "MODEL"
+    ),
+    Option(
+        "judge-model", "string", "", "language model of the judge; the pipelines' own by default", "MODEL"
+    ),
+    Option("config", "string", "", "TOML file of pipelines in place of the bundled one", "FILE"),
+    Option("offline", "bool", False, "fetch nothing; any connection but loopback is an error"),
+    Option("home", "string", ".rag-evals", "folder of runs and indexes", "DIR"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option for the command line and the ini file."""
+    group = parser.getgroup("evals", "evaluation of retrieval-augmented generation")
+    for option in OPTIONS:
+        parser.addini(option.ini, option.help, type=option.kind, default=option.default)
+        if option.kind == "bool":
+            group.addoption(option.flag, action="store_true", default=None, help=option.help)
+        else:
+            action = "append" if option.kind == "args" else "store"
+            group.addoption(
+                option.flag, action=action, metavar=option.metavar, default=None, help=option.help
+            )
+
+
+def settings_from(config: pytest.Config) -> Settings:
+    """Read the settings: the command line wins over the ini file, the ini file over the defaults.
+
+    Paths on the command line start from the folder pytest was called in, those of the ini file from the
+    folder of that file.
+
+    Raises:
+        UsageError: A value is wrong.
+    """
+    values = {option.ini: _value(config, option) for option in OPTIONS}
+    root = config.rootpath
+    here = config.invocation_params.dir
+
+    def path(name: str) -> Path:
+        start = here if config.getoption(name) else root
+        return start / str(values[name])
+
+    questions = config.getoption("evals_questions")
+    return Settings(
+        root=root,
+        pipelines=tuple(
+            name.strip() for text in values["evals_pipelines"] for name in text.split(",") if name
+        ),
+        questions=tuple(str((here if questions else root) / glob) for glob in values["evals_questions"]),
+        docs=path("evals_docs") if values["evals_docs"] else None,
+        mode=parse_mode(values["evals_mode"]),
+        thresholds=parse_thresholds(values["evals_thresholds"]),
+        max_unscored=parse_share("evals_max_unscored", values["evals_max_unscored"]),
+        model=values["evals_model"] or None,
+        judge_model=values["evals_judge_model"] or None,
+        config=path("evals_config") if values["evals_config"] else None,
+        offline=values["evals_offline"],
+        home=path("evals_home"),
+    )
+
+
+def _value(config: pytest.Config, option: Option) -> Any:
+    given = config.getoption(option.ini)
+    if option.ini == "evals_thresholds":
+        # The command line changes single thresholds of the ini file; it does not replace the list.
+        return [*config.getini(option.ini), *(given or ())]
+    return config.getini(option.ini) if given is None else given
+
+
+def parse_mode(text: str) -> Mode:
+    """Parse the name of a mode.
+
+    Raises:
+        UsageError: There is no such mode.
+    """
+    for mode in get_args(Mode):
+        if mode == text:
+            return mode  # type: ignore[no-any-return]
+    raise UsageError(f"unknown mode {text!r}: one of {', '.join(get_args(Mode))}")
+
+
+def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:
+    """Parse `METRIC=VALUE` each; metrics that are not named get 0.5.
+
+    Raises:
+        UsageError: A text has another form, an unknown metric, or a value outside 0 to 1.
+    """
+    thresholds = dict.fromkeys(METRICS, DEFAULT_THRESHOLD)
+    for text in texts:
+        metric, found, value = text.partition("=")
+        if not found:
+            raise UsageError(f"threshold {text!r}: write METRIC=VALUE, such as faithfulness=0.7")
+        thresholds[metric.strip()] = parse_share(f"threshold {metric.strip()}", value)
+    return checked_thresholds(thresholds)
+
+
+def checked_thresholds(thresholds: Mapping[str, float], where: str = "") -> Mapping[str, float]:
+    """Give `thresholds` back if every metric is known.
+
+    Raises:
+        UsageError: A metric is unknown.
+    """
+    for metric in thresholds:
+        if metric not in METRICS:
+            hint = get_close_matches(metric, METRICS, 1)
+            tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
+            raise UsageError(f"{where}unknown metric {metric!r} in a threshold{tail}")
+    return MappingProxyType(dict(thresholds))
+
+
+def parse_share(name: str, text: str) -> float:
+    """Parse a number from 0 to 1.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"{name} = {text.strip()}: not a number") from None
+    if not 0 <= value <= 1:
+        raise UsageError(f"{name} = {text.strip()} is outside 0..1")
+    return value

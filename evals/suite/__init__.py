@@ -1,0 +1,1 @@
+"""The eval suite: `pytest evals` runs it."""

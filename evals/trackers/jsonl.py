@@ -1,0 +1,56 @@
+"""The run folder: `run.json` and `records.jsonl`, one self-contained line an event, flushed as it happens."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evals.records import SCHEMA
+from rag.identity import canonical
+
+
+class RunFolder:
+    """A run's folder under `home/runs`; it is made at the first line, never before.
+
+    Args:
+        home: Folder of runs and indexes, `.rag-evals` by default.
+    """
+
+    def __init__(self, home: Path) -> None:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        self.run_id = f"{stamp}-{secrets.token_hex(3)}"
+        self.path = home / "runs" / self.run_id
+        self._home = home
+        self._file: Any = None
+
+    def start(self, info: Mapping[str, Any]) -> None:
+        """Make the folder, write `run.json` and the first line, and point `latest` at it."""
+        self.path.mkdir(parents=True)
+        (self._home / ".gitignore").write_text("*\n")
+        head = {"type": "run", "schema": SCHEMA, "run": self.run_id, **info}
+        (self.path / "run.json").write_text(canonical(head) + "\n")
+        self._file = (self.path / "records.jsonl").open("w", encoding="utf-8")
+        self.write(head)
+        self._point_latest()
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append one event and flush it: a killed session loses the question in flight at most."""
+        self._file.write(canonical(line) + "\n")
+        self._file.flush()
+
+    def finish(self, totals: Mapping[str, Any]) -> None:
+        """Write the last line and close the file."""
+        self.write({"type": "end", **totals})
+        self._file.close()
+
+    def _point_latest(self) -> None:
+        latest = self._home / "runs" / "latest"
+        scratch = latest.with_name(f"latest-{self.run_id}")
+        # A file system without symbolic links goes without; two sessions at once must not race.
+        with contextlib.suppress(OSError):
+            scratch.symlink_to(self.run_id, target_is_directory=True)
+            scratch.replace(latest)

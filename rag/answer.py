@@ -1,0 +1,92 @@
+"""Pipeline, Answer, Context: what is evaluated and what it gives back; the one text form of contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A passage that the answer was written from.
+
+    Attributes:
+        text: The passage as the model saw it.
+        document: Name of the document, relative to the documents folder.
+        page: 1-based page on which the passage begins; None for formats without pages.
+        start: Character offset of the passage in the document's text.
+        end: Character offset behind the passage.
+        score: The retriever's or reranker's score, higher is better; None where there is none.
+    """
+
+    text: str
+    document: str = ""
+    page: int | None = None
+    start: int | None = None
+    end: int | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Counts of tokens: `evaluated` in a forward pass, `reused` from the cache, `generated` as output."""
+
+    evaluated: int = 0
+    reused: int = 0
+    generated: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.evaluated + other.evaluated, self.reused + other.reused, self.generated + other.generated
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a pipeline says to one question.
+
+    Attributes:
+        text: The answer.
+        contexts: The passages the model saw, best first.
+        seconds: Wall-clock seconds by stage (`retrieve`, `rerank`, `generate`, ...).
+        tokens: Tokens of the answering model.
+        omitted: Number of passages left out because the token budget for contexts was spent.
+        finished: False when the answer was cut at its length bound.
+    """
+
+    text: str
+    contexts: tuple[Context, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tokens: Tokens = Tokens()
+    omitted: int = 0
+    finished: bool = True
+
+
+@runtime_checkable
+class Pipeline(Protocol):
+    """What is evaluated: anything that answers a question and shows the passages it used."""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that changes an answer."""
+
+    async def answer(self, question: str) -> Answer:
+        """Answer `question`."""
+
+
+def context_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
+    """Give the prompt parts that the answer prompt and every judge prompt on `contexts` begin with.
+
+    One part per passage, so that questions which share their best passages share key/value cache too.
+    """
+    return tuple(f"Passage {n}:\n{context.text}\n\n" for n, context in enumerate(contexts, 1))
+
+
+def question_part(question: str) -> str:
+    """Give the prompt part with the question, shared by the answer prompt and the judge prompts."""
+    return f"Question: {question}\n"

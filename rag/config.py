@@ -1,0 +1,183 @@
+"""Pipeline settings: frozen, read from TOML, and their fingerprint."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rag.errors import ConfigError
+
+Retriever = Literal["vector", "auto_merging"]
+
+
+def _at_least(config: Any, **bounds: int) -> None:
+    for key, bound in bounds.items():
+        if getattr(config, key) < bound:
+            raise ConfigError(f"{key} = {getattr(config, key)}: at least {bound}")
+
+
+@dataclass(frozen=True, slots=True)
+class LLMConfig:
+    """A local language model and how to run it.
+
+    Attributes:
+        model: A name of the catalogue, a path of a GGUF file, or a URL of one.
+        n_ctx: Tokens of the context window.
+        n_batch: Tokens evaluated in one pass.
+        n_threads: Threads; 0 takes every core this process may use.
+        n_gpu_layers: Layers on the GPU; -1 for all, 0 for none.
+    """
+
+    model: str = "qwen2.5-coder-1.5b-instruct"
+    n_ctx: int = 4096
+    n_batch: int = 512
+    n_threads: int = 0
+    n_gpu_layers: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least(self, n_ctx=64, n_batch=8, n_threads=0, n_gpu_layers=-1)
+
+    @property
+    def threads(self) -> int:
+        """Threads to use: as set, or the cores this process may use."""
+        return self.n_threads or len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """Every knob of a pipeline.
+
+    Attributes:
+        name: The pipeline's name, also the name of its pytest fixture.
+        retriever: `vector` takes the nearest chunks; `auto_merging` merges leaves into their parents.
+        chunk_sizes: Tokens per chunk; one number for `vector`, parents to leaves for `auto_merging`.
+        chunk_overlap: Tokens shared by neighbouring chunks.
+        top_k: Chunks the vector index gives.
+        merge_ratio: Share of a parent's children that must be found for the parent to take their place.
+        reranker: `none`, `llm`, `auto`, or the name or path of a cross-encoder. `auto` is the
+            cross-encoder `ms-marco-minilm-l-6-v2` where it can be had, else `none`.
+        rerank_top_n: Passages kept after reranking.
+        context_tokens: Token budget for passages; what does not fit is left out whole.
+        max_answer_tokens: Bound on the answer's length.
+        instruction: What the model is told behind the passages and the question.
+        embedder: A name of the catalogue or a path.
+        llm: The answering model.
+    """
+
+    name: str
+    retriever: Retriever = "vector"
+    chunk_sizes: tuple[int, ...] = (200,)
+    chunk_overlap: int = 20
+    top_k: int = 3
+    merge_ratio: float = 0.5
+    reranker: str = "none"
+    rerank_top_n: int = 4
+    context_tokens: int = 1100
+    max_answer_tokens: int = 160
+    instruction: str = ""
+    embedder: str = "all-minilm-l6-v2"
+    llm: LLMConfig = LLMConfig()
+
+    def __post_init__(self) -> None:
+        _at_least(self, top_k=1, chunk_overlap=0, rerank_top_n=1, context_tokens=1, max_answer_tokens=1)
+        if self.retriever not in get_args(Retriever):
+            raise ConfigError(f"retriever = {self.retriever!r}: one of {', '.join(get_args(Retriever))}")
+        if self.retriever == "vector" and len(self.chunk_sizes) != 1:
+            raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: the vector retriever takes one size")
+        if list(self.chunk_sizes) != sorted(set(self.chunk_sizes), reverse=True):
+            raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: from large to small")
+        if not 0 < self.merge_ratio <= 1:
+            raise ConfigError(f"merge_ratio = {self.merge_ratio}: above 0, at most 1")
+
+
+def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
+    """Read pipelines from a TOML file; without one, those that come with the package.
+
+    The file has a table `[llm]`, a table `[defaults]` and a table `[pipelines.NAME]` each; a key in a
+    pipeline's own table wins.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
+    """
+    where = str(path) if path else "pipelines.toml"
+    try:
+        data = tomllib.loads(
+            path.read_text() if path else (resources.files("rag") / "pipelines.toml").read_text()
+        )
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: not TOML: {error}") from error
+    _check_keys(where, "", data, ("llm", "defaults", "pipelines"))
+    if not data.get("pipelines"):
+        raise ConfigError(f"{where}: no [pipelines.NAME] table in it")
+    return {name: _pipeline(where, name, data) for name in data["pipelines"]}
+
+
+def config_for(name: str, *, path: Path | None = None, model: str | None = None) -> PipelineConfig:
+    """Give the settings of the pipeline `name`, with another language model where `model` is given.
+
+    Raises:
+        ConfigError: There is no such pipeline, or the file is wrong.
+    """
+    configs = load_configs(path)
+    if name not in configs:
+        raise ConfigError(f"unknown pipeline {name!r}: known are {', '.join(sorted(configs))}")
+    config = configs[name]
+    return replace(config, llm=replace(config.llm, model=model)) if model else config
+
+
+def _pipeline(where: str, name: str, data: Mapping[str, Any]) -> PipelineConfig:
+    table = {**data.get("defaults", {}), **data["pipelines"][name]}
+    llm = {**data.get("llm", {}), **table.pop("llm", {})}
+    try:
+        return PipelineConfig(
+            name=name,
+            llm=LLMConfig(**_checked(where, "llm", llm, LLMConfig)),
+            **_checked(where, f"pipelines.{name}", table, PipelineConfig),
+        )
+    except ConfigError as error:
+        if str(error).startswith(where):
+            raise
+        raise ConfigError(f"{where}: [pipelines.{name}] {error}") from None
+
+
+def _checked(where: str, section: str, table: Mapping[str, Any], into: type) -> dict[str, Any]:
+    """Check the keys and types of `table` against the fields of the dataclass `into`."""
+    defaults = {field.name: field.default for field in fields(into) if field.name not in ("name", "llm")}
+    _check_keys(where, section, table, defaults)
+    return {key: _typed(where, section, key, value, defaults[key]) for key, value in table.items()}
+
+
+def _typed(where: str, section: str, key: str, value: Any, default: Any) -> Any:
+    if (
+        isinstance(default, tuple)
+        and isinstance(value, list)
+        and all(type(v) is int and v > 0 for v in value)
+    ):
+        return tuple(value)
+    if isinstance(default, float) and type(value) in (int, float):
+        return float(value)
+    if type(value) is type(default):
+        return value
+    kind = "a list of whole numbers above 0" if isinstance(default, tuple) else f"{_KINDS[type(default)]}"
+    raise ConfigError(f"{where}: [{section}] {key} = {value!r}: wants {kind}")
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+
+
+def _check_keys(where: str, section: str, table: Any, known: Any) -> None:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: [{section}] is not a table")
+    for key in table:
+        if key not in known:
+            hint = get_close_matches(key, list(known), 1)
+            tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(known)}"
+            raise ConfigError(f"{where}: {f'[{section}] ' if section else ''}unknown key {key!r}{tail}")

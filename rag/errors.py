@@ -1,0 +1,23 @@
+"""Everything `rag` raises on purpose: each message says what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+
+class RagError(Exception):
+    """Base of every error that `rag` raises on purpose."""
+
+
+class ConfigError(RagError, ValueError):
+    """Raised when a setting, a profile file or a pipeline name is wrong."""
+
+
+class ModelError(RagError):
+    """Raised when a model cannot be found, fetched, verified, or used for what it was asked to do."""
+
+
+class ContextWindowError(ModelError):
+    """Raised when a prompt does not fit the model's context window; nothing is ever cut silently."""
+
+
+class DocumentError(RagError):
+    """Raised when no document could be read."""

@@ -1,0 +1,21 @@
+"""Identities: SHA-256 over canonical JSON of everything that changes a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """Give `value` as one line of canonical JSON.
+
+    Raises:
+        ValueError: There is a NaN or an infinity in it.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Give the SHA-256 of `value` as canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()

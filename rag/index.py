@@ -1,0 +1,171 @@
+"""Documents to a vector index on disk, under the fingerprint of everything that shapes it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.answer import Context
+from rag.config import PipelineConfig
+from rag.documents import Corpus, Document
+from rag.identity import digest
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import BaseNode, NodeWithScore
+
+    from rag.embedding import Embedder
+
+# The vector index and the node store carry these; they are not for the embedder or the model to read.
+_PLACE = ("document", "page", "start", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index ready for retrieval.
+
+    Attributes:
+        fingerprint: SHA-256 over documents, splitting, embedder and library version; its folder's name.
+        built: False when it was read from disk.
+    """
+
+    fingerprint: str
+    built: bool
+    _vectors: Any
+    _config: PipelineConfig
+
+    def retrieve(self, question: str) -> tuple[Context, ...]:
+        """Find the passages for `question`, best first: nearest chunks, merged where the retriever merges."""
+        return tuple(_context(found) for found in self._retriever().retrieve(question))
+
+    def _retriever(self) -> Any:
+        from llama_index.core.retrievers import AutoMergingRetriever
+
+        nearest = self._vectors.as_retriever(similarity_top_k=self._config.top_k)
+        if self._config.retriever == "vector":
+            return nearest
+        return AutoMergingRetriever(
+            nearest, self._vectors.storage_context, simple_ratio_thresh=self._config.merge_ratio
+        )
+
+
+def open_index(corpus: Corpus, config: PipelineConfig, embedder: Embedder, folder: Path) -> Index:
+    """Open the index of `corpus` under `folder`; build it first where it is not there.
+
+    Building happens in a temporary folder that is renamed into place, under a lock: a killed build leaves
+    nothing behind that looks like an index, and of two processes one builds and the other reads.
+    """
+    from filelock import FileLock
+
+    fingerprint = index_fingerprint(corpus, config, embedder)
+    place = folder / fingerprint[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{fingerprint[:16]}.lock"):
+        built = not place.exists()
+        if built:
+            _build(corpus, config, embedder, place)
+    return Index(fingerprint, built, _load(place, embedder), config)
+
+
+def index_fingerprint(corpus: Corpus, config: PipelineConfig, embedder: Embedder) -> str:
+    """Give the SHA-256 over everything that shapes the index."""
+    import llama_index.core
+
+    return digest(
+        {
+            "corpus": corpus.sha256,
+            "retriever": config.retriever,
+            "chunk_sizes": config.chunk_sizes,
+            "chunk_overlap": config.chunk_overlap,
+            "embedder": embedder.fingerprint,
+            "llama_index": llama_index.core.__version__,
+        }
+    )
+
+
+def _build(corpus: Corpus, config: PipelineConfig, embedder: Embedder, place: Path) -> None:
+    from llama_index.core import StorageContext, VectorStoreIndex
+    from llama_index.core.node_parser import get_leaf_nodes
+
+    from rag.bridge import LlamaIndexEmbedding
+
+    nodes = [node for document in corpus.documents for node in _split(document, config)]
+    leaves = get_leaf_nodes(nodes) if config.retriever == "auto_merging" else nodes
+    vectors = embedder.embed([node.get_content() for node in leaves], progress=f"embedding for {config.name}")
+    for node, vector in zip(leaves, vectors, strict=True):
+        node.embedding = vector.tolist()
+    storage = StorageContext.from_defaults()
+    storage.docstore.add_documents(nodes)
+    VectorStoreIndex(leaves, storage_context=storage, embed_model=LlamaIndexEmbedding(embedder))
+    scratch = Path(tempfile.mkdtemp(prefix="building-", dir=place.parent))
+    try:
+        storage.persist(str(scratch))
+        scratch.rename(place)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _load(place: Path, embedder: Embedder) -> Any:
+    from llama_index.core import StorageContext, load_index_from_storage
+
+    from rag.bridge import LlamaIndexEmbedding
+
+    storage = StorageContext.from_defaults(persist_dir=str(place))
+    return load_index_from_storage(storage, embed_model=LlamaIndexEmbedding(embedder))
+
+
+def _split(document: Document, config: PipelineConfig) -> list[BaseNode]:
+    """Split one document into nodes that know their place in it.
+
+    Node ids are made from the place, not drawn at random, so that equal scores come in the same order in
+    every build.
+    """
+    from llama_index.core import Document as LlamaDocument
+    from llama_index.core.node_parser import HierarchicalNodeParser
+
+    whole = LlamaDocument(text=document.text, doc_id=document.name)
+    splitters = {str(size): _splitter(size, config.chunk_overlap) for size in config.chunk_sizes}
+    if config.retriever == "vector":
+        nodes = next(iter(splitters.values())).get_nodes_from_documents([whole])
+    else:
+        nodes = HierarchicalNodeParser.from_defaults(
+            node_parser_ids=list(splitters), node_parser_map=splitters
+        ).get_nodes_from_documents([whole])
+    _place(nodes, document)
+    return list(nodes)
+
+
+def _splitter(size: int, overlap: int) -> Any:
+    from llama_index.core.node_parser import SentenceSplitter
+
+    def node_id(number: int, parent: BaseNode) -> str:
+        return digest([parent.node_id, size, number])
+
+    # An overlap of a whole chunk or more would never end.
+    return SentenceSplitter(chunk_size=size, chunk_overlap=min(overlap, size // 4), id_func=node_id)
+
+
+def _place(nodes: Sequence[BaseNode], document: Document) -> None:
+    """Write document, page and character offsets on every node.
+
+    LlamaIndex counts a child's offsets from its parent's start; parents come before their children.
+    """
+    starts: dict[str, int] = {}
+    for node in nodes:
+        offset = starts[node.parent_node.node_id] if node.parent_node else 0
+        start = offset + (getattr(node, "start_char_idx", None) or 0)
+        starts[node.node_id] = start
+        end = start + len(node.get_content())
+        node.metadata = dict(zip(_PLACE, (document.name, document.page_at(start), start, end), strict=True))
+        node.excluded_embed_metadata_keys = list(_PLACE)
+        node.excluded_llm_metadata_keys = list(_PLACE)
+
+
+def _context(found: NodeWithScore) -> Context:
+    from llama_index.core.schema import MetadataMode
+
+    text = found.node.get_content(metadata_mode=MetadataMode.NONE)
+    return Context(text, score=found.score, **{key: found.node.metadata[key] for key in _PLACE})

@@ -1,0 +1,251 @@
+"""The pipelines: the protocol, the retrieval pipeline in its profiles, and adapters for anyone's own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rag.answer import Answer, Context, Pipeline, context_parts, question_part
+from rag.config import LLMConfig, PipelineConfig
+from rag.documents import Corpus
+from rag.embedding import Embedder, load_embedder
+from rag.errors import ConfigError
+from rag.identity import digest
+from rag.index import Index, open_index
+from rag.llm import LLM, Prompt, load_llm
+from rag.models import is_cached, resolve
+from rag.reranking import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
+
+# What `auto` takes where it can be had.
+AUTO_RERANKER = "ms-marco-minilm-l-6-v2"
+
+
+class Resources:
+    """Models, loaded once and shared by the pipelines and the judge of a session.
+
+    Args:
+        offline: Fetch nothing; use only what is on this machine.
+    """
+
+    def __init__(self, *, offline: bool = False) -> None:
+        self.offline = offline
+        self._llms: dict[LLMConfig, LLM] = {}
+        self._embedders: dict[str, Embedder] = {}
+        self._cross_encoders: dict[str, Reranker] = {}
+
+    def llm(self, config: LLMConfig) -> LLM:
+        """Give the language model of `config`."""
+        if config not in self._llms:
+            self._llms[config] = load_llm(config, offline=self.offline)
+        return self._llms[config]
+
+    def embedder(self, name: str) -> Embedder:
+        """Give the embedder `name`."""
+        if name not in self._embedders:
+            self._embedders[name] = load_embedder(name, offline=self.offline)
+        return self._embedders[name]
+
+    def reranker(self, config: PipelineConfig) -> Reranker:
+        """Give the reranker of `config`."""
+        name = reranker_name(config)
+        if name == "none":
+            return NoReranker()
+        if name == "llm":
+            return LLMReranker(self.llm(config.llm))
+        return self._cross_encoder(name)
+
+    def _cross_encoder(self, name: str) -> Reranker:
+        if name not in self._cross_encoders:
+            model = resolve(name, offline=self.offline)
+            self._cross_encoders[name] = CrossEncoderReranker(
+                model.path, name=model.name, sha256=model.sha256
+            )
+        return self._cross_encoders[name]
+
+
+def reranker_name(config: PipelineConfig) -> str:
+    """Give the reranker that `config` comes to on this machine: `auto` is decided by what is in the cache."""
+    if config.reranker != "auto":
+        return config.reranker
+    return AUTO_RERANKER if is_cached(AUTO_RERANKER) else "none"
+
+
+class RetrievalPipeline:
+    """Retrieve, rerank, fit the token budget, and answer in one call of the model.
+
+    Args:
+        config: Every knob.
+        index: The index to retrieve from.
+        llm: The answering model.
+        reranker: Orders what was retrieved.
+    """
+
+    def __init__(self, config: PipelineConfig, index: Index, llm: LLM, reranker: Reranker) -> None:
+        self.name = config.name
+        self.config = config
+        self.index = index
+        self.reranker = reranker
+        self._llm = llm
+        self.fingerprint = digest(
+            {
+                # The models count by their weights, not by the names they were asked for.
+                "knobs": asdict(replace(config, llm=LLMConfig(), embedder="", reranker="")),
+                "index": index.fingerprint,
+                "llm": llm.fingerprint,
+                "reranker": reranker.fingerprint,
+                "prompt": [Prompt(()).system, *context_parts([Context("")]), question_part("")],
+            }
+        )
+
+    async def answer(self, question: str) -> Answer:
+        """Answer `question` in a thread of its own, so that an event loop is never blocked."""
+        return await asyncio.to_thread(self.answer_now, question)
+
+    def answer_now(self, question: str) -> Answer:
+        """Answer `question`.
+
+        Raises:
+            ConfigError: Not one of the passages fits `context_tokens`.
+            ContextWindowError: The prompt does not fit the model's context window.
+        """
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "retrieve"):
+            found = self.index.retrieve(question)
+        with _timed(seconds, "rerank"):
+            ranked = self.reranker.rerank(question, found)[: self._kept]
+        contexts = self._within_budget(ranked)
+        prompt = Prompt((*context_parts(contexts), question_part(question), self.config.instruction))
+        with _timed(seconds, "generate"):
+            written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)
+        omitted = len(ranked) - len(contexts)
+        return Answer(written.text, contexts, seconds, written.tokens, omitted, written.finished)
+
+    @property
+    def _kept(self) -> int:
+        return self.config.rerank_top_n if self.config.retriever == "auto_merging" else self.config.top_k
+
+    def _within_budget(self, ranked: Sequence[Context]) -> tuple[Context, ...]:
+        """Leave out whole passages until the budget holds: those too long by themselves, then the lowest."""
+        budget = self.config.context_tokens
+        sizes = {context: self._llm.count_tokens(context_parts([context])[0]) for context in ranked}
+        kept = [context for context in ranked if sizes[context] <= budget]
+        while sum(sizes[context] for context in kept) > budget:
+            kept.pop()
+        if ranked and not kept:
+            raise ConfigError(
+                f"pipeline {self.name}: context_tokens = {budget}, but the shortest passage has "
+                f"{min(sizes.values())} tokens: raise context_tokens or use smaller chunk_sizes"
+            )
+        return tuple(kept)
+
+
+def build_pipeline(
+    config: PipelineConfig, corpus: Corpus, resources: Resources, index_folder: Path
+) -> RetrievalPipeline:
+    """Put a retrieval pipeline together, building its index where that is not on disk yet.
+
+    Raises:
+        ModelError: A model cannot be found, fetched, verified or loaded.
+    """
+    index = open_index(corpus, config, resources.embedder(config.embedder), index_folder)
+    return RetrievalPipeline(config, index, resources.llm(config.llm), resources.reranker(config))
+
+
+AnswerFunction = Callable[[str], Any]
+
+
+class FunctionPipeline:
+    """Anyone's own function as a pipeline; see `pipeline_from`."""
+
+    def __init__(self, function: AnswerFunction, name: str, fingerprint: str) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self._function = function
+
+    async def answer(self, question: str) -> Answer:
+        """Answer `question` with the function; one that is not async runs in a thread."""
+        start = time.perf_counter()
+        if inspect.iscoroutinefunction(self._function):
+            given = await self._function(question)
+        else:
+            given = await asyncio.to_thread(self._function, question)
+            given = await given if isinstance(given, Awaitable) else given
+        seconds = time.perf_counter() - start
+        return given if isinstance(given, Answer) else _answer_from(self.name, given, seconds)
+
+
+def pipeline_from(
+    function: AnswerFunction, *, name: str | None = None, fingerprint: str | None = None
+) -> Pipeline:
+    """Make a pipeline of an async or plain function.
+
+    Args:
+        function: Takes a question (text); gives `(text, contexts)`, where a context is a text or a
+            `Context`, or gives an `Answer`.
+        name: Name for people; the function's own by default.
+        fingerprint: Anything that changes when the answers do, such as a version; the name by default.
+
+    Raises:
+        TypeError: `function` cannot be called, or (when asked) gives something else.
+    """
+    if not callable(function):
+        raise TypeError(f"pipeline_from wants a function of a question, not {type(function).__name__}")
+    name = name or str(getattr(function, "__name__", type(function).__name__))
+    return FunctionPipeline(function, name, digest({"function": fingerprint or name}))
+
+
+def pipeline_from_query_engine(
+    engine: Any, *, name: str = "query_engine", fingerprint: str | None = None
+) -> Pipeline:
+    """Make a pipeline of a LlamaIndex query engine.
+
+    Args:
+        engine: Anything with LlamaIndex's `aquery`, whose response carries its source nodes.
+        name: Name for people.
+        fingerprint: Anything that changes when the answers do; the name by default.
+    """
+
+    async def ask(question: str) -> Answer:
+        start = time.perf_counter()
+        response = await engine.aquery(question)
+        contexts = tuple(_context_from_node(found) for found in response.source_nodes)
+        return Answer(str(response), contexts, {"answer": time.perf_counter() - start})
+
+    return pipeline_from(ask, name=name, fingerprint=fingerprint)
+
+
+def _answer_from(name: str, given: Any, seconds: float) -> Answer:
+    match given:
+        case (str() as text, contexts) if not isinstance(contexts, str):
+            made = tuple(c if isinstance(c, Context) else Context(str(c)) for c in contexts)
+            return Answer(text, made, {"answer": seconds})
+    raise TypeError(
+        f"pipeline {name} gave {type(given).__name__}: it must give (text, contexts) or an Answer, "
+        "where contexts is a list of texts or Context objects"
+    )
+
+
+def _context_from_node(found: Any) -> Context:
+    metadata = found.node.metadata
+    page = metadata.get("page_label", metadata.get("page"))
+    return Context(
+        text=found.node.get_content(),
+        document=str(metadata.get("file_name", metadata.get("document", ""))),
+        page=int(page) if str(page).isdigit() else None,
+        start=getattr(found.node, "start_char_idx", None),
+        end=getattr(found.node, "end_char_idx", None),
+        score=found.score,
+    )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - start

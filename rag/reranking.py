@@ -1,0 +1,121 @@
+"""Rerankers: put the passages that help most with the question first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from rag.answer import Context, question_part
+from rag.errors import ModelError
+from rag.identity import digest
+from rag.llm import LLM, Prompt
+
+
+class Reranker(Protocol):
+    """Orders passages by how much they help with a question."""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that changes the order."""
+
+    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:
+        """Give `contexts` best first, each with the new score."""
+
+
+class NoReranker:
+    """Keeps the retriever's order."""
+
+    name = "none"
+    fingerprint = "none"
+
+    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:  # noqa: ARG002
+        """Give `contexts` as they are."""
+        return tuple(contexts)
+
+
+class LLMReranker:
+    """Orders by the language model's probability that the passage helps to answer the question.
+
+    The question comes first in every prompt, so that all passages share its key/value cache.
+    """
+
+    _TASK = "Does the passage help to answer the question? Answer yes or no."
+
+    def __init__(self, llm: LLM) -> None:
+        self.name = f"llm ({llm.name})"
+        self.fingerprint = digest({"llm": llm.fingerprint, "task": self._TASK})
+        self._llm = llm
+
+    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:
+        """Give `contexts` by falling probability of "yes"."""
+        return _by_score(contexts, [self._score(question, context) for context in contexts])
+
+    def _score(self, question: str, context: Context) -> float:
+        prompt = Prompt((question_part(question), f"Passage:\n{context.text}\n\n{self._TASK}"))
+        probabilities = self._llm.choose(prompt, ("yes", "no")).probabilities
+        return probabilities["yes"] / (probabilities["yes"] + probabilities["no"])
+
+
+class CrossEncoderReranker:
+    """Orders by a cross-encoder, which reads question and passage together.
+
+    Args:
+        path: Folder of a sequence classification model with one label.
+        name: Name for people.
+        sha256: Digest of the weights.
+
+    Raises:
+        ModelError: The folder cannot be loaded, has no trained classification head (it would load with
+            a random one and rank at random), or has more than one label.
+    """
+
+    def __init__(self, path: Path, *, name: str, sha256: str) -> None:
+        self.name = name
+        self.fingerprint = digest({"cross_encoder": sha256})
+        _check_head(path)
+        from sentence_transformers import CrossEncoder
+
+        self._encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
+
+    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:
+        """Give `contexts` by falling cross-encoder score."""
+        if not contexts:
+            return ()
+        pairs = [(question, context.text) for context in contexts]
+        return _by_score(contexts, self._encoder.predict(pairs, show_progress_bar=False).tolist())
+
+
+def _by_score(contexts: Sequence[Context], scores: Sequence[float]) -> tuple[Context, ...]:
+    scored = [replace(context, score=score) for context, score in zip(contexts, scores, strict=True)]
+    # sorted() is stable: passages with equal scores keep the retriever's order.
+    return tuple(sorted(scored, key=lambda context: -(context.score or 0.0)))
+
+
+def _check_head(path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            str(path), output_loading_info=True, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path} is not a cross-encoder: {reason}") from error
+    if info["missing_keys"]:
+        missing = ", ".join(sorted(info["missing_keys"]))
+        raise ModelError(
+            f"{path} has no trained classification head ({missing} not in its weights): it would rank at "
+            'random. Use a trained cross-encoder, or reranker = "llm" or "none".'
+        )
+    if model.config.num_labels != 1:
+        raise ModelError(
+            f"{path} has {model.config.num_labels} labels, a reranker has one: use a trained reranker."
+        )
