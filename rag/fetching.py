@@ -327,18 +327,21 @@ def _move_ready(work: Path, fetched: Iterable[Fetched]) -> None:
 
 
 def _download(url: str, pin: FilePin, work: Path, origin: str, headers: dict[str, str]) -> Fetched:
-    """Download one file to `work/parts`, resuming while each attempt brings new bytes."""
+    """Download one file to `work/parts`, resuming while attempts bring bytes: a few, or a block and more."""
     part = work / "parts" / pin.name
     part.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(ATTEMPTS):
+    drops = 0
+    while True:
         before = _size(part)
         try:
             _receive(url, pin, part, origin, headers)
             break
         except _transport_error():
-            if attempt + 1 == ATTEMPTS or _size(part) <= before:
+            gained = _size(part) - before
+            drops = 1 if gained >= CHUNK else drops + 1
+            if gained == 0 or drops == ATTEMPTS:
                 raise
-        time.sleep(0.2 * (attempt + 1))
+        time.sleep(0.2 * drops)
     fetched = Fetched(pin.name, _size(part), sha256_of(part))
     check(pin, fetched, origin)
     return fetched
