@@ -24,22 +24,33 @@ async def evaluate(
     judge: Judge,
     thresholds: Mapping[str, float],
     *,
+    name: str | None = None,
     enforced: bool = True,
 ) -> Evaluation:
     """Ask the pipeline, then the judge.
 
     Whatever the pipeline raises becomes the evaluation's `error`; whatever the judge raises leaves the
-    scores unscored with that reason. One question's trouble is never another's.
+    scores unscored with that reason. One question's trouble is never another's: not even `SystemExit`, which
+    would end the engine's thread and leave every later test waiting.
+
+    Args:
+        pipeline: What is asked.
+        question: The question.
+        judge: What scores the answer.
+        thresholds: Least value that is no breach, by metric.
+        name: Name of the pipeline in records and reports; its own by default.
+        enforced: Whether a breach is to fail its test.
     """
+    name = name or pipeline.name
     try:
         answer = await pipeline.answer(question.question)
         if not isinstance(answer, Answer):
             raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
-    except Exception as error:  # noqa: BLE001 - the system under test may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the system under test may raise anything
         judgement = _all_unscored(question, "there is no answer")
         return Evaluation(
             question,
-            pipeline.name,
+            name,
             None,
             judgement.scores,
             thresholds,
@@ -48,11 +59,16 @@ async def evaluate(
         )
     try:
         judgement = await judge.score(question, answer)
-    except Exception as error:  # noqa: BLE001 - a judge that fails has given no verdict
+        if not isinstance(judgement, Judgement):
+            raise TypeError(f"score() gave {type(judgement).__name__}, not a Judgement")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a judge that fails has given no verdict
         judgement = _all_unscored(question, f"the judge raised {_named(error)}")
+    if not judgement.scores:
+        # Nothing could be below its threshold: the question would pass without a verdict.
+        judgement = _all_unscored(question, "the judge gave no score")
     return Evaluation(
         question=question,
-        pipeline=pipeline.name,
+        pipeline=name,
         answer=answer,
         scores=judgement.scores,
         thresholds=thresholds,
@@ -66,7 +82,7 @@ def _all_unscored(question: Question, reason: str) -> Judgement:
     return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in metrics_for(question)))
 
 
-def _named(error: Exception) -> str:
+def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
@@ -108,14 +124,18 @@ class PendingEvaluation:
     def __init__(self, future: Future[Evaluation], record: Callable[[Evaluation], None]) -> None:
         self._future = future
         self._record = record
+        self._is_recorded = False
 
     def __await__(self) -> Generator[Any, None, Evaluation]:
-        evaluation = yield from asyncio.wrap_future(self._future).__await__()
-        self._record(evaluation)
-        return evaluation
+        return self._recorded((yield from asyncio.wrap_future(self._future).__await__()))
 
     def result(self) -> Evaluation:
         """Wait for the evaluation and give it."""
-        evaluation = self._future.result()
-        self._record(evaluation)
+        return self._recorded(self._future.result())
+
+    def _recorded(self, evaluation: Evaluation) -> Evaluation:
+        """Record `evaluation` the first time it is asked for."""
+        if not self._is_recorded:
+            self._record(evaluation)
+            self._is_recorded = True
         return evaluation

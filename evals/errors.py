@@ -5,6 +5,11 @@ from __future__ import annotations
 import unittest
 
 
+def printable(text: str) -> str:
+    """Replace control characters, so that text from a document or a model cannot drive the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 class EvalsError(Exception):
     """Base of every error that `evals` raises on purpose."""
 
@@ -26,3 +31,7 @@ class UnscoredError(EvalsError, unittest.SkipTest):
 
     pytest reports the test as skipped, with the reason.
     """
+
+
+class ScriptError(EvalsError, LookupError):
+    """Raised by a fake of `evals.testing` when it is asked for more than it was told to say."""

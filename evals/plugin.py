@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -13,9 +14,10 @@ from evals.engine import Engine, PendingEvaluation
 from evals.engine import evaluate as evaluate_question
 from evals.errors import UsageError
 from evals.judges import Judge
+from evals.offline import forbid_connections
 from evals.questions import Question, expand_globs, load_questions
 from evals.recorder import Recorder, attach, attach_evaluation
-from evals.settings import Settings, add_options, checked_thresholds, settings_from
+from evals.settings import DEFAULT_PIPELINES, Settings, add_options, checked_thresholds, settings_from
 from rag.answer import Pipeline
 from rag.errors import RagError
 
@@ -24,7 +26,7 @@ Evaluate = Callable[[Pipeline, Question], PendingEvaluation]
 SETTINGS = pytest.StashKey[Settings]()
 QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
 PROBLEM = pytest.StashKey[str]()
-DESCRIBED = pytest.StashKey[set[str]]()
+DESCRIBED = pytest.StashKey[set[tuple[str, str]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,10 +54,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     try:
         settings = _settings(metafunc.config)
-        if "pipeline" in metafunc.fixturenames:
+        _marked_thresholds(metafunc.definition)
+        if _is_free("pipeline", metafunc):
             names = _known_pipelines(metafunc, settings.pipelines)
             metafunc.parametrize("pipeline", names, indirect=True, scope="session")
-        if "question" in metafunc.fixturenames:
+        if _is_free("question", metafunc):
             questions = _questions(metafunc.config)
             metafunc.parametrize("question", questions, ids=[question.id for question in questions])
     except UsageError as error:
@@ -70,16 +73,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     problem = config.stash.get(PROBLEM, None)
     if problem is None:
         return
+    items.clear()  # nothing will run, and nobody is to announce it
+    # An exception in a worker would be printed as a crash: there the controller says it.
     if not hasattr(config, "workeroutput"):
         del config.stash[PROBLEM]  # pytest says it itself
         raise pytest.UsageError(problem)
-    # An exception in a worker would be printed as a crash: the controller says it instead.
-    items.clear()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
     """Stop the session when a fixture finds the configuration wrong: one line, not an error a question."""
+    __tracebackhide__ = True  # other errors are none of our business
     try:
         return (yield)
     except (RagError, UsageError) as error:
@@ -134,7 +138,7 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
     """
     given = request.getfixturevalue(request.param)
     if not isinstance(given, Pipeline):
-        raise pytest.UsageError(
+        raise UsageError(
             f"fixture {request.param!r} gave {type(given).__name__}, which is no pipeline: return "
             "pipeline_from(function), pipeline_from_query_engine(engine), or an object with a name, a "
             "fingerprint and an async answer(question)"
@@ -163,8 +167,9 @@ def evaluate(
     def start(pipeline: Pipeline, question: Question) -> PendingEvaluation:
         thresholds = {**evals_settings.thresholds, **marked, **dict(question.thresholds)}
         enforced = evals_settings.mode == "strict"
-        _describe(request.node, pipeline, judge)
-        running = evaluate_question(pipeline, question, judge, thresholds, enforced=enforced)
+        name = _name_for(pipeline, request)
+        _describe(request.node, name, pipeline, judge)
+        running = evaluate_question(pipeline, question, judge, thresholds, name=name, enforced=enforced)
         return PendingEvaluation(evals_engine.submit(running), partial(attach_evaluation, request.node))
 
     return start
@@ -176,9 +181,32 @@ def _is_evaluation(metafunc: pytest.Metafunc) -> bool:
     return marked or "evaluate" in metafunc.fixturenames
 
 
+def _is_free(name: str, metafunc: pytest.Metafunc) -> bool:
+    """Tell whether a test has the fixture `name` and does not parametrize it itself."""
+    return name in metafunc.fixturenames and not any(
+        name in _argument_names(mark) for mark in metafunc.definition.iter_markers("parametrize")
+    )
+
+
+def _argument_names(mark: pytest.Mark) -> Sequence[str]:
+    names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+
+
+def _name_for(pipeline: Pipeline, request: pytest.FixtureRequest) -> str:
+    """Give the name of the fixture that `pipeline` is from: two functions may well have one name."""
+    given = getattr(request.node, "callspec", None)
+    name = given.params.get("pipeline") if given else None
+    if isinstance(name, str) and request.getfixturevalue("pipeline") is pipeline:
+        return name
+    return pipeline.name
+
+
 def _settings(config: pytest.Config) -> Settings:
     if SETTINGS not in config.stash:
-        config.stash[SETTINGS] = settings_from(config)
+        config.stash[SETTINGS] = settings = settings_from(config)
+        if settings.offline:
+            forbid_connections()
     return config.stash[SETTINGS]
 
 
@@ -202,10 +230,14 @@ def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequenc
     There is no public way to ask for a fixture before a test runs, and an unknown name would be one error
     a question instead of one line.
     """
-    manager = metafunc.definition.session._fixturemanager
+
+    def is_fixture(name: str) -> bool:
+        return bool(metafunc.definition.session._fixturemanager.getfixturedefs(name, metafunc.definition))
+
     for name in names:
-        if not manager.getfixturedefs(name, metafunc.definition):
-            hint = get_close_matches(name, metafunc.config.getini("evals_pipelines"), 1)
+        if not is_fixture(name):
+            told = [*metafunc.config.getini("evals_pipelines"), *DEFAULT_PIPELINES]
+            hint = get_close_matches(name, filter(is_fixture, told), 1)
             tail = f"; did you mean {hint[0]!r}?" if hint else ""
             raise UsageError(f"unknown pipeline {name!r}: there is no fixture of that name{tail}")
     if not names:
@@ -221,18 +253,24 @@ def _report_problem(config: pytest.Config, problem: str) -> None:
 
 
 def _marked_thresholds(item: pytest.Item) -> Mapping[str, float]:
-    marker = item.get_closest_marker("evals")
-    return checked_thresholds(marker.kwargs, where=f"{item.nodeid}: ") if marker else {}
+    """Give the thresholds of the test's marks; the nearest mark that names a metric wins."""
+    marked: dict[str, Any] = {}
+    for mark in item.iter_markers("evals"):
+        marked = {**mark.kwargs, **marked}
+    return checked_thresholds(marked, where=f"{item.nodeid}: ")
 
 
-def _describe(item: pytest.Item, pipeline: Pipeline, judge: Judge) -> None:
+def _describe(item: pytest.Item, name: str, pipeline: Pipeline, judge: Judge) -> None:
     """Put what a pipeline and the judge are made of on the report, once a process."""
     described = item.config.stash.setdefault(DESCRIBED, set())
-    for kind, thing in (("pipeline", pipeline), ("judge", judge)):
-        if thing.fingerprint not in described:
-            described.add(thing.fingerprint)
-            settings = dict(getattr(thing, "settings", {}))
-            attach(
-                item,
-                {"type": kind, "name": thing.name, "fingerprint": thing.fingerprint, "settings": settings},
-            )
+    for kind, name_of_it, thing in (("pipeline", name, pipeline), ("judge", judge.name, judge)):
+        if (name_of_it, thing.fingerprint) not in described:
+            described.add((name_of_it, thing.fingerprint))
+            event = {"type": kind, "name": name_of_it, "fingerprint": thing.fingerprint}
+            attach(item, {**event, "settings": _settings_of(thing)})
+
+
+def _settings_of(thing: Pipeline | Judge) -> dict[str, Any]:
+    """Give what `thing` says of its settings, if it does; what JSON has no form for becomes text."""
+    settings = getattr(thing, "settings", None)
+    return dict(json.loads(json.dumps(settings, default=str))) if isinstance(settings, Mapping) else {}

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import platform
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evals.errors import printable
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
-from evals.reports.terminal import printable, summary_lines
+from evals.reports.terminal import summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
@@ -28,7 +30,9 @@ def attach(item: pytest.Item, event: dict[str, Any]) -> None:
     Raises:
         ValueError: There is a NaN or an infinity in it; it fails this very test, not the run.
     """
-    item.user_properties.append((PROPERTY, canonical(event)))
+    # Half of a surrogate pair could not travel to another process: it becomes JSON's own escape for it.
+    text = canonical(event).encode(errors="backslashreplace").decode()
+    item.user_properties.append((PROPERTY, text))
 
 
 def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
@@ -48,6 +52,8 @@ class Recorder:
         self._config = config
         self._evaluations: list[Evaluation] = []
         self._seen: set[str] = set()
+        self._taken: dict[tuple[str, str], int] = {}
+        self._folder: RunFolder | None = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -55,15 +61,13 @@ class Recorder:
         ours = [str(value) for name, value in report.user_properties if name == PROPERTY]
         if not ours:
             return
-        # The teardown report repeats what the call report carried.
         report.user_properties = [pair for pair in report.user_properties if pair[0] != PROPERTY]
-        if report.when == "call":
-            for event in ours:
-                self._record(json.loads(event), report)
+        for event in self._new(ours, report):
+            self._record(json.loads(event), report)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Close the run and hold it to the budget of unscored evaluations."""
-        if not self._evaluations:
+        if self._folder is None:
             return
         outcomes = [evaluation.outcome for evaluation in self._evaluations]
         self._folder.finish({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
@@ -75,7 +79,7 @@ class Recorder:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print breaches, the table and the path of the run folder."""
-        if not self._evaluations:
+        if self._folder is None or not self._evaluations:
             return
         terminalreporter.section("evals")
         for line in summary_lines(self._evaluations, breaches=self._settings.mode == "report"):
@@ -83,13 +87,21 @@ class Recorder:
         terminalreporter.line("")
         if self._is_over_budget:
             terminalreporter.line(self._budget_line(), red=True)
-        terminalreporter.line(f"run: {self._shown_path()}")
+        terminalreporter.line(f"run: {self._shown(self._folder.path)}")
+
+    def _new(self, events: list[str], report: pytest.TestReport) -> list[str]:
+        """Give the events that earlier reports of the test did not carry: each repeats those before it."""
+        test = (getattr(report, "worker_id", ""), report.nodeid)
+        taken = self._taken.pop(test, 0)
+        if report.when != "teardown":
+            self._taken[test] = len(events)
+        return events[taken:]
 
     def _record(self, event: dict[str, Any], report: pytest.TestReport) -> None:
         if event["type"] != "evaluation":
             self._write_once(event)
             return
-        self._folder.write({**event, "test": report.nodeid})
+        self._write({**event, "test": report.nodeid})
         self._evaluations.append(evaluation_from_json(event))
 
     def _write_once(self, event: dict[str, Any]) -> None:
@@ -97,15 +109,27 @@ class Recorder:
         key = canonical(event)
         if key not in self._seen:
             self._seen.add(key)
+            self._write(event)
+
+    def _write(self, event: dict[str, Any]) -> None:
+        """Write `event`; the first one makes the run folder. A run that cannot be recorded ends here."""
+        try:
+            if self._folder is None:
+                self._folder = self._started()
             self._folder.write(event)
+        except OSError as error:
+            self._folder = None
+            pytest.exit(
+                f"evals: the record cannot be written ({self._settings.home}: {error.strerror}): "
+                "give another folder with --evals-home",
+                returncode=pytest.ExitCode.USAGE_ERROR,
+            )
 
     @cached_property
     def _settings(self) -> Settings:
         return settings_from(self._config)
 
-    @cached_property
-    def _folder(self) -> RunFolder:
-        """The run folder, made when the first event comes."""
+    def _started(self) -> RunFolder:
         folder = RunFolder(self._settings.home)
         folder.start(
             {
@@ -131,7 +155,6 @@ class Recorder:
             f"evals_max_unscored = {self._settings.max_unscored:g} allows: the run fails in every mode"
         )
 
-    def _shown_path(self) -> str:
-        path = self._folder.path
+    def _shown(self, path: Path) -> str:
         shown = path.relative_to(self._settings.root) if path.is_relative_to(self._settings.root) else path
         return printable(str(shown))

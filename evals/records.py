@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from evals.errors import BreachError, UnscoredError, UsageError
+from evals.errors import BreachError, UnscoredError, UsageError, printable
 from evals.questions import Question
 from rag.answer import Answer, Context, Tokens
 
@@ -73,13 +74,13 @@ class Evaluation:
     def breaches(self) -> tuple[str, ...]:
         """One line for every score below its threshold, or for the pipeline's error."""
         if self.error:
-            return (f"pipeline {self.pipeline} raised {self.error}",)
+            return (_line(f"pipeline {self.pipeline} raised {self.error}"),)
         return tuple(self._breach(score) for score in self.scores if self._is_breach(score))
 
     @property
     def unscored(self) -> tuple[str, ...]:
         """One line for every score that could not be had."""
-        return tuple(f"{s.metric} unscored: {s.reason}" for s in self.scores if s.value is None)
+        return tuple(_line(f"{s.metric} unscored: {s.reason}") for s in self.scores if s.value is None)
 
     @property
     def outcome(self) -> Outcome:
@@ -122,21 +123,38 @@ class Evaluation:
         return Evaluation(self.question, self.pipeline, self.answer, scores, self.thresholds)
 
     def _is_breach(self, score: Score) -> bool:
-        return score.value is not None and score.value < self.thresholds.get(score.metric, 0.0)
+        threshold = self.thresholds.get(score.metric)
+        return score.value is not None and threshold is not None and score.value < threshold
 
     def _breach(self, score: Score) -> str:
         evidence = f": {score.evidence}" if score.evidence else ""
-        # Enough digits that 0.4996 does not read "0.50 < 0.50".
-        digits = next(
-            (n for n in (2, 3, 4) if f"{score.value:.{n}f}" != f"{self.thresholds[score.metric]:.{n}f}"), 6
-        )
-        return (
-            f"{score.metric} {score.value:.{digits}f} < {self.thresholds[score.metric]:.{digits}f}{evidence}"
-        )
+        return _line(f"{score.metric} {_below(score.value or 0.0, self.thresholds[score.metric])}{evidence}")
+
+
+def _below(value: float, threshold: float) -> str:
+    """Say `value < threshold` with enough digits that 0.4996 does not read "0.50 < 0.50"."""
+    texts = ((f"{value:.{digits}f}", f"{threshold:.{digits}f}") for digits in range(2, 17))
+    shown, limit = next((pair for pair in texts if pair[0] != pair[1]), (repr(value), repr(threshold)))
+    return f"{shown} < {limit}"
+
+
+def _line(text: str) -> str:
+    """Give `text`, which may quote a document, a model or an exception, as one line fit for a terminal."""
+    return printable(" ".join(text.split()))
 
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Give the line of `records.jsonl` for `evaluation`."""
+    """Give the line of `records.jsonl` for `evaluation`.
+
+    Raises:
+        ValueError: A score is NaN or infinite, which is no verdict and no JSON.
+    """
+    for score in evaluation.scores:
+        if score.value is not None and not math.isfinite(score.value):
+            raise ValueError(
+                f"{score.metric} = {score.value} is no score: "
+                "a judge without a verdict gives None and says the reason"
+            )
     question, answer = evaluation.question, evaluation.answer
     return {
         "type": "evaluation",

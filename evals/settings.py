@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["strict", "report"]
 
+DEFAULT_PIPELINES = ("baseline", "auto_merging")
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -83,7 +85,7 @@ class Option:
 
 
 OPTIONS = (
-    Option("pipelines", "args", ["baseline", "auto_merging"], "pipeline fixtures to evaluate", "NAME[,NAME]"),
+    Option("pipelines", "args", [*DEFAULT_PIPELINES], "pipeline fixtures to evaluate", "NAME[,NAME]"),
     Option("questions", "args", [], "question files (.jsonl, .json, .yaml, .txt); may be repeated", "GLOB"),
     Option("docs", "string", "", "a document or a folder of documents to answer from", "PATH"),
     Option(
@@ -134,13 +136,12 @@ def settings_from(config: pytest.Config) -> Settings:
         start = here if config.getoption(name) else root
         return start / str(values[name])
 
-    questions = config.getoption("evals_questions")
+    # The folder's own name is no pattern.
+    start = Path(glob.escape(str(here if config.getoption("evals_questions") else root)))
     return Settings(
         root=root,
-        pipelines=tuple(
-            name.strip() for text in values["evals_pipelines"] for name in text.split(",") if name
-        ),
-        questions=tuple(str((here if questions else root) / glob) for glob in values["evals_questions"]),
+        pipelines=_names(values["evals_pipelines"]),
+        questions=tuple(str(start / pattern) for pattern in values["evals_questions"]),
         docs=path("evals_docs") if values["evals_docs"] else None,
         mode=parse_mode(values["evals_mode"]),
         thresholds=parse_thresholds(values["evals_thresholds"]),
@@ -151,6 +152,12 @@ def settings_from(config: pytest.Config) -> Settings:
         offline=values["evals_offline"],
         home=path("evals_home"),
     )
+
+
+def _names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Split at commas; a name given twice counts once."""
+    names = (name.strip() for text in texts for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _value(config: pytest.Config, option: Option) -> Any:
@@ -188,17 +195,21 @@ def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:
     return checked_thresholds(thresholds)
 
 
-def checked_thresholds(thresholds: Mapping[str, float], where: str = "") -> Mapping[str, float]:
-    """Give `thresholds` back if every metric is known.
+def checked_thresholds(thresholds: Mapping[str, Any], where: str = "") -> Mapping[str, float]:
+    """Give `thresholds` back if every metric is known and every value is a number from 0 to 1.
 
     Raises:
-        UsageError: A metric is unknown.
+        UsageError: A metric is unknown, or a value is wrong.
     """
-    for metric in thresholds:
+    for metric, value in thresholds.items():
         if metric not in METRICS:
             hint = get_close_matches(metric, METRICS, 1)
             tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
             raise UsageError(f"{where}unknown metric {metric!r} in a threshold{tail}")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UsageError(f"{where}threshold {metric} = {value!r} is not a number")
+        if not 0 <= value <= 1:
+            raise UsageError(f"{where}threshold {metric} = {value} is outside 0..1")
     return MappingProxyType(dict(thresholds))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from importlib import resources
@@ -59,7 +59,7 @@ class PipelineConfig:
         chunk_sizes: Tokens per chunk; one number for `vector`, parents to leaves for `auto_merging`.
         chunk_overlap: Tokens shared by neighbouring chunks.
         top_k: Chunks the vector index gives.
-        merge_ratio: Share of a parent's children that must be found for the parent to take their place.
+        merge_ratio: Share of a parent's children that must be exceeded for the parent to take their place.
         reranker: `none`, `llm`, `auto`, or the name or path of a cross-encoder. `auto` is the
             cross-encoder `ms-marco-minilm-l-6-v2` where it can be had, else `none`.
         rerank_top_n: Passages kept after reranking.
@@ -90,6 +90,12 @@ class PipelineConfig:
             raise ConfigError(f"retriever = {self.retriever!r}: one of {', '.join(get_args(Retriever))}")
         if self.retriever == "vector" and len(self.chunk_sizes) != 1:
             raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: the vector retriever takes one size")
+        if self.retriever == "auto_merging" and len(self.chunk_sizes) < 2:
+            raise ConfigError(
+                f"chunk_sizes = {list(self.chunk_sizes)}: the auto_merging retriever takes two sizes or more"
+            )
+        if min(self.chunk_sizes) < 16:
+            raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: at least 16 each")
         if list(self.chunk_sizes) != sorted(set(self.chunk_sizes), reverse=True):
             raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: from large to small")
         if not 0 < self.merge_ratio <= 1:
@@ -115,6 +121,8 @@ def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: not TOML: {error}") from error
     _check_keys(where, "", data, ("llm", "defaults", "pipelines"))
+    for section in data:
+        _check_table(where, section, data[section])
     if not data.get("pipelines"):
         raise ConfigError(f"{where}: no [pipelines.NAME] table in it")
     return {name: _pipeline(where, name, data) for name in data["pipelines"]}
@@ -134,8 +142,12 @@ def config_for(name: str, *, path: Path | None = None, model: str | None = None)
 
 
 def _pipeline(where: str, name: str, data: Mapping[str, Any]) -> PipelineConfig:
-    table = {**data.get("defaults", {}), **data["pipelines"][name]}
-    llm = {**data.get("llm", {}), **table.pop("llm", {})}
+    own = data["pipelines"][name]
+    _check_table(where, f"pipelines.{name}", own)
+    table = {**data.get("defaults", {}), **own}
+    own_llm = table.pop("llm", {})
+    _check_table(where, f"pipelines.{name}.llm", own_llm)
+    llm = {**data.get("llm", {}), **own_llm}
     try:
         return PipelineConfig(
             name=name,
@@ -173,9 +185,12 @@ def _typed(where: str, section: str, key: str, value: Any, default: Any) -> Any:
 _KINDS = {int: "a whole number", float: "a number", str: "a text"}
 
 
-def _check_keys(where: str, section: str, table: Any, known: Any) -> None:
+def _check_table(where: str, section: str, table: Any) -> None:
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where}: [{section}] is not a table")
+
+
+def _check_keys(where: str, section: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
     for key in table:
         if key not in known:
             hint = get_close_matches(key, list(known), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError
 from rag.identity import digest
@@ -26,17 +26,23 @@ class Embedder:
     """
 
     def __init__(self, model: Model) -> None:
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         self.name = model.name
         self._model = model
         try:
             self._transformer = SentenceTransformer(str(model.path), device="cpu", local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{model.path} is not an embedding model: {_first_line(error)}. "
                 "Give a sentence-transformers folder or a name from `rag-evals models list`."
             ) from error
+        if not has_words(self._transformer.tokenizer):
+            raise ModelError(
+                f"{model.path} has no vocabulary (tokenizer.json): every word would be unknown. "
+                "Give the whole folder."
+            )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -73,6 +79,12 @@ def load_embedder(name: str, *, offline: bool = False) -> Embedder:
         ModelError: The model cannot be found, fetched, verified or loaded.
     """
     return Embedder(resolve(name, offline=offline))
+
+
+def has_words(tokenizer: Any) -> bool:
+    """Tell whether a tokenizer knows words: where its files are missing, transformers makes an empty one."""
+    special = getattr(tokenizer, "all_special_tokens", None)
+    return special is None or len(tokenizer) > len(special)
 
 
 def _first_line(error: Exception) -> str:

@@ -18,4 +18,5 @@ def canonical(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """Give the SHA-256 of `value` as canonical JSON."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    # surrogatepass: the name of a file need not be valid Unicode.
+    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()

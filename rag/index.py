@@ -76,7 +76,8 @@ def index_fingerprint(corpus: Corpus, config: PipelineConfig, embedder: Embedder
 
     return digest(
         {
-            "corpus": corpus.sha256,
+            # The text as read, not the files: another version of a PDF reader gives another text.
+            "corpus": [(d.name, d.text, d.page_starts) for d in corpus.documents],
             "retriever": config.retriever,
             "chunk_sizes": config.chunk_sizes,
             "chunk_overlap": config.chunk_overlap,
@@ -151,17 +152,32 @@ def _splitter(size: int, overlap: int) -> Any:
 def _place(nodes: Sequence[BaseNode], document: Document) -> None:
     """Write document, page and character offsets on every node.
 
-    LlamaIndex counts a child's offsets from its parent's start; parents come before their children.
+    Parents come before their children, and siblings in the order of the text. LlamaIndex's own offsets do not
+    serve: a child's count from its parent's start, and a chunk that begins with the whole of the chunk before
+    it (a heading within the overlap) has none, nor have those that follow it.
     """
     starts: dict[str, int] = {}
+    latest: dict[str, tuple[int, int]] = {}
     for node in nodes:
-        offset = starts[node.parent_node.node_id] if node.parent_node else 0
-        start = offset + (getattr(node, "start_char_idx", None) or 0)
+        text, parent = node.get_content(), node.parent_node.node_id if node.parent_node else ""
+        first = starts.get(parent, 0)
+        start = _find(text, document.text, first, latest.get(parent, (first, first)))
+        end = start + len(text)
         starts[node.node_id] = start
-        end = start + len(node.get_content())
+        latest[parent] = (start, end)
         node.metadata = dict(zip(_PLACE, (document.name, document.page_at(start), start, end), strict=True))
         node.excluded_embed_metadata_keys = list(_PLACE)
         node.excluded_llm_metadata_keys = list(_PLACE)
+
+
+def _find(chunk: str, text: str, first: int, before: tuple[int, int]) -> int:
+    """Find the offset of `chunk` in `text`: it begins no earlier than the chunk `before`, and ends later.
+
+    One that adds nothing but blanks to the chunk before does not end later: search from `first`.
+    """
+    start, end = before
+    found = text.find(chunk, max(start, end + 1 - len(chunk)))
+    return found if found >= 0 else text.index(chunk, first)
 
 
 def _context(found: NodeWithScore) -> Context:

@@ -11,10 +11,14 @@ cold cache agree to the last bit.
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import IOBase
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rag.answer import Tokens
@@ -116,7 +120,8 @@ class LocalLLM:
     @property
     def context_size(self) -> int:
         """Tokens the context window holds."""
-        return int(self._llama.n_ctx())
+        # llama.cpp rounds n_ctx up to a multiple of 256, llama-cpp-python's own buffer does not.
+        return min(self._config.n_ctx, int(self._llama.n_ctx()))
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text` as a prompt part."""
@@ -245,33 +250,44 @@ class _Template:
         """Render one system and one user turn; give the text before and behind the user's words.
 
         Templates that refuse or drop a system turn get the system text at the head of the user's.
+
+        Raises:
+            ModelError: The template fails, or drops the user's words.
         """
         marker = "\x00user\x00"
-        turns = [{"role": "system", "content": system}, {"role": "user", "content": marker}]
-        rendered = self._render(turns)
-        if rendered is None or system not in rendered:
+        try:
+            rendered = self._render(
+                [{"role": "system", "content": system}, {"role": "user", "content": marker}]
+            )
+        except ModelError:
+            rendered = ""
+        if system not in rendered or marker not in rendered:
             rendered = self._render([{"role": "user", "content": f"{system}\n\n{marker}"}])
-        head, found, tail = (rendered or "").partition(marker)
+        head, found, tail = rendered.partition(marker)
         if not found:
             raise ModelError(f"the chat template of {self.model} drops the user's words: use another model.")
         return head, tail
 
-    def _render(self, turns: list[dict[str, str]]) -> str | None:
+    def _render(self, turns: list[dict[str, str]]) -> str:
         from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         def refuse(message: str) -> None:
             raise TemplateError(message)
 
-        # A template comes with downloaded weights: it runs in a sandbox.
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        # A template comes with downloaded weights: it runs in a sandbox, set up as transformers does.
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
         environment.globals["raise_exception"] = refuse
         try:
             return environment.from_string(self.source).render(
                 messages=turns, add_generation_prompt=True, bos_token=self.bos, eos_token=self.eos
             )
-        except TemplateError:
-            return None
+        except Exception as error:  # a stranger's program may raise anything
+            raise ModelError(
+                f"the chat template of {self.model} fails ({error}): use another model."
+            ) from error
 
 
 def load_llm(config: LLMConfig, *, offline: bool = False) -> LocalLLM:
@@ -284,8 +300,13 @@ def load_llm(config: LLMConfig, *, offline: bool = False) -> LocalLLM:
 
 
 def _load(model: Model, config: LLMConfig) -> Any:
+    # OpenMP reads this once, when llama.cpp is imported. By default its threads spin while they wait for each
+    # other: with two processes on two cores (pytest -n2) that took 5 to 50 times as long as sleeping does.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import llama_cpp
+    from jinja2 import TemplateError
 
+    _close_at_exit(llama_cpp._utils)
     try:
         return llama_cpp.Llama(
             str(model.path),
@@ -302,6 +323,21 @@ def _load(model: Model, config: LLMConfig) -> Any:
             f"{model.path} is not a model that llama.cpp can load ({error}). "
             "Check it with `rag-evals models verify`, or give another file."
         ) from error
+    except TemplateError as error:
+        raise ModelError(
+            f"the chat template of {model.name} cannot be read ({error}): use another model."
+        ) from error
+
+
+def _close_at_exit(module: ModuleType) -> None:
+    """Close the files that `module` opened when it was imported.
+
+    llama_cpp opens /dev/null twice and never closes it: where warnings are errors, each interpreter that
+    loaded a model would end with two "Exception ignored in ... ResourceWarning".
+    """
+    for value in vars(module).values():
+        if isinstance(value, IOBase):
+            atexit.register(value.close)
 
 
 def _chat_template(model: Model, llama: Any) -> _Template:

@@ -76,6 +76,19 @@ def reranker_name(config: PipelineConfig) -> str:
     return AUTO_RERANKER if is_cached(AUTO_RERANKER) else "none"
 
 
+def describe(config: PipelineConfig) -> str:
+    """Say in one line what `config` comes to on this machine."""
+    sizes = "/".join(map(str, config.chunk_sizes))
+    reranker = reranker_name(config)
+    kept = f", reranker {reranker} keeps {config.rerank_top_n}" if config.retriever == "auto_merging" else ""
+    if config.reranker == "auto" and reranker == "none":
+        kept += f" ({AUTO_RERANKER} is not here)"
+    return (
+        f"{config.name}: {config.retriever}, chunks of {sizes} tokens, top {config.top_k}{kept}, "
+        f"embedder {config.embedder}, llm {config.llm.model}"
+    )
+
+
 class RetrievalPipeline:
     """Retrieve, rerank, fit the token budget, and answer in one call of the model.
 
@@ -102,6 +115,16 @@ class RetrievalPipeline:
                 "prompt": [Prompt(()).system, *context_parts([Context("")]), question_part("")],
             }
         )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every knob and the models in use, for records."""
+        return {**asdict(self.config), "reranker": self.reranker.name, "index": self.index.fingerprint}
+
+    @property
+    def description(self) -> str:
+        """One line for people: what is in use."""
+        return describe(self.config)
 
     async def answer(self, question: str) -> Answer:
         """Answer `question` in a thread of its own, so that an event loop is never blocked."""
@@ -222,13 +245,21 @@ def pipeline_from_query_engine(
 
 def _answer_from(name: str, given: Any, seconds: float) -> Answer:
     match given:
-        case (str() as text, contexts) if not isinstance(contexts, str):
-            made = tuple(c if isinstance(c, Context) else Context(str(c)) for c in contexts)
+        case (str() as text, [*contexts]) if all(isinstance(c, str | Context) for c in contexts):
+            made = tuple(c if isinstance(c, Context) else Context(c) for c in contexts)
             return Answer(text, made, {"answer": seconds})
     raise TypeError(
-        f"pipeline {name} gave {type(given).__name__}: it must give (text, contexts) or an Answer, "
+        f"pipeline {name} gave {_shape(given)}: it must give (text, contexts) or an Answer, "
         "where contexts is a list of texts or Context objects"
     )
+
+
+def _shape(given: Any) -> str:
+    """Name the type of `given`, and what is in it where it is a tuple or a list."""
+    if isinstance(given, tuple | list) and given:
+        inside = dict.fromkeys(_shape(item) for item in given)
+        return f"{type(given).__name__} of {', '.join(inside)}"
+    return type(given).__name__
 
 
 def _context_from_node(found: Any) -> Context:
@@ -237,7 +268,7 @@ def _context_from_node(found: Any) -> Context:
     return Context(
         text=found.node.get_content(),
         document=str(metadata.get("file_name", metadata.get("document", ""))),
-        page=int(page) if str(page).isdigit() else None,
+        page=int(page) if str(page).isdecimal() else None,
         start=getattr(found.node, "start_char_idx", None),
         end=getattr(found.node, "end_char_idx", None),
         score=found.score,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rag.answer import Context, question_part
+from rag.embedding import has_words
 from rag.errors import ModelError
 from rag.identity import digest
 from rag.llm import LLM, Prompt
@@ -72,7 +73,7 @@ class CrossEncoderReranker:
 
     Raises:
         ModelError: The folder cannot be loaded, has no trained classification head (it would load with
-            a random one and rank at random), or has more than one label.
+            a random one and rank at random), has more than one label, or no vocabulary.
     """
 
     def __init__(self, path: Path, *, name: str, sha256: str) -> None:
@@ -82,6 +83,11 @@ class CrossEncoderReranker:
         from sentence_transformers import CrossEncoder
 
         self._encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
+        if not has_words(self._encoder.tokenizer):
+            raise ModelError(
+                f"{path} has no vocabulary (tokenizer.json): every word would be unknown. "
+                "Give the whole folder."
+            )
 
     def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:
         """Give `contexts` by falling cross-encoder score."""
@@ -98,6 +104,7 @@ def _by_score(contexts: Sequence[Context], scores: Sequence[float]) -> tuple[Con
 
 
 def _check_head(path: Path) -> None:
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging
 
@@ -106,7 +113,7 @@ def _check_head(path: Path) -> None:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             str(path), output_loading_info=True, local_files_only=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path} is not a cross-encoder: {reason}") from error
     if info["missing_keys"]:

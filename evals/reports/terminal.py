@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from evals.errors import printable as printable  # noqa: PLC0414 - evals.cli takes it from here
 from evals.prompts import METRICS
 from evals.records import Evaluation
 
@@ -20,11 +21,6 @@ def summary_lines(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[
     return [printable(line) for line in lines]
 
 
-def printable(text: str) -> str:
-    """Replace control characters, so that text from a document or a model cannot drive the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
     lines = []
     for evaluation in evaluations:
@@ -32,9 +28,7 @@ def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
         if evaluation.error:
             # The scores are missing because there is no answer; saying that once is enough.
             found = evaluation.breaches if breaches else ()
-        lines += [
-            f"{evaluation.pipeline} {evaluation.question.id}: {' '.join(line.split())}" for line in found
-        ]
+        lines += [f"{evaluation.pipeline} {evaluation.question.id}: {line}" for line in found]
     return [*lines, ""] if lines else []
 
 
@@ -53,7 +47,7 @@ def _table(evaluations: Sequence[Evaluation]) -> list[str]:
     ]
     rows = [_row([e for e in evaluations if e.pipeline == pipeline], metrics) for pipeline in pipelines]
     widths = [max(len(row[n]) for row in (header, *rows)) for n in range(len(header))]
-    return [_aligned(row, widths) for row in (header, *rows)]
+    return [aligned(row, widths) for row in (header, *rows)]
 
 
 def _row(group: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
@@ -77,9 +71,10 @@ def _mean(group: Sequence[Evaluation], metric: str) -> str:
     return f"{fmean(values):.2f}" if values else "-"
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    name, *numbers = (
-        cell.ljust(width) if n == 0 else cell.rjust(width)
+def aligned(row: Sequence[str], widths: Sequence[int], *, left: int = 1) -> str:
+    """Pad the cells of `row` to `widths`: the first `left` of them to the left, the rest to the right."""
+    cells = [
+        cell.ljust(width) if n < left else cell.rjust(width)
         for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "  ".join((name, *numbers)).rstrip()
+    ]
+    return "  ".join(cells).rstrip()

@@ -12,6 +12,9 @@ from typing import Any
 from evals.records import SCHEMA
 from rag.identity import canonical
 
+# Half of a surrogate pair (the name of a file need not be valid Unicode) becomes JSON's own escape for it.
+_HALVES = "backslashreplace"
+
 
 class RunFolder:
     """A run's folder under `home/runs`; it is made at the first line, never before.
@@ -30,10 +33,12 @@ class RunFolder:
     def start(self, info: Mapping[str, Any]) -> None:
         """Make the folder, write `run.json` and the first line, and point `latest` at it."""
         self.path.mkdir(parents=True)
-        (self._home / ".gitignore").write_text("*\n")
+        ignore = self._home / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
         head = {"type": "run", "schema": SCHEMA, "run": self.run_id, **info}
-        (self.path / "run.json").write_text(canonical(head) + "\n")
-        self._file = (self.path / "records.jsonl").open("w", encoding="utf-8")
+        (self.path / "run.json").write_text(canonical(head) + "\n", encoding="utf-8", errors=_HALVES)
+        self._file = (self.path / "records.jsonl").open("w", encoding="utf-8", errors=_HALVES)
         self.write(head)
         self._point_latest()
 

@@ -1,0 +1,144 @@
+"""What the harness itself costs: 10,000 evaluations with a fake pipeline and judge beside bare async tests.
+
+python -m benchmarks.overhead
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.report import print_table, save
+
+HEAVY = ("llama_cpp", "llama_index", "sentence_transformers", "torch", "wandb", "deepdiff", "scipy", "jinja2")
+
+CONFTEST = """
+import pytest
+from evals.testing import FakeJudge, FakePipeline
+
+@pytest.fixture(scope="session")
+def fake():
+    return FakePipeline(lambda question: "forty-two")
+
+@pytest.fixture(scope="session")
+def judge():
+    return FakeJudge({"faithfulness": 0.9, "relevancy": 0.8})
+"""
+
+EVALS = """
+async def test_answer(evaluate, pipeline, question):
+    evaluation = await evaluate(pipeline, question)
+    evaluation.require()
+"""
+
+BARE = """
+import pytest
+
+@pytest.mark.parametrize("number", range({count}), ids=[f"q{{n}}" for n in range({count})])
+async def test_answer(number):
+    assert number >= 0
+"""
+
+INI = """
+[pytest]
+asyncio_mode = auto
+evals_pipelines = fake
+evals_questions = questions.jsonl
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Wall-clock seconds and peak memory of one process."""
+
+    seconds: float
+    mebibytes: float
+
+
+def main() -> None:
+    """Measure, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(Path(folder), options.count, options.runs)
+    print_table([["", "value"], *([name, f"{value:,.3f}"] for name, value in result.items())])
+    save("overhead", {"count": options.count, "runs": options.runs, **result})
+
+
+def measure(folder: Path, count: int, runs: int) -> dict[str, float]:
+    """Run both suites in turn, `runs` times; medians."""
+    suite, bare = _projects(folder, count)
+    pairs = [(_pytest(suite), _pytest(bare)) for _ in range(runs)]
+    collected = median(_pytest(suite, "--collect-only").seconds for _ in range(runs))
+    assert not _heavy_at_collection(suite), "a heavy library is imported at collection"
+    ours, theirs = (median(pair[side].seconds for pair in pairs) for side in (0, 1))
+    return {
+        "seconds, evaluations": ours,
+        "seconds, bare async tests": theirs,
+        "milliseconds per test over bare": median((a.seconds - b.seconds) / count * 1000 for a, b in pairs),
+        "peak MiB, evaluations": median(pair[0].mebibytes for pair in pairs),
+        "peak MiB, bare async tests": median(pair[1].mebibytes for pair in pairs),
+        "seconds, --collect-only": collected,
+        "seconds, --collect-only, bare": median(_pytest(bare, "--collect-only").seconds for _ in range(runs)),
+        "milliseconds, import of the plugin over bare pytest": _import_cost(),
+    }
+
+
+def _projects(folder: Path, count: int) -> tuple[Path, Path]:
+    suite, bare = folder / "suite", folder / "bare"
+    for path, files in (
+        (suite, {"conftest.py": CONFTEST, "test_evals.py": EVALS, "pytest.ini": INI}),
+        (bare, {"test_bare.py": BARE.format(count=count), "pytest.ini": "[pytest]\nasyncio_mode = auto\n"}),
+    ):
+        path.mkdir()
+        for name, text in files.items():
+            (path / name).write_text(text)
+    lines = (json.dumps({"id": f"q{n}", "question": f"What is {n}?"}) for n in range(count))
+    (suite / "questions.jsonl").write_text("\n".join(lines) + "\n")
+    return suite, bare
+
+
+def _pytest(project: Path, *arguments: str) -> Cost:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    if project.name == "bare":
+        command += ["-p", "no:evals.plugin"]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    assert status == 0, f"{project.name}: pytest ended with status {status}"
+    return Cost(seconds, usage.ru_maxrss / 1024)
+
+
+def _heavy_at_collection(suite: Path) -> list[str]:
+    command = [sys.executable, "-X", "importtime", "-m", "pytest", "-q", "--collect-only"]
+    output = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=True).stderr
+    imported = set(re.findall(r"\|\s+(\w+)$", output, re.MULTILINE))
+    return [name for name in HEAVY if name in imported]
+
+
+def _import_cost(runs: int = 11) -> float:
+    """Milliseconds of `import evals.plugin` when pytest and its asyncio plugin are there already."""
+    code = (
+        "import pytest, _pytest.config, pytest_asyncio.plugin, time; start = time.perf_counter(); "
+        "import evals.plugin; print((time.perf_counter() - start) * 1000)"
+    )
+    times = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True) for _ in range(runs)
+    ]
+    return median(float(run.stdout) for run in times)
+
+
+if __name__ == "__main__":
+    main()

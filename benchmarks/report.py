@@ -1,0 +1,50 @@
+"""What every benchmark shares: the facts of the machine, the table, and the JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evals.reports.terminal import aligned
+
+RESULTS = Path(__file__).parent / "results"
+LIBRARIES = ("llama-cpp-python", "llama-index", "sentence-transformers", "pytest", "pytest-asyncio")
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print `rows`, the header first."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        print(aligned(row, widths))
+
+
+def save(name: str, result: Mapping[str, Any]) -> None:
+    """Write `results/NAME.json`: the result, the command, and the machine it was measured on."""
+    facts = {
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *_arguments()]),
+        "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": _processor()},
+        "versions": {"python": platform.python_version(), **{lib: version(lib) for lib in LIBRARIES}},
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({**facts, **result}, indent=2, ensure_ascii=False) + "\n")
+    print(f"\nwritten: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def _arguments() -> list[str]:
+    """The arguments, paths by their last part: where a document lies on this machine is nobody's business."""
+    return [Path(argument).name if "/" in argument else argument for argument in sys.argv[1:]]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

@@ -1,0 +1,108 @@
+"""Evaluated tokens per question over the floor.
+
+The floor of a question is the number of distinct tokens of its prompts, with shared prefixes counted once,
+plus the generated tokens: no cache that starts from nothing at each question can do with less.
+
+    python -m benchmarks.tokens --pipeline baseline --model smollm2-135m-instruct
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.report import print_table, save
+from evals.judges import ChoiceJudge
+from evals.questions import load_questions
+from rag.answer import Tokens
+from rag.config import config_for
+from rag.documents import read_documents
+from rag.llm import LocalLLM, Prompt
+from rag.pipelines import Resources, build_pipeline
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+class Recorded(LocalLLM):
+    """A local model that keeps the token ids of every prompt it is given."""
+
+    prompts: list[tuple[int, ...]]
+
+    def _blocks(self, prompt: Prompt) -> list[tuple[int, ...]]:
+        blocks = super()._blocks(prompt)
+        self.prompts.append(tuple(token for block in blocks for token in block))
+        return blocks
+
+
+def main() -> None:
+    """Measure each pipeline, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--docs", type=Path, default=FIXTURES / "corpus" / "primer.pdf")
+    parser.add_argument("--questions", type=Path, default=FIXTURES / "questions" / "primer.jsonl")
+    parser.add_argument("--pipeline", nargs="+", default=["baseline", "auto_merging"])
+    parser.add_argument("--model")
+    options = parser.parse_args()
+    results = {
+        name: measure(name, options.docs, options.questions, options.model) for name in options.pipeline
+    }
+    print_table(
+        [
+            ["pipeline", "evaluated", "reused", "generated", "floor", "ratio"],
+            *(
+                [name, *(f"{row[key]:,.0f}" for key in KEYS), f"{row['ratio']:.3f}"]
+                for name, row in results.items()
+            ),
+        ]
+    )
+    save("tokens", {"per_question": results})
+
+
+KEYS = ("evaluated", "reused", "generated", "floor")
+
+
+def measure(name: str, docs: Path, questions: Path, model: str | None) -> dict[str, float]:
+    """Give the mean counts per question of one pipeline with the choice judge."""
+    config = config_for(name, model=model)
+    resources = Resources()
+    llm = resources.llm(config.llm)
+    llm.__class__ = Recorded
+    recorded: Recorded = llm  # type: ignore[assignment]
+    judge = ChoiceJudge(recorded)
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = build_pipeline(config, read_documents(docs), resources, Path(folder))
+    rows = []
+    for question in load_questions([questions]):
+        recorded.prompts = []
+        answer = pipeline.answer_now(question.question)
+        used = answer.tokens + judge.score_now(question, answer).tokens
+        rows.append((used, floor(recorded.prompts) + used.generated))
+    return {
+        **_means([used for used, _ in rows]),
+        "floor": fmean(floor for _, floor in rows),
+        "ratio": _ratio(rows),
+    }
+
+
+def floor(prompts: Iterable[tuple[int, ...]]) -> int:
+    """Count the nodes of the trie of `prompts`."""
+    return len({prompt[:length] for prompt in prompts for length in range(1, len(prompt) + 1)})
+
+
+def _means(used: list[Tokens]) -> dict[str, float]:
+    return {
+        "evaluated": fmean(u.evaluated for u in used),
+        "reused": fmean(u.reused for u in used),
+        "generated": fmean(u.generated for u in used),
+    }
+
+
+def _ratio(rows: list[tuple[Tokens, int]]) -> float:
+    spent = sum(used.evaluated + used.generated for used, _ in rows)
+    return spent / sum(floor for _, floor in rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The command `rag-evals`: models to fetch and verify, and one question to one pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evals.errors import EvalsError
+from evals.reports.terminal import aligned, printable
+from rag.errors import RagError
+
+if TYPE_CHECKING:
+    from rag.answer import Answer, Context
+    from rag.pipelines import RetrievalPipeline
+
+USAGE_ERROR = 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; give the exit status: 0, or 4 with one message when something is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except (RagError, EvalsError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rag-evals", description="Evaluate retrieval-augmented generation with pytest, locally."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_ask(
+        commands.add_parser("ask", help="put one question, or several, to a pipeline and show the answer")
+    )
+    _add_models(commands.add_parser("models", help="list, fetch and verify models"))
+    return parser
+
+
+def _add_ask(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("questions", nargs="+", metavar="QUESTION")
+    parser.add_argument("--docs", type=Path, required=True, help="a document or a folder of documents")
+    parser.add_argument("--pipeline", default="baseline", help="name of a pipeline (default: baseline)")
+    parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
+    parser.add_argument("--model", help="language model in place of the pipeline's own: name, path or URL")
+    parser.add_argument(
+        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
+    )
+    parser.add_argument(
+        "--home", type=Path, default=Path(".rag-evals"), help="folder of indexes (default: .rag-evals)"
+    )
+    parser.set_defaults(run=_ask)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    verbs.add_parser("list", help="what the catalogue has, and what is here").set_defaults(run=_list_models)
+    fetch = verbs.add_parser("fetch", help="fetch models and verify them")
+    fetch.add_argument("names", nargs="+", metavar="NAME")
+    fetch.add_argument(
+        "--if-reachable", action="store_true", help="a model that cannot be had is a note, not an error"
+    )
+    fetch.set_defaults(run=_fetch_models)
+    verify = verbs.add_parser("verify", help="hash the models that are here and compare with the catalogue")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="all that are here by default")
+    verify.set_defaults(run=_verify_models)
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from evals.offline import forbid_connections
+    from rag.config import config_for
+    from rag.documents import read_documents
+    from rag.pipelines import Resources, build_pipeline
+
+    if options.offline:
+        forbid_connections()
+    config = config_for(options.pipeline, path=options.config, model=options.model)
+    corpus = read_documents(options.docs)
+    for skipped in corpus.unreadable:
+        print(f"left out {printable(skipped.name)}: {printable(skipped.reason)}", file=sys.stderr)
+    pipeline = build_pipeline(
+        config, corpus, Resources(offline=options.offline), options.home.absolute() / "indexes"
+    )
+    print(pipeline.description)
+    for question in options.questions:
+        print()
+        print("\n".join(_answer_lines(question, pipeline)))
+    return 0
+
+
+def _answer_lines(question: str, pipeline: RetrievalPipeline) -> list[str]:
+    answer = pipeline.answer_now(question)
+    lines = [f"Q: {question}", f"A: {answer.text}", *_context_lines(answer.contexts), _cost_line(answer)]
+    return [printable(" ".join(line.split()) if n < 2 else line) for n, line in enumerate(lines)]
+
+
+def _context_lines(contexts: Sequence[Context]) -> list[str]:
+    return [
+        f"   {n}. {context.document}{f' p.{context.page}' if context.page else ''} "
+        f"[{context.start}:{context.end}] {context.score or 0:.2f}  {' '.join(context.text.split())[:70]}…"
+        for n, context in enumerate(contexts, 1)
+    ]
+
+
+def _cost_line(answer: Answer) -> str:
+    seconds = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in answer.seconds.items())
+    tokens = answer.tokens
+    left_out = f"; {answer.omitted} passages left out for the token budget" if answer.omitted else ""
+    return (
+        f"   {seconds}; tokens: {tokens.evaluated:,} evaluated, {tokens.reused:,} reused, "
+        f"{tokens.generated:,} generated{left_out}"
+    )
+
+
+def _list_models(_options: argparse.Namespace) -> int:
+    from rag.models import ModelRow, cache_dir, list_rows
+
+    rows = [ModelRow._fields, *list_rows()]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        print(aligned(row, widths, left=len(widths)))
+    print(f"\ncache: {cache_dir()}")
+    return 0
+
+
+def _fetch_models(options: argparse.Namespace) -> int:
+    from rag.models import resolve
+
+    for name in options.names:
+        try:
+            model = resolve(name)
+        except RagError as error:
+            if not options.if_reachable:
+                raise
+            print(f"{name}: left out, {str(error).splitlines()[0]}")
+            continue
+        print(f"{name}: {model.path} (SHA-256 {model.sha256[:12]}…, from {model.source})")
+    return 0
+
+
+def _verify_models(options: argparse.Namespace) -> int:
+    from rag.models import list_rows, verify
+
+    names = options.names or [row.name for row in list_rows() if row.cached == "yes"]
+    damaged = 0
+    for name in names:
+        try:
+            print(f"{name}: {verify(name).sha256} as it should be")
+        except RagError as error:
+            damaged += 1
+            print(f"{name}: {error}", file=sys.stderr)
+    return 1 if damaged else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,373 @@
+"""The index: every passage knows its place, is built once, and is the same in every build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evals.testing import ScriptedLLM
+from rag.answer import Context, context_parts, question_part
+from rag.config import PipelineConfig
+from rag.documents import Corpus, Document, read_documents
+from rag.index import Index, index_fingerprint, open_index
+from rag.pipelines import RetrievalPipeline
+from rag.reranking import NoReranker
+
+ROOT = Path(__file__).parents[2]
+VECTOR = PipelineConfig("vector", chunk_sizes=(64,), chunk_overlap=10, top_k=4)
+MERGING = PipelineConfig(
+    "merging", retriever="auto_merging", chunk_sizes=(512, 200, 50), chunk_overlap=10, top_k=5
+)
+BOTH = pytest.mark.parametrize("config", [VECTOR, MERGING], ids=lambda config: config.name)
+EXPERTS = "How many experts does the router send each token to?"
+
+
+class HashEmbedder:
+    """An embedder that costs nothing: a unit vector drawn from the hash of the text."""
+
+    name = "hash"
+    fingerprint = "hash"
+
+    def embed(self, texts: Any, *, progress: str | None = None) -> Any:
+        seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) for text in texts]
+        vectors = np.array([np.random.default_rng(seed).normal(size=8) for seed in seeds]).reshape(-1, 8)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def opened(corpus: Corpus, config: PipelineConfig, folder: Path, embedder: Any = None) -> Index:
+    return open_index(corpus, config, embedder or HashEmbedder(), folder)
+
+
+def nodes(index: Index) -> dict[str, Any]:
+    """Give all nodes of an index by id, parents too."""
+    return dict(index._vectors.storage_context.docstore.docs)
+
+
+def corpus_of(*texts: str) -> Corpus:
+    documents = (
+        Document(f"{n}.txt", text, (), hashlib.sha256(text.encode()).hexdigest())
+        for n, text in enumerate(texts)
+    )
+    return Corpus(tuple(documents))
+
+
+def assert_places(corpus: Corpus, index: Index) -> None:
+    """Check that every node's text is what its document has at its offsets, on its page."""
+    documents = {document.name: document for document in corpus.documents}
+    for node in nodes(index).values():
+        place = SimpleNamespace(**node.metadata)
+        document = documents[place.document]
+        assert document.text[place.start : place.end] == node.text
+        assert place.page == document.page_at(place.start)
+
+
+# --- places ---
+
+
+@BOTH
+def test_every_node_knows_its_place(paged, config, tmp_path):
+    """Document, page and character offsets of leaves and parents are those of the document's text."""
+    index = opened(paged, config, tmp_path)
+    assert_places(paged, index)
+    assert {node.metadata["page"] for node in nodes(index).values()} == {1, 2, 3, 4}
+
+
+@BOTH
+def test_places_in_a_pdf(config, tmp_path):
+    """So they are for a PDF as it is read."""
+    corpus = read_documents(ROOT / "fixtures/corpus/primer.pdf")
+    assert_places(corpus, opened(corpus, config, tmp_path))
+
+
+@BOTH
+def test_places_behind_a_chunk_within_the_overlap(config, tmp_path):
+    """A heading short enough to be repeated whole as overlap shifts no place behind it."""
+    long = " ".join(f"word{n}" for n in range(14)) + ". "
+    text = "".join(f"Part {n}. {long}" for n in range(40)) + "Part 1. And that was all."
+    corpus = corpus_of(text)
+    index = opened(corpus, replace(config, chunk_overlap=20), tmp_path)
+    assert_places(corpus, index)
+    leaves = [node.metadata for node in nodes(index).values() if not node.child_nodes]
+    assert max(leaf["end"] for leaf in leaves) == len(text)
+    assert len({leaf["start"] for leaf in leaves}) > len(leaves) / 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Chapter one ........................................ 1\n" * 60,
+        "same same. " * 400,
+        "a" * 3000,
+        "日本語の文章です。" * 300,
+        "👩\u200d🔬 " * 300,
+        "First.\n\n\n\n" + "   \n\n\n" * 50 + "Last.",
+        "A " * 15 + "\n\n\n \n\n\n" + "same. same. " * 40,
+    ],
+    ids=["leaders", "repeated", "one word", "no spaces", "emoji", "blanks", "blanks then repeated"],
+)
+@BOTH
+def test_places_in_odd_text(config, text, tmp_path):
+    """Whatever the splitter makes of a text, a place is where the passage is found."""
+    corpus = corpus_of(text)
+    assert_places(corpus, opened(corpus, config, tmp_path))
+
+
+def test_a_document_with_an_odd_name(paged, tmp_path):
+    """A file's name may be no valid Unicode: its passages carry it as it is."""
+    corpus = Corpus((replace(paged.documents[0], name="caf\udce9.md"),))
+    for _ in range(2):
+        assert {c.document for c in opened(corpus, VECTOR, tmp_path).retrieve("x")} == {"caf\udce9.md"}
+
+
+def test_what_a_passage_carries(paged, tmp_path):
+    """A retrieved passage has text, document, page, offsets and score, best first."""
+    found = opened(paged, VECTOR, tmp_path).retrieve(EXPERTS)
+    assert len(found) == VECTOR.top_k
+    assert [c.score for c in found] == sorted((c.score for c in found if c.score is not None), reverse=True)
+    text = paged.documents[0].text
+    assert all(text[c.start : c.end] == c.text and c.document == "topics.pdf" and c.page for c in found)
+
+
+# --- built once ---
+
+
+@BOTH
+def test_a_second_open_builds_nothing(paged, config, tmp_path):
+    """The index is read from disk the second time, and finds the same."""
+    first, second = opened(paged, config, tmp_path), opened(paged, config, tmp_path)
+    assert (first.built, second.built) == (True, False)
+    assert first.fingerprint == second.fingerprint
+    assert first.retrieve(EXPERTS) == second.retrieve(EXPERTS)
+
+
+def test_an_index_is_named_by_its_fingerprint(paged, tmp_path):
+    """On disk there is one folder named by the fingerprint, and its lock."""
+    index = opened(paged, VECTOR, tmp_path)
+    name = index.fingerprint[:16]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.lock"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"chunk_sizes": (80,)},
+        {"chunk_overlap": 9},
+        {"retriever": "auto_merging", "chunk_sizes": (128, 64)},
+    ],
+)
+def test_another_way_of_splitting_is_another_index(paged, changed, tmp_path):
+    """A knob that shapes the index builds it anew; the old one stays for whoever still uses it."""
+    opened(paged, VECTOR, tmp_path)
+    assert opened(paged, replace(VECTOR, **changed), tmp_path).built
+    assert not opened(paged, VECTOR, tmp_path).built
+
+
+@pytest.mark.parametrize(
+    "changed", [{"top_k": 2}, {"context_tokens": 99}, {"instruction": "x"}, {"name": "y"}]
+)
+def test_other_knobs_share_an_index(paged, changed, tmp_path):
+    """A knob that does not shape the index leaves it as it is."""
+    opened(paged, VECTOR, tmp_path)
+    assert not opened(paged, replace(VECTOR, **changed), tmp_path).built
+
+
+def test_another_document_is_another_index(paged, tmp_path):
+    """A changed text, a changed name, another page, or one document more: each is another corpus."""
+    document = paged.documents[0]
+    others = [
+        # The same file read by another version of the reader: another text under the same hash.
+        replace(document, text=document.text + "."),
+        replace(document, name="other.pdf"),
+        replace(document, page_starts=(0,)),
+    ]
+    corpora = [paged, *(Corpus((other,)) for other in others), Corpus((document, others[1]))]
+    assert len({index_fingerprint(corpus, VECTOR, HashEmbedder()) for corpus in corpora}) == 5
+
+
+def test_another_embedder_is_another_index(paged):
+    """Vectors of two models are never mixed."""
+    other = SimpleNamespace(fingerprint="other", name="other")
+    assert index_fingerprint(paged, VECTOR, HashEmbedder()) != index_fingerprint(paged, VECTOR, other)
+
+
+class Interrupted(HashEmbedder):
+    """An embedder during which the user presses Ctrl-C."""
+
+    def embed(self, texts: Any, *, progress: str | None = None) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_build_leaves_nothing(paged, tmp_path):
+    """A build that is broken off while embedding leaves no folder, and the next one builds."""
+    with pytest.raises(KeyboardInterrupt):
+        opened(paged, VECTOR, tmp_path, Interrupted())
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    assert opened(paged, VECTOR, tmp_path).built
+
+
+def test_a_full_disk_leaves_nothing(paged, tmp_path, monkeypatch):
+    """A build that fails half-way through writing leaves no folder either."""
+    from llama_index.core import StorageContext
+
+    def persist(self: Any, folder: str) -> None:
+        (Path(folder) / "docstore.json").write_text("{")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StorageContext, "persist", persist)
+        with pytest.raises(OSError, match="No space left on device"):
+            opened(paged, VECTOR, tmp_path)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    assert opened(paged, VECTOR, tmp_path).built
+
+
+def test_what_a_killed_build_leaves_is_no_index(paged, tmp_path):
+    """The folder of a build that was killed is not taken for an index."""
+    left = tmp_path / "building-abc"
+    left.mkdir()
+    (left / "docstore.json").write_text("{")
+    index = opened(paged, VECTOR, tmp_path)
+    assert index.built
+    assert len(index.retrieve(EXPERTS)) == VECTOR.top_k
+
+
+BUILD = """
+import json, sys, time
+from pathlib import Path
+sys.path[:0] = ["."]
+from rag.documents import read_documents
+from rag.index import open_index
+from tests.integration.test_index import MERGING, HashEmbedder, nodes
+
+class Slow(HashEmbedder):
+    def embed(self, texts, *, progress=None):
+        if progress:
+            time.sleep(1)
+        return super().embed(texts)
+
+corpus = read_documents(Path("fixtures/corpus/primer.pdf"))
+index = open_index(corpus, MERGING, Slow(), Path(sys.argv[1]))
+found = [[c.start, c.end, c.score] for c in index.retrieve("experts")]
+print(json.dumps({"built": index.built, "nodes": list(nodes(index)), "found": found}))
+"""
+
+
+def build_in_processes(*folders: Path) -> list[dict[str, Any]]:
+    """Open an index in one process a folder, all at once, each with hash seeds of its own."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(BUILD), str(folder)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            stdout=subprocess.PIPE,
+        )
+        for seed, folder in enumerate(folders, 1)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(folders)
+    return [json.loads(output) for output in outputs]
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Open one index in three processes at once: two share a folder, the third has its own."""
+    shared, apart = tmp_path_factory.mktemp("shared"), tmp_path_factory.mktemp("apart")
+    return build_in_processes(shared, shared, apart)
+
+
+def test_of_two_processes_one_builds(builds):
+    """Two processes that want the same index at once get it: one builds, the other waits and reads."""
+    one, two, _ = builds
+    assert sorted([one["built"], two["built"]]) == [False, True]
+    assert (one["nodes"], one["found"]) == (two["nodes"], two["found"])
+
+
+def test_the_same_in_every_build(builds):
+    """The same documents built twice have the same node ids and find the same passages in the same order."""
+    one, _, apart = builds
+    assert apart["built"]
+    assert (one["nodes"], one["found"]) == (apart["nodes"], apart["found"])
+    assert len(apart["found"]) > 2
+
+
+def test_equal_passages_come_in_one_order(tmp_path):
+    """Where scores are equal the order is that of the ids, which every build makes alike."""
+    corpus = corpus_of(*["The router sends each token to two of eight experts."] * 6)
+    found = [opened(corpus, VECTOR, tmp_path / name).retrieve(EXPERTS) for name in ("a", "b")]
+    assert len({context.score for context in found[0]}) == 1
+    assert found[0] == found[1]
+
+
+def test_no_network(paged, tmp_path, monkeypatch):
+    """Splitting, indexing and retrieving open no connection."""
+
+    def refuse(*args: Any) -> None:
+        raise AssertionError(f"a connection was opened: {args}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert opened(paged, MERGING, tmp_path).retrieve(EXPERTS)
+
+
+def test_a_corpus_without_words(tmp_path):
+    """Documents of nothing but blanks make an index in which nothing is found."""
+    assert opened(corpus_of(" \n "), VECTOR, tmp_path).retrieve(EXPERTS) == ()
+
+
+# --- merging ---
+
+
+@pytest.fixture
+def merging(paged, embedder, tmp_path):
+    return opened(paged, MERGING, tmp_path, embedder)
+
+
+@pytest.mark.model
+def test_nearest_chunks(paged, embedder, tmp_path):
+    """The vector retriever gives the passages that are nearest in meaning."""
+    found = opened(paged, replace(VECTOR, top_k=2), tmp_path, embedder).retrieve(EXPERTS)
+    assert [context.page for context in found] == [1, 1]
+
+
+@pytest.mark.model
+def test_leaves_are_replaced_by_their_parent(paged, merging, embedder, tmp_path):
+    """When enough leaves of a parent are found, the parent stands in their place, whole and once."""
+    plain = replace(MERGING, retriever="vector", chunk_sizes=(50,))
+    leaves = opened(paged, plain, tmp_path, embedder).retrieve(EXPERTS)
+    merged = merging.retrieve(EXPERTS)
+    parents = {node.text for node in nodes(merging).values() if node.child_nodes}
+    assert all(leaf.text not in parents for leaf in leaves)
+    assert merged[0].text in parents
+    assert len(merged) < len(leaves)
+    assert len(merged[0].text) > 2 * max(len(leaf.text) for leaf in leaves)
+
+
+@pytest.mark.model
+def test_a_parent_of_which_too_little_is_found_stays_out(paged, embedder, tmp_path):
+    """With a higher ratio than was found, the leaves stay as they are."""
+    strict = replace(MERGING, merge_ratio=1.0)
+    found = opened(paged, strict, tmp_path, embedder).retrieve(EXPERTS)
+    leaves = {node.text for node in nodes(opened(paged, strict, tmp_path)).values() if not node.child_nodes}
+    assert {context.text for context in found} <= leaves
+
+
+@pytest.mark.model
+def test_the_answer_is_written_from_the_merged_passages(merging):
+    """What reaches the model, and the answer's record, are the merged passages."""
+    llm = ScriptedLLM("Two.")
+    answer = RetrievalPipeline(MERGING, merging, llm, NoReranker()).answer_now(EXPERTS)
+    merged: tuple[Context, ...] = merging.retrieve(EXPERTS)
+    assert answer.contexts == merged
+    assert llm.prompts[0].parts == (*context_parts(merged), question_part(EXPERTS), "")

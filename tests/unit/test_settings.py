@@ -1,0 +1,241 @@
+"""Settings: what is read from where, and what is said of values that are wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.errors import UsageError
+from evals.settings import (
+    OPTIONS,
+    Settings,
+    checked_thresholds,
+    parse_mode,
+    parse_share,
+    parse_thresholds,
+    settings_from,
+)
+
+HALF = {"faithfulness": 0.5, "relevancy": 0.5, "refusal": 0.5}
+
+
+@dataclass
+class Config:
+    """What `settings_from` asks of pytest's configuration."""
+
+    rootpath: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    ini: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def invocation_params(self):
+        return self
+
+    @property
+    def dir(self):
+        return self.rootpath / "sub"
+
+    def getoption(self, name):
+        return self.options.get(name)
+
+    def getini(self, name):
+        defaults = {option.ini: option.default for option in OPTIONS}
+        return self.ini.get(name, defaults[name])
+
+
+def settings(*, ini=(), **options) -> Settings:
+    return settings_from(Config(Path("/project"), options, dict(ini)))
+
+
+def problem(call, *arguments) -> str:
+    with pytest.raises(UsageError) as caught:
+        call(*arguments)
+    return str(caught.value)
+
+
+# --- reading ---
+
+
+def test_defaults():
+    """Without options and ini values, both bundled pipelines are held to one half each."""
+    assert settings() == Settings(
+        root=Path("/project"),
+        pipelines=("baseline", "auto_merging"),
+        questions=(),
+        docs=None,
+        mode="strict",
+        thresholds=HALF,
+        max_unscored=0.1,
+        model=None,
+        judge_model=None,
+        config=None,
+        offline=False,
+        home=Path("/project/.rag-evals"),
+    )
+
+
+def test_ini_wins_over_defaults_and_starts_from_its_folder():
+    """Paths of the ini file start from the folder of that file."""
+    read = settings(
+        ini={
+            "evals_pipelines": ["mine"],
+            "evals_questions": ["q/*.jsonl", "/abs/*.txt"],
+            "evals_docs": "docs",
+            "evals_mode": "report",
+            "evals_thresholds": ["faithfulness=0.7"],
+            "evals_max_unscored": "0",
+            "evals_model": "small",
+            "evals_judge_model": "large",
+            "evals_config": "p.toml",
+            "evals_offline": True,
+            "evals_home": "/runs",
+        }
+    )
+    assert read == Settings(
+        root=Path("/project"),
+        pipelines=("mine",),
+        questions=("/project/q/*.jsonl", "/abs/*.txt"),
+        docs=Path("/project/docs"),
+        mode="report",
+        thresholds={**HALF, "faithfulness": 0.7},
+        max_unscored=0.0,
+        model="small",
+        judge_model="large",
+        config=Path("/project/p.toml"),
+        offline=True,
+        home=Path("/runs"),
+    )
+
+
+def test_command_line_wins_and_starts_from_where_one_stands():
+    """The command line replaces the ini file's values; its paths start from the current folder."""
+    read = settings(
+        ini={
+            "evals_questions": ["q.jsonl"],
+            "evals_docs": "docs",
+            "evals_home": "runs",
+            "evals_max_unscored": "1",
+        },
+        evals_questions=["more.jsonl"],
+        evals_docs="here",
+        evals_home="there",
+        evals_max_unscored="0.25",
+    )
+    assert read.questions == ("/project/sub/more.jsonl",)
+    assert (read.docs, read.home) == (Path("/project/sub/here"), Path("/project/sub/there"))
+    assert read.max_unscored == 0.25
+
+
+def test_thresholds_of_the_command_line_change_single_ones():
+    """A threshold on the command line replaces that one of the ini file and leaves the others."""
+    read = settings(
+        ini={"evals_thresholds": ["faithfulness=0.7", "relevancy=0.6"]},
+        evals_thresholds=["relevancy=0.9", "relevancy = 0.8"],
+    )
+    assert read.thresholds == {"faithfulness": 0.7, "relevancy": 0.8, "refusal": 0.5}
+
+
+def test_pipelines_are_told_with_commas_or_one_by_one():
+    """Names may be given in one option or several, with blanks; one given twice is evaluated once."""
+    read = settings(evals_pipelines=["baseline, mine", "other,", " ", "mine"])
+    assert read.pipelines == ("baseline", "mine", "other")
+
+
+def test_folder_names_are_no_patterns():
+    """Brackets in the name of the project's folder are not taken for a pattern."""
+    config = Config(Path("/project [old]"), ini={"evals_questions": ["q*.jsonl"]})
+    assert settings_from(config).questions == ("/project [[]old]/q*.jsonl",)
+
+
+def test_thresholds_cannot_be_changed():
+    """Settings are a value: what one test does to them cannot reach another."""
+    with pytest.raises(TypeError):
+        settings().thresholds["relevancy"] = 0.0
+
+
+def test_options_and_ini_values_have_one_name():
+    """Each option is spelled alike on the command line and in the ini file."""
+    assert [(option.flag, option.ini) for option in OPTIONS if "-" in option.name] == [
+        ("--evals-max-unscored", "evals_max_unscored"),
+        ("--evals-judge-model", "evals_judge_model"),
+    ]
+
+
+# --- refusing ---
+
+
+@pytest.mark.parametrize("text", ["Strict", "", "reports"])
+def test_unknown_mode(text):
+    """A mode that does not exist is named with those that do."""
+    assert problem(parse_mode, text) == f"unknown mode {text!r}: one of strict, report"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("faithfulness", "threshold 'faithfulness': write METRIC=VALUE, such as faithfulness=0.7"),
+        ("", "threshold '': write METRIC=VALUE, such as faithfulness=0.7"),
+        ("faithfulness=", "threshold faithfulness = : not a number"),
+        ("faithfulness=high", "threshold faithfulness = high: not a number"),
+        ("faithfulness=0,7", "threshold faithfulness = 0,7: not a number"),
+        ("faithfulness = 1.2", "threshold faithfulness = 1.2 is outside 0..1"),
+        ("faithfulness=-0.1", "threshold faithfulness = -0.1 is outside 0..1"),
+        ("faithfulness=nan", "threshold faithfulness = nan is outside 0..1"),
+        ("faithfulness=inf", "threshold faithfulness = inf is outside 0..1"),
+        (
+            "faithfullness=0.7",
+            "unknown metric 'faithfullness' in a threshold, did you mean 'faithfulness'?",
+        ),
+        (
+            "tone=0.7",
+            "unknown metric 'tone' in a threshold: known are faithfulness, relevancy, refusal",
+        ),
+    ],
+)
+def test_wrong_thresholds(text, message):
+    """A wrong threshold is named with what it should be."""
+    assert problem(parse_thresholds, ["relevancy=0.6", text]) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("0.5", "here: threshold faithfulness = '0.5' is not a number"),
+        (True, "here: threshold faithfulness = True is not a number"),
+        (None, "here: threshold faithfulness = None is not a number"),
+        (1.5, "here: threshold faithfulness = 1.5 is outside 0..1"),
+        (float("nan"), "here: threshold faithfulness = nan is outside 0..1"),
+    ],
+)
+def test_wrong_values_of_thresholds_in_code(value, message):
+    """A threshold of a marker is checked as one of the command line is."""
+    assert problem(checked_thresholds, {"faithfulness": value}, "here: ") == message
+
+
+def test_unknown_metrics_of_thresholds_in_code():
+    """The place of a wrong threshold comes first."""
+    assert problem(checked_thresholds, {"relevance": 0.5}, "question q1: ") == (
+        "question q1: unknown metric 'relevance' in a threshold, did you mean 'relevancy'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "evals_max_unscored = : not a number"),
+        ("10%", "evals_max_unscored = 10%: not a number"),
+        ("10", "evals_max_unscored = 10 is outside 0..1"),
+        ("nan", "evals_max_unscored = nan is outside 0..1"),
+    ],
+)
+def test_wrong_shares(text, message):
+    """A share that is none is named with its option."""
+    assert problem(parse_share, "evals_max_unscored", text) == message
+
+
+def test_bounds_are_shares():
+    """All and nothing are shares."""
+    assert [parse_share("n", text) for text in ("0", "1", " 0.50 ", "1e-3")] == [0.0, 1.0, 0.5, 0.001]
