@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.errors import EvalsError
-from evals.reports.terminal import aligned, printable
+from evals.errors import EvalsError, printable
+from evals.reports.terminal import aligned
 from rag.errors import RagError
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ class ChoiceJudge:
         if mass < LEAST_MASS:
             reason = f"only {mass:.2f} of the judge's probability fell on yes or no"
             return Score(metric.name, None, reason=reason), choice.tokens
-        value = choice.probabilities["yes"] / mass
+        value = choice.share("yes")
         return Score(metric.name, value, evidence=_evidence(metric, answer)), choice.tokens
 
 

@@ -61,7 +61,7 @@ class PipelineConfig:
         top_k: Chunks the vector index gives.
         merge_ratio: Share of a parent's children that must be exceeded for the parent to take their place.
         reranker: `none`, `llm`, `auto`, or the name or path of a cross-encoder. `auto` is the
-            cross-encoder `ms-marco-minilm-l-6-v2` where it can be had, else `none`.
+            cross-encoder `ms-marco-minilm-l-6-v2` where it is in the cache, else `llm`.
         rerank_top_n: Passages kept after reranking.
         context_tokens: Token budget for passages; what does not fit is left out whole.
         max_answer_tokens: Bound on the answer's length.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rag.errors import ModelError
 from rag.identity import digest
 from rag.models import Model, resolve
+from rag.threads import let_threads_sleep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ class Embedder:
     """
 
     def __init__(self, model: Model) -> None:
+        let_threads_sleep()
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 

@@ -153,8 +153,8 @@ def _place(nodes: Sequence[BaseNode], document: Document) -> None:
     """Write document, page and character offsets on every node.
 
     Parents come before their children, and siblings in the order of the text. LlamaIndex's own offsets do not
-    serve: a child's count from its parent's start, and a chunk that begins with the whole of the chunk before
-    it (a heading within the overlap) has none, nor have those that follow it.
+    serve: a child's count from its parent's start, and a chunk that begins where the chunk before it does (a
+    short heading behind blank lines, repeated as overlap) may have none, nor those that follow it.
     """
     starts: dict[str, int] = {}
     latest: dict[str, tuple[int, int]] = {}

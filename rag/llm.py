@@ -12,7 +12,6 @@ cold cache agree to the last bit.
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from rag.config import LLMConfig
 from rag.errors import ContextWindowError, ModelError
 from rag.identity import digest
 from rag.models import Model, resolve
+from rag.threads import let_threads_sleep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,11 @@ class Choice:
     probabilities: Mapping[str, float]
     other: float
     tokens: Tokens
+
+    def share(self, option: str) -> float:
+        """Give the probability of `option` against the other options alone; 0 where all have none."""
+        offered = sum(self.probabilities.values())
+        return self.probabilities[option] / offered if offered else 0.0
 
 
 @runtime_checkable
@@ -300,9 +305,7 @@ def load_llm(config: LLMConfig, *, offline: bool = False) -> LocalLLM:
 
 
 def _load(model: Model, config: LLMConfig) -> Any:
-    # OpenMP reads this once, when llama.cpp is imported. By default its threads spin while they wait for each
-    # other: with two processes on two cores (pytest -n2) that took 5 to 50 times as long as sleeping does.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_threads_sleep()
     import llama_cpp
     from jinja2 import TemplateError
 

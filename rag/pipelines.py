@@ -73,7 +73,7 @@ def reranker_name(config: PipelineConfig) -> str:
     """Give the reranker that `config` comes to on this machine: `auto` is decided by what is in the cache."""
     if config.reranker != "auto":
         return config.reranker
-    return AUTO_RERANKER if is_cached(AUTO_RERANKER) else "none"
+    return AUTO_RERANKER if is_cached(AUTO_RERANKER) else "llm"
 
 
 def describe(config: PipelineConfig) -> str:
@@ -81,7 +81,7 @@ def describe(config: PipelineConfig) -> str:
     sizes = "/".join(map(str, config.chunk_sizes))
     reranker = reranker_name(config)
     kept = f", reranker {reranker} keeps {config.rerank_top_n}" if config.retriever == "auto_merging" else ""
-    if config.reranker == "auto" and reranker == "none":
+    if config.reranker == "auto" and reranker == "llm":
         kept += f" ({AUTO_RERANKER} is not here)"
     return (
         f"{config.name}: {config.retriever}, chunks of {sizes} tokens, top {config.top_k}{kept}, "
@@ -141,13 +141,15 @@ class RetrievalPipeline:
         with _timed(seconds, "retrieve"):
             found = self.index.retrieve(question)
         with _timed(seconds, "rerank"):
-            ranked = self.reranker.rerank(question, found)[: self._kept]
+            ranking = self.reranker.rerank(question, found)
+        ranked = ranking.contexts[: self._kept]
         contexts = self._within_budget(ranked)
         prompt = Prompt((*context_parts(contexts), question_part(question), self.config.instruction))
         with _timed(seconds, "generate"):
             written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)
         omitted = len(ranked) - len(contexts)
-        return Answer(written.text, contexts, seconds, written.tokens, omitted, written.finished)
+        tokens = ranking.tokens + written.tokens
+        return Answer(written.text, contexts, seconds, tokens, omitted, written.finished)
 
     @property
     def _kept(self) -> int:

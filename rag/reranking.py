@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from rag.answer import Context, question_part
+from rag.answer import Context, Tokens, question_part
 from rag.embedding import has_words
 from rag.errors import ModelError
 from rag.identity import digest
 from rag.llm import LLM, Prompt
+from rag.threads import let_threads_sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Passages best first, each with its new score, and the tokens it took a language model."""
+
+    contexts: tuple[Context, ...]
+    tokens: Tokens = Tokens()
 
 
 class Reranker(Protocol):
@@ -25,8 +34,8 @@ class Reranker(Protocol):
     def fingerprint(self) -> str:
         """SHA-256 over everything that changes the order."""
 
-    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:
-        """Give `contexts` best first, each with the new score."""
+    def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:
+        """Put `contexts` in order, each with its new score."""
 
 
 class NoReranker:
@@ -35,9 +44,9 @@ class NoReranker:
     name = "none"
     fingerprint = "none"
 
-    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:  # noqa: ARG002
+    def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:  # noqa: ARG002
         """Give `contexts` as they are."""
-        return tuple(contexts)
+        return Ranking(tuple(contexts))
 
 
 class LLMReranker:
@@ -53,14 +62,14 @@ class LLMReranker:
         self.fingerprint = digest({"llm": llm.fingerprint, "task": self._TASK})
         self._llm = llm
 
-    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:
-        """Give `contexts` by falling probability of "yes"."""
-        return _by_score(contexts, [self._score(question, context) for context in contexts])
+    def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:
+        """Order `contexts` by falling probability of "yes"."""
+        choices = [self._llm.choose(self._prompt(question, context), ("yes", "no")) for context in contexts]
+        ranked = _by_score(contexts, [choice.share("yes") for choice in choices])
+        return Ranking(ranked, sum((choice.tokens for choice in choices), Tokens()))
 
-    def _score(self, question: str, context: Context) -> float:
-        prompt = Prompt((question_part(question), f"Passage:\n{context.text}\n\n{self._TASK}"))
-        probabilities = self._llm.choose(prompt, ("yes", "no")).probabilities
-        return probabilities["yes"] / (probabilities["yes"] + probabilities["no"])
+    def _prompt(self, question: str, context: Context) -> Prompt:
+        return Prompt((question_part(question), f"Passage:\n{context.text}\n\n{self._TASK}"))
 
 
 class CrossEncoderReranker:
@@ -89,12 +98,12 @@ class CrossEncoderReranker:
                 "Give the whole folder."
             )
 
-    def rerank(self, question: str, contexts: Sequence[Context]) -> tuple[Context, ...]:
-        """Give `contexts` by falling cross-encoder score."""
+    def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:
+        """Order `contexts` by falling cross-encoder score."""
         if not contexts:
-            return ()
+            return Ranking(())
         pairs = [(question, context.text) for context in contexts]
-        return _by_score(contexts, self._encoder.predict(pairs, show_progress_bar=False).tolist())
+        return Ranking(_by_score(contexts, self._encoder.predict(pairs, show_progress_bar=False).tolist()))
 
 
 def _by_score(contexts: Sequence[Context], scores: Sequence[float]) -> tuple[Context, ...]:
@@ -104,6 +113,7 @@ def _by_score(contexts: Sequence[Context], scores: Sequence[float]) -> tuple[Con
 
 
 def _check_head(path: Path) -> None:
+    let_threads_sleep()
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from evals.errors import printable as printable  # noqa: PLC0414 - evals.cli takes it from here
+from evals.errors import printable
 from evals.prompts import METRICS
 from evals.records import Evaluation
 

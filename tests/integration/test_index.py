@@ -92,16 +92,18 @@ def test_places_in_a_pdf(config, tmp_path):
 
 
 @BOTH
-def test_places_behind_a_chunk_within_the_overlap(config, tmp_path):
-    """A heading short enough to be repeated whole as overlap shifts no place behind it."""
-    long = " ".join(f"word{n}" for n in range(14)) + ". "
-    text = "".join(f"Part {n}. {long}" for n in range(40)) + "Part 1. And that was all."
-    corpus = corpus_of(text)
-    index = opened(corpus, replace(config, chunk_overlap=20), tmp_path)
-    assert_places(corpus, index)
-    leaves = [node.metadata for node in nodes(index).values() if not node.child_nodes]
-    assert max(leaf["end"] for leaf in leaves) == len(text)
-    assert len({leaf["start"] for leaf in leaves}) > len(leaves) / 2
+def test_places_behind_a_chunk_that_begins_like_the_one_before(config, tmp_path):
+    """A short heading behind blank lines, repeated whole as overlap, shifts no place behind it.
+
+    LlamaIndex finds no offsets for such a chunk, nor for those that follow it.
+    """
+    texts = []
+    for words in range(15, 35):
+        sentence = " ".join(f"token{n}" for n in range(words)) + ". "
+        parts = (sentence, "\n" * 15, "Results. ", "\n\n\n", sentence, "Afterwards it was over. Results.")
+        texts.append("".join(parts))
+    corpus = corpus_of(*texts)
+    assert_places(corpus, opened(corpus, replace(config, chunk_overlap=20), tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -365,16 +364,6 @@ def test_loading_and_leaving_without_a_word(smollm2):
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_threads_sleep_while_they_wait_unless_told_otherwise(fresh_llm, monkeypatch):
-    """Processes that share the cores do not spin against each other; a policy of the user's own stays."""
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    fresh_llm(replace(SMALL, n_ctx=256))
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    fresh_llm(replace(SMALL, n_ctx=256))
-    assert os.environ["OMP_WAIT_POLICY"] == "active"
 
 
 # --- as LlamaIndex's language model ---

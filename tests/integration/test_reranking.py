@@ -107,7 +107,7 @@ def test_a_trained_cross_encoder_ranks_right(cross_encoder):
         for n, animal in enumerate(ANIMALS, 1)
     ]
     for n, animal in enumerate(ANIMALS, 1):
-        best, *others = reranker.rerank(f"what eats the {animal}", passages)
+        best, *others = reranker.rerank(f"what eats the {animal}", passages).contexts
         assert (best.text, best.page, best.start) == (f"the {animal} eats milk", n, n)
         assert best.score > 0.9
         assert max(other.score for other in others) < 0.1
@@ -117,13 +117,13 @@ def test_a_trained_cross_encoder_ranks_right(cross_encoder):
 def test_a_cross_encoder_gives_the_same_each_time(cross_encoder):
     """Loaded again, it gives the same order and the same scores."""
     passages = [Context(f"the {animal} eats {food}") for animal, food in product(ANIMALS, FOODS)]
-    one, two = (load(cross_encoder).rerank("what eats the dog", passages) for _ in range(2))
+    one, two = (load(cross_encoder).rerank("what eats the dog", passages).contexts for _ in range(2))
     assert one == two
 
 
 def test_no_passages(cross_encoder):
     """Of no passages the order is empty."""
-    assert load(cross_encoder).rerank("what eats the dog", ()) == ()
+    assert load(cross_encoder).rerank("what eats the dog", ()).contexts == ()
 
 
 def test_the_identity_of_a_cross_encoder_is_its_weights(cross_encoder):
@@ -189,9 +189,9 @@ def test_a_real_language_model_as_reranker(llm):
     """Every passage gets a probability, best first, and all prompts share the question's part."""
     passages = [Context("The router picks two experts."), Context("The volcano erupted."), Context("Rain.")]
     reranker = LLMReranker(llm)
-    ranked = reranker.rerank("How many experts does the router pick?", passages)
+    ranked = reranker.rerank("How many experts does the router pick?", passages).contexts
     scores = [context.score for context in ranked]
     assert scores == sorted(scores, reverse=True)
     assert all(0 < score < 1 for score in scores)
     assert {context.text for context in ranked} == {context.text for context in passages}
-    assert reranker.rerank("How many experts does the router pick?", passages) == ranked
+    assert reranker.rerank("How many experts does the router pick?", passages).contexts == ranked

@@ -24,7 +24,7 @@ from rag.pipelines import (
     pipeline_from_query_engine,
     reranker_name,
 )
-from rag.reranking import LLMReranker, NoReranker
+from rag.reranking import LLMReranker, NoReranker, Ranking
 
 QUESTION = "How many experts does each token use?"
 
@@ -45,8 +45,8 @@ class Backwards:
 
     name = fingerprint = "backwards"
 
-    def rerank(self, question: str, contexts: Any) -> tuple[Context, ...]:
-        return tuple(reversed(contexts))
+    def rerank(self, question: str, contexts: Any) -> Ranking:
+        return Ranking(tuple(reversed(contexts)))
 
 
 def config(**knobs: Any) -> PipelineConfig:
@@ -238,12 +238,11 @@ def test_an_identity_is_one_of_text():
 # --- rerankers by name ---
 
 
-def test_auto_is_none_where_the_cross_encoder_is_not_cached(tmp_path, monkeypatch):
-    """Without the cross-encoder on this machine, `auto` reranks nothing and fetches nothing."""
+def test_auto_is_the_llm_where_the_cross_encoder_is_not_cached(tmp_path, monkeypatch):
+    """Without the cross-encoder on this machine, `auto` takes the language model and fetches nothing."""
     monkeypatch.setenv("RAG_EVALS_MODELS", str(tmp_path))
     auto = config(reranker="auto")
-    assert reranker_name(auto) == "none"
-    assert isinstance(Resources().reranker(auto), NoReranker)
+    assert reranker_name(auto) == "llm"
     assert list(tmp_path.iterdir()) == []
 
 

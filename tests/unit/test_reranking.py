@@ -16,14 +16,14 @@ PASSAGES = (
 def test_none_keeps_the_retrievers_order_and_scores():
     """`none` gives what it was given."""
     reranker: Reranker = NoReranker()
-    assert reranker.rerank("How many?", PASSAGES) == PASSAGES
+    assert reranker.rerank("How many?", PASSAGES).contexts == PASSAGES
     assert (reranker.name, reranker.fingerprint) == ("none", "none")
 
 
 def test_the_language_model_orders_by_its_probability_of_yes():
     """Passages come by falling P(yes) against P(no), which becomes their score."""
     llm = ScriptedLLM({"yes": 0.1, "no": 0.3}, {"yes": 0.03, "no": 0.01}, {"yes": 0.25, "no": 0.25})
-    ranked = LLMReranker(llm).rerank("How many?", PASSAGES)
+    ranked = LLMReranker(llm).rerank("How many?", PASSAGES).contexts
     assert [(context.text, context.score) for context in ranked] == [
         ("Two experts.", 0.75),
         ("Rain.", 0.5),
@@ -34,7 +34,7 @@ def test_the_language_model_orders_by_its_probability_of_yes():
 def test_passages_that_help_equally_keep_the_retrievers_order():
     """Equal scores change nothing, so that an order is never left to chance."""
     llm = ScriptedLLM(*[{"yes": 0.2, "no": 0.2}] * 3)
-    ranked = LLMReranker(llm).rerank("How many?", PASSAGES)
+    ranked = LLMReranker(llm).rerank("How many?", PASSAGES).contexts
     assert [context.text for context in ranked] == [context.text for context in PASSAGES]
 
 
@@ -50,7 +50,7 @@ def test_the_question_comes_first_so_that_passages_share_it():
 def test_no_passages_no_calls():
     """Without passages the model is not asked."""
     llm = ScriptedLLM()
-    assert LLMReranker(llm).rerank("How many?", ()) == ()
+    assert LLMReranker(llm).rerank("How many?", ()).contexts == ()
     assert llm.prompts == []
 
 

@@ -1,0 +1,49 @@
+"""How threads wait: a policy that must be set before the first library that reads it is loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.model
+
+LOAD = {
+    "embedder": "from rag.embedding import load_embedder as load; load('all-minilm-l6-v2', offline=True)",
+    "llm": "from rag.llm import load_llm as load; from rag.config import LLMConfig; "
+    "load(LLMConfig('smollm2-135m-instruct', n_ctx=256), offline=True)",
+}
+
+
+@pytest.mark.parametrize("first", LOAD)
+def test_threads_sleep_while_they_wait(first, smollm2, embedder):
+    """Whichever model is loaded first, threads of processes that share the cores do not spin."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    assert policy_after(LOAD[first], environment) == "passive"
+
+
+def test_a_policy_of_the_users_own_stays(smollm2):
+    """Whoever has the cores for himself may let them spin."""
+    assert policy_after(LOAD["llm"], {**os.environ, "OMP_WAIT_POLICY": "active"}) == "active"
+
+
+def policy_after(load: str, environment: dict[str, str]) -> str:
+    """Give the policy that a process has when torch or llama.cpp is imported by `load`."""
+    script = f"""
+import os, sys
+class Watch:
+    def find_spec(self, name, *rest):
+        if name in ("torch", "llama_cpp"):
+            print(os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Watch())
+{load}
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
