@@ -35,10 +35,10 @@ class Judge(Protocol):
 
 
 class ChoiceJudge:
-    """Asks the model one yes/no question a metric and reads P(yes) from its next-token distribution.
+    """Asks the model one yes/no question a metric and reads the answer from its next-token distribution.
 
-    The prompts begin with the very parts the answer was written from, so with the same model a verdict
-    costs one forward pass over answer and task.
+    A prompt with contexts begins with the very parts the answer was written from, so with the same model a
+    verdict costs one forward pass over answer and task.
 
     Args:
         llm: The judging model.
@@ -76,7 +76,7 @@ class ChoiceJudge:
         if mass < LEAST_MASS:
             reason = f"only {mass:.2f} of the judge's probability fell on yes or no"
             return Score(metric.name, None, reason=reason), choice.tokens
-        value = choice.share("yes")
+        value = choice.share(metric.good)
         return Score(metric.name, value, evidence=_evidence(metric, answer)), choice.tokens
 
 
@@ -84,8 +84,8 @@ _EMPTY = judge_prompt(METRICS["faithfulness"], Question(id="-", question=""), An
 
 
 def _evidence(metric: Metric, answer: Answer) -> str:
-    """Say what a low score means: the answer, the complaint, and the best ranked context."""
-    best = answer.contexts[0] if answer.contexts else None
+    """Say what a low score means: the answer, the complaint, and the best ranked context if it was read."""
+    best = answer.contexts[0] if answer.contexts and metric.reads_contexts else None
     page = f" p.{best.page}" if best and best.page else ""
     where = f" (best ranked: {best.document}{page})" if best and best.document else ""
     return f'"{_shortened(answer.text)}" {metric.breach}{where}'

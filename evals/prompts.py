@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Literal
 
 from evals.questions import Question
 from rag.answer import Answer, context_parts, question_part
@@ -17,31 +18,46 @@ class Metric:
 
     Attributes:
         name: The metric's name in options, records and reports.
-        task: What the judge is asked; "yes" is good.
+        lead: The word before the answer in the prompt.
+        task: What the judge is asked, to be answered by yes or no.
+        good: The answer that is good; the score is its probability.
+        reads_contexts: Whether the contexts are part of the prompt.
         breach: What a low score means, for the assertion's text.
         for_answerable: Whether it is asked of questions that the documents answer, or of those they do not.
     """
 
     name: str
+    lead: str
     task: str
+    good: Literal["yes", "no"]
+    reads_contexts: bool
     breach: str
     for_answerable: bool = True
 
 
 FAITHFULNESS = Metric(
-    "faithfulness",
-    "Can every statement in the answer be inferred from the passages above? Answer yes or no.",
-    "is not supported by the contexts",
+    name="faithfulness",
+    lead="Statement",
+    task="According to the passages above, is the statement correct? Answer yes or no.",
+    good="yes",
+    reads_contexts=True,
+    breach="is not supported by the contexts",
 )
 RELEVANCY = Metric(
-    "relevancy",
-    "Does the answer directly answer the question? Answer yes or no.",
-    "does not answer the question",
+    name="relevancy",
+    lead="Reply",
+    task="Does the reply give the information that the question asks for? Answer yes or no.",
+    good="yes",
+    # Next to the passages the judge answers whether they give it; alone, it looks at the reply.
+    reads_contexts=False,
+    breach="does not answer the question",
 )
-REFUSAL = Metric(
-    "refusal",
-    "Does the answer say that the requested information is not given? Answer yes or no.",
-    "should have declined: the documents do not answer this question",
+REFUSAL = replace(
+    # The very question of relevancy, with the other answer: who declines does not give the information.
+    RELEVANCY,
+    name="refusal",
+    good="no",
+    breach="should have declined: the documents do not answer this question",
     for_answerable=False,
 )
 
@@ -58,9 +74,11 @@ def metrics_for(question: Question) -> tuple[Metric, ...]:
 
 
 def judge_prompt(metric: Metric, question: Question, answer: Answer) -> Prompt:
-    """Give the prompt for `metric`: what all metrics share comes first, the task last.
+    """Give the prompt for `metric`: what others share comes first, the task last.
 
-    Contexts and question are the parts that the answer itself was written from.
+    Contexts and question are the very parts that the answer was written from.
     """
-    shared = (*context_parts(answer.contexts), question_part(question.question))
-    return Prompt((*shared, f"Answer: {answer.text}\n\n", metric.task))
+    contexts = context_parts(answer.contexts) if metric.reads_contexts else ()
+    return Prompt(
+        (*contexts, question_part(question.question), f"{metric.lead}: {answer.text}\n\n", metric.task)
+    )

@@ -28,6 +28,7 @@ class Embedder:
 
     def __init__(self, model: Model) -> None:
         let_threads_sleep()
+        _quiet_loading()
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
@@ -87,6 +88,13 @@ def has_words(tokenizer: Any) -> bool:
     """Tell whether a tokenizer knows words: where its files are missing, transformers makes an empty one."""
     special = getattr(tokenizer, "all_special_tokens", None)
     return special is None or len(tokenizer) > len(special)
+
+
+def _quiet_loading() -> None:
+    """Draw no bar for every small model that transformers loads."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _first_line(error: Exception) -> str:

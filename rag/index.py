@@ -39,7 +39,7 @@ class Index:
 
     def retrieve(self, question: str) -> tuple[Context, ...]:
         """Find the passages for `question`, best first: nearest chunks, merged where the retriever merges."""
-        return tuple(_context(found) for found in self._retriever().retrieve(question))
+        return _without_nested([_context(found) for found in self._retriever().retrieve(question)])
 
     def _retriever(self) -> Any:
         from llama_index.core.retrievers import AutoMergingRetriever
@@ -178,6 +178,16 @@ def _find(chunk: str, text: str, first: int, before: tuple[int, int]) -> int:
     start, end = before
     found = text.find(chunk, max(start, end + 1 - len(chunk)))
     return found if found >= 0 else text.index(chunk, first)
+
+
+def _without_nested(contexts: Sequence[Context]) -> tuple[Context, ...]:
+    """Leave out passages that lie within another: merging may give a parent and also one of its leaves."""
+    return tuple(one for one in contexts if not any(_lies_within(one, other) for other in contexts))
+
+
+def _lies_within(one: Context, other: Context) -> bool:
+    inner, outer = ((context.start or 0, context.end or 0) for context in (one, other))
+    return one.document == other.document and inner != outer and outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
 def _context(found: NodeWithScore) -> Context:

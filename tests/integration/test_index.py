@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evals.questions import load_questions
 from evals.testing import ScriptedLLM
 from rag.answer import Context, context_parts, question_part
-from rag.config import PipelineConfig
+from rag.config import PipelineConfig, config_for
 from rag.documents import Corpus, Document, read_documents
 from rag.index import Index, index_fingerprint, open_index
 from rag.pipelines import RetrievalPipeline
@@ -373,3 +374,15 @@ def test_the_answer_is_written_from_the_merged_passages(merging):
     merged: tuple[Context, ...] = merging.retrieve(EXPERTS)
     assert answer.contexts == merged
     assert llm.prompts[0].parts == (*context_parts(merged), question_part(EXPERTS), "")
+
+
+@pytest.mark.model
+def test_no_passage_lies_within_another(embedder, tmp_path):
+    """A parent that was merged stands for its leaves: none of them takes room beside it."""
+    corpus = read_documents(ROOT / "fixtures/corpus/primer.pdf")
+    index = open_index(corpus, config_for("auto_merging"), embedder, tmp_path)
+    questions = load_questions([ROOT / "fixtures/questions/primer-more.jsonl"])
+    for question in questions:
+        spans = [(context.start, context.end) for context in index.retrieve(question.question)]
+        nested = [a for a in spans for b in spans if a != b and b[0] <= a[0] and a[1] <= b[1]]
+        assert nested == [], question.id

@@ -23,7 +23,7 @@ UNANSWERABLE = Question("who", "Who paid?", answerable=False)
 CONTEXTS = (Context("Two of eight experts.", "moe.pdf", page=3), Context("Nothing more.", "b.md"))
 ANSWER = Answer("Two experts.", CONTEXTS)
 NOT_SUPPORTED = '"Two experts." is not supported by the contexts (best ranked: moe.pdf p.3)'
-NO_ANSWER = '"Two experts." does not answer the question (best ranked: moe.pdf p.3)'
+NO_ANSWER = '"Two experts." does not answer the question'
 
 
 def judged(*replies, question=QUESTION, answer=ANSWER) -> tuple[Score, ...]:
@@ -75,27 +75,26 @@ def test_empty_answer_is_unscored(text):
 
 def test_metrics_by_the_kind_of_question():
     """A question that the documents cannot answer is asked for refusal alone."""
-    (score,) = judged({"yes": 0.1, "no": 0.9}, question=UNANSWERABLE)
+    (score,) = judged({"yes": 0.9, "no": 0.1}, question=UNANSWERABLE)
     assert score == Score(
         "refusal",
         pytest.approx(0.1),
-        evidence='"Two experts." should have declined: the documents do not answer this question '
-        "(best ranked: moe.pdf p.3)",
+        evidence='"Two experts." should have declined: the documents do not answer this question',
     )
 
 
 def test_one_yes_or_no_question_a_metric():
-    """Each metric is one prompt: contexts, question, answer, and the task last."""
+    """Each metric is one prompt: contexts where it reads them, question, answer, and the task last."""
     llm = ScriptedLLM(*[{"yes": 1.0}] * 3)
     judge = ChoiceJudge(llm)
     judge.score_now(QUESTION, ANSWER)
     judge.score_now(UNANSWERABLE, ANSWER)
     passages = ("Passage 1:\nTwo of eight experts.\n\n", "Passage 2:\nNothing more.\n\n")
-    shared = (*passages, "Question: How many experts?\n", "Answer: Two experts.\n\n")
+    asked = "Question: How many experts?\n"
     assert [prompt.parts for prompt in llm.prompts] == [
-        (*shared, FAITHFULNESS.task),
-        (*shared, RELEVANCY.task),
-        (*passages, "Question: Who paid?\n", "Answer: Two experts.\n\n", REFUSAL.task),
+        (*passages, asked, "Statement: Two experts.\n\n", FAITHFULNESS.task),
+        (asked, "Reply: Two experts.\n\n", RELEVANCY.task),
+        ("Question: Who paid?\n", "Reply: Two experts.\n\n", REFUSAL.task),
     ]
 
 
@@ -112,12 +111,11 @@ def test_prompt_begins_as_the_answer_prompt_did():
     config = PipelineConfig("base", instruction="Answer in one sentence.")
     answer = RetrievalPipeline(config, Index(), llm, NoReranker()).answer_now(QUESTION.question)
     ChoiceJudge(llm).score_now(QUESTION, answer)
-    asked, *verdicts = llm.prompts
+    asked, faithfulness, relevancy = llm.prompts
     assert asked.parts[-1] == "Answer in one sentence."
-    for verdict in verdicts:
-        assert verdict.system == asked.system
-        assert verdict.parts[: len(asked.parts) - 1] == asked.parts[:-1]
-        assert verdict.parts[len(asked.parts) - 1] == "Answer: Two experts.\n\n"
+    assert asked.system == faithfulness.system == relevancy.system
+    assert faithfulness.parts[: len(asked.parts) - 1] == asked.parts[:-1]
+    assert faithfulness.parts[len(asked.parts) - 1] == "Statement: Two experts.\n\n"
 
 
 @pytest.mark.parametrize(
