@@ -24,10 +24,10 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
         print(aligned(row, widths))
 
 
-def save(name: str, result: Mapping[str, Any]) -> None:
-    """Write `results/NAME.json`: the result, the command, and the machine it was measured on."""
+def save(name: str, result: Mapping[str, Any], command: str | None = None) -> None:
+    """Write `results/NAME.json`: the result, the command it came from, and the machine."""
     facts = {
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *_arguments()]),
+        "command": command or " ".join(["python", "-m", f"benchmarks.{name}", *_arguments()]),
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": _processor()},
         "versions": {"python": platform.python_version(), **{lib: version(lib) for lib in LIBRARIES}},
     }

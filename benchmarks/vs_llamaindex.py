@@ -21,11 +21,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import print_table, save
+from benchmarks.report import RESULTS, print_table, save
 from evals.judges import ChoiceJudge
 from evals.questions import Question
 from rag.answer import Answer
@@ -40,27 +40,48 @@ QUESTIONS = Path(__file__).parent / "questions" / "mixtral.json"
 
 @dataclass(slots=True)
 class Side:
-    """What one side used and said."""
+    """What one side used in all, for `answer` and `verdicts`, and what it said to each question."""
 
     name: str
-    answer_seconds: list[float] = field(default_factory=list)
-    judge_seconds: list[float] = field(default_factory=list)
-    answer_tokens: list[int] = field(default_factory=list)
-    judge_tokens: list[int] = field(default_factory=list)
-    right_answers: int = 0
-    right: int = 0
-    labelled: int = 0
-    noes: int = 0
-    noes_of: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
 
-    def count(self, wanted: bool, said: bool | None) -> None:
-        """Count one labelled verdict; None (no verdict) is never right."""
-        self.labelled += 1
-        self.right += said is wanted
-        if wanted:
-            self.noes_of += 1
-            self.noes += said is False
+    def means(self) -> dict[str, float]:
+        """Give the means per question."""
+        rows: dict[str, float] = {}
+        for unit, used in (("seconds", self.seconds), ("tokens", self.tokens)):
+            rows |= {f"{unit}/question, {stage}": total / len(self.log) for stage, total in used.items()}
+            rows[f"{unit}/question"] = sum(used.values()) / len(self.log)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often one side was right, by the labels of the questions."""
+
+    right_answers: int
+    right_verdicts: int
+    verdicts: int
+    noes_to_right_answers: int
+    verdicts_on_right_answers: int
+
+
+def tally(log: list[dict[str, Any]], questions: list[dict[str, str]]) -> Tally:
+    """Hold what a side said against the labels; a verdict that could not be had is never right."""
+    labels = {line["id"]: line for line in questions}
+    expected = [
+        re.search(labels[said["id"]]["expect"], said["answer"], re.IGNORECASE) is not None for said in log
+    ]
+    judged = [
+        verdict
+        for said, is_right in zip(log, expected, strict=True)
+        if is_right and said["evidence_retrieved"]
+        for verdict in said["verdicts"].values()
+    ]
+    planted = [said["planted_judged_faithful"] for said in log]
+    right = judged.count(True) + planted.count(False)
+    return Tally(sum(expected), right, len(judged) + len(planted), judged.count(False), len(judged))
 
 
 class Meter:
@@ -77,26 +98,34 @@ class Meter:
         llama.eval = counted
 
     @contextmanager
-    def measured(self, seconds: list[float], tokens: list[int]) -> Iterator[None]:
-        """Append seconds and evaluated tokens of the block to the two lists."""
+    def measured(self, side: Side, stage: str) -> Iterator[None]:
+        """Add seconds and evaluated tokens of the block to what `side` used for `stage`."""
         start, before = time.perf_counter(), self.tokens
         yield
-        seconds.append(time.perf_counter() - start)
-        tokens.append(self.tokens - before)
+        side.seconds[stage] = side.seconds.get(stage, 0.0) + time.perf_counter() - start
+        side.tokens[stage] = side.tokens.get(stage, 0) + self.tokens - before
 
 
 def main() -> None:
     """Measure both sides, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--docs", type=Path, required=True)
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("--docs", type=Path)
+    group.add_argument(
+        "--recount", action="store_true", help="hold the saved answers against the labels again"
+    )
     parser.add_argument("--model", help="another model: name or path")
     options = parser.parse_args()
     questions = json.loads(QUESTIONS.read_text())
+    if options.recount:
+        saved = json.loads((RESULTS / "vs_llamaindex.json").read_text())
+        report([Side(**side) for side in saved["sides"]], questions, saved["command"])
+        return
     corpus = read_documents(options.docs)
     resources = Resources()
     ours = run_ours(questions, corpus, resources, options.model)
     stock = asyncio.run(run_stock(questions, corpus, resources, options.model))
-    report(ours, stock)
+    report([ours, stock], questions)
 
 
 def run_ours(
@@ -112,14 +141,14 @@ def run_ours(
     judge = ChoiceJudge(llm)
     for line in questions:
         question = Question(id=line["id"], question=line["question"])
-        with meter.measured(side.answer_seconds, side.answer_tokens):
+        with meter.measured(side, "answer"):
             answer = pipeline.answer_now(question.question)
-        with meter.measured(side.judge_seconds, side.judge_tokens):
+        with meter.measured(side, "verdicts"):
             scores = _said(judge, question, answer)
         # The planted answer is judged as well, but it is no part of a question's cost.
         planted = _said(judge, question, Answer(line["false"], answer.contexts))
         contexts = [context.text for context in answer.contexts]
-        _tally(side, line, answer.text, contexts, scores, planted["faithfulness"])
+        _log(side, line, answer.text, contexts, scores, planted["faithfulness"])
     return side
 
 
@@ -148,14 +177,14 @@ async def run_stock(
     side = Side("LlamaIndex")
     for line in questions:
         query = line["question"]
-        with meter.measured(side.answer_seconds, side.answer_tokens):
+        with meter.measured(side, "answer"):
             response = engine.query(query)
-        with meter.measured(side.judge_seconds, side.judge_tokens):
+        with meter.measured(side, "verdicts"):
             results = await runner.aevaluate_responses(queries=[query], responses=[response])
         contexts = [node.get_content() for node in response.source_nodes]
         planted = await faithfulness.aevaluate(query, response=line["false"], contexts=contexts)
         said = {metric: bool(results[metric][0].passing) for metric in results}
-        _tally(side, line, str(response), contexts, said, bool(planted.passing))
+        _log(side, line, str(response), contexts, said, bool(planted.passing))
     return side
 
 
@@ -189,7 +218,7 @@ def _stock_llm(model: str, n_ctx: int) -> tuple[Any, Meter]:
     return StockLLM(), meter
 
 
-def _tally(
+def _log(
     side: Side,
     line: dict[str, str],
     answer: str,
@@ -197,19 +226,11 @@ def _tally(
     said: dict[str, bool | None],
     planted: bool | None,
 ) -> None:
-    evident = any(re.search(line["evidence"], context) for context in contexts)
-    expected = re.search(line["expect"], answer, re.IGNORECASE) is not None
-    side.right_answers += expected
-    if expected and evident:
-        side.count(True, said["faithfulness"])
-        side.count(True, said["relevancy"])
-    side.count(False, planted)
     side.log.append(
         {
             "id": line["id"],
             "answer": answer,
-            "evidence_retrieved": evident,
-            "expected_words": expected,
+            "evidence_retrieved": any(re.search(line["evidence"], context) for context in contexts),
             "verdicts": said,
             "planted_judged_faithful": planted,
         }
@@ -217,42 +238,32 @@ def _tally(
     print(f"  {side.name} {line['id']}: {' '.join(answer.split())[:90]}", flush=True)
 
 
-def report(ours: Side, stock: Side) -> None:
+def report(sides: list[Side], questions: list[dict[str, str]], command: str | None = None) -> None:
     """Print the table and write the JSON."""
-    rows: dict[str, list[float]] = {}
-    for side in (ours, stock):
-        n = len(side.answer_seconds)
-        for name, total in (
-            ("seconds/question, answer", sum(side.answer_seconds) / n),
-            ("seconds/question, verdicts", sum(side.judge_seconds) / n),
-            ("seconds/question", (sum(side.answer_seconds) + sum(side.judge_seconds)) / n),
-            ("tokens/question, answer", sum(side.answer_tokens) / n),
-            ("tokens/question, verdicts", sum(side.judge_tokens) / n),
-            ("tokens/question", (sum(side.answer_tokens) + sum(side.judge_tokens)) / n),
-        ):
-            rows.setdefault(name, []).append(total)
-    ratios = {name: mine / theirs for name, (mine, theirs) in rows.items()}
+    means = [side.means() for side in sides]
+    ratios = {name: means[0][name] / means[1][name] for name in means[0]}
+    tallies = [tally(side.log, questions) for side in sides]
     print()
     print_table(
         [
-            ["", ours.name, stock.name, "ratio"],
-            *([name, f"{a:,.1f}", f"{b:,.1f}", f"{ratios[name]:.2f}"] for name, (a, b) in rows.items()),
-            ["right answers", *(f"{s.right_answers} of {len(s.log)}" for s in (ours, stock)), ""],
-            ["right verdicts", *(f"{s.right} of {s.labelled}" for s in (ours, stock)), ""],
-            ["NO to right answers", *(f"{s.noes} of {s.noes_of}" for s in (ours, stock)), ""],
+            ["", *(side.name for side in sides), "ratio"],
+            *([name, *(f"{mean[name]:,.1f}" for mean in means), f"{ratios[name]:.2f}"] for name in ratios),
+            ["right answers", *(f"{t.right_answers} of {len(questions)}" for t in tallies), ""],
+            ["right verdicts", *(f"{t.right_verdicts} of {t.verdicts}" for t in tallies), ""],
+            [
+                "NO to right answers",
+                *(f"{t.noes_to_right_answers} of {t.verdicts_on_right_answers}" for t in tallies),
+                "",
+            ],
         ]
     )
-    sides = {
-        side.name: {
-            "right_answers": side.right_answers,
-            "questions": len(side.log),
-            "right_verdicts": side.right,
-            "labelled_verdicts": side.labelled,
-            "log": side.log,
-        }
-        for side in (ours, stock)
+    result = {
+        "ratios": ratios,
+        "means": {side.name: mean for side, mean in zip(sides, means, strict=True)},
+        "tallies": {side.name: asdict(t) for side, t in zip(sides, tallies, strict=True)},
+        "sides": [asdict(side) for side in sides],
     }
-    save("vs_llamaindex", {"means": rows, "ratios": ratios, "sides": sides})
+    save("vs_llamaindex", result, command)
 
 
 if __name__ == "__main__":

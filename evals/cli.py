@@ -150,6 +150,8 @@ def _verify_models(options: argparse.Namespace) -> int:
     from rag.models import list_rows, verify
 
     names = options.names or [row.name for row in list_rows() if row.cached == "yes"]
+    if not names:
+        print("no model is in the cache")
     damaged = 0
     for name in names:
         try:

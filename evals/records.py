@@ -79,7 +79,9 @@ class Evaluation:
 
     @property
     def unscored(self) -> tuple[str, ...]:
-        """One line for every score that could not be had."""
+        """One line for every score that could not be had; none after an error, which says it all."""
+        if self.error:
+            return ()
         return tuple(_line(f"{s.metric} unscored: {s.reason}") for s in self.scores if s.value is None)
 
     @property

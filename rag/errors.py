@@ -21,3 +21,7 @@ class ContextWindowError(ModelError):
 
 class DocumentError(RagError):
     """Raised when no document could be read."""
+
+
+class DocumentWarning(UserWarning):
+    """Warned when a document could not be read and the others go on without it."""

@@ -25,9 +25,6 @@ def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
     lines = []
     for evaluation in evaluations:
         found = (*(evaluation.breaches if breaches else ()), *evaluation.unscored)
-        if evaluation.error:
-            # The scores are missing because there is no answer; saying that once is enough.
-            found = evaluation.breaches if breaches else ()
         lines += [f"{evaluation.pipeline} {evaluation.question.id}: {line}" for line in found]
     return [*lines, ""] if lines else []
 

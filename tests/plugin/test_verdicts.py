@@ -28,8 +28,6 @@ def test_strict(project, how, errors, summary):
             "evals.errors.BreachError: relevancy 0.10 < 0.50",
             "faithfulness unscored: the fake judge gives no verdict",
             "evals.errors.BreachError: pipeline baseline raised OSError: no disk",
-            "faithfulness unscored: there is no answer",
-            "relevancy unscored: there is no answer",
             "evals.errors.BreachError: refusal 0.20 < 0.50",
         ]
     )

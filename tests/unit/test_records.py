@@ -235,7 +235,7 @@ def test_error_of_the_pipeline_is_named():
     failed = evaluation(
         Score("faithfulness", None, reason="there is no answer"), error="ValueError: no such index"
     )
-    text = "pipeline base raised ValueError: no such index\nfaithfulness unscored: there is no answer"
+    text = "pipeline base raised ValueError: no such index"
     assert refusal(failed) == text
     assert refusal(failed, "relevancy") == text
 
