@@ -51,8 +51,16 @@ async def test_answer(number):
 INI = """
 [pytest]
 asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
 evals_pipelines = fake
 evals_questions = questions.jsonl
+"""
+
+
+BARE_INI = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
 """
 
 
@@ -99,7 +107,7 @@ def _projects(folder: Path, count: int) -> tuple[Path, Path]:
     suite, bare = folder / "suite", folder / "bare"
     for path, files in (
         (suite, {"conftest.py": CONFTEST, "test_evals.py": EVALS, "pytest.ini": INI}),
-        (bare, {"test_bare.py": BARE.format(count=count), "pytest.ini": "[pytest]\nasyncio_mode = auto\n"}),
+        (bare, {"test_bare.py": BARE.format(count=count), "pytest.ini": BARE_INI}),
     ):
         path.mkdir()
         for name, text in files.items():

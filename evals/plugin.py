@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from evals.errors import UsageError
 from evals.judges import Judge
 from evals.offline import forbid_connections
 from evals.questions import Question, expand_globs, load_questions
-from evals.recorder import Recorder, attach, attach_evaluation
+from evals.recorder import Recorder, attach_about, attach_evaluation
 from evals.settings import DEFAULT_PIPELINES, Settings, add_options, checked_thresholds, settings_from
 from rag.answer import Pipeline
 from rag.errors import RagError
@@ -24,6 +24,7 @@ from rag.errors import RagError
 Evaluate = Callable[[Pipeline, Question], PendingEvaluation]
 
 SETTINGS = pytest.StashKey[Settings]()
+ENGINE = pytest.StashKey[Engine]()
 QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
 PROBLEM = pytest.StashKey[str]()
 DESCRIBED = pytest.StashKey[set[tuple[str, str]]]()
@@ -146,31 +147,23 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
     return given
 
 
-@pytest.fixture(scope="session")
-def evals_engine() -> Iterator[Engine]:
-    """The engine that runs pipelines and judges, on an event loop of its own."""
-    engine = Engine()
-    yield engine
-    engine.close()
-
-
 @pytest.fixture
-def evaluate(
-    request: pytest.FixtureRequest, evals_engine: Engine, evals_settings: Settings, judge: Judge
-) -> Evaluate:
+def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     """Ask a pipeline a question and judge the answer.
 
     Write `await evaluate(pipeline, question)`; `evaluate(pipeline, question).result()` in a plain test.
     """
+    # Not fixtures among the arguments: each costs every test some 40 microseconds.
+    settings, engine = _settings(request.config), _engine(request.config)
     marked = _marked_thresholds(request.node)
 
     def start(pipeline: Pipeline, question: Question) -> PendingEvaluation:
-        thresholds = {**evals_settings.thresholds, **marked, **dict(question.thresholds)}
-        enforced = evals_settings.mode == "strict"
+        thresholds = {**settings.thresholds, **marked, **dict(question.thresholds)}
+        enforced = settings.mode == "strict"
         name = _name_for(pipeline, request)
         _describe(request.node, name, pipeline, judge)
         running = evaluate_question(pipeline, question, judge, thresholds, name=name, enforced=enforced)
-        return PendingEvaluation(evals_engine.submit(running), partial(attach_evaluation, request.node))
+        return PendingEvaluation(engine.submit(running), partial(attach_evaluation, request.node))
 
     return start
 
@@ -197,9 +190,17 @@ def _name_for(pipeline: Pipeline, request: pytest.FixtureRequest) -> str:
     """Give the name of the fixture that `pipeline` is from: two functions may well have one name."""
     given = getattr(request.node, "callspec", None)
     name = given.params.get("pipeline") if given else None
-    if isinstance(name, str) and request.getfixturevalue("pipeline") is pipeline:
+    if isinstance(name, str) and request.node.funcargs.get("pipeline") is pipeline:
         return name
     return pipeline.name
+
+
+def _engine(config: pytest.Config) -> Engine:
+    """Give the engine that runs pipelines and judges, on an event loop of its own."""
+    if ENGINE not in config.stash:
+        config.stash[ENGINE] = engine = Engine()
+        config.add_cleanup(engine.close)
+    return config.stash[ENGINE]
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -267,7 +268,7 @@ def _describe(item: pytest.Item, name: str, pipeline: Pipeline, judge: Judge) ->
         if (name_of_it, thing.fingerprint) not in described:
             described.add((name_of_it, thing.fingerprint))
             event = {"type": kind, "name": name_of_it, "fingerprint": thing.fingerprint}
-            attach(item, {**event, "settings": _settings_of(thing)})
+            attach_about(item, {**event, "settings": _settings_of(thing)})
 
 
 def _settings_of(thing: Pipeline | Judge) -> dict[str, Any]:

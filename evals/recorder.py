@@ -6,7 +6,6 @@ controller by itself: serial and parallel runs are one code path.
 
 from __future__ import annotations
 
-import json
 import platform
 from functools import cached_property
 from pathlib import Path
@@ -15,29 +14,35 @@ from typing import Any
 import pytest
 
 from evals.errors import printable
-from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
+from evals.records import Evaluation, evaluation_to_json
 from evals.reports.terminal import summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
 
-PROPERTY = "evals"
+EVALUATION = "evals"
+# What describes a pipeline or a judge.
+ABOUT = "evals-about"
 
 
-def attach(item: pytest.Item, event: dict[str, Any]) -> None:
-    """Put `event` on the test's report.
+def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
+    """Put `evaluation` on the test's report.
 
     Raises:
         ValueError: There is a NaN or an infinity in it; it fails this very test, not the run.
     """
+    _attach(item, EVALUATION, {**evaluation_to_json(evaluation), "test": item.nodeid})
+
+
+def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
+    """Put what describes a pipeline or a judge on the test's report."""
+    _attach(item, ABOUT, event)
+
+
+def _attach(item: pytest.Item, name: str, event: dict[str, Any]) -> None:
     # Half of a surrogate pair could not travel to another process: it becomes JSON's own escape for it.
     text = canonical(event).encode(errors="backslashreplace").decode()
-    item.user_properties.append((PROPERTY, text))
-
-
-def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
-    """Put `evaluation` on the test's report."""
-    attach(item, evaluation_to_json(evaluation))
+    item.user_properties.append((name, text))
 
 
 class Recorder:
@@ -50,6 +55,7 @@ class Recorder:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        # Read back from the run folder at the end: during the run nothing piles up.
         self._evaluations: list[Evaluation] = []
         self._seen: set[str] = set()
         self._taken: dict[tuple[str, str], int] = {}
@@ -58,17 +64,24 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take our events off the report, before other plugins print them, and record them."""
-        ours = [str(value) for name, value in report.user_properties if name == PROPERTY]
+        ours = [(name, str(value)) for name, value in report.user_properties if name in (EVALUATION, ABOUT)]
         if not ours:
             return
-        report.user_properties = [pair for pair in report.user_properties if pair[0] != PROPERTY]
-        for event in self._new(ours, report):
-            self._record(json.loads(event), report)
+        report.user_properties = [
+            pair for pair in report.user_properties if pair[0] not in (EVALUATION, ABOUT)
+        ]
+        for name, text in self._new(ours, report):
+            if name == EVALUATION or text not in self._seen:
+                self._write(text)
+            if name == ABOUT:
+                # Every xdist worker sends it; it is written once.
+                self._seen.add(text)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Close the run and hold it to the budget of unscored evaluations."""
         if self._folder is None:
             return
+        self._evaluations = self._folder.evaluations()
         outcomes = [evaluation.outcome for evaluation in self._evaluations]
         self._folder.finish({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
         if self._is_over_budget and session.exitstatus in (
@@ -89,7 +102,7 @@ class Recorder:
             terminalreporter.line(self._budget_line(), red=True)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")
 
-    def _new(self, events: list[str], report: pytest.TestReport) -> list[str]:
+    def _new(self, events: list[tuple[str, str]], report: pytest.TestReport) -> list[tuple[str, str]]:
         """Give the events that earlier reports of the test did not carry: each repeats those before it."""
         test = (getattr(report, "worker_id", ""), report.nodeid)
         taken = self._taken.pop(test, 0)
@@ -97,26 +110,12 @@ class Recorder:
             self._taken[test] = len(events)
         return events[taken:]
 
-    def _record(self, event: dict[str, Any], report: pytest.TestReport) -> None:
-        if event["type"] != "evaluation":
-            self._write_once(event)
-            return
-        self._write({**event, "test": report.nodeid})
-        self._evaluations.append(evaluation_from_json(event))
-
-    def _write_once(self, event: dict[str, Any]) -> None:
-        """Write what describes a pipeline or a judge once, though every xdist worker sends it."""
-        key = canonical(event)
-        if key not in self._seen:
-            self._seen.add(key)
-            self._write(event)
-
-    def _write(self, event: dict[str, Any]) -> None:
-        """Write `event`; the first one makes the run folder. A run that cannot be recorded ends here."""
+    def _write(self, line: str) -> None:
+        """Write `line`; the first one makes the run folder. A run that cannot be recorded ends here."""
         try:
             if self._folder is None:
                 self._folder = self._started()
-            self._folder.write(event)
+            self._folder.append(line)
         except OSError as error:
             self._folder = None
             pytest.exit(

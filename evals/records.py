@@ -157,7 +157,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
                 f"{score.metric} = {score.value} is no score: "
                 "a judge without a verdict gives None and says the reason"
             )
-    question, answer = evaluation.question, evaluation.answer
+    question, answer, tokens = evaluation.question, evaluation.answer, evaluation.tokens
     return {
         "type": "evaluation",
         "question_id": question.id,
@@ -183,7 +183,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "outcome": evaluation.outcome,
         "error": evaluation.error,
         "seconds": dict(evaluation.seconds),
-        "tokens": asdict(evaluation.tokens),
+        "tokens": {"evaluated": tokens.evaluated, "reused": tokens.reused, "generated": tokens.generated},
         "cached": False,
     }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evals.records import SCHEMA
+from evals.records import SCHEMA, Evaluation, evaluation_from_json
 from rag.identity import canonical
 
 # Half of a surrogate pair (the name of a file need not be valid Unicode) becomes JSON's own escape for it.
@@ -39,17 +40,23 @@ class RunFolder:
         head = {"type": "run", "schema": SCHEMA, "run": self.run_id, **info}
         (self.path / "run.json").write_text(canonical(head) + "\n", encoding="utf-8", errors=_HALVES)
         self._file = (self.path / "records.jsonl").open("w", encoding="utf-8", errors=_HALVES)
-        self.write(head)
+        self.append(canonical(head))
         self._point_latest()
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append one event and flush it: a killed session loses the question in flight at most."""
-        self._file.write(canonical(line) + "\n")
+    def append(self, line: str) -> None:
+        """Append one event, JSON already, and flush it: a killed session loses the question in flight."""
+        self._file.write(line + "\n")
         self._file.flush()
+
+    def evaluations(self) -> list[Evaluation]:
+        """Read the evaluations back, in the order in which they were finished."""
+        with (self.path / "records.jsonl").open(encoding="utf-8", errors=_HALVES) as file:
+            lines = (json.loads(line) for line in file)
+            return [evaluation_from_json(line) for line in lines if line["type"] == "evaluation"]
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""
-        self.write({"type": "end", **totals})
+        self.append(canonical({"type": "end", **totals}))
         self._file.close()
 
     def _point_latest(self) -> None:

@@ -82,9 +82,9 @@ def test_ids_and_questions_are_unique(questions):
 
 
 def test_counts():
-    """The default selection has 16 questions, 3 of them unanswerable; in all there are 30 or more, with 6."""
+    """The default selection has 14 questions, 3 of them unanswerable; in all there are 30 or more, with 6."""
     default, more = read_questions("primer.jsonl"), read_questions("primer-more.jsonl")
-    assert len(default) == 16
+    assert len(default) == 14
     assert sum(not question.get("answerable", True) for question in default) == 3
     assert len(default + more) >= 30
     assert sum(not question.get("answerable", True) for question in default + more) >= 6

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evals.trackers.jsonl import RunFolder
+from rag.identity import canonical
 
 INFO = {"args": ["-n", "2"], "mode": "strict"}
 
@@ -51,9 +52,9 @@ def test_start_writes_the_head(home, folder):
 
 def test_every_line_is_flushed(folder):
     """A line can be read as soon as it is written: a killed session keeps what was finished."""
-    folder.write({"type": "evaluation", "answer": "Zwölf 🦜\nund mehr\u2028"})
+    folder.append(canonical({"type": "evaluation", "answer": "Zwölf 🦜\nund mehr\u2028"}))
     assert lines(folder)[1:] == [{"type": "evaluation", "answer": "Zwölf 🦜\nund mehr\u2028"}]
-    folder.write({"type": "evaluation", "answer": None})
+    folder.append(canonical({"type": "evaluation", "answer": None}))
     assert len(lines(folder)) == 3
 
 
@@ -103,7 +104,7 @@ def test_half_characters_are_escaped(home):
     """Half of a surrogate pair, as in the name of a file that is not UTF-8, is no trouble and comes back."""
     folder = RunFolder(home)
     folder.start({"args": ["caf\udce9.pdf"]})
-    folder.write({"document": "caf\udce9.pdf"})
+    folder.append(canonical({"document": "caf\udce9.pdf"}))
     folder.finish({})
     assert [line.get("args") or line.get("document") for line in lines(folder)] == [
         ["caf\udce9.pdf"],
@@ -116,5 +117,5 @@ def test_half_characters_are_escaped(home):
 def test_nan_is_refused_and_leaves_no_half_line(folder):
     """A value that is no JSON is an error, and the file still ends with a whole line."""
     with pytest.raises(ValueError, match=r"^Out of range float values are not JSON compliant"):
-        folder.write({"type": "evaluation", "value": float("nan")})
+        folder.append(canonical({"type": "evaluation", "value": float("nan")}))
     assert len(lines(folder)) == 1
