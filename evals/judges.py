@@ -85,7 +85,8 @@ _EMPTY = judge_prompt(METRICS["faithfulness"], Question(id="-", question=""), An
 
 def _evidence(metric: Metric, answer: Answer) -> str:
     """Say what a low score means: the answer, the complaint, and the best ranked context if it was read."""
-    best = answer.contexts[0] if answer.contexts and metric.reads_contexts else None
+    contexts = answer.contexts if metric.reads_contexts else ()
+    best = max(contexts, key=lambda context: context.score or 0.0, default=None)
     page = f" p.{best.page}" if best and best.page else ""
     where = f" (best ranked: {best.document}{page})" if best and best.document else ""
     return f'"{_shortened(answer.text)}" {metric.breach}{where}'

@@ -48,7 +48,7 @@ class Answer:
 
     Attributes:
         text: The answer.
-        contexts: The passages the model saw, best first.
+        contexts: The passages in the order in which the model saw them.
         seconds: Wall-clock seconds by stage (`retrieve`, `rerank`, `generate`, ...).
         tokens: Tokens of the answering model.
         omitted: Number of passages left out because the token budget for contexts was spent.

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from rag.errors import ConfigError
 
 Retriever = Literal["vector", "auto_merging"]
+PassageOrder = Literal["best_first", "best_last"]
 
 
 def _at_least(config: Any, **bounds: int) -> None:
@@ -64,6 +65,8 @@ class PipelineConfig:
             cross-encoder `ms-marco-minilm-l-6-v2` where it is in the cache, else `llm`.
         rerank_top_n: Passages kept after reranking.
         context_tokens: Token budget for passages; what does not fit is left out whole.
+        passage_order: `best_first` or `best_last`: the order in which the model sees the passages. A small
+            model leans to what stands nearest to the question.
         max_answer_tokens: Bound on the answer's length.
         instruction: What the model is told behind the passages and the question.
         embedder: A name of the catalogue or a path.
@@ -79,6 +82,7 @@ class PipelineConfig:
     reranker: str = "none"
     rerank_top_n: int = 4
     context_tokens: int = 1100
+    passage_order: PassageOrder = "best_first"
     max_answer_tokens: int = 160
     instruction: str = ""
     embedder: str = "all-minilm-l6-v2"
@@ -88,6 +92,10 @@ class PipelineConfig:
         _at_least(self, top_k=1, chunk_overlap=0, rerank_top_n=1, context_tokens=1, max_answer_tokens=1)
         if self.retriever not in get_args(Retriever):
             raise ConfigError(f"retriever = {self.retriever!r}: one of {', '.join(get_args(Retriever))}")
+        if self.passage_order not in get_args(PassageOrder):
+            raise ConfigError(
+                f"passage_order = {self.passage_order!r}: one of {', '.join(get_args(PassageOrder))}"
+            )
         if self.retriever == "vector" and len(self.chunk_sizes) != 1:
             raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: the vector retriever takes one size")
         if self.retriever == "auto_merging" and len(self.chunk_sizes) < 2:

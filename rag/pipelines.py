@@ -144,6 +144,8 @@ class RetrievalPipeline:
             ranking = self.reranker.rerank(question, found)
         ranked = ranking.contexts[: self._kept]
         contexts = self._within_budget(ranked)
+        if self.config.passage_order == "best_last":
+            contexts = contexts[::-1]
         prompt = Prompt((*context_parts(contexts), question_part(question), self.config.instruction))
         with _timed(seconds, "generate"):
             written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)

@@ -415,3 +415,11 @@ def test_name_of_a_query_engine():
     named = pipeline_from_query_engine(Engine(), name="mine", fingerprint="v2")
     assert (plain.name, named.name) == ("query_engine", "mine")
     assert plain.fingerprint != named.fingerprint
+
+
+def test_the_best_passage_may_stand_last():
+    """With `best_last` the model sees the passages worst first, and the answer has them in that order."""
+    model = ScriptedLLM("Two.")
+    answer = pipeline("a", "b", "c", model=model, passage_order="best_last").answer_now("How many?")
+    assert [context.text for context in answer.contexts] == ["c", "b", "a"]
+    assert model.prompts[0].parts[:3] == context_parts(answer.contexts)
