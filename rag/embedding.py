@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError
@@ -41,11 +42,7 @@ class Embedder:
                 f"{model.path} is not an embedding model: {_first_line(error)}. "
                 "Give a sentence-transformers folder or a name from `rag-evals models list`."
             ) from error
-        if not has_words(self._transformer.tokenizer):
-            raise ModelError(
-                f"{model.path} has no vocabulary (tokenizer.json): every word would be unknown. "
-                "Give the whole folder."
-            )
+        check_words(self._transformer.tokenizer, model.path)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -84,10 +81,17 @@ def load_embedder(name: str, *, offline: bool = False) -> Embedder:
     return Embedder(resolve(name, offline=offline))
 
 
-def has_words(tokenizer: Any) -> bool:
-    """Tell whether a tokenizer knows words: where its files are missing, transformers makes an empty one."""
+def check_words(tokenizer: Any, path: Path) -> None:
+    """Refuse a tokenizer without words: where its files are missing, transformers makes an empty one.
+
+    Raises:
+        ModelError: The tokenizer of the folder `path` knows nothing but its special tokens.
+    """
     special = getattr(tokenizer, "all_special_tokens", None)
-    return special is None or len(tokenizer) > len(special)
+    if special is not None and len(tokenizer) <= len(special):
+        raise ModelError(
+            f"{path} has no vocabulary (tokenizer.json): every word would be unknown. Give the whole folder."
+        )
 
 
 def _quiet_loading() -> None:

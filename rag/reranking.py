@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rag.answer import Context, Tokens, question_part
-from rag.embedding import has_words
+from rag.embedding import check_words
 from rag.errors import ModelError
 from rag.identity import digest
 from rag.llm import LLM, Prompt
@@ -92,11 +92,7 @@ class CrossEncoderReranker:
         from sentence_transformers import CrossEncoder
 
         self._encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
-        if not has_words(self._encoder.tokenizer):
-            raise ModelError(
-                f"{path} has no vocabulary (tokenizer.json): every word would be unknown. "
-                "Give the whole folder."
-            )
+        check_words(self._encoder.tokenizer, path)
 
     def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:
         """Order `contexts` by falling cross-encoder score."""

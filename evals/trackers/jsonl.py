@@ -39,7 +39,7 @@ class RunFolder:
             ignore.write_text("*\n")
         head = {"type": "run", "schema": SCHEMA, "run": self.run_id, **info}
         (self.path / "run.json").write_text(canonical(head) + "\n", encoding="utf-8", errors=_HALVES)
-        self._file = (self.path / "records.jsonl").open("w", encoding="utf-8", errors=_HALVES)
+        self._file = (self.path / "records.jsonl").open("w+", encoding="utf-8", errors=_HALVES)
         self.append(canonical(head))
         self._point_latest()
 
@@ -50,9 +50,10 @@ class RunFolder:
 
     def evaluations(self) -> list[Evaluation]:
         """Read the evaluations back, in the order in which they were finished."""
-        with (self.path / "records.jsonl").open(encoding="utf-8", errors=_HALVES) as file:
-            lines = (json.loads(line) for line in file)
-            return [evaluation_from_json(line) for line in lines if line["type"] == "evaluation"]
+        # By the open file, not by its path: the folder may have been moved or removed meanwhile.
+        self._file.seek(0)
+        lines = [json.loads(line) for line in self._file]
+        return [evaluation_from_json(line) for line in lines if line["type"] == "evaluation"]
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from evals.questions import Question
+from evals.records import Evaluation, Score, evaluation_to_json
 from evals.trackers.jsonl import RunFolder
+from rag.answer import Answer
 from rag.identity import canonical
 
 INFO = {"args": ["-n", "2"], "mode": "strict"}
@@ -119,3 +123,15 @@ def test_nan_is_refused_and_leaves_no_half_line(folder):
     with pytest.raises(ValueError, match=r"^Out of range float values are not JSON compliant"):
         folder.append(canonical({"type": "evaluation", "value": float("nan")}))
     assert len(lines(folder)) == 1
+
+
+def test_evaluations_are_read_back_though_the_folder_is_gone(folder):
+    """The summary does not depend on the folder's still being there; lines may follow the reading."""
+    evaluation = Evaluation(Question("a", "Why?"), "base", Answer("So."), (Score("relevancy", 0.9),), {})
+    folder.append(canonical(evaluation_to_json(evaluation)))
+    shutil.rmtree(folder.path)
+    for _ in range(2):
+        assert [(read.question.id, read.scores) for read in folder.evaluations()] == [
+            ("a", evaluation.scores)
+        ]
+        folder.append(canonical({"type": "later"}))
