@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.report import print_table, save
-from evals.judges import ChoiceJudge
+from evals.judges.choice import ChoiceJudge
 from evals.questions import load_questions
 from rag.answer import Tokens
 from rag.config import config_for

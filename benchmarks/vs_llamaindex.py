@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS, print_table, save
-from evals.judges import ChoiceJudge
+from evals.judges.choice import ChoiceJudge
 from evals.questions import Question
 from rag.answer import Answer
 from rag.config import config_for

@@ -165,7 +165,7 @@ def test_hostile_text_does_not_reach_the_terminal(project):
         "test_it.py",
         """
 import pytest
-from evals.judges import ChoiceJudge
+from evals.judges.choice import ChoiceJudge
 from evals.testing import FakePipeline, ScriptedLLM
 
 @pytest.fixture

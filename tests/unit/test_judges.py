@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from evals.judges import ChoiceJudge, Judge
+from evals.judges import Judge
+from evals.judges.choice import ChoiceJudge
 from evals.prompts import FAITHFULNESS, REFUSAL, RELEVANCY
 from evals.questions import Question
 from evals.records import Score

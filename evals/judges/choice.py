@@ -1,11 +1,10 @@
-"""Judges: the protocol, and the choice judge that reads its verdicts from token probabilities."""
+"""The choice judge: reads its verdicts from token probabilities."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from dataclasses import asdict
-from typing import Protocol, runtime_checkable
 
 from evals.prompts import METRICS, Metric, judge_prompt, metrics_for
 from evals.questions import Question
@@ -16,22 +15,6 @@ from rag.llm import LLM
 
 # With less of the probability than this on the offered options, the model answered something else.
 LEAST_MASS = 0.5
-
-
-@runtime_checkable
-class Judge(Protocol):
-    """Scores answers."""
-
-    @property
-    def name(self) -> str:
-        """Name for people."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over everything that changes a score."""
-
-    async def score(self, question: Question, answer: Answer) -> Judgement:
-        """Score `answer` by every metric that applies to `question`."""
 
 
 class ChoiceJudge:
