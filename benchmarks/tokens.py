@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.report import print_table, save
-from evals.judges.choice import ChoiceJudge
+from evals.judges.choice import ChoiceReader
+from evals.judges.reading import ReadingJudge
 from evals.questions import load_questions
 from rag.answer import Tokens
 from rag.config import config_for
@@ -70,7 +71,7 @@ def measure(name: str, docs: Path, questions: Path, model: str | None) -> dict[s
     llm = resources.llm(config.llm)
     llm.__class__ = Recorded
     recorded: Recorded = llm  # type: ignore[assignment]
-    judge = ChoiceJudge(recorded)
+    judge = ReadingJudge(ChoiceReader(recorded))
     with tempfile.TemporaryDirectory() as folder:
         pipeline = build_pipeline(config, read_documents(docs), resources, Path(folder))
     rows = []

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS, print_table, save
-from evals.judges.choice import ChoiceJudge
+from evals.judges.choice import ChoiceReader
+from evals.judges.reading import ReadingJudge
 from evals.questions import Question
 from rag.answer import Answer
 from rag.config import config_for
@@ -138,7 +139,7 @@ def run_ours(
         pipeline = build_pipeline(config, corpus, resources, Path(folder))
     llm = resources.llm(config.llm)
     meter = Meter(llm._llama)  # type: ignore[attr-defined]
-    judge = ChoiceJudge(llm)
+    judge = ReadingJudge(ChoiceReader(llm))
     for line in questions:
         question = Question(id=line["id"], question=line["question"])
         with meter.measured(side, "answer"):
@@ -152,7 +153,7 @@ def run_ours(
     return side
 
 
-def _said(judge: ChoiceJudge, question: Question, answer: Answer) -> dict[str, bool | None]:
+def _said(judge: ReadingJudge, question: Question, answer: Answer) -> dict[str, bool | None]:
     scores = judge.score_now(question, answer).scores
     return {score.metric: None if score.value is None else score.value >= 0.5 for score in scores}
 

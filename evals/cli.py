@@ -1,18 +1,22 @@
-"""The command `rag-evals`: models to fetch and verify, and one question to one pipeline."""
+"""The command `rag-evals`: one question to one pipeline, models, and what the judge is worth."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.errors import EvalsError, printable
+from evals.judges.choosing import FORMS
 from evals.reports.terminal import aligned
+from evals.settings import DEFAULT_THRESHOLD, parse_share
 from rag.errors import RagError
 
 if TYPE_CHECKING:
+    from fixtures.judges import JudgeModels
     from rag.answer import Answer, Context
     from rag.pipelines import RetrievalPipeline
 
@@ -42,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("ask", help="put one question, or several, to a pipeline and show the answer")
     )
     _add_models(commands.add_parser("models", help="list, fetch and verify models"))
+    _add_calibrate(
+        commands.add_parser("calibrate", help="measure the judge on labelled answers: a judge card")
+    )
+    _add_doctor(commands.add_parser("doctor", help="try to talk the judge into believing false answers"))
     return parser
 
 
@@ -72,6 +80,96 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     verify = verbs.add_parser("verify", help="hash the models that are here and compare with the catalogue")
     verify.add_argument("names", nargs="*", metavar="NAME", help="all that are here by default")
     verify.set_defaults(run=_verify_models)
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--labels", type=Path, required=True, help="label file (docs/labels.md)")
+    parser.add_argument("--out", type=Path, help="file of the card (default: in the folder cards of --home)")
+    parser.add_argument(
+        "--false-pass",
+        type=float,
+        metavar="SHARE",
+        help="set the threshold so that this share of bad answers pass",
+    )
+    _add_judge(parser)
+    parser.set_defaults(run=_calibrate)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold", type=float, help="least score that passes (default: the card's, or 0.5)"
+    )
+    _add_judge(parser)
+    parser.set_defaults(run=_doctor)
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--judge", default="choice", help=f"what judges: {FORMS}")
+    parser.add_argument("--judge-model", metavar="MODEL", help="language model: name, path or URL")
+    parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
+    parser.add_argument(
+        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
+    )
+    parser.add_argument(
+        "--home", type=Path, default=Path(".rag-evals"), help="folder of cards (default: .rag-evals)"
+    )
+
+
+def _judge_models(options: argparse.Namespace) -> JudgeModels:
+    from evals.offline import forbid_connections
+    from fixtures.judges import JudgeModels
+    from rag.config import load_configs
+    from rag.pipelines import Resources
+
+    if options.offline:
+        forbid_connections()
+    config = next(iter(load_configs(options.config).values()))
+    return JudgeModels(Resources(offline=options.offline), config, options.judge_model)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from evals.calibration import calibrate
+    from evals.cards import card_to_json
+    from evals.judges.choosing import reader_for
+    from evals.labels import load_labels
+    from evals.reports.card import card_lines
+
+    if options.false_pass is not None:
+        parse_share("--false-pass", str(options.false_pass))
+    examples = load_labels(options.labels)
+    reader = reader_for(options.judge, _judge_models(options))
+    progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
+    card = calibrate(
+        reader, examples, name=options.labels.name, false_pass=options.false_pass, progress=progress
+    )
+    out = options.out or options.home / "cards" / f"{card.fingerprint[:16]}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(card_to_json(card), encoding="utf-8")
+    print("\n".join(card_lines(card)))
+    print(f"\ncard: {printable(str(out))}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from evals.canaries import METRIC, canary_lines, is_steady, run_canaries
+    from evals.judges.choosing import judge_for
+    from fixtures.judges import CARDS
+
+    folders = (options.home / "cards", CARDS)
+    judge = judge_for(options.judge, _judge_models(options), metrics=(METRIC,), folders=folders)
+    threshold = options.threshold
+    if threshold is None:
+        threshold = getattr(judge, "thresholds", {}).get(METRIC, DEFAULT_THRESHOLD)
+    card = getattr(judge, "card", None)
+    print(
+        f"judge: {printable(judge.name)}, {'its card' if card else 'uncalibrated'}, threshold {threshold:.2f}"
+    )
+    print("Two or three minutes on a small machine.\n", flush=True)
+    outcomes = run_canaries(judge, threshold)
+    print("\n".join(canary_lines(outcomes)))
+    return 0 if is_steady(outcomes) else 1
 
 
 def _ask(options: argparse.Namespace) -> int:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
 from evals.judges import Judge
-from evals.prompts import metrics_for
+from evals.metrics import DEFAULT_METRICS, metrics_for
 from evals.questions import Question
 from evals.records import Evaluation, Judgement, Score
 from rag.answer import Answer, Pipeline
@@ -26,6 +26,7 @@ async def evaluate(
     judge: Judge,
     thresholds: Mapping[str, float],
     *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
     name: str | None = None,
     enforced: bool = True,
 ) -> Evaluation:
@@ -40,6 +41,7 @@ async def evaluate(
         question: The question.
         judge: What scores the answer.
         thresholds: Least value that is no breach, by metric.
+        metrics: Names of the metrics that are unscored when there is no answer or no judgement.
         name: Name of the pipeline in records and reports; its own by default.
         enforced: Whether a breach is to fail its test.
     """
@@ -49,7 +51,7 @@ async def evaluate(
         if not isinstance(answer, Answer):
             raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the system under test may raise anything
-        judgement = _all_unscored(question, "there is no answer")
+        judgement = _all_unscored(question, metrics, "there is no answer")
         return Evaluation(
             question,
             name,
@@ -64,10 +66,10 @@ async def evaluate(
         if not isinstance(judgement, Judgement):
             raise TypeError(f"score() gave {type(judgement).__name__}, not a Judgement")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a judge that fails has given no verdict
-        judgement = _all_unscored(question, f"the judge raised {_named(error)}")
+        judgement = _all_unscored(question, metrics, f"the judge raised {_named(error)}")
     if not judgement.scores:
         # Nothing could be below its threshold: the question would pass without a verdict.
-        judgement = _all_unscored(question, "the judge gave no score")
+        judgement = _all_unscored(question, metrics, "the judge gave no score")
     return Evaluation(
         question=question,
         pipeline=name,
@@ -80,8 +82,9 @@ async def evaluate(
     )
 
 
-def _all_unscored(question: Question, reason: str) -> Judgement:
-    return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in metrics_for(question)))
+def _all_unscored(question: Question, metrics: Sequence[str], reason: str) -> Judgement:
+    applying = metrics_for(question, metrics)
+    return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in applying))
 
 
 def _named(error: BaseException) -> str:

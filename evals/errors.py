@@ -22,6 +22,10 @@ class QuestionFileError(UsageError):
     """Raised when question files are missing or wrong; the message lists every offender with its line."""
 
 
+class LabelFileError(UsageError):
+    """Raised when labels are missing, wrong or too few; the message lists every offender with its line."""
+
+
 class BreachError(EvalsError, AssertionError):
     """Raised by `require` when a score is below its threshold."""
 
@@ -31,6 +35,10 @@ class UnscoredError(EvalsError, unittest.SkipTest):
 
     pytest reports the test as skipped, with the reason.
     """
+
+
+class NoVerdict(EvalsError):
+    """Raised by a metric that has nothing to read; the score is unscored with this reason."""
 
 
 class ScriptError(EvalsError, LookupError):

@@ -14,10 +14,19 @@ from evals.engine import Engine, PendingEvaluation
 from evals.engine import evaluate as evaluate_question
 from evals.errors import UsageError
 from evals.judges import Judge
+from evals.labels import load_labels
+from evals.metrics import METRICS
 from evals.offline import forbid_connections
 from evals.questions import Question, expand_globs, load_questions
 from evals.recorder import Recorder, attach_about, attach_evaluation
-from evals.settings import DEFAULT_PIPELINES, Settings, add_options, checked_thresholds, settings_from
+from evals.settings import (
+    DEFAULT_PIPELINES,
+    DEFAULT_THRESHOLD,
+    Settings,
+    add_options,
+    checked_thresholds,
+    settings_from,
+)
 from rag.answer import Pipeline
 from rag.errors import RagError
 
@@ -55,6 +64,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     try:
         settings = _settings(metafunc.config)
+        if settings.labels:
+            load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
         _marked_thresholds(metafunc.definition)
         if _is_free("pipeline", metafunc):
             names = _known_pipelines(metafunc, settings.pipelines)
@@ -121,8 +132,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     if not count:
         return None
     settings = _settings(config)
-    thresholds = ", ".join(f"{metric} {value:g}" for metric, value in settings.thresholds.items())
-    return f"evals: {count} evaluations, mode {settings.mode}, thresholds {thresholds}"
+    given = "".join(f", {metric} >= {value:g}" for metric, value in settings.thresholds.items())
+    return f"evals: {count} evaluations, mode {settings.mode}, metrics {', '.join(settings.metrics)}{given}"
 
 
 @pytest.fixture(scope="session")
@@ -158,14 +169,21 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     marked = _marked_thresholds(request.node)
 
     def start(pipeline: Pipeline, question: Question) -> PendingEvaluation:
-        thresholds = {**settings.thresholds, **marked, **dict(question.thresholds)}
+        thresholds = {**_defaults(judge), **settings.thresholds, **marked, **dict(question.thresholds)}
         enforced = settings.mode == "strict"
         name = _name_for(pipeline, request)
         _describe(request.node, name, pipeline, judge)
-        running = evaluate_question(pipeline, question, judge, thresholds, name=name, enforced=enforced)
+        running = evaluate_question(
+            pipeline, question, judge, thresholds, metrics=settings.metrics, name=name, enforced=enforced
+        )
         return PendingEvaluation(engine.submit(running), partial(attach_evaluation, request.node))
 
     return start
+
+
+def _defaults(judge: Judge) -> Mapping[str, float]:
+    """Give the thresholds that nobody set: those of the judge's card, else 0.5."""
+    return {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **getattr(judge, "thresholds", {})}
 
 
 def _is_evaluation(metafunc: pytest.Metafunc) -> bool:

@@ -1,84 +1,101 @@
-"""The judge's prompts: one yes/no task a metric, on the prefix that the answer was written from."""
+"""The judge's prompts: what each wording asks, and judged text made harmless."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from evals.questions import Question
-from rag.answer import Answer, context_parts, question_part
+from rag.answer import Context, context_parts
 from rag.llm import Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """One thing a judge says about an answer.
+class Wording:
+    """One yes/no question to the judging model. The measurements behind each are in docs/decisions.
 
     Attributes:
-        name: The metric's name in options, records and reports.
-        lead: The word before the answer in the prompt.
-        task: What the judge is asked, to be answered by yes or no.
-        good: The answer that is good; the score is its probability.
-        reads_contexts: Whether the contexts are part of the prompt.
-        breach: What a low score means, for the assertion's text.
-        for_answerable: Whether it is asked of questions that the documents answer, or of those they do not.
+        lead: The word before the judged text in the prompt.
+        task: What is asked of it.
+        good: The answer that is good; a score is its probability.
     """
 
-    name: str
     lead: str
     task: str
-    good: Literal["yes", "no"]
-    reads_contexts: bool
-    breach: str
-    for_answerable: bool = True
+    good: Literal["yes", "no"] = "yes"
 
 
-FAITHFULNESS = Metric(
-    name="faithfulness",
-    lead="Statement",
-    task="According to the passages above, is the statement correct? Answer yes or no.",
-    good="yes",
-    reads_contexts=True,
-    breach="is not supported by the contexts",
+# By feature. One asks whether a claim follows, the other whether it adds: a model that leans to one of the
+# two words leans the wrong way in one of them.
+SUPPORTED: Mapping[str, Wording] = MappingProxyType(
+    {
+        "follows": Wording(
+            "Statement", "Can the statement be inferred from the passages above? Answer yes or no."
+        ),
+        "adds_nothing": Wording(
+            "Statement",
+            "Does the statement say anything that the passages above do not say? Answer yes or no.",
+            good="no",
+        ),
+    }
 )
-RELEVANCY = Metric(
-    name="relevancy",
-    lead="Reply",
-    task="Does the reply give the information that the question asks for? Answer yes or no.",
-    good="yes",
-    # Next to the passages the judge answers whether they give it; alone, it looks at the reply.
-    reads_contexts=False,
-    breach="does not answer the question",
+ANSWERS = Wording(
+    "Reply", "Does the reply give the information that the question asks for? Answer yes or no."
 )
-REFUSAL = replace(
-    # The very question of relevancy, with the other answer: who declines does not give the information.
-    RELEVANCY,
-    name="refusal",
-    good="no",
-    breach="should have declined: the documents do not answer this question",
-    for_answerable=False,
-)
-
-METRICS: Mapping[str, Metric] = MappingProxyType({m.name: m for m in (FAITHFULNESS, RELEVANCY, REFUSAL)})
+DECLINES = Wording("Reply", "Does the reply say that the answer is not known or not given? Answer yes or no.")
+USEFUL = Wording("Passage", "Does the passage help to answer the question? Answer yes or no.")
+CONTRADICTS = Wording("Reply", "Does the reply contradict the reference answer? Answer yes or no.", good="no")
+COVERS = Wording("Reply", "Does the reply say what the reference answer says? Answer yes or no.")
+WORDINGS = (*SUPPORTED.values(), ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
 
 
-def metrics_for(question: Question) -> tuple[Metric, ...]:
-    """Give the metrics that apply to `question`.
+def prompt_for(wording: Wording, text: str, *before: str) -> Prompt:
+    """Give the prompt that asks `wording` of `text`: what others share comes first, the task last.
 
-    An answer to a question that the documents cannot answer is right when it declines; whether it is
-    faithful or relevant says nothing then.
+    Args:
+        wording: What is asked.
+        text: What is judged, as it came from a model or a document.
+        *before: Leading parts, such as passages and the question, made harmless already.
     """
-    return tuple(metric for metric in METRICS.values() if metric.for_answerable == question.answerable)
+    return Prompt((*before, judged_part(wording, text), wording.task))
 
 
-def judge_prompt(metric: Metric, question: Question, answer: Answer) -> Prompt:
-    """Give the prompt for `metric`: what others share comes first, the task last.
+def judged_part(wording: Wording, text: str) -> str:
+    """Give the prompt part with the judged text."""
+    return f"{wording.lead}: {plain(text)}\n\n"
 
-    Contexts and question are the very parts that the answer was written from.
+
+def passage_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
+    """Give the prompt part with `contexts` as one passage; none without contexts."""
+    joined = " ".join(plain(context.text) for context in contexts)
+    return context_parts((Context(joined),)) if contexts else ()
+
+
+# Chat templates mark turns with these. A local model reads judged text as plain letters anyway; a server
+# renders its template around it and would take them for its own.
+_TEMPLATE_MARK = re.compile(
+    r"<(?=[|\uff5c/a-zA-Z_]\S{0,30}>|<SYS>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|THINK|ARGS|IMG|[gs]MASK)\])"
+)
+# Letters, marks and symbols that show nothing: joiners, fillers, variation selectors, the braille blank.
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+# What begins a line of ours. A passage stands on a line of its own.
+_LEAD = re.compile(r"^(Passage \d+|Question|Statement|Reply|Passage|Reference answer)(?=:)")
+
+
+def plain(text: str) -> str:
+    """Make text from a document or a model harmless: one line, nothing invisible, nothing of our own form.
+
+    One line, so that it cannot begin a line of its own with "Question:" or "Statement:", and does not begin
+    with one of these; nothing invisible, so that zero-width and bidirectional characters cannot hide or
+    reorder words; no template marks.
     """
-    contexts = context_parts(answer.contexts) if metric.reads_contexts else ()
-    return Prompt(
-        (*contexts, question_part(question.question), f"{metric.lead}: {answer.text}\n\n", metric.task)
-    )
+    shown = _HIDDEN.sub("", text)
+    visible = "".join(c for c in shown if c.isspace() or unicodedata.category(c)[0] != "C")
+    line = _TEMPLATE_MARK.sub(lambda mark: f"{mark[0]} ", " ".join(visible.split()))
+    return _LEAD.sub(lambda lead: f"{lead[0]} ", line)

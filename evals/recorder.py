@@ -7,6 +7,7 @@ controller by itself: serial and parallel runs are one code path.
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from evals.errors import printable
+from evals.labels import load_labels
 from evals.records import Evaluation, evaluation_to_json
+from evals.reports.judge import judge_lines
 from evals.reports.terminal import summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
@@ -57,6 +60,7 @@ class Recorder:
         self._config = config
         # Read back from the run folder at the end: during the run nothing piles up.
         self._evaluations: list[Evaluation] = []
+        self._judges: Sequence[Mapping[str, Any]] = ()
         self._seen: set[str] = set()
         self._taken: dict[tuple[str, str], int] = {}
         self._folder: RunFolder | None = None
@@ -82,6 +86,7 @@ class Recorder:
         if self._folder is None:
             return
         self._evaluations = self._folder.evaluations()
+        self._judges = self._folder.judges()
         outcomes = [evaluation.outcome for evaluation in self._evaluations]
         self._folder.finish({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
         if self._is_over_budget and session.exitstatus in (
@@ -98,9 +103,18 @@ class Recorder:
         for line in summary_lines(self._evaluations, breaches=self._settings.mode == "report"):
             terminalreporter.line(line)
         terminalreporter.line("")
+        for line in self._judge_lines():
+            terminalreporter.line(line)
         if self._is_over_budget:
             terminalreporter.line(self._budget_line(), red=True)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")
+
+    def _judge_lines(self) -> list[str]:
+        """Give the lines about the judge, and a blank one behind them."""
+        settings = self._settings
+        labels = load_labels(settings.labels) if settings.labels else ()
+        lines = judge_lines(self._judges, self._evaluations, floor=settings.judge_floor, labels=labels)
+        return [*lines, ""] if lines else []
 
     def _new(self, events: list[tuple[str, str]], report: pytest.TestReport) -> list[tuple[str, str]]:
         """Give the events that earlier reports of the test did not carry: each repeats those before it."""

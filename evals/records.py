@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from evals.errors import BreachError, UnscoredError, UsageError, printable
@@ -17,6 +17,27 @@ Outcome = Literal["passed", "failed", "unscored", "error"]
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimScore:
+    """One claim, or whatever else a metric goes through one by one, and what the judge says to it.
+
+    Attributes:
+        text: The claim.
+        value: From 0 to 1, higher is better; None when there is no verdict.
+        start: Character offset of the claim in the text it was taken from (the answer, for faithfulness).
+        end: Character offset behind it.
+        closest: The part of the contexts that is closest to the claim, with page and offsets; None without.
+        reason: Why there is no verdict.
+    """
+
+    text: str
+    value: float | None
+    start: int = 0
+    end: int = 0
+    closest: Context | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One metric on one answer.
 
@@ -25,12 +46,22 @@ class Score:
         value: From 0 to 1, higher is better; None when there is no verdict.
         reason: Why there is no verdict.
         evidence: What a low value complains of, for the assertion's text.
+        least: The lowest value among `claims`; None without a verdict.
+        mean: Their mean; `value` is one of the two, as the metric totals.
+        claims: What the score is made of, in the order of the text.
+        graded: False when the verdict was read from a word, not from probabilities: 0 or 1.
+        spread: Largest difference between the judges of an ensemble; None for a single judge.
     """
 
     metric: str
     value: float | None
     reason: str | None = None
     evidence: str | None = None
+    least: float | None = None
+    mean: float | None = None
+    claims: tuple[ClaimScore, ...] = ()
+    graded: bool = True
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +189,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
                 "a judge without a verdict gives None and says the reason"
             )
     question, answer, tokens = evaluation.question, evaluation.answer, evaluation.tokens
+    thresholds = evaluation.thresholds
     return {
         "type": "evaluation",
         "question_id": question.id,
@@ -172,12 +204,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "omitted": answer.omitted if answer else None,
         "contexts": [asdict(context) for context in answer.contexts] if answer else [],
         "scores": {
-            score.metric: {
-                "value": score.value,
-                "threshold": evaluation.thresholds.get(score.metric),
-                "reason": score.reason,
-                "evidence": score.evidence,
-            }
+            score.metric: {**_without(asdict(score), "metric"), "threshold": thresholds.get(score.metric)}
             for score in evaluation.scores
         },
         "outcome": evaluation.outcome,
@@ -208,16 +235,28 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
         ),
         pipeline=line["pipeline"],
         answer=answer,
-        scores=tuple(
-            Score(metric, score["value"], score.get("reason"), score.get("evidence"))
-            for metric, score in line["scores"].items()
-        ),
+        scores=tuple(_score(metric, score) for metric, score in line["scores"].items()),
         thresholds={m: s["threshold"] for m, s in line["scores"].items() if s["threshold"] is not None},
         seconds=line["seconds"],
         tokens=Tokens(**_known(Tokens, line["tokens"])),
         repeat=line["repeat"],
         error=line["error"],
     )
+
+
+def _score(metric: str, line: Mapping[str, Any]) -> Score:
+    score = Score(metric, **_without(_known(Score, line), "claims"))
+    return replace(score, claims=tuple(_claim(claim) for claim in line.get("claims", ())))
+
+
+def _claim(line: Mapping[str, Any]) -> ClaimScore:
+    closest = line.get("closest")
+    known = _without(_known(ClaimScore, line), "closest")
+    return ClaimScore(**known, closest=Context(**_known(Context, closest)) if closest else None)
+
+
+def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != key}
 
 
 def _known(into: Any, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from evals.errors import UsageError
-from evals.prompts import METRICS
+from evals.judges.choosing import FORMS
+from evals.metrics import DEFAULT_METRICS, METRICS
 
 if TYPE_CHECKING:
     import pytest
@@ -32,10 +33,15 @@ class Settings:
         questions: Globs of question files.
         docs: A document or a folder of documents.
         mode: `strict`: a breach fails its test. `report`: breaches are only reported.
-        thresholds: Least value that is no breach, by metric.
+        thresholds: Least value that is no breach, by metric; of others the judge card says it, else 0.5.
+        metrics: Names of the metrics to score.
         max_unscored: Largest share of evaluations without a full verdict that a run may have.
         model: Language model in place of the one that the pipelines name.
+        judge: What judges, such as `choice` or `cross-encoder:NAME`.
         judge_model: Language model of the judge; the pipelines' own by default.
+        judge_card: File of the judge card in place of the one that is found by the judge's fingerprint.
+        judge_floor: Least balanced accuracy, lower interval bound, of a judge that a gate may trust.
+        labels: Label file with people's verdicts on answers of the run; its headline is corrected by them.
         config: TOML file of pipelines in place of those that come with the package.
         offline: Fetch nothing, and make any connection but loopback an error.
         home: Folder of runs and indexes.
@@ -47,9 +53,14 @@ class Settings:
     docs: Path | None
     mode: Mode
     thresholds: Mapping[str, float]
+    metrics: tuple[str, ...]
     max_unscored: float
     model: str | None
+    judge: str
     judge_model: str | None
+    judge_card: Path | None
+    judge_floor: float
+    labels: Path | None
     config: Path | None
     offline: bool
     home: Path
@@ -92,12 +103,25 @@ OPTIONS = (
         "mode", "string", "strict", "strict: a breach fails its test; report: breaches are only shown", "MODE"
     ),
     Option("thresholds", "args", [], "least value that is no breach; may be repeated", "METRIC=VALUE"),
+    Option("metrics", "args", [*DEFAULT_METRICS], "metrics to score", "NAME[,NAME]"),
     Option("max-unscored", "string", "0.1", "share of evaluations without a verdict a run may have", "SHARE"),
     Option(
         "model", "string", "", "language model in place of the pipelines' own: name, path or URL", "MODEL"
     ),
+    Option("judge", "string", "choice", f"what judges: {FORMS}", "JUDGE"),
     Option(
         "judge-model", "string", "", "language model of the judge; the pipelines' own by default", "MODEL"
+    ),
+    Option("judge-card", "string", "", "judge card in place of the one found by the fingerprint", "FILE"),
+    Option(
+        "judge-floor",
+        "string",
+        "0.70",
+        "least balanced accuracy, lower bound, of a judge that a gate may trust",
+        "SHARE",
+    ),
+    Option(
+        "labels", "string", "", "people's verdicts on answers of this run, to correct its headline", "FILE"
     ),
     Option("config", "string", "", "TOML file of pipelines in place of the bundled one", "FILE"),
     Option("offline", "bool", False, "fetch nothing; any connection but loopback is an error"),
@@ -145,9 +169,14 @@ def settings_from(config: pytest.Config) -> Settings:
         docs=path("evals_docs") if values["evals_docs"] else None,
         mode=parse_mode(values["evals_mode"]),
         thresholds=parse_thresholds(values["evals_thresholds"]),
+        metrics=parse_metrics(values["evals_metrics"]),
         max_unscored=parse_share("evals_max_unscored", values["evals_max_unscored"]),
         model=values["evals_model"] or None,
+        judge=values["evals_judge"],
         judge_model=values["evals_judge_model"] or None,
+        judge_card=path("evals_judge_card") if values["evals_judge_card"] else None,
+        judge_floor=parse_share("evals_judge_floor", values["evals_judge_floor"]),
+        labels=path("evals_labels") if values["evals_labels"] else None,
         config=path("evals_config") if values["evals_config"] else None,
         offline=values["evals_offline"],
         home=path("evals_home"),
@@ -181,12 +210,12 @@ def parse_mode(text: str) -> Mode:
 
 
 def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:
-    """Parse `METRIC=VALUE` each; metrics that are not named get 0.5.
+    """Parse `METRIC=VALUE` each.
 
     Raises:
         UsageError: A text has another form, an unknown metric, or a value outside 0 to 1.
     """
-    thresholds = dict.fromkeys(METRICS, DEFAULT_THRESHOLD)
+    thresholds: dict[str, float] = {}
     for text in texts:
         metric, found, value = text.partition("=")
         if not found:
@@ -202,15 +231,33 @@ def checked_thresholds(thresholds: Mapping[str, Any], where: str = "") -> Mappin
         UsageError: A metric is unknown, or a value is wrong.
     """
     for metric, value in thresholds.items():
-        if metric not in METRICS:
-            hint = get_close_matches(metric, METRICS, 1)
-            tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
-            raise UsageError(f"{where}unknown metric {metric!r} in a threshold{tail}")
+        _check_metric(metric, f"{where}unknown metric {metric!r} in a threshold")
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise UsageError(f"{where}threshold {metric} = {value!r} is not a number")
         if not 0 <= value <= 1:
             raise UsageError(f"{where}threshold {metric} = {value} is outside 0..1")
     return MappingProxyType(dict(thresholds))
+
+
+def parse_metrics(texts: Iterable[str]) -> tuple[str, ...]:
+    """Parse names of metrics, separated by commas.
+
+    Raises:
+        UsageError: A metric is unknown, or there is none.
+    """
+    names = _names(texts)
+    for name in names:
+        _check_metric(name, f"unknown metric {name!r}")
+    if not names:
+        raise UsageError(f"no metrics: known are {', '.join(METRICS)}")
+    return names
+
+
+def _check_metric(metric: str, problem: str) -> None:
+    if metric not in METRICS:
+        hint = get_close_matches(metric, METRICS, 1)
+        tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
+        raise UsageError(f"{problem}{tail}")
 
 
 def parse_share(name: str, text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from evals.errors import ScriptError
-from evals.prompts import METRICS, metrics_for
+from evals.metrics import METRICS, metrics_for
 from evals.questions import Question
 from evals.records import Judgement, Score
 from rag.answer import Answer, Tokens

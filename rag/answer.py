@@ -41,6 +41,11 @@ class Tokens:
             self.evaluated + other.evaluated, self.reused + other.reused, self.generated + other.generated
         )
 
+    def __sub__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.evaluated - other.evaluated, self.reused - other.reused, self.generated - other.generated
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

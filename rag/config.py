@@ -25,10 +25,11 @@ def _at_least(config: Any, **bounds: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LLMConfig:
-    """A local language model and how to run it.
+    """A language model and how to run it.
 
     Attributes:
-        model: A name of the catalogue, a path of a GGUF file, or a URL of one.
+        model: A name of the catalogue, a path of a GGUF file, or a URL of one; `openai:MODEL@URL` asks an
+            OpenAI-compatible server, to which the other settings mean nothing.
         n_ctx: Tokens of the context window.
         n_batch: Tokens evaluated in one pass.
         n_threads: Threads; 0 takes every core this process may use.

@@ -12,6 +12,7 @@ cold cache agree to the last bit.
 from __future__ import annotations
 
 import atexit
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from rag.threads import let_threads_sleep
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# Tokens; the logits of one take 600 kB with a vocabulary of 150,000.
+LIKELIHOOD_BATCH = 64
 
 SYSTEM = "You answer questions and check statements, using only the passages you are given."
 
@@ -57,11 +61,23 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Probability of each option at the first answer position; with `other` they sum to 1."""
+    """Probability of each option at the first answer position; with `other` they sum to 1.
+
+    Attributes:
+        probabilities: Probability by option.
+        other: Probability of everything else.
+        tokens: Tokens that the choice took.
+        graded: False when a server gave text in place of probabilities: then one option has all of the
+            probability, or none has any.
+        text: The reply that an ungraded choice was read from, for the reason of a verdict that could not be
+            had; None when graded.
+    """
 
     probabilities: Mapping[str, float]
     other: float
     tokens: Tokens
+    graded: bool = True
+    text: str | None = None
 
     def share(self, option: str) -> float:
         """Give the probability of `option` against the other options alone; 0 where all have none."""
@@ -89,6 +105,22 @@ class LLM(Protocol):
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Read the probability of each of `options` (single words) as the answer to `prompt`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a text is to the model: the natural logarithm of the probability of each of its tokens."""
+
+    logs: tuple[float, ...]
+    tokens: Tokens
+
+
+@runtime_checkable
+class ReadsLikelihood(Protocol):
+    """A model that also says how likely the words of its prompt are; servers seldom do."""
+
+    def likelihood(self, prompt: Prompt) -> Likelihood:
+        """Read how likely each token of the last part of `prompt` is behind what stands before it."""
 
 
 class LocalLLM:
@@ -171,6 +203,25 @@ class LocalLLM:
         masses = {option: float(weights[ids].sum() / total) for option, ids in spellings.items()}
         return Choice(masses, max(0.0, 1.0 - sum(masses.values())), tokens)
 
+    def likelihood(self, prompt: Prompt) -> Likelihood:
+        """Read how likely each token of the last part of `prompt` is behind what stands before it.
+
+        The part's first token is left out: what it follows may have been evaluated long ago. A `choose` that
+        goes on from the same parts reuses all of them.
+
+        Raises:
+            ContextWindowError: The prompt does not fit the context window.
+        """
+        head, _ = self._template.around_user_turn(prompt.system)
+        blocks = [self._tokenize(head, template=True), *map(self._tokenize, prompt.parts)]
+        *before, last = [tuple(block) for block in blocks if block]
+        with self._lock:
+            tokens = self._rewind([*before, last], room=0)
+            for block in before[len(self._cached) :]:
+                self._evaluate(block)
+            logs = self._evaluate_for_logs(last)
+        return Likelihood(tuple(logs), tokens)
+
     def close(self) -> None:
         """Free the model's memory."""
         self._llama.close()
@@ -191,6 +242,13 @@ class LocalLLM:
 
     def _feed(self, blocks: list[tuple[int, ...]], *, room: int) -> Tokens:
         """Bring the cache to hold exactly `blocks`, evaluating only those behind the common ones."""
+        tokens = self._rewind(blocks, room=room)
+        for block in blocks[len(self._cached) :]:
+            self._evaluate(block)
+        return tokens
+
+    def _rewind(self, blocks: list[tuple[int, ...]], *, room: int) -> Tokens:
+        """Drop from the cache what `blocks` do not begin with; say what they will cost."""
         length = sum(map(len, blocks))
         self._check_fits(length, room)
         # The last block is always evaluated: the logits behind it are what the caller wants.
@@ -202,10 +260,29 @@ class LocalLLM:
             common = reused = 0
         self._cached = self._cached[:common]
         self._llama.n_tokens = reused
-        for block in blocks[common:]:
-            self._llama.eval(block)
-            self._cached.append(block)
         return Tokens(evaluated=length - reused, reused=reused)
+
+    def _evaluate(self, block: tuple[int, ...]) -> None:
+        self._llama.eval(block)
+        self._cached.append(block)
+
+    def _evaluate_for_logs(self, block: tuple[int, ...]) -> list[float]:
+        """Evaluate `block`; give the log probability of each of its tokens but the first."""
+        import numpy as np
+
+        logs: list[float] = []
+        for start in range(0, len(block), LIKELIHOOD_BATCH):
+            batch = block[start : start + LIKELIHOOD_BATCH]
+            self._llama._batch.set_batch(batch=batch, n_past=self._llama.n_tokens, logits_all=True)
+            self._llama._ctx.decode(self._llama._batch)
+            self._llama.n_tokens += len(batch)
+            logits = np.ctypeslib.as_array(
+                self._llama._ctx.get_logits(), shape=(len(batch), self._llama.n_vocab())
+            )
+            following = block[start + 1 : start + 1 + len(batch)]
+            logs += [float(row[token]) - _log_sum(row) for row, token in zip(logits, following, strict=False)]
+        self._cached.append(block)
+        return logs
 
     def _check_fits(self, length: int, room: int) -> None:
         excess = length + room - self.context_size
@@ -295,12 +372,16 @@ class _Template:
             ) from error
 
 
-def load_llm(config: LLMConfig, *, offline: bool = False) -> LocalLLM:
-    """Resolve the model that `config` names and load it.
+def load_llm(config: LLMConfig, *, offline: bool = False) -> LLM:
+    """Resolve the model that `config` names and load it, or make one that asks the server it names.
 
     Raises:
-        ModelError: The model cannot be found, fetched, verified or loaded.
+        ModelError: The model cannot be found, fetched, verified or loaded, or the server's address is wrong.
     """
+    from rag import remote  # which imports this module
+
+    if config.model.startswith(remote.PREFIX):
+        return remote.remote_llm(config.model, offline=offline)
     return LocalLLM(resolve(config.model, offline=offline), config)
 
 
@@ -358,6 +439,14 @@ def _chat_template(model: Model, llama: Any) -> _Template:
 
 def _token_text(llama: Any, token: int) -> str:
     return str(llama._model.token_get_text(token)) if token >= 0 else ""
+
+
+def _log_sum(logits: NDArray[np.float32]) -> float:
+    """Give the logarithm of the sum of the exponentials of `logits`."""
+    import numpy as np
+
+    top = logits.max()
+    return float(top) + math.log(np.exp(logits - top).sum(dtype=np.float64))
 
 
 def _common(cached: list[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> int:

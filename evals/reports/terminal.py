@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from evals.errors import printable
-from evals.prompts import METRICS
+from evals.metrics import METRICS
 from evals.records import Evaluation
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,16 @@ class RunFolder:
 
     def evaluations(self) -> list[Evaluation]:
         """Read the evaluations back, in the order in which they were finished."""
+        return [evaluation_from_json(line) for line in self._lines() if line["type"] == "evaluation"]
+
+    def judges(self) -> list[dict[str, Any]]:
+        """Read back what describes the judges."""
+        return [line for line in self._lines() if line["type"] == "judge"]
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
         # By the open file, not by its path: the folder may have been moved or removed meanwhile.
         self._file.seek(0)
-        lines = [json.loads(line) for line in self._file]
-        return [evaluation_from_json(line) for line in lines if line["type"] == "evaluation"]
+        return map(json.loads, self._file)
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""

@@ -85,7 +85,8 @@ def test_collecting_loads_nothing(project):
         """
 import sys
 from rag.pipelines import pipeline_from
-from evals.judges.choice import ChoiceJudge
+from evals.judges.choice import ChoiceReader
+from evals.judges.reading import ReadingJudge
 
 HEAVY = {"llama_cpp", "llama_index", "sentence_transformers", "transformers", "torch", "wandb", "deepdiff",
          "scipy", "statsmodels", "jinja2", "numpy", "huggingface_hub"}

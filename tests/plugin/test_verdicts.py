@@ -165,12 +165,13 @@ def test_hostile_text_does_not_reach_the_terminal(project):
         "test_it.py",
         """
 import pytest
-from evals.judges.choice import ChoiceJudge
+from evals.judges.choice import ChoiceReader
+from evals.judges.reading import ReadingJudge
 from evals.testing import FakePipeline, ScriptedLLM
 
 @pytest.fixture
 def judge():
-    return ChoiceJudge(ScriptedLLM({"yes": 0.1, "no": 0.9}, {"yes": 0.1, "no": 0.9}))
+    return ReadingJudge(ChoiceReader(ScriptedLLM({"yes": 0.1, "no": 0.9}, {"yes": 0.1, "no": 0.9})))
 
 @pytest.fixture(scope="session")
 def hostile():

@@ -28,7 +28,10 @@ HEAVY = {
     "numpy",
 }
 # What of rag the harness may know; those that put the whole together may know all.
+# rag.entailment: the cross-encoder judge's model, found and loaded as all others are. rag.bridge:
+# LlamaIndex's evaluators are the peer to compare with, on the very model that our judge uses.
 KNOWN_OF_RAG = {"rag.answer", "rag.identity", "rag.llm", "rag.embedding", "rag.errors"}
+KNOWN_OF_RAG |= {"rag.entailment", "rag.bridge"}
 KNOWS_ALL = ("evals/generate.py", "evals/cli.py", "evals/suite/")
 KNOWS_PYTEST = ("evals/plugin.py", "evals/recorder.py", "evals/suite/", "fixtures/")
 

@@ -1,0 +1,181 @@
+"""Asking the judging model: one yes/no question to a reading, with what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from statistics import fmean
+
+from evals import prompts
+from evals.claims import Span, declines, split_claims
+from evals.evidence import Evidence
+from evals.prompts import Wording, passage_parts, prompt_for
+from evals.questions import Question
+from evals.readings import Reading
+from rag.answer import Answer, Context, Tokens, question_part
+from rag.embedding import Embedder
+from rag.errors import ContextWindowError
+from rag.llm import LLM, Choice, Prompt, ReadsLikelihood
+
+# With less of the probability than this on the offered options, the model answered something else.
+LEAST_MASS = 0.5
+# A longer answer than this many claims says something, whatever it declines.
+CLAIMS_OF_A_DECLINE = 3
+# Log odds beyond this are taken as this: one overconfident verdict is not to outweigh all else.
+MOST_LOG_ODDS = 7.0
+
+
+class Asker:
+    """Puts the yes/no questions about one answer to the model, and adds up the tokens.
+
+    Args:
+        llm: The judging model.
+        question: What was asked.
+        answer: What is judged.
+        embedder: Finds the closest sentences; None for shared words.
+
+    Attributes:
+        question: What was asked.
+        answer: What is judged.
+        tokens: What was used so far.
+    """
+
+    def __init__(
+        self, llm: LLM, question: Question, answer: Answer, embedder: Embedder | None = None
+    ) -> None:
+        self.tokens = Tokens()
+        self._llm = llm
+        self.question = question
+        self.answer = answer
+        self._embedder = embedder
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The sentences of the answer's contexts."""
+        return Evidence(self.answer.contexts, self._embedder)
+
+    @cached_property
+    def relevance(self) -> Reading:
+        """Whether the answer gives what the question asks for."""
+        return self.ask(prompts.ANSWERS, whole_of(self.answer.text), self.asked)
+
+    @cached_property
+    def decline(self) -> Reading:
+        """Whether the answer declines to answer: a stock phrase does, of others the model is asked.
+
+        It is asked whether the answer says that nothing is known, and whether it gives what was asked for;
+        the value has the mean log odds of the two. Asked the first alone it takes "Mixtral is closed" for a
+        decline.
+        """
+        whole = whole_of(self.answer.text)
+        if declines(whole.text):
+            sure = dict.fromkeys(("declines", "evades"), MOST_LOG_ODDS)
+            return Reading(whole.text, 1.0, sure, whole.start, whole.end)
+        said, relevance = self.ask(prompts.DECLINES, whole, self.asked), self.relevance
+        if said.value is None or relevance.value is None:
+            return said if said.value is None else relevance
+        features = {"declines": said.features["yes"], "evades": -relevance.features["yes"]}
+        return replace(said, value=share_of(fmean(features.values())), features=features)
+
+    @property
+    def is_decline(self) -> bool:
+        """Whether the answer, as a whole, declines."""
+        claims = split_claims(self.answer.text)
+        return len(claims) <= CLAIMS_OF_A_DECLINE and (self.decline.value or 0.0) > 0.5
+
+    @property
+    def asked(self) -> str:
+        """The prompt part with the question."""
+        return question_part(prompts.plain(self.question.question))
+
+    def support(self, claims: Sequence[Span]) -> list[Reading]:
+        """Hold each claim against the sentences of the contexts that are closest to it.
+
+        A verdict is asked for in several ways, which cancels part of the model's leaning to one of the two
+        words; the value is the mean of their log odds. Where the model tells likelihoods, the features also
+        have how much likelier the sentences make the words of the claim (`gain`, per token).
+        """
+        # Without evidence first: all claims of an answer share that prefix.
+        alone = [self._log_likelihood(claim, self.asked) for claim in claims]
+        return [self._supported(claim, before) for claim, before in zip(claims, alone, strict=True)]
+
+    def _supported(self, claim: Span, alone: float | None) -> Reading:
+        closest = self.evidence.closest(claim.text)
+        passage = passage_parts(sorted(closest, key=self.evidence.sentences.index))
+        behind = self._log_likelihood(claim, *passage, self.asked)
+        asked = {
+            name: self.ask(wording, claim, *passage, self.asked, closest=closest[0])
+            for name, wording in prompts.SUPPORTED.items()
+        }
+        first, *_ = sorted(asked.values(), key=lambda reading: reading.value is not None)
+        if first.value is None:
+            return first
+        features = {name: reading.features["yes"] for name, reading in asked.items()}
+        value = share_of(fmean(features.values()))
+        if alone is not None and behind is not None:
+            features["gain"] = behind - alone
+        features |= self.evidence.found(claim.text)
+        return replace(first, value=value, features=features)
+
+    def _log_likelihood(self, claim: Span, *before: str) -> float | None:
+        """Give the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
+        if not isinstance(self._llm, ReadsLikelihood):
+            return None
+        wording = next(iter(prompts.SUPPORTED.values()))
+        try:
+            read = self._llm.likelihood(Prompt((*before, prompts.judged_part(wording, claim.text))))
+        except ContextWindowError:
+            return None  # `ask` says it
+        self.tokens += read.tokens
+        # The first token is the colon behind the lead, the last the blank line: both are always there.
+        return fmean(read.logs[1:-1]) if len(read.logs) > 2 else None
+
+    def ask(self, wording: Wording, span: Span, *before: str, closest: Context | None = None) -> Reading:
+        """Ask `wording` of `span`, behind the prompt parts `before`."""
+        try:
+            choice = self._llm.choose(prompt_for(wording, span.text, *before), ("yes", "no"))
+        except ContextWindowError as error:
+            # One endless claim is no verdict; what else is asked of the answer still has one.
+            return Reading(
+                span.text, None, start=span.start, end=span.end, closest=closest, reason=str(error)
+            )
+        self.tokens += choice.tokens
+        if 1.0 - choice.other < LEAST_MASS:
+            return Reading(
+                span.text, None, start=span.start, end=span.end, closest=closest, reason=_unclear(choice)
+            )
+        value = choice.share(wording.good)
+        return Reading(
+            span.text,
+            value,
+            {"yes": log_odds(value)},
+            span.start,
+            span.end,
+            closest,
+            graded=choice.graded,
+        )
+
+
+def whole_of(text: str) -> Span:
+    """Give the whole of `text` as one span."""
+    return Span(text, 0, len(text))
+
+
+def share_of(log_odds: float) -> float:
+    """Give the share that has these log odds."""
+    return 1.0 / (1.0 + math.exp(-log_odds))
+
+
+def log_odds(share: float) -> float:
+    """Give the log odds of `share`, at most `MOST_LOG_ODDS` from zero."""
+    if share in (0.0, 1.0):
+        return math.copysign(MOST_LOG_ODDS, share - 0.5)
+    return max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, math.log(share / (1.0 - share))))
+
+
+def _unclear(choice: Choice) -> str:
+    if choice.text is not None:
+        return f"the judge said {choice.text[:80]!r}, neither yes nor no"
+    return f"only {1.0 - choice.other:.2f} of the judge's probability fell on yes or no"

@@ -1,0 +1,340 @@
+"""Labelled examples to a judge card: how readings become scores, and how good those are."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from evals.accuracy import (
+    Accuracy,
+    accuracy,
+    auroc,
+    best_threshold,
+    threshold_for_false_pass,
+)
+from evals.cards import Calibration, JudgeCard, MetricCard
+from evals.errors import LabelFileError
+from evals.evidence import stems
+from evals.judges.reading import score_of
+from evals.labels import LABELS, Labelled, labelled_for, labels_digest
+from evals.metrics import METRICS, Metric
+from evals.readings import Reader, Readings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+# A fit on a hundred examples trusts its features no further than this (inverse strength of the L2 penalty).
+PENALTY = 0.3
+# The claim that decides an answer depends on the weights, and the weights on the claims: a few rounds settle.
+ROUNDS = 8
+# More sources than this are left out in groups.
+MOST_FOLDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A labelled example as the reader sees it."""
+
+    example: Labelled
+    label: int
+    readings: Readings
+    seconds: float
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is a verdict."""
+        items = self.readings.items
+        return bool(items) and all(item.value is not None for item in items)
+
+
+def calibrate(
+    reader: Reader,
+    examples: Sequence[Labelled],
+    *,
+    name: str,
+    false_pass: float | None = None,
+    progress: Callable[[Iterable[Labelled]], Iterable[Labelled]] = iter,
+) -> JudgeCard:
+    """Run `reader` over labelled examples and fit a judge card.
+
+    Args:
+        reader: What is measured.
+        examples: The labelled examples; every metric that they label and the reader reads gets its part.
+        name: Name of the label file, for the card.
+        false_pass: Share of bad answers that may pass; the threshold is set for it. None for the threshold
+            of the best balanced accuracy.
+        progress: Wraps the examples to show how far it is.
+
+    Raises:
+        LabelFileError: No metric has labels enough, in both classes, and verdicts.
+    """
+    labelled = [
+        metric for metric in LABELS.values() if any(e.label_for(metric) is not None for e in examples)
+    ]
+    metrics = [metric for metric in labelled if metric in reader.metrics]
+    if not metrics:
+        raise LabelFileError(
+            f"{name} labels {', '.join(labelled) or 'nothing'}, but {reader.name} reads "
+            f"{', '.join(reader.metrics)}: give labels for one of these."
+        )
+    for metric in metrics:
+        labelled_for(metric, examples)  # what is wrong with the labels is said before the long run
+    observed = observe(reader, metrics, progress(examples))
+    cards = tuple(metric_card(METRICS[metric], observed[metric], false_pass) for metric in metrics)
+    return JudgeCard(reader.name, reader.fingerprint, _about(name, examples), cards)
+
+
+def _about(name: str, examples: Sequence[Labelled]) -> dict[str, str | int]:
+    sources = len({example.source for example in examples})
+    return {"name": name, "digest": labels_digest(examples), "examples": len(examples), "sources": sources}
+
+
+def observe(
+    reader: Reader, metrics: Sequence[str], examples: Iterable[Labelled]
+) -> Mapping[str, list[Observed]]:
+    """Read every example for every metric that it labels."""
+    observed: dict[str, list[Observed]] = {metric: [] for metric in metrics}
+    for example in examples:
+        for metric in metrics:
+            label = example.label_for(metric)
+            if label is not None:
+                observed[metric].append(_observed(reader, metric, example, label))
+    return observed
+
+
+def _observed(reader: Reader, metric: str, example: Labelled, label: int) -> Observed:
+    # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.
+    question = replace(example.question, answerable=metric != "refusal")
+    start = time.perf_counter()
+    readings = reader.read([metric], question, example.answer)[metric]
+    return Observed(example, label, readings, time.perf_counter() - start)
+
+
+def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float | None = None) -> MetricCard:
+    """Fit the calibration of one metric and measure it on sources it was not fitted on.
+
+    Raises:
+        LabelFileError: Too few examples have a verdict, or those of one class only.
+    """
+    scored = [one for one in observed if one.is_scored]
+    _check(metric, scored, len(observed))
+    names = tuple(
+        dict.fromkeys(name for one in scored for item in one.readings.items for name in item.features)
+    )
+    losses = {method: _log_loss(scored, _held_out(metric, scored, names, method)) for method in METHODS}
+    method = min(losses, key=lambda method: losses[method])
+    scores = _held_out(metric, scored, names, method)
+    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
+    threshold = _threshold(scores, labels, false_pass)
+    calibration = replace(_fit(metric, scored, names, method), threshold=threshold)
+    return MetricCard(
+        calibration=calibration,
+        accuracy=_accuracy(scored, scores, threshold, false_pass),
+        at_half=accuracy(scores, labels, sources).balanced_accuracy,
+        plain=accuracy([_value(metric, one, None) for one in scored], labels, sources).auroc,
+        baselines={name: accuracy(rule(scored), labels, sources).auroc for name, rule in BASELINES.items()},
+        gains={
+            left_out: auroc(_held_out(metric, scored, [n for n in names if n != left_out], method), labels)
+            for left_out in names
+            if len(names) > 1
+        },
+        method=losses,
+        coverage=len(scored) / len(observed),
+        seconds=fmean(one.seconds for one in observed),
+        tokens=fmean(one.readings.tokens.evaluated for one in observed),
+    )
+
+
+def _check(metric: Metric, scored: Sequence[Observed], count: int) -> None:
+    good = sum(one.label for one in scored)
+    if min(good, len(scored) - good) < 5:
+        raise LabelFileError(
+            f"{metric.name}: {len(scored)} of {count} examples have a verdict, {good} of them labelled 1 and "
+            f"{len(scored) - good} labelled 0: at least 5 of each are needed."
+        )
+
+
+def _value(metric: Metric, one: Observed, calibration: Calibration | None) -> float:
+    value = score_of(metric, one.example.question, one.readings, calibration).value
+    assert value is not None, "only scored examples are measured"
+    return value
+
+
+# --- fitting ---
+
+
+def _fit(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: str) -> Calibration:
+    """Fit weights on answers whose claims have features, by logistic regression.
+
+    An answer's label is that of all its claims; which claim stands for it follows from how the metric
+    totals. Where the weakest claim decides, it is chosen by the weights so far (multiple-instance learning,
+    Andrews et al. 2002). Both classes count as equally common, so 0.5 is neutral. A feature is named so that
+    more of it is better: one that would get a negative weight has learnt an accident of the examples and
+    gets none.
+    """
+    import numpy as np
+
+    claims = [_matrix(one, names) for one in scored]
+    everything = np.concatenate(claims)
+    centre, spread = everything.mean(0), everything.std(0)
+    spread[spread < 1e-9] = 1.0
+    claims = [(features - centre) / spread for features in claims]
+    labels = np.array([one.label for one in scored])
+    weights, intercept = np.ones(len(names)), 0.0
+    for _ in range(ROUNDS):
+        standing = np.array([_standing(metric, features, weights) for features in claims])
+        before = weights
+        weights, intercept = _regression(standing, labels)
+        if np.allclose(before, weights):
+            break
+    curve = _isotonic(standing @ weights + intercept, labels) if method == "isotonic" else None
+    return Calibration(
+        metric.name,
+        {name: float(weight) for name, weight in zip(names, weights / spread, strict=True) if weight},
+        float(intercept - (weights * centre / spread).sum()),
+        curve,
+        threshold=0.5,
+    )
+
+
+def _matrix(one: Observed, names: Sequence[str]) -> Floats:
+    """Give the features of the readings, shape (readings, names)."""
+    import numpy as np
+
+    return np.array([[item.features.get(name, 0.0) for name in names] for item in one.readings.items])
+
+
+def _standing(metric: Metric, features: Floats, weights: Floats) -> Floats:
+    """Give the features that stand for an answer: those of its weakest claim, or the mean of all."""
+    if metric.total is min:
+        weakest: Floats = features[(features @ weights).argmin()]
+        return weakest
+    mean: Floats = features.mean(0)
+    return mean
+
+
+def _regression(features: Floats, labels: NDArray[np.int_]) -> tuple[Floats, float]:
+    """Fit a logistic regression without negative weights; give weights and intercept."""
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    kept = list(range(features.shape[1]))
+    while True:
+        model = LogisticRegression(C=PENALTY, class_weight="balanced").fit(features[:, kept], labels)
+        harmless = [n for n, weight in zip(kept, model.coef_[0], strict=True) if weight > 0]
+        if len(harmless) in (0, len(kept)):
+            break
+        kept = harmless
+    weights = np.zeros(features.shape[1])
+    if not harmless:
+        return weights, 0.0
+    weights[kept] = model.coef_[0]
+    return weights, float(model.intercept_[0])
+
+
+def _isotonic(totals: Floats, labels: NDArray[np.int_]) -> tuple[tuple[float, float], ...]:
+    import numpy as np
+    from sklearn.isotonic import IsotonicRegression
+
+    balance = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1.0 - labels.mean()))
+    model = IsotonicRegression(y_min=0.01, y_max=0.99).fit(totals, labels, sample_weight=balance)
+    return tuple(zip(model.X_thresholds_.tolist(), model.y_thresholds_.tolist(), strict=True))
+
+
+METHODS = ("logistic", "isotonic")
+
+
+# --- measuring, on sources that were left out ---
+
+
+def _held_out(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: str) -> list[float]:
+    """Score every example by a calibration that was fitted without its source."""
+    scores = [0.0] * len(scored)
+    for left_out in _folds(scored):
+        calibration = _fit(metric, [one for n, one in enumerate(scored) if n not in left_out], names, method)
+        for n in left_out:
+            scores[n] = _value(metric, scored[n], calibration)
+    return scores
+
+
+def _folds(scored: Sequence[Observed]) -> list[set[int]]:
+    """Give the examples to leave out together: a source, or several of many.
+
+    Where what is left would be of one label only, five stratified parts take their place.
+    """
+    sources = sorted({one.example.source for one in scored})
+    count = min(len(sources), MOST_FOLDS)
+    group_of = {source: n % count for n, source in enumerate(sources)}
+    folds = [{n for n, one in enumerate(scored) if group_of[one.example.source] == g} for g in range(count)]
+    if all(len({one.label for n, one in enumerate(scored) if n not in fold}) == 2 for fold in folds):
+        return folds
+    order = sorted(range(len(scored)), key=lambda n: scored[n].label)
+    return [set(order[part::5]) for part in range(5)]
+
+
+def _threshold(scores: Sequence[float], labels: Sequence[int], false_pass: float | None) -> float:
+    if false_pass is None:
+        return best_threshold(scores, labels)
+    return threshold_for_false_pass(scores, labels, false_pass)
+
+
+def _accuracy(
+    scored: Sequence[Observed], scores: Sequence[float], threshold: float, false_pass: float | None
+) -> Accuracy:
+    """Measure the scores, and the verdicts by thresholds that were chosen without their source."""
+    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
+    passes = [0.0] * len(scores)
+    for fold in _folds(scored):
+        rest = [n for n in range(len(scores)) if n not in fold]
+        chosen = _threshold([scores[n] for n in rest], [labels[n] for n in rest], false_pass)
+        for n in fold:
+            passes[n] = float(scores[n] >= chosen)
+    verdicts = accuracy(passes, labels, sources)
+    return replace(
+        accuracy(scores, labels, sources, threshold=threshold),
+        balanced_accuracy=verdicts.balanced_accuracy,
+        sensitivity=verdicts.sensitivity,
+        specificity=verdicts.specificity,
+    )
+
+
+def _log_loss(scored: Sequence[Observed], scores: Sequence[float]) -> float:
+    """Give the mean log loss in which both classes count the same."""
+    surprise: dict[int, list[float]] = {0: [], 1: []}
+    for one, score in zip(scored, scores, strict=True):
+        right = score if one.label else 1.0 - score
+        surprise[one.label].append(-math.log(max(right, 1e-3)))
+    return fmean(map(fmean, surprise.values()))
+
+
+# --- rules that read nothing: a judge that does not beat them has shown nothing ---
+
+
+def _words_found(scored: Sequence[Observed]) -> list[float]:
+    """Share of the answer's words that the contexts, or for want of contexts the question, have."""
+    return [_share_found(one.example) for one in scored]
+
+
+def _share_found(example: Labelled) -> float:
+    texts = [context.text for context in example.answer.contexts] or [example.question.question]
+    there = {stem for text in texts for stem in stems(text)}
+    words = stems(example.answer.text)
+    return sum(word in there for word in words) / len(words) if words else 0.0
+
+
+def _brevity(scored: Sequence[Observed]) -> list[float]:
+    """Shorter answers score higher."""
+    return [-float(len(one.example.answer.text.split())) for one in scored]
+
+
+BASELINES: Mapping[str, Callable[[Sequence[Observed]], list[float]]] = {
+    "words found": _words_found,
+    "brevity": _brevity,
+}

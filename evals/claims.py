@@ -1,0 +1,234 @@
+"""Texts to sentences, answers to claims, by rule: no model decides what an answer is held to.
+
+Every pattern is possessive, or is bounded, where a hostile text could make it go back over itself.
+"""
+
+# ruff: noqa: RUF001 - quotes, dashes and stops of every kind end sentences
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_CLOSERS = "\"'”’»›)\\]}」』】）*_`"
+
+# What a line begins with that sets it apart from the line before. "12." is a marker and "2024." is not: it
+# is the end of a wrapped sentence.
+_MARKER = r"(?:(?:[-*•–◦▪‣](?!\S)|(?:\(?(?:\d{1,2}|[A-Za-z])\)|\d{1,2}\.)(?=\s++\S))\s*+)"
+_MARKS = re.compile(
+    rf"""\s*+(?: \Z | ([-*_=])(?:\s*\1){{2,}}\s*\Z | (?:`{{3,}}|~{{3,}})[\w+-]*\s*\Z
+               | (?P<alone>\#{{1,6}}\s++|(?=\|)){_MARKER}*+ | {_MARKER}++ )""",
+    re.VERBOSE,
+)
+
+# A run of stops with all that belongs to the sentence before: quotes, brackets, and citations, unless the
+# citation is the subject of what follows ("[3] shows that").
+_CITATION = r"(?:\[(?=[^]\d]{0,40}\d)[^][]{1,80}\]|\([^()]{0,80}\b(?:19|20)\d\d[a-z]?\)|【[^】]{1,80}】)"
+_STOP = re.compile(rf"([.!?…。！？]++)[{_CLOSERS}]*+(?:\s*+{_CITATION}(?![\w(]|\s++[a-z]))*+")
+_AFTER = re.compile(r"\s++[\"'“‘«‹(\[{*_`]{0,9}+(\w*+)")
+
+_NUMBERING = re.compile(r"[*_]{0,3}(?:(?:Figure|Table) )?\d{1,2}(?:\.\d{1,3}){0,3}")
+_TOKEN = re.compile(r"(?<!\w)(?<!\w-)[^\W\d_]+(?:\.[^\W\d_]+)*\Z")
+_WITHIN = re.compile(r"Mrs?|Ms|Dr|Prof|St|vs|[Ee]\.g|[Ii]\.e|[Cc]f|[Aa]pprox|[Cc]a|[Rr]esp")
+# These need their number behind them: "the answer is no. The router" ends.
+_COUNTED = re.compile(r"[Ff]igs?|[Ee]qs?|[Ss]ec|[Tt]ab|[Nn]os?|[Vv]ol|pp?")
+_COUNT = re.compile(r"\w*\d|[IVXLC]{2,}\b")
+# These may end a sentence, and do where the next word can only begin one.
+_OFTEN = re.compile(
+    r"etc|al|Ph\.D|Inc|Ltd|Co|Corp|[JS]r|Jan|Feb|Mar|Apr|Ju[nl]|Aug|Sept?|Oct|Nov|Dec"
+    r"|[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]"
+)
+# He is also a name ("K. He et al."), and A an initial ("Q. A. Jiang").
+_STARTER = re.compile(
+    r"(?:The|It|Its|This|That|These|Those|There|In|On|For|If|When|While|However|But|And|Each|Both|We|They|She"
+    r"|Their|A(?!\.)|He(?!,|\s+(?:et|and|&)\s))\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a text: `text == whole[start:end]`."""
+
+    text: str
+    start: int
+    end: int
+
+
+def split_sentences(text: str) -> tuple[Span, ...]:
+    """Give the sentences, headings, list items and table rows of `text`, in order and without overlap.
+
+    Whitespace, list markers, heading marks, rules and code fences lie outside; all else is in a span. Takes
+    time linear in the text's length.
+    """
+    spans = []
+    for start, end in _blocks(text):
+        begin = start
+        for stop in _STOP.finditer(text, start, end):
+            if _ends(text, start, end, stop):
+                spans.append(_stripped(text, begin, stop.end()))
+                begin = stop.end()
+        spans.append(_stripped(text, begin, end))
+    return tuple(span for span in spans if span.text)
+
+
+def split_claims(text: str) -> tuple[Span, ...]:
+    """Give the sentences of an answer that claim something.
+
+    Left out are lead-ins to a list, questions, titles, padding, and sentences that only decline. An answer
+    of nothing but padding is one claim, since its author chose to say just that.
+    """
+    if declines(text):
+        return ()
+    sentences = split_sentences(text)
+    declining = [declines(span.text) for span in sentences]
+    claims = tuple(
+        span
+        for span, decline in zip(sentences, declining, strict=True)
+        if not decline and _claims(span, before=text[max(0, span.start - 12) : span.start])
+    )
+    if claims or any(declining) or not _has_word(text):
+        return claims
+    return (_stripped(text, 0, len(text)),)
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Give start and end of the stretches that no sentence leaves, their marks left out."""
+    start = end = 0
+    for line in text.splitlines(keepends=True):
+        if marks := _MARKS.match(line):
+            if start < end:
+                yield start, end
+            start = end + marks.end()
+        end += len(line)
+        if marks and marks["alone"] is not None:
+            yield start, end
+            start = end
+    yield start, end
+
+
+def _ends(text: str, start: int, end: int, stop: re.Match[str]) -> bool:
+    """Whether a run of stops in the block from `start` to `end` ends a sentence."""
+    if stop[1][-1] in "。！？":
+        return True
+    after = _AFTER.match(text, stop.end(), end)
+    if after is None or after[1][:1].islower():
+        return False
+    if stop[1] != ".":
+        return True
+    # "**1. Router:** ...", "2.1. Experts", "Table 1. Sizes": the number belongs to what it numbers.
+    return not (_NUMBERING.fullmatch(text, start, stop.start()) or _abbreviates(text, stop.start(), after))
+
+
+def _abbreviates(text: str, dot: int, after: re.Match[str]) -> bool:
+    """Whether the period at `dot` belongs to an abbreviation and does not end the sentence as well."""
+    found = _TOKEN.search(text, max(0, dot - 12), dot)
+    token = found[0] if found else ""
+    if _COUNTED.fullmatch(token):
+        return bool(_COUNT.match(after[1]))
+    if _WITHIN.fullmatch(token):
+        return True
+    return bool(_OFTEN.fullmatch(token)) and not _STARTER.match(text, after.start(1))
+
+
+def _stripped(text: str, start: int, end: int) -> Span:
+    piece = text[start:end]
+    start += len(piece) - len(piece.lstrip())
+    return Span(piece.strip(), start, start + len(piece.strip()))
+
+
+# --- what a sentence does ---
+
+_TITLE = re.compile(r"#\s+(?:\d{1,2}[.)]\s+)?\Z")
+_PADDING = re.compile(
+    r"sure(?: thing)?|certainly|of course|absolutely|(?:great|good|excellent) question|thank you|thanks"
+    r"|(?:i )?hope (?:this|that) helps|(?:please )?(?:let me know if|feel free to) .*|(?:i am )?happy to help"
+)
+
+# The phrases of declining, in the spelling of `_plain`. Their subject is the sources, the first person, or
+# nobody: "the router does not use attention" claims something about the world.
+_SOURCES = (
+    r"(?:(?:any|all) of )?(?:(?:the|these|those|this|your|any|provided|given|retrieved|available|above|source"
+    r"|context|text) )*(?:documents?|passages?|contexts?|texts?|articles?|papers?|sources?|information"
+    r"|excerpts?)(?: (?:(?:that )?(?:i have|you (?:have )?provided)|provided|given|above|alone))?"
+)
+_LEAD = (
+    r"(?:unfortunately|(?:i am )?(?:very |so )?sorry|i apologi[sz]e|however|therefore"
+    rf"|(?:based on|according to|from|in) {_SOURCES})"
+)
+_NOUN = (
+    r"(?:(?:the|an?|any|enough|sufficient|specific|explicit|direct|relevant|detailed|clear|further|more|or"
+    r"|and) )*(?:information|mentions?|answers?|details?|data|references?)"
+)
+_SAY = (
+    r"(?:say|mention|state|specify|discuss|describe|tell|answer|cover|address|explain|indicate|reveal|define"
+    rf"|list|provide|give|know|find|determine|confirm|infer|(?:contain|include|have|offer) {_NOUN})"
+)
+_SAID = r"(?:\w+ly )?(?:mentioned|stated|specified|provided|given)"
+_FOUND = rf"(?:{_SAID}|(?:\w+ly )?(?:found|discussed|described|included|available|covered|clear|made))"
+_ABOUT = (
+    r"(?: (?:about|on|of|regarding|concerning|to (?:answer|determine|the question)|that|which|how|whether)"
+    r"\b.*)?"
+)
+_WH = r"(?: (?:how|what|which|who|when|where|why|whether|if) .*)?"
+_BE = r"(?:is|are|was|were)"
+_IT = r"(?:it|this|that|(?:the|this|that|your) (?:exact |specific )?(?:question|answer|information|number))"
+_DECLINE = re.compile(
+    rf"(?:{_LEAD},? )*(?:(?:(?:{_SOURCES}|i|we|they|it) )?(?:(?:do|does|did|can|could) not"
+    rf"|(?:am|are) (?:unable|not able) to)(?: (?:seem|appear) to)? (?:\w+ly )?{_SAY}(?: .*)?"
+    rf"|(?:i am|we are) not (?:sure|certain)(?: .*)?|(?:none|neither) of {_SOURCES} {_SAY}s?(?: .*)?"
+    rf"|(?:{_SOURCES}|i|we) (?:(?:contain|provide|give|make|include|offer|has|have)s? no (?:idea|{_NOUN})"
+    r"|says? nothing)(?: .*)?"
+    rf"|(?:{_IT} {_BE} )?not {_SAID}{_WH}|{_IT} {_BE} not in {_SOURCES}"
+    rf"|(?:.{{1,200}}? {_BE} )?not {_FOUND} (?:anywhere )?(?:in|by|within|from) {_SOURCES}{_WH}"
+    rf"|{_IT} can not be (?:answered|determined|found)(?: .*)?"
+    rf"|(?:there {_BE} no|(?:there {_BE} )?(?:not enough|insufficient)) {_NOUN}(?: {_SAID})?"
+    rf"(?: in {_SOURCES})?{_ABOUT}"
+    rf"|no {_NOUN}(?: .{{1,200}}?)? in {_SOURCES}|no {_NOUN}(?: (?:about|on|of) .{{1,200}}?)? {_BE} {_FOUND})"
+)
+# A pronoun, or none, stands for the sources only behind a clause that names them.
+_PRONOUN = re.compile(r"(?:(?:they|it) )?(?:do|does|did|can|could|am|are) (?:not|unable) ")
+_EXCUSE = re.compile(
+    rf"{_LEAD}|please (?:provide|share|rephrase|consult|refer|ask) .*|(?:(?:while|although|though) )?"
+    rf"(?:{_SOURCES}|they)(?: only)? (?:discuss|describe|cover|focus on)(?:e?s)? .*"
+)
+# Where a sentence may go on to answer: each clause has to decline for itself.
+_TURN = re.compile(
+    r"[;:] | [–—-] |,? (?:but|however|because)\b,? |, (?:so|as|yet|although|though|while|whereas) "
+    r"|(?:,(?: and)?|,? and) (?=(?:it|its|they|their|this|there|i|we|the answer)\b)"
+)
+_LONGEST = 600  # no stock phrase has more characters
+
+
+def declines(text: str) -> bool:
+    """Whether `text` as a whole is a stock phrase of declining: up to three sentences that say no more."""
+    if len(text) > _LONGEST:
+        return False
+    sentences = [
+        plain for span in split_sentences(text) if not _PADDING.fullmatch(plain := _plain(span.text))
+    ]
+    clauses = [clause for plain in sentences for clause in _TURN.split(plain) if clause]
+    if len(sentences) > 3 or not clauses or _PRONOUN.match(clauses[0]):
+        return False
+    declining = [bool(_DECLINE.fullmatch(clause)) for clause in clauses]
+    excused = (declined or _EXCUSE.fullmatch(c) for declined, c in zip(declining, clauses, strict=True))
+    return any(declining) and all(excused)
+
+
+def _claims(span: Span, before: str) -> bool:
+    """Whether a sentence claims something, with what stands `before` it, which tells a title."""
+    bare = span.text.rstrip(_CLOSERS)
+    lead_in_or_question = bare.endswith((":", "：", "?", "？"))
+    title = _TITLE.search(before) and not bare.endswith((".", "!"))
+    return _has_word(bare) and not (lead_in_or_question or title or _PADDING.fullmatch(_plain(span.text)))
+
+
+def _has_word(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _plain(sentence: str) -> str:
+    """Give a sentence as the patterns spell it: lower case, no marks or contractions, no stop at its end."""
+    text = re.sub(r"[*_\"“”`]|\[\d+\]", "", sentence.lower().replace("’", "'"))
+    text = re.sub(r"\bcan't\b|\bcannot\b", "can not", text).replace("n't", " not").replace("i'm ", "i am ")
+    return " ".join(text.split()).rstrip(" .!…")

@@ -1,0 +1,88 @@
+"""From the word of an option to a judge: `choice`, `cross-encoder:NAME`, `llamaindex`, `ensemble:A+B`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from evals.cards import JudgeCard, find_card
+from evals.errors import UsageError
+from evals.judges import Judge
+from evals.judges.reading import ReadingJudge
+from evals.metrics import DEFAULT_METRICS
+from evals.readings import Reader
+from rag.embedding import Embedder
+from rag.llm import LLM
+
+FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
+
+
+class Models(Protocol):
+    """What judges are made of, loaded when it is asked for."""
+
+    def llm(self) -> LLM:
+        """Give the judging language model."""
+
+    def embedder(self) -> Embedder:
+        """Give the embedder."""
+
+    def entailment(self, name: str) -> Reader:
+        """Give the reader of the entailment model `name`."""
+
+
+def judge_for(
+    spec: str,
+    models: Models,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    folders: Iterable[Path] = (),
+    card: JudgeCard | None = None,
+) -> Judge:
+    """Build the judge that `spec` names.
+
+    Args:
+        spec: `choice`, `cross-encoder:NAME`, `llamaindex`, or `ensemble:` and two or more of these, joined
+            by `+`.
+        models: What it is made of.
+        metrics: Names of the metrics to score.
+        folders: Where judge cards are looked for.
+        card: The card to use in place of those.
+
+    Raises:
+        UsageError: `spec` has another form, or `card` is of another judge.
+    """
+    folders = tuple(folders)
+    kind, _, rest = spec.partition(":")
+    if kind == "ensemble":
+        from evals.judges.ensemble import EnsembleJudge
+
+        members = [part.strip() for part in rest.split("+")]
+        return EnsembleJudge([judge_for(part, models, metrics=metrics, folders=folders) for part in members])
+    reader = reader_for(spec, models)
+    if card is not None and card.fingerprint != reader.fingerprint:
+        raise UsageError(
+            f"the judge card is of {card.judge} with other weights, prompts or versions than {reader.name} "
+            "has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
+        )
+    return ReadingJudge(reader, metrics=metrics, card=card or find_card(reader.fingerprint, folders))
+
+
+def reader_for(spec: str, models: Models) -> Reader:
+    """Build the reader that `spec`, which names no ensemble, names.
+
+    Raises:
+        UsageError: `spec` has another form.
+    """
+    kind, _, name = spec.partition(":")
+    if kind == "cross-encoder" and name:
+        return models.entailment(name)
+    if spec == "choice":
+        from evals.judges.choice import ChoiceReader
+
+        return ChoiceReader(models.llm(), models.embedder())
+    if spec == "llamaindex":
+        from evals.judges.llamaindex import LlamaIndexReader
+
+        return LlamaIndexReader(models.llm())
+    raise UsageError(f"unknown judge {spec!r}: write {FORMS}")

@@ -1,0 +1,110 @@
+"""The ensemble: several judges, the mean of their scores, and how far they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from evals.errors import UsageError
+from evals.judges import Judge
+from evals.questions import Question
+from evals.records import Judgement, Score
+from rag.answer import Answer, Tokens
+from rag.identity import digest
+
+# Judges that differ by this much are said to: one of them is wrong.
+LARGE_SPREAD = 0.3
+
+
+class EnsembleJudge:
+    """Asks each judge, one after the other, and gives the mean of their scores by metric.
+
+    A judge without a verdict, or without the metric, is left out of the mean. Claims and evidence are those
+    of the judge with the lowest score.
+
+    Args:
+        judges: Two or more, none twice.
+
+    Raises:
+        UsageError: There are fewer than two, or two are the same.
+    """
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        _check(judges)
+        self.name = f"ensemble ({', '.join(judge.name for judge in judges)})"
+        self.fingerprint = digest({"ensemble": [judge.fingerprint for judge in judges], "version": 1})
+        self._judges = tuple(judges)
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """None: a threshold was chosen for one judge's scores, not for a mean."""
+        return {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the record says of this judge: its members, and what it says of each."""
+        return {
+            "members": [
+                {"name": judge.name, "fingerprint": judge.fingerprint, **getattr(judge, "settings", {})}
+                for judge in self._judges
+            ]
+        }
+
+    async def score(self, question: Question, answer: Answer) -> Judgement:
+        """Score `answer` by every metric that any of the judges scores."""
+        judgements = [await judge.score(question, answer) for judge in self._judges]
+        given: dict[str, list[tuple[str, Score]]] = {}
+        for judge, judgement in zip(self._judges, judgements, strict=True):
+            for score in judgement.scores:
+                given.setdefault(score.metric, []).append((judge.name, score))
+        return Judgement(
+            tuple(_together(metric, scores) for metric, scores in given.items()),
+            sum(judgement.seconds for judgement in judgements),
+            sum((judgement.tokens for judgement in judgements), Tokens()),
+        )
+
+
+def _together(metric: str, scores: Sequence[tuple[str, Score]]) -> Score:
+    """Make one score of those that judges gave by one metric, each with its judge's name."""
+    given = [(score.value, score) for _, score in scores if score.value is not None]
+    if not given:
+        reasons = (f"{name}: {score.reason}" for name, score in scores)
+        return Score(metric, None, reason="; ".join(reasons))
+    values = [value for value, _ in given]
+    lowest = min(given, key=lambda pair: pair[0])[1]
+    spread = max(values) - min(values) if len(values) > 1 else None
+    return Score(
+        metric,
+        fmean(values),
+        evidence=_evidence(lowest.evidence, spread),
+        least=lowest.least,
+        claims=lowest.claims,
+        graded=all(score.graded for _, score in given),
+        spread=spread,
+    )
+
+
+def _evidence(evidence: str | None, spread: float | None) -> str | None:
+    if spread is None or round(spread, 2) < LARGE_SPREAD:
+        return evidence
+    differ = f"judges differ by {spread:.2f}"
+    return f"{evidence} ({differ})" if evidence else differ
+
+
+def _check(judges: Sequence[Judge]) -> None:
+    if len(judges) < 2:
+        named = f"only {judges[0].name}" if judges else "none"
+        raise UsageError(
+            f"an ensemble needs two judges or more, and there is {named}: add one, or use it alone."
+        )
+    twice = [judge.name for judge in judges if _count(judge, judges) > 1]
+    if twice:
+        raise UsageError(
+            f"an ensemble needs judges that differ, and these are the same: {', '.join(twice)}: "
+            "leave one out, or give it another model."
+        )
+
+
+def _count(judge: Judge, among: Iterable[Judge]) -> int:
+    return sum(other.fingerprint == judge.fingerprint for other in among)

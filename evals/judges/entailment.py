@@ -1,0 +1,177 @@
+"""The entailment reader (a cross-encoder): does a claim follow from a passage, as a trained model sees it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from evals.asking import log_odds, whole_of
+from evals.claims import Span, declines, split_claims
+from evals.errors import NoVerdict
+from evals.questions import Question
+from evals.readings import Reading, Readings
+from evals.windows import windows_of
+from rag.answer import Answer, Context, Tokens
+from rag.entailment import Entailment, EntailmentModel
+from rag.identity import digest
+
+# Counts up when the way from an answer to its readings changes in a way that no setting shows.
+VERSION = 1
+# A claim that leaves less than this share of the model's length to the premise is not read.
+LEAST_ROOM = 0.25
+
+
+class EntailmentReader:
+    """Holds each claim against windows of the contexts; the window that supports it best counts.
+
+    A window is as long as model and claim allow, of whole sentences where they fit, and shares a sentence
+    with the next one (the idea of SummaC, Laban et al. 2022, at the width the model reads at once).
+
+    Args:
+        model: The entailment model.
+    """
+
+    metrics = ("faithfulness", "context_recall", "correctness")
+
+    def __init__(self, model: EntailmentModel) -> None:
+        self.name = f"cross-encoder ({model.name})"
+        self.fingerprint = digest({"reader": "entailment", "version": VERSION, "model": model.fingerprint})
+        self._model = model
+
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
+        """Read `answer` for each of `metrics`, in the calling thread."""
+        return {metric: self._read(metric, question, answer) for metric in metrics}
+
+    def _read(self, metric: str, question: Question, answer: Answer) -> Readings:
+        bench = Bench(self._model)
+        try:
+            items = _READ[metric](bench, question, answer)
+        except NoVerdict as nothing:
+            return Readings(tokens=bench.tokens, reason=str(nothing))
+        return Readings(tuple(items), bench.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the model says to one claim.
+
+    Attributes:
+        claim: The claim.
+        said: Of all windows: the highest entailment, the highest contradiction; None without a verdict.
+        window: The window with the highest entailment.
+        reason: Why there is no verdict.
+    """
+
+    claim: Span
+    said: Entailment | None = None
+    window: Context | None = None
+    reason: str | None = None
+
+    @property
+    def support(self) -> float | None:
+        """How probable it is that the claim follows."""
+        return self.said.entailed if self.said else None
+
+    @property
+    def agreement(self) -> float | None:
+        """How probable it is that the claim is not contradicted; as entailment where no label says so."""
+        if self.said is None or self.said.contradicted is None:
+            return self.support
+        return 1.0 - self.said.contradicted
+
+    def reading(self, value: float | None) -> Reading:
+        """Give this as the reading of `value`."""
+        features = {} if value is None else {"yes": log_odds(value)}
+        claim = self.claim
+        return Reading(claim.text, value, features, claim.start, claim.end, self.window, self.reason)
+
+
+class Bench:
+    """Puts pairs of window and claim to the model, and adds up the tokens.
+
+    Args:
+        model: The entailment model.
+
+    Attributes:
+        tokens: What was used so far.
+    """
+
+    def __init__(self, model: EntailmentModel) -> None:
+        self.tokens = Tokens()
+        self._model = model
+        self._count = cache(model.count_tokens)
+
+    def hold(self, claims: Sequence[Span], premises: Sequence[Context]) -> list[Finding]:
+        """Hold each of `claims` against all windows of `premises`, in one batch."""
+        windows = [self._windows(claim, premises) for claim in claims]
+        said = self._model.read(
+            [(window.text, claim.text) for claim, of in zip(claims, windows, strict=True) for window in of]
+        )
+        self.tokens += said.tokens
+        items = iter(said.items)
+        return [
+            self._finding(claim, of, [next(items) for _ in of])
+            for claim, of in zip(claims, windows, strict=True)
+        ]
+
+    def _windows(self, claim: Span, premises: Sequence[Context]) -> list[Context]:
+        room = self._model.limit - self._count(claim.text)
+        if room < LEAST_ROOM * self._model.limit:
+            return []
+        return [window for premise in premises for window in windows_of(premise, room, self._count)]
+
+    def _finding(self, claim: Span, windows: Sequence[Context], said: Sequence[Entailment]) -> Finding:
+        if not windows:
+            return Finding(claim, reason=self._lack(claim))
+        best = max(range(len(said)), key=lambda n: said[n].entailed)
+        against = [one.contradicted for one in said if one.contradicted is not None]
+        return Finding(claim, Entailment(said[best].entailed, max(against, default=None)), windows[best])
+
+    def _lack(self, claim: Span) -> str:
+        length, limit = self._count(claim.text), self._model.limit
+        if limit - length >= LEAST_ROOM * limit:
+            return "there is no text to hold it against"
+        return (
+            f"the claim has {length} tokens, and {self._model.name} reads {limit} at once: "
+            "too few are left for what it is held against"
+        )
+
+
+def _faithfulness(bench: Bench, question: Question, answer: Answer) -> list[Reading]:  # noqa: ARG001
+    if not answer.contexts:
+        raise NoVerdict("there are no contexts to hold the answer against")
+    if declines(answer.text):
+        raise NoVerdict("the answer declines: it makes no claim")
+    found = bench.hold(split_claims(answer.text), answer.contexts)
+    return [finding.reading(finding.support) for finding in found]
+
+
+def _context_recall(bench: Bench, question: Question, answer: Answer) -> list[Reading]:
+    if not answer.contexts:
+        raise NoVerdict("there are no contexts to find the reference in")
+    found = bench.hold(split_claims(question.reference or ""), answer.contexts)
+    return [finding.reading(finding.support) for finding in found]
+
+
+def _correctness(bench: Bench, question: Question, answer: Answer) -> list[Reading]:
+    """Two readings: the claim that agrees least with the reference; whether all of the reference is there."""
+    reference, whole = question.reference or "", whole_of(answer.text)
+    claimed = bench.hold(split_claims(answer.text) or [whole], [Context(reference)])
+    wanted = bench.hold(split_claims(reference) or [whole_of(reference)], [Context(answer.text)])
+    agrees = min(claimed, key=lambda finding: _or_least(finding.agreement))
+    covers = replace(min(wanted, key=lambda finding: _or_least(finding.support)), claim=whole)
+    readings = (agrees.reading(agrees.agreement), covers.reading(covers.support))
+    return [replace(reading, closest=None) for reading in readings]
+
+
+def _or_least(value: float | None) -> float:
+    """Put what has no verdict before all that has one."""
+    return -1.0 if value is None else value
+
+
+_READ: Mapping[str, Callable[[Bench, Question, Answer], list[Reading]]] = {
+    "faithfulness": _faithfulness,
+    "context_recall": _context_recall,
+    "correctness": _correctness,
+}

@@ -1,0 +1,101 @@
+"""LlamaIndex's own evaluators as a reader: the peer that this harness is compared with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, cast
+
+from evals.asking import MOST_LOG_ODDS
+from evals.errors import UsageError
+from evals.questions import Question
+from evals.readings import Reading, Readings
+from rag.answer import Answer, Tokens
+from rag.identity import digest
+from rag.llm import LLM, Completion, Prompt
+
+if TYPE_CHECKING:
+    from rag.llm import LocalLLM
+
+# Counts up when the way from an answer to its readings changes in a way that no setting shows.
+VERSION = 1
+_EVALUATORS = {"faithfulness": "FaithfulnessEvaluator", "relevancy": "RelevancyEvaluator"}
+
+
+class LlamaIndexReader:
+    """Asks LlamaIndex's FaithfulnessEvaluator and RelevancyEvaluator about the whole answer.
+
+    What they make of a reply stays as it is: whatever does not contain "yes" is 0.0, and so is an answer
+    without contexts. Their relevancy holds question and answer against the contexts, ours looks at the answer
+    alone. LlamaIndex's global settings are not read for a model, so that none of a vendor is ever made.
+
+    Args:
+        llm: The judging model; one that says how many tokens its context window holds.
+
+    Raises:
+        UsageError: The model does not say so; those on a server do not.
+    """
+
+    metrics = tuple(_EVALUATORS)
+
+    def __init__(self, llm: LLM) -> None:
+        if not isinstance(getattr(llm, "context_size", None), int):
+            raise UsageError(
+                f"the llamaindex judge packs its prompts by the model's context window, and {llm.name} does "
+                "not say how many tokens that holds: use a local model, or another judge."
+            )
+        self.name = f"llamaindex ({llm.name})"
+        self.fingerprint = digest(
+            {
+                "reader": "llamaindex",
+                "version": VERSION,
+                "llm": llm.fingerprint,
+                "llama-index-core": version("llama-index-core"),
+            }
+        )
+        self._llm = llm
+
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
+        """Read `answer` for each of `metrics`, in the calling thread: one reading for the whole answer."""
+        return {metric: self._read(metric, question, answer) for metric in metrics}
+
+    def _read(self, metric: str, question: Question, answer: Answer) -> Readings:
+        metered = _Metered(self._llm)
+        try:
+            is_passing = _passes(_EVALUATORS[metric], metered, question, answer)
+        except Exception as error:  # noqa: BLE001 - an evaluator that fails has given no verdict
+            reason = f"LlamaIndex's {_EVALUATORS[metric]} raised {type(error).__name__}: {error}"
+            return Readings(tokens=metered.tokens, reason=reason)
+        log_odds = MOST_LOG_ODDS if is_passing else -MOST_LOG_ODDS
+        whole = Reading(answer.text, float(is_passing), {"yes": log_odds}, 0, len(answer.text), graded=False)
+        return Readings((whole,), metered.tokens)
+
+
+class _Metered:
+    """A language model that adds up its tokens; as much of one as the bridge to LlamaIndex asks for."""
+
+    def __init__(self, llm: LLM) -> None:
+        self.name = llm.name
+        self.context_size: int = llm.context_size  # type: ignore[attr-defined]
+        self.tokens = Tokens()
+        self._llm = llm
+
+    def complete(self, prompt: Prompt, *, max_tokens: int) -> Completion:
+        completion = self._llm.complete(prompt, max_tokens=max_tokens)
+        self.tokens += completion.tokens
+        return completion
+
+
+def _passes(evaluator: str, metered: _Metered, question: Question, answer: Answer) -> bool:
+    from llama_index.core import evaluation
+
+    from rag.bridge import LlamaIndexLLM
+
+    asked: Any = getattr(evaluation, evaluator)(llm=LlamaIndexLLM(cast("LocalLLM", metered)))
+    contexts = [context.text for context in answer.contexts]
+    # In a thread of its own: the calling one may run an event loop, theirs is none of its business.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        judged = asked.aevaluate(query=question.question, response=answer.text, contexts=contexts)
+        return bool(thread.submit(asyncio.run, judged).result().passing)

@@ -1,0 +1,69 @@
+"""Readings: what is seen of an answer, claim by claim, before a score is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from evals.questions import Question
+from rag.answer import Answer, Context, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is seen of one claim, or of whatever else a metric goes through one by one.
+
+    Attributes:
+        text: The claim.
+        value: From 0 to 1, higher is better, as the model says it; None when there is no verdict.
+        features: Numbers a judge card weighs, by name; empty when there is no verdict.
+        start: Character offset of the claim in the text it was taken from.
+        end: Character offset behind it.
+        closest: The part of the contexts that is closest to the claim.
+        reason: Why there is no verdict.
+        graded: False when the verdict was read from a word, not from probabilities.
+    """
+
+    text: str
+    value: float | None
+    features: Mapping[str, float] = field(default_factory=dict)
+    start: int = 0
+    end: int = 0
+    closest: Context | None = None
+    reason: str | None = None
+    graded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The readings of one metric on one answer.
+
+    Attributes:
+        items: One reading a claim; empty when there is nothing to read.
+        tokens: What they cost.
+        reason: Why there is nothing to read.
+    """
+
+    items: tuple[Reading, ...] = ()
+    tokens: Tokens = Tokens()
+    reason: str | None = None
+
+
+class Reader(Protocol):
+    """Reads answers for a judge."""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that changes a reading."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics it can read."""
+
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
+        """Read `answer` for each of `metrics`, in the calling thread."""

@@ -1,0 +1,77 @@
+"""A judge card as text: what the judge is worth, beside rules that read nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evals.accuracy import Bin, Interval
+from evals.cards import JudgeCard, MetricCard
+from evals.errors import printable
+from evals.reports.terminal import aligned
+
+PLOT_WIDTH = 40
+
+
+def card_lines(card: JudgeCard) -> list[str]:
+    """Give the text of a judge card."""
+    labels = card.labels
+    head = (
+        f"judge: {card.judge} ({card.fingerprint[:12]}), measured on {labels['name']}: "
+        f"{labels['examples']} examples from {labels['sources']} sources"
+    )
+    lines = [head, *(line for metric in card.metrics for line in _metric_lines(metric))]
+    return [printable(line) for line in lines]
+
+
+def _metric_lines(card: MetricCard) -> list[str]:
+    found, calibration = card.accuracy, card.calibration
+    curve = "isotonic" if calibration.curve else "logistic"
+    rows = [
+        ("AUROC", found.auroc),
+        ("AUROC, uncalibrated", card.plain),
+        *((f"AUROC of {name} alone", interval) for name, interval in card.baselines.items()),
+        ("balanced accuracy at 0.50", card.at_half),
+        (f"balanced accuracy at {calibration.threshold:.2f}", found.balanced_accuracy),
+        ("right answers that pass", found.sensitivity),
+        ("wrong answers that fail", found.specificity),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return [
+        "",
+        f"{calibration.metric}: {found.count} examples, {found.positives} labelled 1; scores cross-validated "
+        "by source, 95 % intervals",
+        *(f"  {name.ljust(width)}  {_shown(interval)}" for name, interval in rows),
+        f"  {'calibration error'.ljust(width)}  {found.calibration_error:.2f} ({curve})",
+        f"  {'coverage'.ljust(width)}  {card.coverage:.2f}",
+        f"  {'a verdict takes'.ljust(width)}  {card.seconds:.2f} s, {card.tokens:,.0f} tokens",
+        *_feature_lines(card),
+        *_reliability_lines(found.bins),
+    ]
+
+
+def _feature_lines(card: MetricCard) -> list[str]:
+    """Say what each feature weighs and what its absence costs."""
+    if not card.gains:
+        return []
+    weights = card.calibration.weights
+    rows = [
+        ("feature", "weight", "AUROC without it"),
+        *((name, f"{weights.get(name, 0.0):.2f}", f"{without:.3f}") for name, without in card.gains.items()),
+    ]
+    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+    return ["", *(f"  {aligned(row, widths)}" for row in rows)]
+
+
+def _reliability_lines(bins: Sequence[Bin]) -> list[str]:
+    """Draw the reliability plot: a calibrated judge's `o` (share that is right) lies on its `|` (score)."""
+    rows = []
+    for one in bins:
+        plot = [" "] * (PLOT_WIDTH + 1)
+        plot[round(one.mean * PLOT_WIDTH)] = "|"
+        plot[round(one.share * PLOT_WIDTH)] = "o"
+        rows.append(f"  {one.mean:.2f}  {one.share:.2f}  {one.count:4d}  {''.join(plot)}".rstrip())
+    return ["", "  score right count  0 to 1: | the score, o the share that is right", *rows]
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.value:.3f} ({interval.low:.2f} to {interval.high:.2f})"

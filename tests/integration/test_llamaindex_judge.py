@@ -1,0 +1,137 @@
+"""LlamaIndex's evaluators as a reader: what they make of a reply, by script and for real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evals.errors import UsageError
+from evals.judges.llamaindex import LlamaIndexReader
+from evals.judges.reading import ReadingJudge
+from evals.questions import Question
+from evals.readings import Reading, Readings
+from evals.testing import ScriptedLLM
+from rag.answer import Answer, Context, Tokens
+
+QUESTION = Question("experts", "How many experts does a token use?")
+ANSWER = Answer("Two experts.", (Context("The router sends a token to two experts.", "moe.pdf", page=3),))
+BOTH = ("faithfulness", "relevancy")
+
+
+class Scripted(ScriptedLLM):
+    """A scripted model that says how much it reads at once."""
+
+    context_size = 2048
+
+
+def read(*replies, metrics=("faithfulness",), answer=ANSWER) -> Readings:
+    return LlamaIndexReader(Scripted(*replies)).read(metrics, QUESTION, answer)[metrics[0]]
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"), [("YES", 1.0), ("Yes.", 1.0), ("NO", 0.0), ("Perhaps", 0.0), ("as of yesterday", 1.0)]
+)
+@pytest.mark.parametrize("metric", BOTH)
+def test_what_they_make_of_a_reply_stays(metric, reply, value):
+    """A reply with "yes" in it passes, any other does not: one ungraded reading of the whole answer."""
+    (item,) = read(reply, metrics=(metric,)).items
+    features = {"yes": 7.0 if value else -7.0}
+    assert item == Reading("Two experts.", value, features, 0, 12, graded=False)
+
+
+def test_they_ask_in_their_own_words():
+    """The prompts are LlamaIndex's, with all contexts; relevancy holds question and answer against them."""
+    llm = Scripted("YES", "NO")
+    readings = LlamaIndexReader(llm).read(BOTH, QUESTION, ANSWER)
+    faithful, relevant = ("".join(prompt.parts) for prompt in llm.prompts)
+    assert "Information: Two experts.\nContext: The router sends" in faithful
+    assert "Question: How many experts does a token use?\nResponse: Two experts." in relevant
+    assert readings["faithfulness"].tokens == Tokens(evaluated=len(faithful.split()), generated=1)
+    assert readings["relevancy"].tokens == Tokens(evaluated=len(relevant.split()), generated=1)
+
+
+def test_without_contexts_they_do_not_pass_and_ask_nothing():
+    """That, too, is what they make of it."""
+    (item,) = read(answer=Answer("Two experts.")).items
+    assert item.value == 0.0
+
+
+def test_an_exception_is_no_verdict():
+    """An evaluator that fails leaves the metric unscored with the reason, and the other one is asked."""
+
+    def fails(prompt):
+        raise RuntimeError("the model is gone")
+
+    llm = Scripted(fails, "YES")
+    readings = LlamaIndexReader(llm).read(BOTH, QUESTION, ANSWER)
+    reason = "LlamaIndex's FaithfulnessEvaluator raised RuntimeError: the model is gone"
+    assert readings["faithfulness"] == Readings(reason=reason)
+    assert [item.value for item in readings["relevancy"].items] == [1.0]
+
+
+async def test_within_a_running_loop():
+    """A caller with an event loop of its own is no trouble, and the judge says that it is not graded."""
+    judge = ReadingJudge(LlamaIndexReader(Scripted("YES", "NO")), metrics=BOTH)
+    scores = judge.score_now(QUESTION, ANSWER).scores
+    assert [(score.metric, score.value, score.graded) for score in scores] == [
+        ("faithfulness", 1.0, False),
+        ("relevancy", 0.0, False),
+    ]
+
+
+def test_name_and_identity():
+    """The judge is its model, in LlamaIndex's hands."""
+    one, same, other = (LlamaIndexReader(Scripted(name=name)) for name in ("qwen", "qwen", "smollm"))
+    assert one.name == "llamaindex (qwen)"
+    assert one.metrics == BOTH
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+
+
+def test_a_model_without_a_known_window_is_refused():
+    """LlamaIndex packs its prompts by the context window: a model that does not say it cannot serve."""
+    with pytest.raises(UsageError) as caught:
+        LlamaIndexReader(ScriptedLLM(name="far"))
+    assert str(caught.value) == (
+        "the llamaindex judge packs its prompts by the model's context window, and far does not say how many "
+        "tokens that holds: use a local model, or another judge."
+    )
+
+
+def test_no_network_and_no_model_of_a_vendor():
+    """A verdict opens no connection at all, and the global model of LlamaIndex is never made."""
+    code = f"""
+import sys
+def refuse(event, arguments):
+    assert event not in ("socket.connect", "socket.sendto", "socket.getaddrinfo"), (event, arguments)
+sys.addaudithook(refuse)
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from evals.judges.llamaindex import LlamaIndexReader
+from evals.questions import Question
+from evals.testing import ScriptedLLM
+from rag.answer import Answer, Context
+class Scripted(ScriptedLLM):
+    context_size = 2048
+reader = LlamaIndexReader(Scripted("YES", "NO"))
+answer = Answer("Two experts.", (Context("Two experts."), Context("Rain.")))
+readings = reader.read(reader.metrics, Question("q", "How many?"), answer)
+from llama_index.core import Settings
+print([of.items[0].value for of in readings.values()], Settings._llm, Settings._embed_model)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("[1.0, 0.0] None None\n", "")
+
+
+@pytest.mark.model
+def test_a_real_model(llm):
+    """A real model gives a verdict by each metric, the same each time, and its tokens are counted."""
+    reader = LlamaIndexReader(llm)
+    one, two = (reader.read(BOTH, QUESTION, ANSWER) for _ in range(2))
+    for metric in BOTH:
+        (item,) = one[metric].items
+        assert item.value in (0.0, 1.0)
+        assert one[metric].items == two[metric].items
+        assert one[metric].tokens.evaluated > 0
+        assert one[metric].tokens.generated > 0

@@ -1,0 +1,129 @@
+"""The remote language model against a real server: the same model agrees with itself in this process."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag.llm import LocalLLM, Prompt, load_llm
+from rag.models import Model
+from rag.remote import RemoteLLM
+from tests.integration.conftest import SMALL
+
+pytestmark = pytest.mark.model
+
+OPTIONS = ("yes", "no")
+PASSAGE = "Passage 1:\nThe router sends each token to two of eight experts.\n\n"
+PROMPTS = (
+    Prompt(("Is fire hot? Answer yes or no.",)),
+    Prompt((PASSAGE, "Is it true? Answer yes or no.")),
+    Prompt((PASSAGE, "Statement: Each token uses ten experts.\n\n", "Is it correct? Answer yes or no.")),
+)
+# The prompt as one part: 0.0004 was measured, spellings behind the first 20 and digits of the server's cache.
+JOINED = 0.002
+# LocalLLM tokenizes each part by itself, the server the whole: 0.045 was measured, on a model this small.
+IN_PARTS = 0.1
+
+
+@contextmanager
+def served(model: Model, log: Path, *settings: str) -> Iterator[RemoteLLM]:
+    """Run llama_cpp.server on a free loopback port."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model.path), "--verbose", "false"]
+    command += ["--host", "127.0.0.1", "--port", port, "--n_ctx", "512", "--n_threads", "1", *settings]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    llm = load_llm(replace(SMALL, model=f"openai:smollm2@http://127.0.0.1:{port}/v1"), offline=True)
+    assert isinstance(llm, RemoteLLM)
+    try:
+        _await_listening(server, int(port), log)
+        yield llm
+    finally:
+        llm.close()
+        server.terminate()
+        server.wait(10)
+
+
+def _await_listening(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')}")
+
+
+@pytest.fixture(scope="module")
+def remote(smollm2: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteLLM]:
+    """The small model behind a server that gives probabilities."""
+    log = tmp_path_factory.mktemp("graded") / "server.log"
+    with served(smollm2, log, "--logits_all", "true") as llm:
+        yield llm
+
+
+@pytest.fixture(scope="module")
+def textual(smollm2: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteLLM]:
+    """The small model behind a server that refuses to give probabilities."""
+    log = tmp_path_factory.mktemp("textual") / "server.log"
+    with served(smollm2, log, "--logits_all", "false") as llm:
+        yield llm
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_remote_and_local_probabilities_agree(remote: RemoteLLM, llm: LocalLLM, prompt: Prompt):
+    """The same model gives the same verdict: closely on the same tokens, roughly on those of parts."""
+    joined = llm.choose(Prompt(("".join(prompt.parts),), prompt.system), OPTIONS)
+    in_parts = llm.choose(prompt, OPTIONS)
+    choice = remote.choose(prompt, OPTIONS)
+    assert (choice.graded, choice.text) == (True, None)
+    for option in OPTIONS:
+        assert choice.probabilities[option] == pytest.approx(joined.probabilities[option], abs=JOINED)
+        assert choice.probabilities[option] == pytest.approx(in_parts.probabilities[option], abs=IN_PARTS)
+    assert sum(choice.probabilities.values()) + choice.other == pytest.approx(1)
+
+
+def test_server_and_local_model_count_alike(remote: RemoteLLM, llm: LocalLLM):
+    """The server renders the template that LocalLLM does: its prompt has as many tokens."""
+    used = llm.choose(PROMPTS[0], OPTIONS).tokens
+    tokens = remote.choose(PROMPTS[0], OPTIONS).tokens
+    assert tokens.evaluated + tokens.reused == used.evaluated + used.reused
+
+
+def test_a_remote_completion(remote: RemoteLLM, llm: LocalLLM):
+    """Decoding is greedy at both ends: one part, the same words."""
+    prompt = Prompt(("What is the capital of France? Answer in one sentence.",))
+    written = remote.complete(prompt, max_tokens=12)
+    assert written.text == llm.complete(prompt, max_tokens=12).text != ""
+    assert written.tokens.generated > 0
+    assert remote.complete(prompt, max_tokens=3).finished is False
+
+
+def test_template_tokens_in_a_passage_are_letters(remote: RemoteLLM):
+    """This server reads special tokens in documents, as most do; spoilt, they cost their letters."""
+    one, spoilt = (
+        remote.complete(Prompt((text,)), max_tokens=1).tokens.evaluated for text in ("x", "x<|im_end|>")
+    )
+    assert spoilt - one >= 5
+
+
+def test_a_server_without_probabilities(textual: RemoteLLM):
+    """The choice is read from the text, strictly: one option alone, or none."""
+    clear = textual.choose(Prompt(("Repeat after me: yes",)), OPTIONS)
+    assert (clear.probabilities, clear.other, clear.graded) == ({"yes": 1.0, "no": 0.0}, 0.0, False)
+    assert clear.text is not None
+    assert clear.text.casefold().startswith("yes")
+    wordy = textual.choose(Prompt(("Is fire hot? Answer yes or no.",)), OPTIONS)
+    assert (wordy.probabilities, wordy.other) == ({"yes": 0.0, "no": 0.0}, 1.0)
+    assert wordy.text is not None
+    assert len(wordy.text.split()) > 3
