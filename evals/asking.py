@@ -93,9 +93,9 @@ class Asker:
     def support(self, claims: Sequence[Span]) -> list[Reading]:
         """Hold each claim against the sentences of the contexts that are closest to it.
 
-        A verdict is asked for in several ways, which cancels part of the model's leaning to one of the two
-        words; the value is the mean of their log odds. Where the model tells likelihoods, the features also
-        have how much likelier the sentences make the words of the claim (`gain`, per token).
+        Besides the verdict (`yes`) the features have how much likelier the sentences make the words of the
+        claim (`gain`, mean of the log-likelihood a token), where the model tells likelihoods, and what plain
+        look-up finds.
         """
         # Without evidence first: all claims of an answer share that prefix.
         alone = [self._log_likelihood(claim, self.asked) for claim in claims]
@@ -104,28 +104,20 @@ class Asker:
     def _supported(self, claim: Span, alone: float | None) -> Reading:
         closest = self.evidence.closest(claim.text)
         passage = passage_parts(sorted(closest, key=self.evidence.sentences.index))
+        # Likelihood first: the verdict goes on from what it left in the key/value cache.
         behind = self._log_likelihood(claim, *passage, self.asked)
-        asked = {
-            name: self.ask(wording, claim, *passage, self.asked, closest=closest[0])
-            for name, wording in prompts.SUPPORTED.items()
-        }
-        first, *_ = sorted(asked.values(), key=lambda reading: reading.value is not None)
-        if first.value is None:
-            return first
-        features = {name: reading.features["yes"] for name, reading in asked.items()}
-        value = share_of(fmean(features.values()))
-        if alone is not None and behind is not None:
-            features["gain"] = behind - alone
-        features |= self.evidence.found(claim.text)
-        return replace(first, value=value, features=features)
+        reading = self.ask(prompts.SUPPORTED, claim, *passage, self.asked, closest=closest[0])
+        if reading.value is None:
+            return reading
+        gain = {} if alone is None or behind is None else {"gain": behind - alone}
+        return replace(reading, features={**reading.features, **gain, **self.evidence.found(claim.text)})
 
     def _log_likelihood(self, claim: Span, *before: str) -> float | None:
         """Give the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
         if not isinstance(self._llm, ReadsLikelihood):
             return None
-        wording = next(iter(prompts.SUPPORTED.values()))
         try:
-            read = self._llm.likelihood(Prompt((*before, prompts.judged_part(wording, claim.text))))
+            read = self._llm.likelihood(Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.text))))
         except ContextWindowError:
             return None  # `ask` says it
         self.tokens += read.tokens

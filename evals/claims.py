@@ -41,7 +41,7 @@ _OFTEN = re.compile(
 )
 # He is also a name ("K. He et al."), and A an initial ("Q. A. Jiang").
 _STARTER = re.compile(
-    r"(?:The|It|Its|This|That|These|Those|There|In|On|For|If|When|While|However|But|And|Each|Both|We|They|She"
+    r"(?:The|Let|It|Its|This|That|These|Those|There|In|On|For|If|When|While|However|But|And|Each|Both|We|They|She"
     r"|Their|A(?!\.)|He(?!,|\s+(?:et|and|&)\s))\b"
 )
 
@@ -75,20 +75,22 @@ def split_sentences(text: str) -> tuple[Span, ...]:
 def split_claims(text: str) -> tuple[Span, ...]:
     """Give the sentences of an answer that claim something.
 
-    Left out are lead-ins to a list, questions, titles, padding, and sentences that only decline. An answer
-    of nothing but padding is one claim, since its author chose to say just that.
+    Left out are padding, sentences that only decline, and, where other sentences follow that they introduce,
+    titles, lead-ins and the question said again. An answer of nothing but padding is one claim, since its
+    author chose to say just that.
     """
     if declines(text):
         return ()
-    sentences = split_sentences(text)
-    declining = [declines(span.text) for span in sentences]
-    claims = tuple(
-        span
-        for span, decline in zip(sentences, declining, strict=True)
-        if not decline and _claims(span, before=text[max(0, span.start - 12) : span.start])
-    )
-    if claims or any(declining) or not _has_word(text):
-        return claims
+    sentences = [span for span in split_sentences(text) if _has_word(span.text) and not _pads(span.text)]
+    claims: list[Span] = []
+    declined = False
+    for span in sentences:
+        if declines(span.text):
+            declined = True
+        elif span is sentences[-1] or not _introduces(span, text, first=not claims):
+            claims.append(span)
+    if claims or declined or not _has_word(text):
+        return tuple(claims)
     return (_stripped(text, 0, len(text)),)
 
 
@@ -140,10 +142,32 @@ def _stripped(text: str, start: int, end: int) -> Span:
 # --- what a sentence does ---
 
 _TITLE = re.compile(r"#\s+(?:\d{1,2}[.)]\s+)?\Z")
+# Offers are made of these words alone, but for what they are about: a clause of its own does not fit in.
+_OFFER = (
+    r"(?: (?:if|you(?:'d|r)?|i|me|us|it|this|that|there|is|are|do|does|not|can|could|have|need|want|would"
+    r"|like|any|some|more|further|other|additional|follow-up|specific|questions?|details?|information|help|to"
+    r"|a|the|for|with|ask|know|reach|out|explain|assist|clarify|clarification|anything|something|else|unclear"
+    r"|or|elaborate|expand|provide)\b)*(?: (?:about|on|of) (?:the |this |these )?[a-z-]+)?"
+)
 _PADDING = re.compile(
     r"sure(?: thing)?|certainly|of course|absolutely|(?:great|good|excellent) question|thank you|thanks"
-    r"|(?:i )?hope (?:this|that) helps|(?:please )?(?:let me know if|feel free to) .*|(?:i am )?happy to help"
+    r"|(?:i )?hope (?:this|that) helps|(?:i am )?happy to help"
+    r"|(?:does|did) (?:this|that) (?:help|make sense|answer (?:your|the) question)"
+    r"|here (?:is|are) (?:[a-z]+ ){0,3}(?:answer|summary|overview|points|details|steps|reasons|differences)"
+    rf"|(?:(?:please )?(?:let me know|feel free|do not hesitate)|would you like|is there anything){_OFFER}"
 )
+# Not the number of a list's item ("1. Router"), nor part of a name ("8x7B").
+_NUMBER = re.compile(
+    r"(?<![\w.,-])\d[\d.,]*+(?<!\.)[kmbt]?(?!\w)|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+    r"|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|(?:thous|dozen|[mb]illion)\w*"
+    r"|half|twice|both)\b"
+)
+_ASKS = re.compile(r"(?:who|what|which|when|where|why|how)\b")
+# What says that it introduces, or breaks off.
+_POINTS = re.compile(
+    r"\b(?:here|following|follows?|below)\b|\b(?:is|are|was|were|includes?|by|to|that|of|for|in|as)\Z"
+)
+_SHORT = 6  # more words than these are no title
 
 # The phrases of declining, in the spelling of `_plain`. Their subject is the sources, the first person, or
 # nobody: "the router does not use attention" claims something about the world.
@@ -164,33 +188,49 @@ _SAY = (
     r"(?:say|mention|state|specify|discuss|describe|tell|answer|cover|address|explain|indicate|reveal|define"
     rf"|list|provide|give|know|find|determine|confirm|infer|(?:contain|include|have|offer) {_NOUN})"
 )
-_SAID = r"(?:\w+ly )?(?:mentioned|stated|specified|provided|given)"
-_FOUND = rf"(?:{_SAID}|(?:\w+ly )?(?:found|discussed|described|included|available|covered|clear|made))"
-_ABOUT = (
-    r"(?: (?:about|on|of|regarding|concerning|to (?:answer|determine|the question)|that|which|how|whether)"
-    r"\b.*)?"
+_LY = r"(?:(?!only|mere|simp|sole)\w+ly )?"
+_SAID = rf"{_LY}(?:mentioned|stated|specified|provided|given)"
+_FOUND = rf"(?:{_SAID}|{_LY}(?:found|discussed|described|included|available|covered|clear|made))"
+# How a phrase goes on: without a comma or another word behind which something else may be said.
+_REST = (
+    r"(?: which)?(?: (?!(?:which|whose|since|whereas|while|although|though|except|yet|than|only)\b"
+    rf"|so\b(?! far\b|\Z)|that\b(?! (?:from|in|based|{_SAY}s)\b|(?: [a-z-]+)?\Z)"
+    rf"|and\b(?! (?!(?:\w+s|are|were|have|had|use|used) |.*(?:{_NUMBER.pattern}))"
+    r"[a-z-]+(?: [a-z-]+)?(?: of [a-z-]+)?\Z))"
+    r"(?>between(?: [\w-]+){1,3}? and\b|[^\s,;:?!()–—]+|\([\w-]+\)))*"
 )
-_WH = r"(?: (?:how|what|which|who|when|where|why|whether|if) .*)?"
+_ABOUT = (
+    r"(?: (?:about|on|of|regarding|concerning|to (?:answer|determine|the question)|which|how|whether"
+    rf"|that {_SAY}s)\b{_REST})?"
+)
+_WH = rf"(?: (?:how|what|which|who|when|where|why|whether|if)\b{_REST})?"
 _BE = r"(?:is|are|was|were)"
 _IT = r"(?:it|this|that|(?:the|this|that|your) (?:exact |specific )?(?:question|answer|information|number))"
+# What is not in the sources, as a phrase: it states no number, and has no clause behind a comma.
+_TOPIC = (
+    rf"(?!.*(?:{_NUMBER.pattern}|\bfact\b))[^\s,;:()–—]+"
+    rf"(?: (?!which\b|that {_BE}\b)[^\s,;:()–—]+){{0,30}}?"
+)
 _DECLINE = re.compile(
     rf"(?:{_LEAD},? )*(?:(?:(?:{_SOURCES}|i|we|they|it) )?(?:(?:do|does|did|can|could) not"
-    rf"|(?:am|are) (?:unable|not able) to)(?: (?:seem|appear) to)? (?:\w+ly )?{_SAY}(?: .*)?"
-    rf"|(?:i am|we are) not (?:sure|certain)(?: .*)?|(?:none|neither) of {_SOURCES} {_SAY}s?(?: .*)?"
+    rf"|(?:am|are) (?:unable|not able) to)(?: (?:seem|appear) to)? {_LY}{_SAY}{_REST}"
+    rf"|(?:i am|we are) not (?:sure|certain){_ABOUT}{_WH}|(?:none|neither) of {_SOURCES} {_SAY}s?{_REST}"
     rf"|(?:{_SOURCES}|i|we) (?:(?:contain|provide|give|make|include|offer|has|have)s? no (?:idea|{_NOUN})"
-    r"|says? nothing)(?: .*)?"
+    rf"|says? nothing){_REST}"
     rf"|(?:{_IT} {_BE} )?not {_SAID}{_WH}|{_IT} {_BE} not in {_SOURCES}"
-    rf"|(?:.{{1,200}}? {_BE} )?not {_FOUND} (?:anywhere )?(?:in|by|within|from) {_SOURCES}{_WH}"
-    rf"|{_IT} can not be (?:answered|determined|found)(?: .*)?"
+    rf"|(?:{_TOPIC} {_BE} )?not {_FOUND} (?:anywhere )?(?:in|by|within|from) {_SOURCES}{_WH}"
+    rf"|{_IT} can not be (?:answered|determined|found){_REST}"
     rf"|(?:there {_BE} no|(?:there {_BE} )?(?:not enough|insufficient)) {_NOUN}(?: {_SAID})?"
     rf"(?: in {_SOURCES})?{_ABOUT}"
-    rf"|no {_NOUN}(?: .{{1,200}}?)? in {_SOURCES}|no {_NOUN}(?: (?:about|on|of) .{{1,200}}?)? {_BE} {_FOUND})"
+    rf"|no {_NOUN}{_REST} in {_SOURCES}|no {_NOUN}(?: (?:about|on|of){_REST})? {_BE} {_FOUND})"
+    rf"(?:, (?:based on|according to|from|given) {_SOURCES})?"
 )
 # A pronoun, or none, stands for the sources only behind a clause that names them.
 _PRONOUN = re.compile(r"(?:(?:they|it) )?(?:do|does|did|can|could|am|are) (?:not|unable) ")
 _EXCUSE = re.compile(
-    rf"{_LEAD}|please (?:provide|share|rephrase|consult|refer|ask) .*|(?:(?:while|although|though) )?"
-    rf"(?:{_SOURCES}|they)(?: only)? (?:discuss|describe|cover|focus on)(?:e?s)? .*"
+    rf"{_LEAD}|(?!.*(?:{_NUMBER.pattern}))(?:please (?:provide|share|rephrase|consult|refer|ask)"
+    rf"|(?:(?:while|although|though) )?(?:{_SOURCES}|they)(?: only)? (?:discuss|describe|cover|focus on)"
+    rf"(?:e?s)?)\b{_REST}"
 )
 # Where a sentence may go on to answer: each clause has to decline for itself.
 _TURN = re.compile(
@@ -204,9 +244,7 @@ def declines(text: str) -> bool:
     """Whether `text` as a whole is a stock phrase of declining: up to three sentences that say no more."""
     if len(text) > _LONGEST:
         return False
-    sentences = [
-        plain for span in split_sentences(text) if not _PADDING.fullmatch(plain := _plain(span.text))
-    ]
+    sentences = [_plain(span.text) for span in split_sentences(text) if not _pads(span.text)]
     clauses = [clause for plain in sentences for clause in _TURN.split(plain) if clause]
     if len(sentences) > 3 or not clauses or _PRONOUN.match(clauses[0]):
         return False
@@ -215,12 +253,22 @@ def declines(text: str) -> bool:
     return any(declining) and all(excused)
 
 
-def _claims(span: Span, before: str) -> bool:
-    """Whether a sentence claims something, with what stands `before` it, which tells a title."""
+def _pads(sentence: str) -> bool:
+    return bool(_PADDING.fullmatch(_plain(sentence).rstrip(" ?:")))
+
+
+def _introduces(span: Span, text: str, *, first: bool) -> bool:
+    """Whether a sentence before others is a title, a lead-in or the question said again, and no more."""
     bare = span.text.rstrip(_CLOSERS)
-    lead_in_or_question = bare.endswith((":", "：", "?", "？"))
-    title = _TITLE.search(before) and not bare.endswith((".", "!"))
-    return _has_word(bare) and not (lead_in_or_question or title or _PADDING.fullmatch(_plain(span.text)))
+    plain = _plain(bare).rstrip(" ?:？：")
+    short = len(plain.split()) <= _SHORT
+    if _NUMBER.search(plain):
+        return False
+    if _TITLE.search(text[max(0, span.start - 12) : span.start]) and not bare.endswith((".", "!")):
+        return short
+    if bare.endswith((":", "：")):
+        return short or bool(_POINTS.search(plain))
+    return first and bare.endswith(("?", "？")) and bool(_ASKS.match(plain))
 
 
 def _has_word(text: str) -> bool:

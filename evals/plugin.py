@@ -132,8 +132,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     if not count:
         return None
     settings = _settings(config)
-    given = "".join(f", {metric} >= {value:g}" for metric, value in settings.thresholds.items())
-    return f"evals: {count} evaluations, mode {settings.mode}, metrics {', '.join(settings.metrics)}{given}"
+    given = settings.thresholds
+    metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in settings.metrics]
+    return f"evals: {count} evaluations, mode {settings.mode}, {', '.join(metrics)}"
 
 
 @pytest.fixture(scope="session")

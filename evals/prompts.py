@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 from rag.answer import Context, context_parts
@@ -28,20 +27,9 @@ class Wording:
     good: Literal["yes", "no"] = "yes"
 
 
-# By feature. One asks whether a claim follows, the other whether it adds: a model that leans to one of the
-# two words leans the wrong way in one of them.
-SUPPORTED: Mapping[str, Wording] = MappingProxyType(
-    {
-        "follows": Wording(
-            "Statement", "Can the statement be inferred from the passages above? Answer yes or no."
-        ),
-        "adds_nothing": Wording(
-            "Statement",
-            "Does the statement say anything that the passages above do not say? Answer yes or no.",
-            good="no",
-        ),
-    }
-)
+# "No" is offered first: these models lean to yes, and less to what is named first. Asked the other way
+# round ("does it say anything that the passages do not say?") they say yes to what is supported.
+SUPPORTED = Wording("Statement", "Can the statement be inferred from the passages above? Answer no or yes.")
 ANSWERS = Wording(
     "Reply", "Does the reply give the information that the question asks for? Answer yes or no."
 )
@@ -49,7 +37,7 @@ DECLINES = Wording("Reply", "Does the reply say that the answer is not known or 
 USEFUL = Wording("Passage", "Does the passage help to answer the question? Answer yes or no.")
 CONTRADICTS = Wording("Reply", "Does the reply contradict the reference answer? Answer yes or no.", good="no")
 COVERS = Wording("Reply", "Does the reply say what the reference answer says? Answer yes or no.")
-WORDINGS = (*SUPPORTED.values(), ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
+WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
 
 
 def prompt_for(wording: Wording, text: str, *before: str) -> Prompt:

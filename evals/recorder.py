@@ -103,10 +103,10 @@ class Recorder:
         for line in summary_lines(self._evaluations, breaches=self._settings.mode == "report"):
             terminalreporter.line(line)
         terminalreporter.line("")
-        for line in self._judge_lines():
-            terminalreporter.line(line)
         if self._is_over_budget:
             terminalreporter.line(self._budget_line(), red=True)
+        for line in self._judge_lines():
+            terminalreporter.line(line)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")
 
     def _judge_lines(self) -> list[str]:
@@ -148,6 +148,7 @@ class Recorder:
             {
                 "args": [str(arg) for arg in self._config.invocation_params.args],
                 "mode": self._settings.mode,
+                "metrics": list(self._settings.metrics),
                 "thresholds": dict(self._settings.thresholds),
                 "machine": {"python": platform.python_version(), "system": platform.platform()},
             }

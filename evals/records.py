@@ -204,7 +204,11 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "omitted": answer.omitted if answer else None,
         "contexts": [asdict(context) for context in answer.contexts] if answer else [],
         "scores": {
-            score.metric: {**_without(asdict(score), "metric"), "threshold": thresholds.get(score.metric)}
+            score.metric: {
+                **_without(asdict(score), "metric"),
+                "claims": [asdict(claim) for claim in score.claims],
+                "threshold": thresholds.get(score.metric),
+            }
             for score in evaluation.scores
         },
         "outcome": evaluation.outcome,

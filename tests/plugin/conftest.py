@@ -118,11 +118,11 @@ def how(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 @pytest.fixture
 def summary():
-    """Give the lines of the evals section of a run's output, the run folder's name left out."""
+    """Give the lines of the evals section of a run's output, up to what it says of the judge."""
 
     def lines(result: pytest.RunResult) -> list[str]:
         start = next(n for n, line in enumerate(result.outlines) if re.fullmatch(r"=+ evals =+", line))
-        end = next(n for n, line in enumerate(result.outlines) if n > start and line.startswith("run: "))
+        end = next(n for n, line in enumerate(result.outlines) if n > start and line.startswith("judge: "))
         return result.outlines[start + 1 : end]
 
     return lines

@@ -131,6 +131,7 @@ async def test_answer(evaluate, pipeline, question):
     assert {metric: (s["value"], s["reason"]) for metric, s in line["scores"].items()} == {
         "faithfulness": (None, "the judge raised TimeoutError: 60 s"),
         "relevancy": (None, "the judge raised TimeoutError: 60 s"),
+        "refusal": (None, "the judge raised TimeoutError: 60 s"),
     }
 
 
@@ -168,14 +169,17 @@ import pytest
 from evals.judges.choice import ChoiceReader
 from evals.judges.reading import ReadingJudge
 from evals.testing import FakePipeline, ScriptedLLM
+from rag.answer import Answer, Context
 
 @pytest.fixture
 def judge():
-    return ReadingJudge(ChoiceReader(ScriptedLLM({"yes": 0.1, "no": 0.9}, {"yes": 0.1, "no": 0.9})))
+    low, high = {"yes": 0.1, "no": 0.9}, {"yes": 0.9, "no": 0.1}
+    return ReadingJudge(ChoiceReader(ScriptedLLM(low, high, low)))
 
 @pytest.fixture(scope="session")
 def hostile():
-    return FakePipeline(lambda _: "\\x1b]0;owned\\x07Four." + chr(0xd800), name="hostile")
+    text = "\\x1b]0;owned\\x07Four." + chr(0xd800)
+    return FakePipeline(lambda _: Answer(text, (Context("Two."),)), name="hostile")
 
 def test_answer(evaluate, pipeline, question):
     evaluate(pipeline, question).result().require()

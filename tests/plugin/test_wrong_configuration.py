@@ -69,7 +69,8 @@ CASES = {
     ),
     "unknown-metric-of-a-question": (
         ["--evals-questions", "tone.json"],
-        "question t: unknown metric 'tone' in a threshold: known are faithfulness, relevancy, refusal",
+        "question t: unknown metric 'tone' in a threshold: known are faithfulness, relevancy, refusal, "
+        "context_relevancy, context_recall, correctness",
     ),
 }
 

@@ -101,7 +101,7 @@ KINDS = {
     "passage": r"Passage 1:\n[^\n]+\n\n",
     "question": r"Question: [^\n]+\n",
     "judged": r"(?:Statement|Reply): [^\n]+\n\n",
-    "task": r"(?:Can|Do|Does|Is) [^\n:]+\? Answer yes or no\.",
+    "task": r"(?:Can|Do|Does|Is) [^\n:]+\? Answer (?:yes or no|no or yes)\.",
 }
 
 

@@ -226,6 +226,9 @@ HOSTILE += [
     "\\",
     "the text ",
     "I do not know. ",
+    " between a between b and",
+    "1,",
+    "the passages do not say and ",
 ]
 
 
@@ -264,12 +267,100 @@ def test_hostile_texts_take_linear_time(unit):
         ),
         "only padding": (" Sure! ", ["Sure!"]),
         "only a question": ("How many?", ["How many?"]),
-        "only a heading": ("# Two experts", ["# Two experts"]),
+        "only a heading": ("# Two experts", ["Two experts"]),
         "only marks": ("?!", []),
     }
 )
 def test_claims_of_an_answer(text, expected):
     """What claims nothing is left out; what claims nothing at all is one claim, unless it declines."""
+    assert texts(split_claims(text)) == expected
+
+
+TRUE = "Mixtral has eight experts."
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["plain", "bold"])
+@pytest.mark.parametrize(
+    "text",
+    whole(
+        "Do not five of sixteen experts process each token?",
+        "Is Mixtral not a dense model without any router?",
+        "Why do five of sixteen experts process each token?",
+        "# Five of sixteen experts process each token",
+        "# 16 experts",
+        "# 5 of 16 experts per token",
+        "# Mixtral is a dense model without any router",
+        "- Five of sixteen experts process each token:",
+        "Five of sixteen experts process each token:",
+        "Mixtral is a dense model without any router:",
+        "Here are the five of sixteen experts that process each token:",
+        "Feel free to note that five of sixteen experts process each token.",
+        "Please note that five of sixteen experts process each token.",
+        "Let me know if five of sixteen experts process each token.",
+        "Let me know if you need more, five of sixteen experts process each token.",
+        "I hope this helps, five of sixteen experts process each token.",
+        "Sure, five of sixteen experts process each token.",
+        "I am not sure it needs saying that five of sixteen experts process each token.",
+        "I am not sure it needs saying, five of sixteen experts process each token.",
+        "I do not know, five of sixteen experts process each token.",
+        "I do not know that five of sixteen experts process each token.",
+        "The passages do not say only two, five of sixteen experts process each token.",
+        "The passages do not only say that five of sixteen experts process each token.",
+        "The passages do not say so five of sixteen experts process each token.",
+        "The passages do not say—five of sixteen experts process each token.",
+        "The passages do not mention DBRX (it has sixteen experts).",
+        "The passages discuss that five of sixteen experts are used, but they do not mention DBRX.",
+        "The paper does not discuss X and uses 8 experts.",
+        "The paper does not discuss X and uses dropout.",
+        "We do not know the weights of GPT-4, which has 8 experts.",
+        "We do not know the weights of GPT-4 which has 8 experts.",
+        "There is no mention of DBRX, five of sixteen experts process each token.",
+        "No information about DBRX, which has 16 experts, is given.",
+        "None of the passages mention DBRX, which has 16 experts.",
+        "Five of sixteen experts process each token, which is not stated in the text.",
+        "Mixtral is a dense model that is not mentioned in the text.",
+        "The fact that five of sixteen experts are used is not stated in the text.",
+    ),
+)
+def test_nothing_said_hides(text, marked):
+    """What says something is a claim of its own, whatever it is dressed as, alone and beside a true one."""
+    text = f"**{text}**" if marked and text[0] not in "#-" else text
+    said = text.lstrip("#- ")
+    assert not declines(text)
+    assert texts(split_claims(text)) == [said]
+    assert texts(split_claims(f"{text}\n\n{TRUE}")) == [said, TRUE]
+    assert texts(split_claims(f"{TRUE}\n\n{text}")) == [TRUE, said]
+
+
+@table(
+    {
+        "letters": (
+            "Sure! Here are the main points:\n- A.\n- B.\nLet me know if you need more.",
+            ["A.", "B."],
+        ),
+        "counted points": (f"Here are the three main points:\n- {TRUE}", [TRUE]),
+        "long lead-in": (
+            f"Based on the passages, here are the main differences between Mixtral and Llama:\n1. {TRUE}",
+            [TRUE],
+        ),
+        "numbered lead-in": (f"**1. Router:**\n- {TRUE}", [TRUE]),
+        "open lead-in": (f"The differences between Mixtral and the dense Llama include:\n\n- {TRUE}", [TRUE]),
+        "summary": ("## Summary\nText.", ["Text."]),
+        "titles": (f"# Answer\n## Mixtral 8x7B\n{TRUE}", [TRUE]),
+        "a title that asks": (f"{TRUE}\n## How is it trained?\n{TRUE}", [TRUE, TRUE]),
+        "title of a decline": ("## Answer\nThe passages do not say.", []),
+        "question": ("How many experts? Two of eight.", ["Two of eight."]),
+        "question behind padding": (f"Great question! What is in Mixtral? {TRUE}", [TRUE]),
+        "does it help": (f"{TRUE} Does that help?", [TRUE]),
+        "more": (f"{TRUE}\n\nWould you like more details?", [TRUE]),
+        "about": (f"{TRUE} Let me know if you'd like to know more about the router!", [TRUE]),
+        "ask": (f"{TRUE} Feel free to ask if you have any other questions.", [TRUE]),
+        "anything else": (f"{TRUE} Is there anything else you would like to know?", [TRUE]),
+        "unclear": (f"{TRUE} Please let me know if anything is unclear.", [TRUE]),
+    }
+)
+def test_ordinary_answers_have_no_bogus_claims(text, expected):
+    """Titles, lead-ins, the question said again, and offers are no claims where they introduce or pad."""
     assert texts(split_claims(text)) == expected
 
 
@@ -313,6 +404,19 @@ def test_claims_of_an_answer(text, expected):
         "The passages do not say how many, so I cannot answer.",
         "While the passages discuss Mixtral, they do not mention DBRX.",
         "The documents do not say. They only discuss Mixtral. Please provide more context.",
+        "The passages do not say how Mixtral and DBRX differ.",
+        "The passages do not say how many of the eight experts are used for each token.",
+        "The passages do not mention the licence and cost of DBRX.",
+        "The passages do not explain the difference between Mixtral and DBRX in cost.",
+        "The passages do not state which router is used.",
+        "I do not know, based on the passages.",
+        "I'm not sure how many experts there are.",
+        "I'm not sure about the number of experts.",
+        "The provided context does not contain information about that topic.",
+        "The documents do not contain any information on retrieval-augmented generation (RAG).",
+        "There is no information in the passages that says how many experts DBRX has.",
+        "The passages only cover Mixtral, so I cannot answer.",
+        "The sources do not specify who trained the model or when it was trained.",
     ),
 )
 def test_stock_phrases_decline(text):

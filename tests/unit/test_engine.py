@@ -91,6 +91,7 @@ def test_pipeline_that_gives_no_answer(act, error):
     assert evaluation.scores == (
         Score("faithfulness", None, reason="there is no answer"),
         Score("relevancy", None, reason="there is no answer"),
+        Score("refusal", None, reason="there is no answer"),
     )
 
 
@@ -105,7 +106,8 @@ def test_pipeline_that_gives_no_answer(act, error):
     ],
 )
 @pytest.mark.parametrize(
-    ("question", "metrics"), [(QUESTION, ["faithfulness", "relevancy"]), (UNANSWERABLE, ["refusal"])]
+    ("question", "metrics"),
+    [(QUESTION, ["faithfulness", "relevancy", "refusal"]), (UNANSWERABLE, ["refusal"])],
 )
 def test_judge_that_gives_no_verdict(act, reason, question, metrics):
     """Whatever a judge raises or gives in place of scores leaves each metric unscored with that reason."""

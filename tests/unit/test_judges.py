@@ -52,10 +52,10 @@ class LikelyLLM(ScriptedLLM):
         return Likelihood((-9.0, *([-1.0 if behind else -3.0] * 4), -9.0), Tokens(evaluated=1))
 
 
-def test_claim_is_asked_both_ways():
-    """A claim's value has the mean log odds of "it follows" and "it adds nothing", which is asked by no."""
-    score = score_of(NO, YES, {"yes": 0.9, "no": 0.1}, {"yes": 0.4, "no": 0.6})
-    value = pytest.approx(0.786, abs=0.001)  # log odds (2.197 + 0.405) / 2
+def test_value_is_yes_against_no():
+    """A claim's value is P(yes) against P(no), and it carries the closest sentence with page and offsets."""
+    score = score_of(NO, YES, {"yes": 0.6, "no": 0.2})
+    value = pytest.approx(0.75)
     claim = ClaimScore("Two experts run.", value, 0, 16, CLOSEST)
     assert score == Score(
         "faithfulness", value, evidence=NOT_SUPPORTED, least=value, mean=value, claims=(claim,)
@@ -65,7 +65,7 @@ def test_claim_is_asked_both_ways():
 def test_answer_is_as_faithful_as_its_weakest_claim():
     """Each claim is judged by itself; the least is the score, the mean is kept, the weakest is quoted."""
     answer = replace(ANSWER, text="Two experts run.\n- They are dense.\n- Eight exist.")
-    score = score_of(NO, YES, YES, NO, NO, YES, YES, NO, answer=answer)
+    score = score_of(NO, YES, YES, NO, YES, answer=answer)
     assert [(claim.text, claim.value > 0.5) for claim in score.claims] == [
         ("Two experts run.", True),
         ("They are dense.", False),
@@ -79,26 +79,23 @@ def test_answer_is_as_faithful_as_its_weakest_claim():
 
 def test_prompts_of_a_faithfulness_verdict():
     """Whether it declines comes first; then closest sentences in their order, question, claim, task."""
-    llm = ScriptedLLM(NO, YES, YES, NO)
+    llm = ScriptedLLM(NO, YES, YES)
     ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)).score_now(QUESTION, ANSWER)
     passage = "Passage 1:\nAttention is dense. Two of eight experts run. Nothing more.\n\n"
     asked = "Question: How many experts?\n"
     assert [prompt.parts for prompt in llm.prompts] == [
         (asked, "Reply: Two experts run.\n\n", DECLINES.task),
-        *(
-            (passage, asked, "Statement: Two experts run.\n\n", wording.task)
-            for wording in SUPPORTED.values()
-        ),
+        (asked, "Reply: Two experts run.\n\n", ANSWERS.task),
+        (passage, asked, "Statement: Two experts run.\n\n", SUPPORTED.task),
     ]
 
 
 def test_likelihood_gain_is_a_feature():
     """A model that tells likelihoods is asked how much likelier the sentences make the claim."""
-    reader = ChoiceReader(LikelyLLM(NO, YES, YES, NO))
+    reader = ChoiceReader(LikelyLLM(NO, YES, YES))
     (reading,) = reader.read(["faithfulness"], QUESTION, ANSWER)["faithfulness"].items
     assert reading.features == {
-        "follows": pytest.approx(log_odds(0.8)),
-        "adds_nothing": pytest.approx(log_odds(0.8)),
+        "yes": pytest.approx(log_odds(0.8)),
         "gain": pytest.approx(2.0),
         "words": 1.0,
         "pairs": 0.5,
@@ -159,7 +156,7 @@ def test_context_relevancy_is_a_verdict_a_context():
 
 def test_context_recall_holds_the_reference_against_the_contexts():
     """The claims of the reference are looked for in the contexts; the answer is not read."""
-    score = score_of(YES, NO, NO, YES, metrics=("context_recall",))
+    score = score_of(YES, NO, metrics=("context_recall",))
     assert [(claim.text, round(claim.value, 2)) for claim in score.claims] == [
         ("Two of eight.", 0.8),
         ("They add up.", 0.2),
@@ -206,7 +203,7 @@ def test_too_little_on_yes_and_no_is_unscored(choice, value, reason):
 def test_one_claim_without_a_verdict_leaves_the_score_without():
     """A mean over the other claims would flatter the answer."""
     answer = replace(ANSWER, text="Two experts run. They are dense.")
-    score = score_of(NO, YES, YES, NO, YES, {"yes": 0.1}, answer=answer)
+    score = score_of(NO, YES, YES, {"yes": 0.1}, answer=answer)
     assert score.value is None
     assert score.reason == "only 0.10 of the judge's probability fell on yes or no"
     assert [claim.value for claim in score.claims] == [pytest.approx(0.8), None]

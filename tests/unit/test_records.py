@@ -11,7 +11,7 @@ import pytest
 
 from evals.errors import BreachError, UnscoredError, UsageError
 from evals.questions import Question, Source
-from evals.records import Evaluation, Score, evaluation_from_json, evaluation_to_json
+from evals.records import ClaimScore, Evaluation, Score, evaluation_from_json, evaluation_to_json
 from rag.answer import Answer, Context, Tokens
 from rag.identity import canonical
 
@@ -29,7 +29,19 @@ FULL = Evaluation(
         finished=False,
     ),
     scores=(
-        Score("faithfulness", 0.25, evidence='"Zwölf" is not supported'),
+        Score(
+            "faithfulness",
+            0.25,
+            evidence='"Zwölf" is not supported',
+            least=0.25,
+            mean=0.625,
+            claims=(
+                ClaimScore("Zwölf", 0.25, 0, 5, Context("Es sind zwölf.", "maße.pdf", page=3)),
+                ClaimScore('"etwa"', None, 7, 13, reason="unclear"),
+            ),
+            graded=False,
+            spread=0.5,
+        ),
         Score("relevancy", None, reason="the answer is empty"),
         Score("tone", 1.0),
     ),
@@ -38,6 +50,15 @@ FULL = Evaluation(
     tokens=Tokens(10, 20, 30),
     repeat=1,
 )
+BARE = {
+    "reason": None,
+    "evidence": None,
+    "least": None,
+    "mean": None,
+    "claims": [],
+    "graded": True,
+    "spread": None,
+}
 FULL_JSON = {
     "type": "evaluation",
     "question_id": "größe",
@@ -67,9 +88,38 @@ FULL_JSON = {
             "threshold": 0.5,
             "reason": None,
             "evidence": '"Zwölf" is not supported',
+            "least": 0.25,
+            "mean": 0.625,
+            "claims": [
+                {
+                    "text": "Zwölf",
+                    "value": 0.25,
+                    "start": 0,
+                    "end": 5,
+                    "closest": {
+                        "text": "Es sind zwölf.",
+                        "document": "maße.pdf",
+                        "page": 3,
+                        "start": None,
+                        "end": None,
+                        "score": None,
+                    },
+                    "reason": None,
+                },
+                {
+                    "text": '"etwa"',
+                    "value": None,
+                    "start": 7,
+                    "end": 13,
+                    "closest": None,
+                    "reason": "unclear",
+                },
+            ],
+            "graded": False,
+            "spread": 0.5,
         },
-        "relevancy": {"value": None, "threshold": 0.75, "reason": "the answer is empty", "evidence": None},
-        "tone": {"value": 1.0, "threshold": None, "reason": None, "evidence": None},
+        "relevancy": {**BARE, "value": None, "threshold": 0.75, "reason": "the answer is empty"},
+        "tone": {**BARE, "value": 1.0, "threshold": None},
     },
     "outcome": "failed",
     "error": None,
@@ -125,7 +175,9 @@ def test_unknown_keys_are_passed_over():
     line["mood"] = "good"
     line["tokens"]["imagined"] = 1
     line["contexts"][0]["colour"] = "red"
-    line["scores"]["tone"]["claims"] = []
+    line["scores"]["tone"]["colour"] = "red"
+    line["scores"]["faithfulness"]["claims"][0]["colour"] = "red"
+    line["scores"]["faithfulness"]["claims"][0]["closest"]["colour"] = "red"
     assert evaluation_to_json(evaluation_from_json(line)) == FULL_JSON
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from evals.errors import UsageError
+from evals.metrics import METRICS
 from evals.settings import (
     OPTIONS,
     Settings,
@@ -18,8 +19,6 @@ from evals.settings import (
     parse_thresholds,
     settings_from,
 )
-
-HALF = {"faithfulness": 0.5, "relevancy": 0.5, "refusal": 0.5}
 
 
 @dataclass
@@ -60,17 +59,22 @@ def problem(call, *arguments) -> str:
 
 
 def test_defaults():
-    """Without options and ini values, both bundled pipelines are held to one half each."""
+    """Without options and ini values there are two bundled pipelines, three metrics and the choice judge."""
     assert settings() == Settings(
         root=Path("/project"),
         pipelines=("baseline", "auto_merging"),
         questions=(),
         docs=None,
         mode="strict",
-        thresholds=HALF,
+        thresholds={},
+        metrics=("faithfulness", "relevancy", "refusal"),
         max_unscored=0.1,
         model=None,
+        judge="choice",
         judge_model=None,
+        judge_card=None,
+        judge_floor=0.7,
+        labels=None,
         config=None,
         offline=False,
         home=Path("/project/.rag-evals"),
@@ -86,9 +90,14 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
             "evals_docs": "docs",
             "evals_mode": "report",
             "evals_thresholds": ["faithfulness=0.7"],
+            "evals_metrics": ["correctness", "faithfulness,correctness"],
             "evals_max_unscored": "0",
             "evals_model": "small",
+            "evals_judge": "llamaindex",
             "evals_judge_model": "large",
+            "evals_judge_card": "card.json",
+            "evals_judge_floor": "0.6",
+            "evals_labels": "labels.jsonl",
             "evals_config": "p.toml",
             "evals_offline": True,
             "evals_home": "/runs",
@@ -100,10 +109,15 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
         questions=("/project/q/*.jsonl", "/abs/*.txt"),
         docs=Path("/project/docs"),
         mode="report",
-        thresholds={**HALF, "faithfulness": 0.7},
+        thresholds={"faithfulness": 0.7},
+        metrics=("correctness", "faithfulness"),
         max_unscored=0.0,
         model="small",
+        judge="llamaindex",
         judge_model="large",
+        judge_card=Path("/project/card.json"),
+        judge_floor=0.6,
+        labels=Path("/project/labels.jsonl"),
         config=Path("/project/p.toml"),
         offline=True,
         home=Path("/runs"),
@@ -135,7 +149,7 @@ def test_thresholds_of_the_command_line_change_single_ones():
         ini={"evals_thresholds": ["faithfulness=0.7", "relevancy=0.6"]},
         evals_thresholds=["relevancy=0.9", "relevancy = 0.8"],
     )
-    assert read.thresholds == {"faithfulness": 0.7, "relevancy": 0.8, "refusal": 0.5}
+    assert read.thresholds == {"faithfulness": 0.7, "relevancy": 0.8}
 
 
 def test_pipelines_are_told_with_commas_or_one_by_one():
@@ -161,6 +175,8 @@ def test_options_and_ini_values_have_one_name():
     assert [(option.flag, option.ini) for option in OPTIONS if "-" in option.name] == [
         ("--evals-max-unscored", "evals_max_unscored"),
         ("--evals-judge-model", "evals_judge_model"),
+        ("--evals-judge-card", "evals_judge_card"),
+        ("--evals-judge-floor", "evals_judge_floor"),
     ]
 
 
@@ -191,7 +207,7 @@ def test_unknown_mode(text):
         ),
         (
             "tone=0.7",
-            "unknown metric 'tone' in a threshold: known are faithfulness, relevancy, refusal",
+            f"unknown metric 'tone' in a threshold: known are {', '.join(METRICS)}",
         ),
     ],
 )

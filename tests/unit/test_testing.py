@@ -96,6 +96,7 @@ def test_fake_judge_gives_what_applies():
     judge = FakeJudge({"faithfulness": 0.9, "refusal": None, "tone": 0.3})
     assert asyncio.run(judge.score(QUESTION, Answer("Two."))).scores == (
         Score("faithfulness", 0.9),
+        Score("refusal", None, reason="the fake judge gives no verdict"),
         Score("tone", 0.3),
     )
     unanswerable = Question("b", "Who?", answerable=False)
