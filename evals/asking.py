@@ -102,7 +102,7 @@ class Asker:
         return [self._supported(claim, before) for claim, before in zip(claims, alone, strict=True)]
 
     def _supported(self, claim: Span, alone: float | None) -> Reading:
-        closest = self.evidence.closest(claim.text)
+        closest = self.evidence.closest(claim.text, self.question.question)
         passage = passage_parts(sorted(closest, key=self.evidence.sentences.index))
         # Likelihood first: the verdict goes on from what it left in the key/value cache.
         behind = self._log_likelihood(claim, *passage, self.asked)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from evals.accuracy import (
     Accuracy,
@@ -19,21 +18,12 @@ from evals.accuracy import (
 from evals.cards import Calibration, JudgeCard, MetricCard
 from evals.errors import LabelFileError
 from evals.evidence import stems
+from evals.fitting import METHODS, Method, fit
 from evals.judges.reading import score_of
 from evals.labels import LABELS, Labelled, labelled_for, labels_digest
 from evals.metrics import METRICS, Metric
 from evals.readings import Reader, Readings
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
-# A fit on a hundred examples trusts its features no further than this (inverse strength of the L2 penalty).
-PENALTY = 0.3
-# The claim that decides an answer depends on the weights, and the weights on the claims: a few rounds settle.
-ROUNDS = 8
 # More sources than this are left out in groups.
 MOST_FOLDS = 20
 
@@ -133,7 +123,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
     scores = _held_out(metric, scored, names, method)
     labels, sources = [one.label for one in scored], [one.example.source for one in scored]
     threshold = _threshold(scores, labels, false_pass)
-    calibration = replace(_fit(metric, scored, names, method), threshold=threshold)
+    calibration = replace(_fitted(metric, scored, names, method), threshold=threshold)
     return MetricCard(
         calibration=calibration,
         accuracy=_accuracy(scored, scores, threshold, false_pass),
@@ -145,7 +135,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
             for left_out in names
             if len(names) > 1
         },
-        method=losses,
+        method={str(name): loss for name, loss in losses.items()},
         coverage=len(scored) / len(observed),
         seconds=fmean(one.seconds for one in observed),
         tokens=fmean(one.readings.tokens.evaluated for one in observed),
@@ -167,98 +157,30 @@ def _value(metric: Metric, one: Observed, calibration: Calibration | None) -> fl
     return value
 
 
-# --- fitting ---
-
-
-def _fit(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: str) -> Calibration:
-    """Fit weights on answers whose claims have features, by logistic regression.
-
-    An answer's label is that of all its claims; which claim stands for it follows from how the metric
-    totals. Where the weakest claim decides, it is chosen by the weights so far (multiple-instance learning,
-    Andrews et al. 2002). Both classes count as equally common, so 0.5 is neutral. A feature is named so that
-    more of it is better: one that would get a negative weight has learnt an accident of the examples and
-    gets none.
-    """
-    import numpy as np
-
-    claims = [_matrix(one, names) for one in scored]
-    everything = np.concatenate(claims)
-    centre, spread = everything.mean(0), everything.std(0)
-    spread[spread < 1e-9] = 1.0
-    claims = [(features - centre) / spread for features in claims]
-    labels = np.array([one.label for one in scored])
-    weights, intercept = np.ones(len(names)), 0.0
-    for _ in range(ROUNDS):
-        standing = np.array([_standing(metric, features, weights) for features in claims])
-        before = weights
-        weights, intercept = _regression(standing, labels)
-        if np.allclose(before, weights):
-            break
-    curve = _isotonic(standing @ weights + intercept, labels) if method == "isotonic" else None
-    return Calibration(
+def _fitted(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method) -> Calibration:
+    features = [[item.features for item in one.readings.items] for one in scored]
+    labels = [one.label for one in scored]
+    return fit(
         metric.name,
-        {name: float(weight) for name, weight in zip(names, weights / spread, strict=True) if weight},
-        float(intercept - (weights * centre / spread).sum()),
-        curve,
-        threshold=0.5,
+        features,
+        labels,
+        names,
+        decides="weakest" if metric.total is min else "mean",
+        method=method,
     )
 
 
-def _matrix(one: Observed, names: Sequence[str]) -> Floats:
-    """Give the features of the readings, shape (readings, names)."""
-    import numpy as np
-
-    return np.array([[item.features.get(name, 0.0) for name in names] for item in one.readings.items])
+# --- on sources that were left out ---
 
 
-def _standing(metric: Metric, features: Floats, weights: Floats) -> Floats:
-    """Give the features that stand for an answer: those of its weakest claim, or the mean of all."""
-    if metric.total is min:
-        weakest: Floats = features[(features @ weights).argmin()]
-        return weakest
-    mean: Floats = features.mean(0)
-    return mean
-
-
-def _regression(features: Floats, labels: NDArray[np.int_]) -> tuple[Floats, float]:
-    """Fit a logistic regression without negative weights; give weights and intercept."""
-    import numpy as np
-    from sklearn.linear_model import LogisticRegression
-
-    kept = list(range(features.shape[1]))
-    while True:
-        model = LogisticRegression(C=PENALTY, class_weight="balanced").fit(features[:, kept], labels)
-        harmless = [n for n, weight in zip(kept, model.coef_[0], strict=True) if weight > 0]
-        if len(harmless) in (0, len(kept)):
-            break
-        kept = harmless
-    weights = np.zeros(features.shape[1])
-    if not harmless:
-        return weights, 0.0
-    weights[kept] = model.coef_[0]
-    return weights, float(model.intercept_[0])
-
-
-def _isotonic(totals: Floats, labels: NDArray[np.int_]) -> tuple[tuple[float, float], ...]:
-    import numpy as np
-    from sklearn.isotonic import IsotonicRegression
-
-    balance = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1.0 - labels.mean()))
-    model = IsotonicRegression(y_min=0.01, y_max=0.99).fit(totals, labels, sample_weight=balance)
-    return tuple(zip(model.X_thresholds_.tolist(), model.y_thresholds_.tolist(), strict=True))
-
-
-METHODS = ("logistic", "isotonic")
-
-
-# --- measuring, on sources that were left out ---
-
-
-def _held_out(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: str) -> list[float]:
+def _held_out(
+    metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method
+) -> list[float]:
     """Score every example by a calibration that was fitted without its source."""
     scores = [0.0] * len(scored)
     for left_out in _folds(scored):
-        calibration = _fit(metric, [one for n, one in enumerate(scored) if n not in left_out], names, method)
+        rest = [one for n, one in enumerate(scored) if n not in left_out]
+        calibration = _fitted(metric, rest, names, method)
         for n in left_out:
             scores[n] = _value(metric, scored[n], calibration)
     return scores

@@ -42,7 +42,12 @@ class Calibration:
         total = self.intercept + sum(
             weight * features.get(name, 0.0) for name, weight in self.weights.items()
         )
-        return _between(self.curve, total) if self.curve else 1.0 / (1.0 + math.exp(-total))
+        return _between(self.curve, total) if self.curve else _logistic(total)
+
+
+def _logistic(x: float) -> float:
+    # exp overflows beyond 709, which a claim of a thousand numbers that are not in the contexts comes to.
+    return 1.0 / (1.0 + math.exp(-x)) if x > 0 else math.exp(x) / (1.0 + math.exp(x))
 
 
 def _between(curve: tuple[tuple[float, float], ...], x: float) -> float:
@@ -184,9 +189,11 @@ def load_card(path: Path) -> JudgeCard:
         if line["schema"] > SCHEMA:
             raise UsageError(f"{path} is from a newer version of rag-evals: upgrade, or calibrate anew.")
         return _card(line)
+    except UsageError:
+        raise  # it is a ValueError too
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise UsageError(
             f"{path} is no judge card ({reason}): write one with `rag-evals calibrate --out {path.name}`."

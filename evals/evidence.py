@@ -60,13 +60,18 @@ class Evidence:
         self.sentences = tuple(piece for context in contexts for piece in _sentences(context))
         self._embedder = embedder
 
-    def closest(self, claim: str, count: int = SENTENCES) -> tuple[Context, ...]:
+    def closest(self, claim: str, question: str = "", count: int = SENTENCES) -> tuple[Context, ...]:
         """Give the `count` sentences closest to `claim`, closest first.
 
-        A near-copy of one that is closer is passed over: four copies of one sentence are no more evidence
+        Closest to the claim alone and behind its question count half each: "Two of them." is found by what
+        was asked. A near-copy of one that is closer is passed over: four copies of one sentence are no more evidence
         than one, and would crowd out what contradicts it.
         """
-        scores = self._cosines(claim) if self._embedder else self._shared_words(claim)
+        if not self.sentences:
+            return ()
+        closeness = self._cosines if self._embedder else self._shared_words
+        pairs = zip(closeness(claim), closeness(f"{question} {claim}"), strict=True)
+        scores = [alone + behind for alone, behind in pairs]
         chosen: list[int] = []
         for n in sorted(range(len(scores)), key=lambda n: -scores[n]):
             if len(chosen) == count:
@@ -117,12 +122,12 @@ class Evidence:
         """
         words = stems(claim)
         pairs = list(pairwise(words))
-        names = [_stem(name.lower()) for name in _NAME.findall(claim)]
+        names = [stems(name) for name in _NAME.findall(claim)]
         return {
             "words": _share(word in self._rarity for word in words),
             "pairs": _share(pair in self._pairs for pair in pairs),
             "numbers": -float(sum(word[0].isdigit() and word not in self._rarity for word in words)),
-            "names": -float(sum(name not in self._rarity for name in names)),
+            "names": -float(sum(any(part not in self._rarity for part in name) for name in names)),
         }
 
     @cached_property

@@ -152,5 +152,4 @@ def metrics_for(question: Question, chosen: Sequence[str] = DEFAULT_METRICS) -> 
 def _opposite(reading: Reading) -> Reading:
     if reading.value is None:
         return reading
-    features = {name: -value for name, value in reading.features.items()}
-    return replace(reading, value=1.0 - reading.value, features=features)
+    return replace(reading, value=1.0 - reading.value, is_opposite=not reading.is_opposite)

@@ -37,7 +37,6 @@ DECLINES = Wording("Reply", "Does the reply say that the answer is not known or 
 USEFUL = Wording("Passage", "Does the passage help to answer the question? Answer yes or no.")
 CONTRADICTS = Wording("Reply", "Does the reply contradict the reference answer? Answer yes or no.", good="no")
 COVERS = Wording("Reply", "Does the reply say what the reference answer says? Answer yes or no.")
-WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
 
 
 def prompt_for(wording: Wording, text: str, *before: str) -> Prompt:

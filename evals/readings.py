@@ -23,6 +23,8 @@ class Reading:
         closest: The part of the contexts that is closest to the claim.
         reason: Why there is no verdict.
         graded: False when the verdict was read from a word, not from probabilities.
+        is_opposite: Whether the features speak for the opposite of `value`, as a decline does where there is
+            an answer.
     """
 
     text: str
@@ -33,6 +35,7 @@ class Reading:
     closest: Context | None = None
     reason: str | None = None
     graded: bool = True
+    is_opposite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -85,8 +86,13 @@ def describe(config: PipelineConfig) -> str:
         kept += f" ({AUTO_RERANKER} is not here)"
     return (
         f"{config.name}: {config.retriever}, chunks of {sizes} tokens, top {config.top_k}{kept}, "
-        f"embedder {config.embedder}, llm {config.llm.model}"
+        f"embedder {config.embedder}, llm {_without_user(config.llm.model)}"
     )
+
+
+def _without_user(model: str) -> str:
+    """Leave out user and password of a URL: they are refused when the model is loaded, but said before."""
+    return re.sub(r"//[^/@]*@", "//", model)
 
 
 class RetrievalPipeline:

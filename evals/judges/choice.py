@@ -9,6 +9,7 @@ from evals import prompts
 from evals.asking import LEAST_MASS, Asker
 from evals.errors import NoVerdict
 from evals.metrics import METRICS
+from evals.prompts import Wording
 from evals.questions import Question
 from evals.readings import Readings
 from rag.answer import Answer
@@ -38,7 +39,7 @@ class ChoiceReader:
                 "llm": llm.fingerprint,
                 "embedder": embedder.fingerprint if embedder else None,
                 "least_mass": LEAST_MASS,
-                "wordings": [astuple(wording) for wording in prompts.WORDINGS],
+                "wordings": [astuple(w) for w in vars(prompts).values() if isinstance(w, Wording)],
                 "system": Prompt(()).system,
             }
         )

@@ -57,6 +57,11 @@ def judge_for(
     if kind == "ensemble":
         from evals.judges.ensemble import EnsembleJudge
 
+        if card is not None:
+            raise UsageError(
+                f"the judge card is of {card.judge}, and {spec} has several judges: leave the card out, those "
+                "of its judges are found by themselves."
+            )
         members = [part.strip() for part in rest.split("+")]
         return EnsembleJudge([judge_for(part, models, metrics=metrics, folders=folders) for part in members])
     reader = reader_for(spec, models)
@@ -75,6 +80,8 @@ def reader_for(spec: str, models: Models) -> Reader:
         UsageError: `spec` has another form.
     """
     kind, _, name = spec.partition(":")
+    if kind == "ensemble":
+        raise UsageError(f"{spec} has several judges: calibrate each of them, the ensemble uses their cards.")
     if kind == "cross-encoder" and name:
         return models.entailment(name)
     if spec == "choice":

@@ -108,6 +108,7 @@ def _claim(reading: Reading, calibration: Calibration | None) -> ClaimScore:
     value = reading.value
     if calibration and value is not None:
         value = calibration.value(reading.features)
+        value = 1.0 - value if reading.is_opposite else value
     return ClaimScore(reading.text, value, reading.start, reading.end, reading.closest, reading.reason)
 
 
