@@ -10,10 +10,8 @@ import ipaddress
 import math
 import os
 import re
-import string
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from rag.errors import ModelError
 from rag.fetching import one_line
 from rag.identity import digest
 from rag.llm import Choice, Completion, Prompt
+from rag.replies import Reply, graded_choice, option_said, parsed_reply, table_of, without_thoughts
 
 if TYPE_CHECKING:
     import httpx
@@ -37,8 +36,6 @@ _BEHIND_ANGLE = (
 )
 _BEHIND_BRACKET = r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\]"
 _TEMPLATE_TOKEN = re.compile(rf"(?<=<)(?={_BEHIND_ANGLE})|(?<=\[)(?={_BEHIND_BRACKET})")
-_EDGES = string.punctuation + string.whitespace + "“”„\u2018\u2019«»…"
-_TOKEN_EDGES = string.whitespace + "Ġ▁"  # how byte-level BPE and SentencePiece write a leading space
 
 
 def plain(text: str) -> str:
@@ -120,7 +117,7 @@ class RemoteLLM:
             ModelError: The server cannot be reached, refuses, or answers something else.
         """
         reply = self._ask(prompt, max_tokens=max_tokens)
-        return Completion(_without_thoughts(reply.text).strip(), reply.tokens, reply.finished)
+        return Completion(without_thoughts(reply.text).strip(), reply.tokens, reply.finished)
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Read the probability of each of `options` among the most probable tokens at the first position.
@@ -138,7 +135,7 @@ class RemoteLLM:
             # depend on the order of the questions.
             return self._read(prompt, options, THOUGHT_TOKENS, spent=reply.tokens)
         if reply and reply.distribution:
-            return _graded(reply, options)
+            return graded_choice(reply, options)
         choice = self._read(prompt, options, REPLY_TOKENS, spent=reply.tokens if reply else Tokens())
         # Remembered only now that the server takes the rest of the request.
         self._top_logprobs = 0
@@ -148,7 +145,7 @@ class RemoteLLM:
         """Close the connections."""
         self._close()
 
-    def _first_position(self, prompt: Prompt, top: int) -> _Reply | None:
+    def _first_position(self, prompt: Prompt, top: int) -> Reply | None:
         """Ask for the first position's probabilities; None if the server does not take such a request."""
         try:
             reply = self._ask(prompt, max_tokens=1, logprobs=True, top_logprobs=top)
@@ -167,11 +164,11 @@ class RemoteLLM:
         spent += reply.tokens
         if reply.thinks and not reply.finished and max_tokens < THOUGHT_TOKENS:
             return self._read(prompt, options, THOUGHT_TOKENS, spent=spent)
-        said = _said(reply, options)
+        said = option_said(reply, options)
         masses = {option: float(option == said) for option in options}
         return Choice(masses, float(said is None), spent, graded=False, text=reply.text)
 
-    def _ask(self, prompt: Prompt, **fields: Any) -> _Reply:
+    def _ask(self, prompt: Prompt, **fields: Any) -> Reply:
         turns = (("system", prompt.system), ("user", "".join(prompt.parts)))
         # plain() sees the joined parts: a token could be spelled across a border.
         messages = [{"role": role, "content": plain(text)} for role, text in turns]
@@ -183,10 +180,10 @@ class RemoteLLM:
             data = response.json()
         except ValueError as error:
             raise self._no_api("no JSON", response) from error
-        choices = _table(data).get("choices")
+        choices = table_of(data).get("choices")
         if not isinstance(choices, list) or not choices:
             raise self._no_api("no choices", response)
-        return _parsed(_table(choices[0]), _table(_table(data).get("usage")))
+        return parsed_reply(table_of(choices[0]), table_of(table_of(data).get("usage")))
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:
         import httpx
@@ -226,79 +223,6 @@ class _RefusedError(ModelError):
         is_request = response.status_code in (400, 422)
         is_lack = response.status_code in (500, 501) and "support" in self.body
         self.is_about_logprobs = (is_request or is_lack) and "logprobs" in self.body
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What a server said: its text, and tokens with probabilities at the first position if it gave any."""
-
-    text: str
-    finished: bool
-    tokens: Tokens
-    distribution: tuple[tuple[str, float], ...]
-    thinks: bool
-
-
-def _parsed(choice: Mapping[str, Any], usage: Mapping[str, Any]) -> _Reply:
-    message = _table(choice.get("message"))
-    text = _text(message.get("content"))
-    # Servers that take the thoughts out of the text put them beside it, under one of two names.
-    beside = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    content = _table(choice.get("logprobs")).get("content")
-    first = _table(content[0]) if isinstance(content, list) and content else {}
-    opened = (_text(first.get("token")) or text).lstrip()
-    return _Reply(
-        text,
-        choice.get("finish_reason") not in ("length", "content_filter"),
-        _tokens(usage),
-        _distribution(first.get("top_logprobs")),
-        thinks=bool(beside) or opened.startswith("<think"),
-    )
-
-
-def _distribution(top: Any) -> tuple[tuple[str, float], ...]:
-    """Read tokens and probabilities; nothing where they are none, such as 1.0 for each of them."""
-    try:
-        pairs = tuple((_text(entry["token"]), math.exp(entry["logprob"])) for entry in top or ())
-    except (TypeError, KeyError, OverflowError):
-        return ()
-    # A token alone hides the other options. The sum has a little room for half precision.
-    return pairs if len(pairs) > 1 and sum(probability for _, probability in pairs) < 1.01 else ()
-
-
-def _graded(reply: _Reply, options: Sequence[str]) -> Choice:
-    masses = dict.fromkeys(options, 0.0)
-    for option in options:
-        for token, probability in reply.distribution:
-            if token.strip(_TOKEN_EDGES).casefold() == option.casefold():
-                masses[option] += probability
-    total = max(1.0, sum(masses.values()))
-    masses = {option: mass / total for option, mass in masses.items()}
-    return Choice(masses, max(0.0, 1.0 - sum(masses.values())), reply.tokens)
-
-
-def _said(reply: _Reply, options: Sequence[str]) -> str | None:
-    """Give the option that is all of the reply's last line, None if there is no such option."""
-    if not reply.finished:  # a "no" at the cut may be the beginning of "not sure"
-        return None
-    lines = [line for line in _without_thoughts(reply.text).splitlines() if line.strip()]
-    last = lines[-1].strip(_EDGES).casefold() if lines else ""
-    matching = [option for option in options if option.casefold() == last]
-    return matching[0] if len(matching) == 1 else None
-
-
-def _without_thoughts(text: str) -> str:
-    """Drop a thinking block at the head; some templates open it in the prompt, and a cut one has no end."""
-    head, closed, behind = text.partition("</think>")
-    if closed:
-        return behind
-    return "" if head.lstrip().startswith("<think>") else head
-
-
-def _tokens(usage: Mapping[str, Any]) -> Tokens:
-    prompt, generated = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    reused = min(prompt, _count(_table(usage.get("prompt_tokens_details")).get("cached_tokens")))
-    return Tokens(evaluated=prompt - reused, reused=reused, generated=generated)
 
 
 def _maximum(body: str, *, below: int) -> int | None:
@@ -360,15 +284,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: Any) -> int:
-    return value if type(value) is int and value > 0 else 0

@@ -82,11 +82,20 @@ def _corrected(
         if (label := example.label_for(trust.metric)) is not None
     }
     keys = [(e.question.question, e.answer.text if e.answer else "") for e, _ in scored]
-    labelled = [(value, known[key]) for key, (_, value) in zip(keys, scored, strict=True) if key in known]
+    labelled = [
+        (value, _should_pass(trust.metric, e, known[key]))
+        for key, (e, value) in zip(keys, scored, strict=True)
+        if key in known
+    ]
     if len(labelled) < LEAST_LABELS:
         return rogan_gladen(passed, len(scored), trust.positives, trust.negatives)
     others = [value for key, (_, value) in zip(keys, scored, strict=True) if key not in known]
     return prediction_powered(others, [value for value, _ in labelled], [label for _, label in labelled])
+
+
+def _should_pass(metric: str, evaluation: Evaluation, label: int) -> int:
+    """Say whether an answer with `label` should pass: one that declines should not where there is an answer."""
+    return 1 - label if metric == "refusal" and evaluation.question.answerable else label
 
 
 def _doubts(trust: Sequence[Trust], floor: float) -> list[str]:
