@@ -363,8 +363,14 @@ class _Template:
         )
         environment.globals["raise_exception"] = refuse
         try:
+            # A model that would think aloud gets an empty thought, where its template knows that switch: the
+            # first answer position is then that of the answer.
             return environment.from_string(self.source).render(
-                messages=turns, add_generation_prompt=True, bos_token=self.bos, eos_token=self.eos
+                messages=turns,
+                add_generation_prompt=True,
+                enable_thinking=False,
+                bos_token=self.bos,
+                eos_token=self.eos,
             )
         except Exception as error:  # a stranger's program may raise anything
             raise ModelError(

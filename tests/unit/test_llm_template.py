@@ -35,6 +35,12 @@ def test_a_template_with_a_system_turn():
     )
 
 
+def test_a_model_that_thinks_aloud_gets_an_empty_thought():
+    """Templates of reasoning models know a switch: with it the first answer position is the answer's."""
+    switch = "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    assert around(CHATML + switch)[1] == ("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+
+
 def test_a_template_that_refuses_a_system_turn():
     """A template that raises on a system turn gets its text at the head of the user's."""
     refuses = "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('none') }}{% endif %}"
