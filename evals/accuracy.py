@@ -150,32 +150,6 @@ def balanced_accuracy(scores: Sequence[float], labels: Sequence[int], threshold:
     return float(_figures(examples, threshold, examples.once)[0, 1])
 
 
-def best_threshold(scores: Sequence[float], labels: Sequence[int]) -> float:
-    """Give the threshold of the highest balanced accuracy, halfway between neighbouring scores.
-
-    Thresholds of equal accuracy make ranges; of several best ranges the one whose middle is nearest to 0.5
-    counts, and its middle is given. Scores that say nothing, such as equal ones, give a threshold that
-    everything passes or everything fails.
-
-    Raises:
-        ValueError: As `accuracy`.
-    """
-    import numpy as np
-
-    examples = _Examples.of(scores, labels)
-    levels = examples.values[examples.starts]
-    # A threshold in the range (edges[k], edges[k + 1]] passes levels[k:].
-    edges = [min(0.0, levels[0]), *levels, max(1.0, levels[-1])]
-    positive, negative = (examples.by_level(of) for of in (examples.truth, ~examples.truth))
-    # Balanced accuracy in integers, so that equal is equal: twice the mean, times both counts.
-    gains = negative * positive.sum() - positive * negative.sum()
-    quality = np.concatenate([[0], np.cumsum(gains)])
-    if edges[-2] == edges[-1]:
-        quality = quality[:-1]  # no room above the greatest score
-    middles = [_between(edges[a], edges[b]) for a, b in _runs(quality == quality.max())]
-    return min(middles, key=lambda middle: abs(middle - 0.5))
-
-
 def threshold_for_false_pass(scores: Sequence[float], labels: Sequence[int], rate: float) -> float:
     """Give the least threshold at which at most `rate` of the examples of label 0 pass.
 
@@ -396,14 +370,6 @@ def _bins(examples: _Examples) -> tuple[Bin, ...]:
         Bin(float(v[0]), float(v[-1]), len(v), float(v.mean()), float(t.mean()))
         for v, t in zip(np.split(values, sorted(cuts)), np.split(truth, sorted(cuts)), strict=True)
     )
-
-
-def _runs(best: Bools) -> list[tuple[int, int]]:
-    """Give start and end (exclusive) of every run of True."""
-    import numpy as np
-
-    changes = np.flatnonzero(np.diff(np.concatenate([[0], best.astype(int), [0]])))
-    return [(int(start), int(end)) for start, end in changes.reshape(-1, 2)]
 
 
 def _between(low: float, high: float) -> float:

@@ -158,7 +158,10 @@ class JudgeCard:
     @property
     def thresholds(self) -> Mapping[str, float]:
         """The chosen thresholds, by metric."""
-        return {card.calibration.metric: card.calibration.threshold for card in self.metrics}
+        thresholds = {card.calibration.metric: card.calibration.threshold for card in self.metrics}
+        # That of declines does not hold where an answer is asked for, and the score is of the opposite.
+        thresholds.pop("refusal", None)
+        return thresholds
 
     @property
     def trust(self) -> tuple[Trust, ...]:
@@ -196,7 +199,7 @@ def load_card(path: Path) -> JudgeCard:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise UsageError(
-            f"{path} is no judge card ({reason}): write one with `rag-evals calibrate --out {path.name}`."
+            f"{path} is no judge card ({reason}): give a file that `rag-evals calibrate` wrote."
         ) from error
 
 

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.errors import EvalsError, printable
+from evals.errors import EvalsError, UsageError, printable
 from evals.judges.choosing import FORMS
+from evals.metrics import DEFAULT_THRESHOLD
 from evals.reports.terminal import aligned
-from evals.settings import DEFAULT_THRESHOLD, parse_share
+from evals.settings import parse_share
 from rag.errors import RagError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
         "--false-pass",
         type=float,
         metavar="SHARE",
-        help="set the threshold so that this share of bad answers pass",
+        help="set the threshold so that at most this share of bad answers passes",
     )
     _add_judge(parser)
     parser.set_defaults(run=_calibrate)
@@ -140,16 +141,30 @@ def _calibrate(options: argparse.Namespace) -> int:
         parse_share("--false-pass", str(options.false_pass))
     examples = load_labels(options.labels)
     reader = reader_for(options.judge, _judge_models(options))
+    out = _writable(options.out or options.home / "cards" / f"{reader.fingerprint[:16]}.json")
     progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
     card = calibrate(
         reader, examples, name=options.labels.name, false_pass=options.false_pass, progress=progress
     )
-    out = options.out or options.home / "cards" / f"{card.fingerprint[:16]}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(card_to_json(card), encoding="utf-8")
     print("\n".join(card_lines(card)))
     print(f"\ncard: {printable(str(out))}")
     return 0
+
+
+def _writable(path: Path) -> Path:
+    """Give `path` back if it can be written: said before a run of many minutes, not behind it.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise UsageError(f"the card cannot be written to {path}: {error.strerror}") from error
+    return path
 
 
 def _doctor(options: argparse.Namespace) -> int:

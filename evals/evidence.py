@@ -64,8 +64,8 @@ class Evidence:
         """Give the `count` sentences closest to `claim`, closest first.
 
         Closest to the claim alone and behind its question count half each: "Two of them." is found by what
-        was asked. A near-copy of one that is closer is passed over: four copies of one sentence are no more evidence
-        than one, and would crowd out what contradicts it.
+        was asked. A near-copy of one that is closer is passed over: four copies of one sentence are no more
+        evidence than one, and would crowd out what contradicts it.
         """
         if not self.sentences:
             return ()

@@ -14,6 +14,9 @@ from evals.errors import NoVerdict
 from evals.questions import Question
 from evals.readings import Reading
 
+# Least value that is no breach, where nothing else is said.
+DEFAULT_THRESHOLD = 0.5
+
 Read = Callable[[Asker], Iterable[Reading]]
 
 

@@ -15,13 +15,12 @@ from evals.engine import evaluate as evaluate_question
 from evals.errors import UsageError
 from evals.judges import Judge
 from evals.labels import load_labels
-from evals.metrics import METRICS
+from evals.metrics import DEFAULT_THRESHOLD, METRICS
 from evals.offline import forbid_connections
 from evals.questions import Question, expand_globs, load_questions
 from evals.recorder import Recorder, attach_about, attach_evaluation
 from evals.settings import (
     DEFAULT_PIPELINES,
-    DEFAULT_THRESHOLD,
     Settings,
     add_options,
     checked_thresholds,

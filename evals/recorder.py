@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from evals.errors import printable
+from evals.errors import LabelFileError, printable
 from evals.labels import load_labels
 from evals.records import Evaluation, evaluation_to_json
 from evals.reports.judge import judge_lines
@@ -112,7 +112,10 @@ class Recorder:
     def _judge_lines(self) -> list[str]:
         """Give the lines about the judge, and a blank one behind them."""
         settings = self._settings
-        labels = load_labels(settings.labels) if settings.labels else ()
+        try:
+            labels = load_labels(settings.labels) if settings.labels else ()
+        except LabelFileError as error:  # it was whole when the run began
+            return [*str(error).splitlines(), ""]
         lines = judge_lines(self._judges, self._evaluations, floor=settings.judge_floor, labels=labels)
         return [*lines, ""] if lines else []
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Mode = Literal["strict", "report"]
 
 DEFAULT_PIPELINES = ("baseline", "auto_merging")
-DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,8 @@ def judge_for(
 
         if card is not None:
             raise UsageError(
-                f"the judge card is of {card.judge}, and {spec} has several judges: leave the card out, those "
-                "of its judges are found by themselves."
+                f"the judge card is of {card.judge}, and {spec} has several judges: leave the card out, "
+                "those of its judges are found by themselves."
             )
         members = [part.strip() for part in rest.split("+")]
         return EnsembleJudge([judge_for(part, models, metrics=metrics, folders=folders) for part in members])

@@ -30,7 +30,7 @@ def _metric_lines(card: MetricCard) -> list[str]:
         ("AUROC", found.auroc),
         ("AUROC, uncalibrated", card.plain),
         *((f"AUROC of {name} alone", interval) for name, interval in card.baselines.items()),
-        ("balanced accuracy at 0.50", card.at_half),
+        *((("balanced accuracy at 0.50", card.at_half),) if calibration.threshold != 0.5 else ()),
         (f"balanced accuracy at {calibration.threshold:.2f}", found.balanced_accuracy),
         ("right answers that pass", found.sensitivity),
         ("wrong answers that fail", found.specificity),
@@ -40,6 +40,7 @@ def _metric_lines(card: MetricCard) -> list[str]:
         "",
         f"{calibration.metric}: {found.count} examples, {found.positives} labelled 1; scores cross-validated "
         "by source, 95 % intervals",
+        *_worthless(card),
         *(f"  {name.ljust(width)}  {_shown(interval)}" for name, interval in rows),
         f"  {'calibration error'.ljust(width)}  {found.calibration_error:.2f} ({curve})",
         f"  {'coverage'.ljust(width)}  {card.coverage:.2f}",
@@ -47,6 +48,12 @@ def _metric_lines(card: MetricCard) -> list[str]:
         *_feature_lines(card),
         *_reliability_lines(found.bins),
     ]
+
+
+def _worthless(card: MetricCard) -> list[str]:
+    """Say when a rule that reads nothing does as well."""
+    better = [name for name, rule in card.baselines.items() if rule.value >= card.accuracy.auroc.value]
+    return [f"  no better than {' and '.join(better)}: this judge has shown nothing"] if better else []
 
 
 def _feature_lines(card: MetricCard) -> list[str]:
@@ -63,14 +70,15 @@ def _feature_lines(card: MetricCard) -> list[str]:
 
 
 def _reliability_lines(bins: Sequence[Bin]) -> list[str]:
-    """Draw the reliability plot: a calibrated judge's `o` (share that is right) lies on its `|` (score)."""
+    """Draw the reliability plot: a calibrated judge's `o` (share that is right) meets its `|` (score)."""
     rows = []
     for one in bins:
         plot = [" "] * (PLOT_WIDTH + 1)
         plot[round(one.mean * PLOT_WIDTH)] = "|"
-        plot[round(one.share * PLOT_WIDTH)] = "o"
+        at = round(one.share * PLOT_WIDTH)
+        plot[at] = "*" if plot[at] == "|" else "o"
         rows.append(f"  {one.mean:.2f}  {one.share:.2f}  {one.count:4d}  {''.join(plot)}".rstrip())
-    return ["", "  score right count  0 to 1: | the score, o the share that is right", *rows]
+    return ["", "  score right count  0 to 1: | the score, o the share that is right, * both", *rows]
 
 
 def _shown(interval: Interval) -> str:

@@ -33,9 +33,20 @@ def judge_lines(
     """
     lines: list[str] = []
     for judge in judges:
-        card = judge.get("settings", {}).get("card")
+        settings = judge.get("settings", {})
+        if "members" in settings:
+            # What their mean is worth is on no card.
+            members = [{**member, "settings": member} for member in settings["members"]]
+            lines += [f"judge: {judge['name']}", *judge_lines(members, (), floor=0.0)]
+            continue
+        card = settings.get("card")
         trust = [trust_from_json(one) for one in card["trust"]] if card else []
-        lines += [_named(judge, card, trust), *_rows(trust, evaluations, labels), *_doubts(trust, floor)]
+        used = {score.metric for evaluation in evaluations for score in evaluation.scores}
+        lines += [
+            _named(judge, card, trust),
+            *_rows(trust, evaluations, labels),
+            *_doubts([one for one in trust if one.metric in used], floor),
+        ]
     return [printable(line) for line in lines]
 
 
@@ -66,6 +77,8 @@ def _row(trust: Trust, group: Sequence[Evaluation], labels: Sequence[Labelled]) 
         return None
     passed = sum(value >= trust.threshold for _, value in scored)
     found = _corrected(trust, scored, labels, passed)
+    if found is None:
+        return None
     interval = f"{found.low:.2f} to {found.high:.2f}"
     name = f"{group[0].pipeline} {trust.metric}"
     share = passed / len(scored)
@@ -74,8 +87,11 @@ def _row(trust: Trust, group: Sequence[Evaluation], labels: Sequence[Labelled]) 
 
 def _corrected(
     trust: Trust, scored: Sequence[tuple[Evaluation, float]], labels: Sequence[Labelled], passed: int
-) -> Corrected:
-    """Correct by people's verdicts where there are enough of them, else by the errors on the card."""
+) -> Corrected | None:
+    """Correct by people's verdicts where there are enough of them, else by the errors on the card.
+
+    The card's errors on declines say nothing where an answer is asked for: None.
+    """
     known = {
         (example.question.question, example.answer.text): label
         for example in labels
@@ -88,20 +104,22 @@ def _corrected(
         if key in known
     ]
     if len(labelled) < LEAST_LABELS:
+        if trust.metric == "refusal":
+            return None
         return rogan_gladen(passed, len(scored), trust.positives, trust.negatives)
     others = [value for key, (_, value) in zip(keys, scored, strict=True) if key not in known]
     return prediction_powered(others, [value for value, _ in labelled], [label for _, label in labelled])
 
 
 def _should_pass(metric: str, evaluation: Evaluation, label: int) -> int:
-    """Say whether an answer with `label` should pass: one that declines should not where there is an answer."""
+    """Say whether an answer with `label` should pass: one that declines should only where there is none."""
     return 1 - label if metric == "refusal" and evaluation.question.answerable else label
 
 
 def _doubts(trust: Sequence[Trust], floor: float) -> list[str]:
     return [
-        f"gate: INCONCLUSIVE, the judge of {one.metric} has a balanced accuracy of at least "
-        f"{one.balanced_accuracy.low:.2f} for sure, below evals_judge_floor = {floor:g}"
+        f"gate: INCONCLUSIVE, the judge's balanced accuracy in {one.metric} may be as low as "
+        f"{one.balanced_accuracy.low:.2f}, below evals_judge_floor = {floor:g}"
         for one in trust
         if one.balanced_accuracy.low < floor
     ]

@@ -14,7 +14,6 @@ from evals.accuracy import (
     accuracy,
     auroc,
     balanced_accuracy,
-    best_threshold,
     threshold_for_false_pass,
     wilson,
 )
@@ -80,45 +79,6 @@ def test_scikit_learn_agrees():
         assert balanced_accuracy(scores, labels, 0.5) == pytest.approx(
             balanced_accuracy_score(labels, scores >= 0.5)
         )
-
-
-class TestBestThreshold:
-    def test_lies_halfway_between_scores(self):
-        assert best_threshold([0.2, 0.6], [0, 1]) == pytest.approx(0.4)
-
-    def test_of_equal_ranges_the_one_nearest_to_one_half(self):
-        """Above 0.2 and above 0.6 the balanced accuracy is 5/6: their middles are 0.3 and 0.7."""
-        assert best_threshold(SCORES, LABELS) == pytest.approx(0.3)
-        scores = [1 - score for score in SCORES]
-        assert best_threshold(scores, [1 - label for label in LABELS]) == pytest.approx(0.7)
-
-    def test_a_score_of_both_labels_does_not_cut_a_range(self):
-        """From 0.2 to 0.8 every threshold is as good: the tie at 0.3 takes as much as it gives."""
-        assert best_threshold([0.2, 0.3, 0.3, 0.8], [0, 0, 1, 1]) == pytest.approx(0.5)
-
-    @pytest.mark.parametrize("score", [0.0, 0.3, 1.0, 7.0, -2.0])
-    def test_equal_scores_pass_or_fail_together(self, score):
-        threshold = best_threshold([score] * 4, [0, 1, 0, 1])
-        assert balanced_accuracy([score] * 4, [0, 1, 0, 1], threshold) == 0.5
-        assert math.isfinite(threshold)
-
-    def test_scores_the_wrong_way_round_are_best_all_passed(self):
-        assert best_threshold([0.2, 1.0], [1, 0]) == pytest.approx(0.1)
-        assert best_threshold([0.0, 0.8], [1, 0]) == pytest.approx(0.9)
-
-    def test_neighbouring_floats(self):
-        low = 0.5
-        high = math.nextafter(low, 1)
-        assert best_threshold([low, high], [0, 1]) == high
-
-    def test_no_threshold_is_better(self):
-        """Against every threshold that makes a difference, on scores with many ties."""
-        for seed in range(30):
-            scores, labels, _ = drawn(seed, 25, 1)
-            scores = scores.round(1)
-            best = balanced_accuracy(scores, labels, best_threshold(scores, labels))
-            tried = [balanced_accuracy(scores, labels, score) for score in [*scores, 2.0]]
-            assert best == pytest.approx(max(tried))
 
 
 class TestThresholdForFalsePass:
@@ -269,7 +229,7 @@ class TestAccuracy:
         with pytest.raises(ValueError, match=whole(message)):
             accuracy(scores, labels, clusters)
 
-    @pytest.mark.parametrize("measure", [auroc, best_threshold], ids=lambda measure: measure.__name__)
+    @pytest.mark.parametrize("measure", [auroc], ids=lambda measure: measure.__name__)
     def test_the_single_figures_raise_alike(self, measure):
         with pytest.raises(ValueError, match=whole("all labels are 0 (2): examples of both are needed")):
             measure([0.5, 0.6], [0, 0])

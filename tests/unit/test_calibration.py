@@ -73,9 +73,7 @@ def label_of(one: Labelled) -> int:
 def telling(examples: Sequence[Labelled], strength: float, seed: int = 0) -> dict[str, float]:
     """Give each example a number around `strength` for label 1 and around -`strength` for label 0."""
     rng = random.Random(seed)
-    return {
-        one.question.id: strength * (2 * label_of(one) - 1) + rng.gauss(0.0, 1.0) for one in examples
-    }
+    return {one.question.id: strength * (2 * label_of(one) - 1) + rng.gauss(0.0, 1.0) for one in examples}
 
 
 def card_of(
@@ -146,12 +144,12 @@ def test_the_weakest_claim_decides():
     """One claim that is not supported makes an answer unfaithful, among however many that are."""
     examples = labelled("faithfulness")
     word = telling(examples, 2.0)
-    seen = {
-        one.question.id: [{"yes": 2.0}, {"yes": word[one.question.id]}, {"yes": 2.5}] for one in examples
-    }
+    seen = {one.question.id: [{"yes": 2.0}, {"yes": word[one.question.id]}, {"yes": 2.5}] for one in examples}
     card = card_of(examples, seen)
     assert card.accuracy.auroc.value > 0.9
-    reader = Told({"good": [{"yes": 2.0}] * 3, "bad": [{"yes": 2.0}, {"yes": -2.0}, {"yes": 2.0}]}, ("faithfulness",))
+    reader = Told(
+        {"good": [{"yes": 2.0}] * 3, "bad": [{"yes": 2.0}, {"yes": -2.0}, {"yes": 2.0}]}, ("faithfulness",)
+    )
     judge = ReadingJudge(reader, card=JudgeCard("told", reader.fingerprint, {}, (card,)))
     (good,), (bad,) = (
         judge.score_now(Question(key, "A question?"), Answer("An answer.")).scores for key in ("good", "bad")
@@ -162,12 +160,13 @@ def test_the_weakest_claim_decides():
 
 
 def test_the_curve_is_that_of_the_lower_loss_on_sources_left_out(informed):
-    """Logistic or isotonic, whichever is better; both losses are on the card."""
+    """Logistic, or isotonic where that is better; both losses are on the card."""
     separable = card_of(EXAMPLES, yes_of({one.question.id: 4.0 * label_of(one) for one in EXAMPLES}))
     noisy = card_of(EXAMPLES, yes_of(telling(EXAMPLES, 0.6, seed=1)))
     for card in (informed, separable, noisy):
         assert set(card.method) == {"logistic", "isotonic"}
-        assert (card.calibration.curve is not None) == (card.method["isotonic"] < card.method["logistic"])
+        assert card.calibration.curve is None or card.method["isotonic"] < card.method["logistic"]
+    assert noisy.method["logistic"] < noisy.method["isotonic"]
     assert separable.calibration.curve is not None
     assert noisy.calibration.curve is None
 
@@ -196,7 +195,8 @@ def test_what_holds_in_one_source_only_does_not_look_good():
 def test_what_is_reversed_from_source_to_source_does_not_look_good():
     """A feature that is the label in one half of the sources, and its opposite in the other."""
     word = {
-        one.question.id: (2.0 * label_of(one) - 1.0) * (1 if int(one.source[1:]) % 2 else -1) for one in EXAMPLES
+        one.question.id: (2.0 * label_of(one) - 1.0) * (1 if int(one.source[1:]) % 2 else -1)
+        for one in EXAMPLES
     }
     found = card_of(EXAMPLES, yes_of(word)).accuracy
     assert found.auroc.value < 0.6
@@ -245,7 +245,9 @@ def test_one_claim_without_a_verdict_leaves_the_example_unscored():
             found = super()._readings(question)
             if question.id != "e05":
                 return found
-            return replace(found, items=(*found.items, Reading("claim 1", None, reason="it was told nothing")))
+            return replace(
+                found, items=(*found.items, Reading("claim 1", None, reason="it was told nothing"))
+            )
 
     observed = observe(Silent(yes_of(CLEAR)), ["relevancy"], EXAMPLES)["relevancy"]
     assert [one.example.question.id for one in observed if not one.is_scored] == ["e05"]
@@ -265,12 +267,18 @@ def test_rules_that_read_nothing():
     texts = ("Some quite other words than those of it.", "Some passage.")
     examples = [replace(one, answer=replace(one.answer, text=texts[label_of(one)])) for one in EXAMPLES]
     card = card_of(examples, yes_of(CLEAR))
-    assert {name: found.value for name, found in card.baselines.items()} == {"words found": 1.0, "brevity": 1.0}
+    assert {name: found.value for name, found in card.baselines.items()} == {
+        "words found": 1.0,
+        "brevity": 1.0,
+    }
     # Without contexts it is the words of the question that are looked for.
     texts = ("A question? A question?", "")
     examples = [replace(one, answer=Answer(texts[label_of(one)])) for one in EXAMPLES]
     card = card_of(examples, yes_of(CLEAR))
-    assert {name: found.value for name, found in card.baselines.items()} == {"words found": 0.0, "brevity": 1.0}
+    assert {name: found.value for name, found in card.baselines.items()} == {
+        "words found": 0.0,
+        "brevity": 1.0,
+    }
 
 
 # --- the whole card ---
@@ -279,7 +287,9 @@ def test_rules_that_read_nothing():
 def test_calibrate_makes_a_card_of_every_metric_that_is_labelled_and_read():
     """Names, digest, counts, one part a metric; a label that the reader cannot read is left out."""
     examples = [replace(one, labels=(("correctness", 1), *one.labels)) for one in EXAMPLES]
-    examples = [replace(one, labels=(*one.labels, ("refusal", dict(one.labels)["relevancy"]))) for one in examples]
+    examples = [
+        replace(one, labels=(*one.labels, ("refusal", dict(one.labels)["relevancy"]))) for one in examples
+    ]
     reader = Told(yes_of(CLEAR), ("refusal", "relevancy", "faithfulness"))
     shown = []
 
@@ -322,7 +332,8 @@ def refusal(reader: Told, examples: Sequence[Labelled]) -> str:
     [
         (
             labelled("faithfulness"),
-            "mine.jsonl labels faithfulness, but told reads relevancy, refusal: give labels for one of these.",
+            "mine.jsonl labels faithfulness, but told reads relevancy, refusal: "
+            "give labels for one of these.",
         ),
         (
             [replace(one, labels=()) for one in EXAMPLES],
@@ -330,13 +341,11 @@ def refusal(reader: Told, examples: Sequence[Labelled]) -> str:
         ),
         (
             [example(n, relevancy=1) for n in range(20)],
-            'all 20 labels of "relevant" are 1: '
-            "a judge's accuracy needs both classes, add examples with 0",
+            'all 20 labels of "relevant" are 1: a judge\'s accuracy needs both classes, add examples with 0',
         ),
         (
             [example(n, refusal=0) for n in range(20)],
-            'all 20 labels of "declined" are 0: '
-            "a judge's accuracy needs both classes, add examples with 1",
+            'all 20 labels of "declined" are 0: a judge\'s accuracy needs both classes, add examples with 1',
         ),
         (
             [example(n, relevancy=n % 2) for n in range(19)],

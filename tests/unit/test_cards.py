@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def test_the_text_is_sorted_and_stable(tmp_path):
 def test_a_card_with_a_figure_that_is_no_number_is_not_written():
     """NaN is no JSON, and no figure."""
     broken = replace(CARD, metrics=(replace(METRIC, coverage=math.nan),))
-    with pytest.raises(ValueError, match="^Out of range float values are not JSON compliant: nan$"):
+    with pytest.raises(ValueError, match=r"^Out of range float values are not JSON compliant: nan$"):
         card_to_json(broken)
 
 
@@ -122,8 +121,7 @@ def metric_without(key: str) -> list[dict]:
 def test_other_content_is_refused(tmp_path, changes, reason):
     """What is wrong is said, and how to get a card."""
     assert refusal(changed(tmp_path, **changes)) == (
-        f"{tmp_path}/card.json is no judge card ({reason}): write one with "
-        "`rag-evals calibrate --out card.json`."
+        f"{tmp_path}/card.json is no judge card ({reason}): give a file that `rag-evals calibrate` wrote."
     )
 
 
@@ -132,7 +130,7 @@ def test_metrics_of_another_form_are_refused(tmp_path, metrics):
     """Whatever stands there, it is no traceback."""
     message = refusal(changed(tmp_path, metrics=metrics))
     assert message.startswith(f"{tmp_path}/card.json is no judge card (")
-    assert message.endswith("): write one with `rag-evals calibrate --out card.json`.")
+    assert message.endswith("): give a file that `rag-evals calibrate` wrote.")
 
 
 def test_baselines_of_another_form_are_refused(tmp_path):
@@ -140,8 +138,8 @@ def test_baselines_of_another_form_are_refused(tmp_path):
     (line, _) = json.loads(card_to_json(CARD))["metrics"]
     message = refusal(changed(tmp_path, metrics=[{**line, "baselines": [1]}]))
     assert message == (
-        f"{tmp_path}/card.json is no judge card ('list' object has no attribute 'items'): write one with "
-        "`rag-evals calibrate --out card.json`."
+        f"{tmp_path}/card.json is no judge card ('list' object has no attribute 'items'): give a file that "
+        "`rag-evals calibrate` wrote."
     )
 
 
@@ -165,8 +163,7 @@ def test_a_file_that_is_no_json_object(tmp_path, text, reason):
     """A file of another kind is refused with what Python says of it."""
     (tmp_path / "card.json").write_text(text)
     assert refusal(tmp_path / "card.json") == (
-        f"{tmp_path}/card.json is no judge card ({reason}): write one with "
-        "`rag-evals calibrate --out card.json`."
+        f"{tmp_path}/card.json is no judge card ({reason}): give a file that `rag-evals calibrate` wrote."
     )
 
 
@@ -198,7 +195,7 @@ def test_files_that_are_no_cards_are_passed_over(tmp_path):
     (tmp_path / "b.json").write_text(card_to_json(CARD).replace('"schema": 1', '"schema": 2'))
     (tmp_path / "c.json").write_bytes(b"\xff\xfe")
     (tmp_path / "d.json").mkdir()
-    os.symlink(tmp_path / "gone", tmp_path / "e.json")
+    (tmp_path / "e.json").symlink_to(tmp_path / "gone")
     write(tmp_path / "f.txt", replace(CARD, judge="no .json"))
     write(tmp_path / "z.json")
     assert find_card(CARD.fingerprint, [tmp_path]) == CARD

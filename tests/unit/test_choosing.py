@@ -171,7 +171,8 @@ def test_unknown_forms(spec):
         ),
         (
             "ensemble:choice",
-            "an ensemble needs two judges or more, and there is only choice (qwen): add one, or use it alone.",
+            "an ensemble needs two judges or more, and there is only choice (qwen): add one, or "
+            "use it alone.",
         ),
         (
             "ensemble:choice+choice",
@@ -192,7 +193,8 @@ def test_an_ensemble_is_no_reader():
     with pytest.raises(UsageError) as caught:
         reader_for("ensemble:choice+llamaindex", Models())
     assert str(caught.value) == (
-        "ensemble:choice+llamaindex has several judges: calibrate each of them, the ensemble uses their cards."
+        "ensemble:choice+llamaindex has several judges: calibrate each of them, the ensemble uses "
+        "their cards."
     )
 
 
@@ -242,8 +244,8 @@ def test_a_card_of_another_judge_is_refused():
     with pytest.raises(UsageError) as caught:
         judge_for("choice", Models(), card=card)
     assert str(caught.value) == (
-        "the judge card is of choice (qwen) with other weights, prompts or versions than choice (qwen) has here: "
-        "calibrate anew with `rag-evals calibrate`, or leave the card out."
+        "the judge card is of choice (qwen) with other weights, prompts or versions than choice (qwen) has "
+        "here: calibrate anew with `rag-evals calibrate`, or leave the card out."
     )
 
 
@@ -253,6 +255,6 @@ def test_a_card_for_an_ensemble_is_refused():
     with pytest.raises(UsageError) as caught:
         judge_for("ensemble:choice+llamaindex", Models(), card=card)
     assert str(caught.value) == (
-        "the judge card is of choice (qwen), and ensemble:choice+llamaindex has several judges: leave the card "
-        "out, those of its judges are found by themselves."
+        "the judge card is of choice (qwen), and ensemble:choice+llamaindex has several judges: leave "
+        "the card out, those of its judges are found by themselves."
     )

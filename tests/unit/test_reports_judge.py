@@ -8,11 +8,13 @@ import pytest
 
 from evals.accuracy import Accuracy, Bin, Interval
 from evals.cards import Calibration, JudgeCard, MetricCard, Trust
+from evals.judges.ensemble import EnsembleJudge
 from evals.labels import Labelled
 from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.reports.card import card_lines
 from evals.reports.judge import judge_lines
+from evals.testing import FakeJudge
 from rag.answer import Answer
 
 GOOD = Interval(0.85, 0.75, 0.92)
@@ -74,7 +76,7 @@ def test_calibrated():
     assert lines(judge_of(TRUST)) == [
         NAMED,
         "corrected for the judge  answers  pass  should pass          95 %            by",
-        "baseline faithfulness         20  0.70         0.71  0.41 to 1.00  rogan-gladen",
+        "baseline faithfulness         20  0.70         0.71  0.39 to 0.96  rogan-gladen",
     ]
 
 
@@ -95,8 +97,8 @@ def test_a_row_a_pipeline_and_metric():
     assert lines(judge_of(TRUST, RELEVANCY), run, floor=0.5) == [
         f"{NAMED}, relevancy 0.80 (0.62 to 0.90)",
         "corrected for the judge    answers  pass  should pass          95 %            by",
-        "baseline faithfulness           20  0.70         0.71  0.41 to 1.00  rogan-gladen",
-        "auto_merging faithfulness       10  1.00         1.00  0.69 to 1.00  rogan-gladen",
+        "baseline faithfulness           20  0.70         0.71  0.39 to 0.96  rogan-gladen",
+        "auto_merging faithfulness       10  1.00         1.00  0.68 to 1.00  rogan-gladen",
         "auto_merging relevancy          10  0.10         0.00  0.00 to 0.28  rogan-gladen",
     ]
 
@@ -118,7 +120,7 @@ def test_nothing_scored_has_no_table():
 def test_below_the_floor(floor, doubts):
     """Where the lower end of its interval is below the floor the gate is inconclusive, by name."""
     assert lines(judge_of(TRUST), floor=floor)[3:] == [
-        "gate: INCONCLUSIVE, the judge of faithfulness has a balanced accuracy of at least 0.75 for sure, "
+        "gate: INCONCLUSIVE, the judge's balanced accuracy in faithfulness may be as low as 0.75, "
         f"below evals_judge_floor = {shown}"
         for shown in doubts
     ]
@@ -131,7 +133,7 @@ def test_labels_for_a_part_of_the_run():
     assert lines(judge_of(TRUST), labels=[*labels, *others]) == [
         NAMED,
         "corrected for the judge  answers  pass  should pass          95 %                  by",
-        "baseline faithfulness         20  0.70         0.80  0.46 to 0.95  prediction-powered",
+        "baseline faithfulness         20  0.70         0.80  0.41 to 0.96  prediction-powered",
     ]
 
 
@@ -159,13 +161,29 @@ def test_every_answer_labelled():
     """Where people labelled all of it their share is the share."""
     labels = [labelled(n, int(n < 15)) for n in range(20)]
     assert lines(judge_of(TRUST), labels=labels)[2] == (
-        "baseline faithfulness         20  0.70         0.75  0.51 to 0.90  prediction-powered"
+        "baseline faithfulness         20  0.70         0.75  0.50 to 0.90  prediction-powered"
     )
 
 
 def test_names_cannot_drive_the_terminal():
     """Control characters of a name are shown as replacement characters."""
     assert lines(judge_of(TRUST, name="a\x1b[2Jb"))[0].startswith("judge: a\N{REPLACEMENT CHARACTER}[2Jb, ")
+
+
+class Seer(FakeJudge):
+    """A judge with a card."""
+
+    settings = judge_of(TRUST)["settings"]
+
+
+def test_an_ensemble_is_its_judges():
+    """What the mean is worth is on no card: each judge has its line, and nothing is corrected."""
+    judge = EnsembleJudge([FakeJudge({}, name="a"), Seer({}, name="choice (qwen)")])
+    assert lines({"type": "judge", "name": judge.name, "settings": judge.settings}, floor=0.9) == [
+        "judge: ensemble (a, choice (qwen))",
+        "judge: a, uncalibrated: how often it errs is not known (rag-evals calibrate)",
+        NAMED,
+    ]
 
 
 # --- a card ---
@@ -224,8 +242,8 @@ faithfulness: 40 examples, 25 labelled 1; scores cross-validated by source, 95 %
   yes        0.43             0.600
   words      0.00             0.900
 
-  score right count  0 to 1: | the score, o the share that is right
-  0.00  0.00    10  o
+  score right count  0 to 1: | the score, o the share that is right, * both
+  0.00  0.00    10  *
   0.25  0.30    10            | o
   0.65  0.50  1000                      o     |
   1.00  0.90    10                                      o   |""".splitlines()
@@ -243,7 +261,9 @@ def test_a_card_of_one_feature_and_a_curve():
     single = replace(metric, calibration=calibration, gains={})
     found = card_lines(replace(CARD, metrics=(metric, single)))
     assert found[: len(LINES)] == LINES
-    second = [line.replace("faithfulness:", "relevancy:").replace("(logistic)", "(isotonic)") for line in LINES]
+    second = [
+        line.replace("faithfulness:", "relevancy:").replace("(logistic)", "(isotonic)") for line in LINES
+    ]
     assert found[len(LINES) :] == [*second[1:14], *second[18:]]
 
 
