@@ -26,9 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS, print_table, save
-from evals.judges.choice import ChoiceReader
+from evals.judges.choosing import judge_for
 from evals.judges.reading import ReadingJudge
+from evals.metrics import DEFAULT_THRESHOLD, METRICS
 from evals.questions import Question
+from fixtures.judges import CARDS, JudgeModels
 from rag.answer import Answer
 from rag.config import config_for
 from rag.documents import Corpus, read_documents
@@ -90,13 +92,13 @@ class Meter:
 
     def __init__(self, llama: Any) -> None:
         self.tokens = 0
-        evaluate = llama.eval
+        fill = llama._batch.set_batch  # every evaluation goes through it
 
-        def counted(tokens: Sequence[int]) -> None:
-            self.tokens += len(tokens)
-            evaluate(tokens)
+        def counted(batch: Sequence[int], n_past: int, logits_all: bool) -> None:
+            self.tokens += len(batch)
+            fill(batch=batch, n_past=n_past, logits_all=logits_all)
 
-        llama.eval = counted
+        llama._batch.set_batch = counted
 
     @contextmanager
     def measured(self, side: Side, stage: str) -> Iterator[None]:
@@ -139,7 +141,10 @@ def run_ours(
         pipeline = build_pipeline(config, corpus, resources, Path(folder))
     llm = resources.llm(config.llm)
     meter = Meter(llm._llama)  # type: ignore[attr-defined]
-    judge = ReadingJudge(ChoiceReader(llm))
+    models = JudgeModels(resources, config)
+    # As it ships, with its card; the metrics that the other side has too.
+    judge = judge_for("choice", models, metrics=("faithfulness", "relevancy"), folders=[CARDS])
+    assert isinstance(judge, ReadingJudge)
     for line in questions:
         question = Question(id=line["id"], question=line["question"])
         with meter.measured(side, "answer"):
@@ -154,8 +159,9 @@ def run_ours(
 
 
 def _said(judge: ReadingJudge, question: Question, answer: Answer) -> dict[str, bool | None]:
+    thresholds = {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **judge.thresholds}
     scores = judge.score_now(question, answer).scores
-    return {score.metric: None if score.value is None else score.value >= 0.5 for score in scores}
+    return {s.metric: None if s.value is None else s.value >= thresholds[s.metric] for s in scores}
 
 
 async def run_stock(
