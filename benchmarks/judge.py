@@ -23,7 +23,7 @@ from evals.calibration import Observed, metric_card, observe
 from evals.cards import JudgeCard, find_card
 from evals.judges.choosing import reader_for
 from evals.judges.reading import score_of
-from evals.labels import LABELS, Labelled, load_labels
+from evals.labels import Labelled, load_labels, usable_metrics
 from evals.metrics import METRICS
 from evals.readings import Reader
 from fixtures.judges import CARDS, JudgeModels
@@ -54,7 +54,7 @@ def main() -> None:
 def measured(reader: Reader, path: Path) -> list[dict[str, Any]]:
     """Run `reader` over the examples of one file; give a row for each metric that they label."""
     examples = [_with_contexts(example, reader) for example in load_labels(path)]
-    labelled = [m for m in LABELS.values() if any(e.label_for(m) is not None for e in examples)]
+    labelled, _ = usable_metrics(examples)
     seen = observe(reader, labelled, tqdm(examples, desc=reader.name, disable=None, leave=False))
     card = find_card(reader.fingerprint, [CARDS])
     return [_row(reader, path, metric, seen[metric], card) for metric in labelled]

@@ -21,7 +21,7 @@ from evals.questions import load_questions
 from rag.answer import Tokens
 from rag.config import config_for
 from rag.documents import read_documents
-from rag.llm import LocalLLM, Prompt
+from rag.llm import Likelihood, LocalLLM, Prompt
 from rag.pipelines import Resources, build_pipeline
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -36,6 +36,12 @@ class Recorded(LocalLLM):
         blocks = super()._blocks(prompt)
         self.prompts.append(tuple(token for block in blocks for token in block))
         return blocks
+
+    def likelihood(self, prompt: Prompt) -> Likelihood:
+        head, _ = self._template.around_user_turn(prompt.system)
+        parts = [self._tokenize(head, template=True), *map(self._tokenize, prompt.parts)]
+        self.prompts.append(tuple(token for part in parts for token in part))
+        return super().likelihood(prompt)
 
 
 def main() -> None:
@@ -71,7 +77,7 @@ def measure(name: str, docs: Path, questions: Path, model: str | None) -> dict[s
     llm = resources.llm(config.llm)
     llm.__class__ = Recorded
     recorded: Recorded = llm  # type: ignore[assignment]
-    judge = ReadingJudge(ChoiceReader(recorded))
+    judge = ReadingJudge(ChoiceReader(recorded, resources.embedder(config.embedder)))
     with tempfile.TemporaryDirectory() as folder:
         pipeline = build_pipeline(config, read_documents(docs), resources, Path(folder))
     rows = []

@@ -19,7 +19,7 @@ from evals.errors import LabelFileError
 from evals.evidence import stems
 from evals.fitting import METHODS, Method, fit
 from evals.judges.reading import score_of
-from evals.labels import LABELS, Labelled, labelled_for, labels_digest
+from evals.labels import Labelled, labels_digest, usable_metrics
 from evals.metrics import DEFAULT_THRESHOLD, METRICS, Metric
 from evals.readings import Reader, Readings
 
@@ -57,7 +57,8 @@ def calibrate(
 
     Args:
         reader: What is measured.
-        examples: The labelled examples; every metric that they label and the reader reads gets its part.
+        examples: The labelled examples; every metric that they label well enough, and that the reader reads,
+            gets its part.
         name: Name of the label file, for the card.
         false_pass: Share of bad answers that may pass; the threshold is set for it. None for 0.5, which is
             neutral for calibrated scores.
@@ -66,17 +67,15 @@ def calibrate(
     Raises:
         LabelFileError: No metric has labels enough, in both classes, and verdicts.
     """
-    labelled = [
-        metric for metric in LABELS.values() if any(e.label_for(metric) is not None for e in examples)
-    ]
-    metrics = [metric for metric in labelled if metric in reader.metrics]
+    usable, problems = usable_metrics(examples)
+    if not usable:
+        raise LabelFileError("\n".join(problems))
+    metrics = [metric for metric in usable if metric in reader.metrics]
     if not metrics:
         raise LabelFileError(
-            f"{name} labels {', '.join(labelled) or 'nothing'}, but {reader.name} reads "
+            f"{name} labels {', '.join(usable)}, but {reader.name} reads "
             f"{', '.join(reader.metrics)}: give labels for one of these."
         )
-    for metric in metrics:
-        labelled_for(metric, examples)  # what is wrong with the labels is said before the long run
     observed = observe(reader, metrics, progress(examples))
     cards = tuple(metric_card(METRICS[metric], observed[metric], false_pass) for metric in metrics)
     return JudgeCard(reader.name, reader.fingerprint, _about(name, examples), cards)

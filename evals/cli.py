@@ -134,7 +134,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from evals.calibration import calibrate
     from evals.cards import card_to_json
     from evals.judges.choosing import reader_for
-    from evals.labels import load_labels
+    from evals.labels import load_labels, usable_metrics
     from evals.reports.card import card_lines
 
     if options.false_pass is not None:
@@ -148,6 +148,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     )
     out.write_text(card_to_json(card), encoding="utf-8")
     print("\n".join(card_lines(card)))
+    for problem in usable_metrics(examples)[1]:
+        print(f"\nleft out: {printable(problem)}")
     print(f"\ncard: {printable(str(out))}")
     return 0
 

@@ -111,6 +111,20 @@ def labelled_for(metric: str, examples: Iterable[Labelled]) -> tuple[Labelled, .
     return chosen
 
 
+def usable_metrics(examples: Sequence[Labelled]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sort the metrics that `examples` label: those with labels enough, and what is wrong with the others."""
+    usable, problems = [], []
+    for metric in LABELS.values():
+        if any(example.label_for(metric) is not None for example in examples):
+            try:
+                labelled_for(metric, examples)
+            except LabelFileError as error:
+                problems.append(str(error))
+            else:
+                usable.append(metric)
+    return tuple(usable), tuple(problems)
+
+
 _NEEDED = f"at least {LEAST_ITEMS} are needed to say how good a judge is"
 
 

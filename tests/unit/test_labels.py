@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from evals.errors import LabelFileError, UsageError
-from evals.labels import LABELS, Labelled, labelled_for, labels_digest, load_labels
+from evals.labels import LABELS, Labelled, labelled_for, labels_digest, load_labels, usable_metrics
 from evals.questions import Question
 from rag.answer import Answer, Context
 
@@ -324,3 +324,16 @@ def test_labels_made_in_code():
     """Examples need no file: the checks of a metric hold for those made in code too."""
     examples = [replace(FULL_EXAMPLE, labels=(("relevancy", n % 2),)) for n in range(20)]
     assert labelled_for("relevancy", examples) == tuple(examples)
+
+
+def test_metrics_with_labels_enough():
+    """A few labels of a second kind are said to be too few, and the first kind is used all the same."""
+    few = [{**one, "relevant": 1} if n < 7 else one for n, one in enumerate(entries())]
+    both = [{**one, "faithful": n % 2} for n, one in enumerate(few)]
+    assert usable_metrics(load(both)) == (
+        ("faithfulness",),
+        (
+            '7 labels of "relevant" (7 are 1, 0 are 0), at least 20 are needed to say how good a judge is: '
+            'add examples with "relevant"',
+        ),
+    )
