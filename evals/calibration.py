@@ -68,12 +68,12 @@ def calibrate(
         LabelFileError: No metric has labels enough, in both classes, and verdicts.
     """
     usable, problems = usable_metrics(examples)
-    if not usable:
+    if problems and not usable:
         raise LabelFileError("\n".join(problems))
     metrics = [metric for metric in usable if metric in reader.metrics]
     if not metrics:
         raise LabelFileError(
-            f"{name} labels {', '.join(usable)}, but {reader.name} reads "
+            f"{name} labels {', '.join(usable) or 'nothing'}, but {reader.name} reads "
             f"{', '.join(reader.metrics)}: give labels for one of these."
         )
     observed = observe(reader, metrics, progress(examples))
