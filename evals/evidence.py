@@ -6,7 +6,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -158,12 +157,4 @@ def _sentences(context: Context) -> Iterator[Context]:
     """Cut a context into its sentences, each with its own offsets where the context has some."""
     for span in split_sentences(context.text):
         for start in range(span.start, span.end, LONGEST_SENTENCE):
-            yield _piece(context, start, min(start + LONGEST_SENTENCE, span.end))
-
-
-def _piece(context: Context, start: int, end: int) -> Context:
-    piece = replace(context, text=context.text[start:end])
-    # A passage that was cleaned or joined is not its document's text character by character.
-    if context.start is None or context.end != context.start + len(context.text):
-        return piece
-    return replace(piece, start=context.start + start, end=context.start + end)
+            yield context.part(start, min(start + LONGEST_SENTENCE, span.end))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from evals.claims import split_sentences
 from rag.answer import Context
@@ -36,7 +35,7 @@ def windows_of(context: Context, room: int, count: Count) -> Iterator[Context]:
         # What stands between two sentences, the marker of a list say, has tokens as well.
         while last > first and count(text[pieces[first][0] : pieces[last][1]]) > room:
             last -= 1
-        yield _window(context, pieces[first][0], pieces[last][1])
+        yield context.part(pieces[first][0], pieces[last][1])
         if last + 1 == len(pieces):
             return
         shares = last > first and sizes[last] + sizes[last + 1] <= room
@@ -53,11 +52,3 @@ def _fitting(text: str, start: int, end: int, room: int, count: Count) -> Iterat
     space = min(spaces, key=lambda n: abs(n - middle), default=None)
     yield from _fitting(text, start, middle if space is None else space, room, count)
     yield from _fitting(text, middle if space is None else space + 1, end, room, count)
-
-
-def _window(context: Context, start: int, end: int) -> Context:
-    piece = replace(context, text=context.text[start:end])
-    # A passage that was cleaned or joined is not its document's text character by character.
-    if context.start is None or context.end != context.start + len(context.text):
-        return piece
-    return replace(piece, start=context.start + start, end=context.start + end)

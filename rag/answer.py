@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 
@@ -26,6 +26,14 @@ class Context:
     start: int | None = None
     end: int | None = None
     score: float | None = None
+
+    def part(self, start: int, end: int) -> Context:
+        """Give the characters from `start` to `end` of the passage, with their own offsets where it has some."""
+        piece = replace(self, text=self.text[start:end])
+        # A passage that was cleaned or joined is not its document's text character by character.
+        if self.start is None or self.end != self.start + len(self.text):
+            return piece
+        return replace(piece, start=self.start + start, end=self.start + end)
 
 
 @dataclass(frozen=True, slots=True)
