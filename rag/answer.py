@@ -28,7 +28,7 @@ class Context:
     score: float | None = None
 
     def part(self, start: int, end: int) -> Context:
-        """Give the characters from `start` to `end` of the passage, with their own offsets where it has some."""
+        """Give the characters from `start` to `end`, with their own offsets where the passage has some."""
         piece = replace(self, text=self.text[start:end])
         # A passage that was cleaned or joined is not its document's text character by character.
         if self.start is None or self.end != self.start + len(self.text):
