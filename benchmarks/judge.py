@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.report import print_table, save
+from benchmarks.report import arguments, print_table, save
 from evals.accuracy import accuracy
 from evals.calibration import Observed, metric_card, observe
 from evals.cards import JudgeCard, find_card
@@ -48,7 +48,7 @@ def main() -> None:
             for path in options.labels:
                 rows += measured(reader_for(judge, models), path)
                 show(rows)
-                save(options.result, {"rows": rows})
+                save(options.result, {"rows": rows}, " ".join(["python -m benchmarks.judge", *arguments()]))
 
 
 def measured(reader: Reader, path: Path) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 def save(name: str, result: Mapping[str, Any], command: str | None = None) -> None:
     """Write `results/NAME.json`: the result, the command it came from, and the machine."""
     facts = {
-        "command": command or " ".join(["python", "-m", f"benchmarks.{name}", *_arguments()]),
+        "command": command or " ".join(["python", "-m", f"benchmarks.{name}", *arguments()]),
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": _processor()},
         "versions": {"python": platform.python_version(), **{lib: version(lib) for lib in LIBRARIES}},
     }
@@ -37,8 +37,8 @@ def save(name: str, result: Mapping[str, Any], command: str | None = None) -> No
     print(f"\nwritten: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
-def _arguments() -> list[str]:
-    """The arguments, paths by their last part: where a document lies on this machine is nobody's business."""
+def arguments() -> list[str]:
+    """Give the arguments, paths by their last part: where a document lies on this machine is nobody's business."""
     return [Path(argument).name if "/" in argument else argument for argument in sys.argv[1:]]
 
 

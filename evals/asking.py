@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -23,6 +24,13 @@ from rag.llm import LLM, Choice, Prompt, ReadsLikelihood
 LEAST_MASS = 0.5
 # A longer answer than this many claims says something, whatever it declines.
 CLAIMS_OF_A_DECLINE = 3
+# Generous on purpose: what it lets through, the model decides.
+_ABSENCE = re.compile(
+    r"\b(?:no|not|none|nothing|nowhere|never|neither|nor|cannot|\w+n['\u2019]t|un\w+|insufficient|incomplete"
+    r"|indetermina\w+|lack\w*|miss\w*|absen\w+|without|omit\w*|silen\w+|open|beyond|outside|sorry|fail\w*|hard"
+    r"|difficult|leave\w*|left|remain\w*|mystery|guess\w*)\b",
+    re.IGNORECASE,
+)
 # Log odds beyond this are taken as this: one overconfident verdict is not to outweigh all else.
 MOST_LOG_ODDS = 7.0
 
@@ -81,9 +89,15 @@ class Asker:
 
     @property
     def is_decline(self) -> bool:
-        """Whether the answer, as a whole, declines."""
-        claims = split_claims(self.answer.text)
-        return len(claims) <= CLAIMS_OF_A_DECLINE and (self.decline.value or 0.0) > 0.5
+        """Whether the answer, as a whole, declines.
+
+        The model is asked only of short answers with a word that some decline could have: that spares two
+        verdicts for most answers.
+        """
+        text = self.answer.text
+        if len(split_claims(text)) > CLAIMS_OF_A_DECLINE or not (declines(text) or _ABSENCE.search(text)):
+            return False
+        return (self.decline.value or 0.0) > 0.5
 
     @property
     def asked(self) -> str:

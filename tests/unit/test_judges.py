@@ -54,7 +54,7 @@ class LikelyLLM(ScriptedLLM):
 
 def test_value_is_yes_against_no():
     """A claim's value is P(yes) against P(no), and it carries the closest sentence with page and offsets."""
-    score = score_of(NO, YES, {"yes": 0.6, "no": 0.2})
+    score = score_of({"yes": 0.6, "no": 0.2})
     value = pytest.approx(0.75)
     claim = ClaimScore("Two experts run.", value, 0, 16, CLOSEST)
     assert score == Score(
@@ -65,7 +65,7 @@ def test_value_is_yes_against_no():
 def test_answer_is_as_faithful_as_its_weakest_claim():
     """Each claim is judged by itself; the least is the score, the mean is kept, the weakest is quoted."""
     answer = replace(ANSWER, text="Two experts run.\n- They are dense.\n- Eight exist.")
-    score = score_of(NO, YES, YES, NO, YES, answer=answer)
+    score = score_of(YES, NO, YES, answer=answer)
     assert [(claim.text, claim.value > 0.5) for claim in score.claims] == [
         ("Two experts run.", True),
         ("They are dense.", False),
@@ -78,21 +78,22 @@ def test_answer_is_as_faithful_as_its_weakest_claim():
 
 
 def test_prompts_of_a_faithfulness_verdict():
-    """Whether it declines comes first; then closest sentences in their order, question, claim, task."""
+    """Whether it declines comes first, if it might; then closest sentences, question, claim, task."""
     llm = ScriptedLLM(NO, YES, YES)
-    ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)).score_now(QUESTION, ANSWER)
+    answer = replace(ANSWER, text="No more than two experts run.")
+    ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)).score_now(QUESTION, answer)
     passage = "Passage 1:\nAttention is dense. Two of eight experts run. Nothing more.\n\n"
     asked = "Question: How many experts?\n"
     assert [prompt.parts for prompt in llm.prompts] == [
-        (asked, "Reply: Two experts run.\n\n", DECLINES.task),
-        (asked, "Reply: Two experts run.\n\n", ANSWERS.task),
-        (passage, asked, "Statement: Two experts run.\n\n", SUPPORTED.task),
+        (asked, "Reply: No more than two experts run.\n\n", DECLINES.task),
+        (asked, "Reply: No more than two experts run.\n\n", ANSWERS.task),
+        (passage, asked, "Statement: No more than two experts run.\n\n", SUPPORTED.task),
     ]
 
 
 def test_likelihood_gain_is_a_feature():
     """A model that tells likelihoods is asked how much likelier the sentences make the claim."""
-    reader = ChoiceReader(LikelyLLM(NO, YES, YES))
+    reader = ChoiceReader(LikelyLLM(YES))
     (reading,) = reader.read(["faithfulness"], QUESTION, ANSWER)["faithfulness"].items
     assert reading.features == {
         "yes": pytest.approx(log_odds(0.8)),
@@ -203,7 +204,7 @@ def test_too_little_on_yes_and_no_is_unscored(choice, value, reason):
 def test_one_claim_without_a_verdict_leaves_the_score_without():
     """A mean over the other claims would flatter the answer."""
     answer = replace(ANSWER, text="Two experts run. They are dense.")
-    score = score_of(NO, YES, YES, {"yes": 0.1}, answer=answer)
+    score = score_of(YES, {"yes": 0.1}, answer=answer)
     assert score.value is None
     assert score.reason == "only 0.10 of the judge's probability fell on yes or no"
     assert [claim.value for claim in score.claims] == [pytest.approx(0.8), None]
