@@ -141,13 +141,14 @@ def test_a_card_is_written_and_shown(calibrated, path):
     )
     assert lines[-2:] == ["", f"card: {path}"]
     labels = [line.strip().split("  ")[0] for line in lines if line.startswith("  ")]
-    assert labels[:10] == [
+    # Of this model it is said as well that it has shown nothing.
+    labels = [label for label in labels if not label.startswith("no better than")]
+    assert labels[:9] == [
         "AUROC",
         "AUROC, uncalibrated",
         "AUROC of words found alone",
         "AUROC of brevity alone",
         "balanced accuracy at 0.50",
-        f"balanced accuracy at {metric.calibration.threshold:.2f}",
         "right answers that pass",
         "wrong answers that fail",
         "calibration error",

@@ -39,7 +39,10 @@ def test_a_question_to_both_pipelines(tmp_path):
         ("auto_merging", "colbert-maxsim"),
         ("auto_merging", "dbrx-experts"),
     ]
-    assert [sorted(line["scores"]) for line in recorded[:2]] == [["faithfulness", "relevancy"], ["refusal"]]
+    assert [sorted(line["scores"]) for line in recorded[:2]] == [
+        ["faithfulness", "refusal", "relevancy"],
+        ["refusal"],
+    ]
     contexts = [context for line in recorded for context in line["contexts"]]
     assert all(context["document"] == "primer.pdf" and 1 <= context["page"] <= 11 for context in contexts)
     # The verdict on the passages reuses what the answer read.
