@@ -140,28 +140,17 @@ class Asker:
 
     def ask(self, wording: Wording, span: Span, *before: str, closest: Context | None = None) -> Reading:
         """Ask `wording` of `span`, behind the prompt parts `before`."""
+        nothing = Reading(span.text, None, start=span.start, end=span.end, closest=closest)
         try:
             choice = self._llm.choose(prompt_for(wording, span.text, *before), ("yes", "no"))
         except ContextWindowError as error:
             # One endless claim is no verdict; what else is asked of the answer still has one.
-            return Reading(
-                span.text, None, start=span.start, end=span.end, closest=closest, reason=str(error)
-            )
+            return replace(nothing, reason=str(error))
         self.tokens += choice.tokens
         if 1.0 - choice.other < LEAST_MASS:
-            return Reading(
-                span.text, None, start=span.start, end=span.end, closest=closest, reason=_unclear(choice)
-            )
+            return replace(nothing, reason=_unclear(choice))
         value = choice.share(wording.good)
-        return Reading(
-            span.text,
-            value,
-            {"yes": log_odds(value)},
-            span.start,
-            span.end,
-            closest,
-            graded=choice.graded,
-        )
+        return replace(nothing, value=value, features={"yes": log_odds(value)}, graded=choice.graded)
 
 
 def whole_of(text: str) -> Span:

@@ -118,10 +118,11 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
     names = tuple(
         dict.fromkeys(name for one in scored for item in one.readings.items for name in item.features)
     )
-    losses = {method: _log_loss(scored, _held_out(metric, scored, names, method)) for method in METHODS}
+    by_method = {method: _held_out(metric, scored, names, method) for method in METHODS}
+    losses = {method: _log_loss(scored, scores) for method, scores in by_method.items()}
     # The isotonic curve has steps, which makes ties of different scores: it has to be clearly better.
     method: Method = "isotonic" if losses["isotonic"] < losses["logistic"] - CLEARLY else "logistic"
-    scores = _held_out(metric, scored, names, method)
+    scores = by_method[method]
     labels, sources = [one.label for one in scored], [one.example.source for one in scored]
     threshold = _threshold(scores, labels, false_pass)
     calibration = replace(_fitted(metric, scored, names, method), threshold=threshold)

@@ -63,8 +63,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     try:
         settings = _settings(metafunc.config)
-        if settings.labels:
-            load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
         _marked_thresholds(metafunc.definition)
         if _is_free("pipeline", metafunc):
             names = _known_pipelines(metafunc, settings.pipelines)
@@ -223,7 +221,10 @@ def _engine(config: pytest.Config) -> Engine:
 
 def _settings(config: pytest.Config) -> Settings:
     if SETTINGS not in config.stash:
-        config.stash[SETTINGS] = settings = settings_from(config)
+        settings = settings_from(config)
+        if settings.labels:
+            load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
+        config.stash[SETTINGS] = settings
         if settings.offline:
             forbid_connections()
     return config.stash[SETTINGS]
