@@ -32,7 +32,7 @@ HEAVY = {
 # LlamaIndex's evaluators are the peer to compare with, on the very model that our judge uses.
 KNOWN_OF_RAG = {"rag.answer", "rag.identity", "rag.llm", "rag.embedding", "rag.errors"}
 KNOWN_OF_RAG |= {"rag.entailment", "rag.bridge"}
-KNOWS_ALL = ("evals/generate.py", "evals/cli.py", "evals/suite/")
+KNOWS_ALL = ("evals/generate.py", "evals/commands/", "evals/suite/")
 KNOWS_PYTEST = ("evals/plugin.py", "evals/recorder.py", "evals/suite/", "fixtures/")
 
 

@@ -1,0 +1,131 @@
+"""`rag-evals calibrate` and `rag-evals doctor`: what the judge is worth."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evals.errors import UsageError, printable
+from evals.judges.choosing import FORMS
+from evals.metrics import DEFAULT_THRESHOLD
+from evals.settings import parse_share
+
+if TYPE_CHECKING:
+    from evals.cli import Commands
+    from fixtures.judges import JudgeModels
+
+
+def add_to(commands: Commands) -> None:
+    """Declare `calibrate` and `doctor`."""
+    _add_calibrate(
+        commands.add_parser("calibrate", help="measure the judge on labelled answers: a judge card")
+    )
+    _add_doctor(commands.add_parser("doctor", help="try to talk the judge into believing false answers"))
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--labels", type=Path, required=True, help="label file (docs/labels.md)")
+    parser.add_argument("--out", type=Path, help="file of the card (default: in the folder cards of --home)")
+    parser.add_argument(
+        "--false-pass",
+        type=float,
+        metavar="SHARE",
+        help="set the threshold so that at most this share of bad answers passes",
+    )
+    _add_judge(parser)
+    parser.set_defaults(run=_calibrate)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold", type=float, help="least score that passes (default: the card's, or 0.5)"
+    )
+    _add_judge(parser)
+    parser.set_defaults(run=_doctor)
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--judge", default="choice", help=f"what judges: {FORMS}")
+    parser.add_argument("--judge-model", metavar="MODEL", help="language model: name, path or URL")
+    parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
+    parser.add_argument(
+        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
+    )
+    parser.add_argument(
+        "--home", type=Path, default=Path(".rag-evals"), help="folder of cards (default: .rag-evals)"
+    )
+
+
+def _judge_models(options: argparse.Namespace) -> JudgeModels:
+    from evals.offline import forbid_connections
+    from fixtures.judges import JudgeModels
+    from rag.config import load_configs
+    from rag.pipelines import Resources
+
+    if options.offline:
+        forbid_connections()
+    config = next(iter(load_configs(options.config).values()))
+    return JudgeModels(Resources(offline=options.offline), config, options.judge_model)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from evals.calibration import calibrate
+    from evals.cards import card_to_json
+    from evals.judges.choosing import reader_for
+    from evals.labels import load_labels, usable_metrics
+    from evals.reports.card import card_lines
+
+    if options.false_pass is not None:
+        parse_share("--false-pass", str(options.false_pass))
+    examples = load_labels(options.labels)
+    reader = reader_for(options.judge, _judge_models(options))
+    out = _writable(options.out or options.home / "cards" / f"{reader.fingerprint[:16]}.json")
+    progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
+    card = calibrate(
+        reader, examples, name=options.labels.name, false_pass=options.false_pass, progress=progress
+    )
+    out.write_text(card_to_json(card), encoding="utf-8")
+    print("\n".join(card_lines(card)))
+    for problem in usable_metrics(examples)[1]:
+        print(f"\nleft out: {printable(problem)}")
+    print(f"\ncard: {printable(str(out))}")
+    return 0
+
+
+def _writable(path: Path) -> Path:
+    """Give `path` back if it can be written: said before a run of many minutes, not behind it.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise UsageError(f"the card cannot be written to {path}: {error.strerror}") from error
+    return path
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from evals.canaries import METRIC, canary_lines, is_steady, run_canaries
+    from evals.judges.choosing import judge_for
+    from fixtures.judges import CARDS
+
+    folders = (options.home / "cards", CARDS)
+    judge = judge_for(options.judge, _judge_models(options), metrics=(METRIC,), folders=folders)
+    threshold = options.threshold
+    if threshold is None:
+        threshold = getattr(judge, "thresholds", {}).get(METRIC, DEFAULT_THRESHOLD)
+    card = getattr(judge, "card", None)
+    print(
+        f"judge: {printable(judge.name)}, {'its card' if card else 'uncalibrated'}, threshold {threshold:.2f}"
+    )
+    print("Two or three minutes on a small machine.\n", flush=True)
+    outcomes = run_canaries(judge, threshold)
+    print("\n".join(canary_lines(outcomes)))
+    return 0 if is_steady(outcomes) else 1

@@ -1,0 +1,71 @@
+"""`rag-evals models`: list, fetch and verify models."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from evals.reports.terminal import aligned
+from rag.errors import RagError
+
+if TYPE_CHECKING:
+    from evals.cli import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Declare `models` and its verbs."""
+    parser = commands.add_parser("models", help="list, fetch and verify models")
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    verbs.add_parser("list", help="what the catalogue has, and what is here").set_defaults(run=_list_models)
+    fetch = verbs.add_parser("fetch", help="fetch models and verify them")
+    fetch.add_argument("names", nargs="+", metavar="NAME")
+    fetch.add_argument(
+        "--if-reachable", action="store_true", help="a model that cannot be had is a note, not an error"
+    )
+    fetch.set_defaults(run=_fetch_models)
+    verify = verbs.add_parser("verify", help="hash the models that are here and compare with the catalogue")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="all that are here by default")
+    verify.set_defaults(run=_verify_models)
+
+
+def _list_models(_options: argparse.Namespace) -> int:
+    from rag.models import ModelRow, cache_dir, list_rows
+
+    rows = [ModelRow._fields, *list_rows()]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        print(aligned(row, widths, left=len(widths)))
+    print(f"\ncache: {cache_dir()}")
+    return 0
+
+
+def _fetch_models(options: argparse.Namespace) -> int:
+    from rag.models import resolve
+
+    for name in options.names:
+        try:
+            model = resolve(name)
+        except RagError as error:
+            if not options.if_reachable:
+                raise
+            print(f"{name}: left out, {str(error).splitlines()[0]}")
+            continue
+        print(f"{name}: {model.path} (SHA-256 {model.sha256[:12]}…, from {model.source})")
+    return 0
+
+
+def _verify_models(options: argparse.Namespace) -> int:
+    from rag.models import list_rows, verify
+
+    names = options.names or [row.name for row in list_rows() if row.cached == "yes"]
+    if not names:
+        print("no model is in the cache")
+    damaged = 0
+    for name in names:
+        try:
+            print(f"{name}: {verify(name).sha256} as it should be")
+        except RagError as error:
+            damaged += 1
+            print(f"{name}: {error}", file=sys.stderr)
+    return 1 if damaged else 0
