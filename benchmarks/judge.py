@@ -26,7 +26,7 @@ from evals.judges.reading import score_of
 from evals.labels import Labelled, load_labels, usable_metrics
 from evals.metrics import METRICS
 from evals.readings import Reader
-from fixtures.judges import CARDS, JudgeModels
+from fixtures.bundled import CARDS, JudgeModels
 from rag.answer import Context
 from rag.config import load_configs
 from rag.pipelines import Resources

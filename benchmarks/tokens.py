@@ -84,7 +84,7 @@ def measure(name: str, docs: Path, questions: Path, model: str | None) -> dict[s
     for question in load_questions([questions]):
         recorded.prompts = []
         answer = pipeline.answer_now(question.question)
-        used = answer.tokens + judge.score_now(question, answer).tokens
+        used = answer.total + judge.score_now(question, answer).tokens
         rows.append((used, floor(recorded.prompts) + used.generated))
     return {
         **_means([used for used, _ in rows]),

@@ -30,7 +30,7 @@ from evals.judges.choosing import judge_for
 from evals.judges.reading import ReadingJudge
 from evals.metrics import DEFAULT_THRESHOLD, METRICS
 from evals.questions import Question
-from fixtures.judges import CARDS, JudgeModels
+from fixtures.bundled import CARDS, JudgeModels
 from rag.answer import Answer
 from rag.config import config_for
 from rag.documents import Corpus, read_documents

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from statistics import fmean
 
 from evals import prompts
@@ -58,25 +57,38 @@ class Asker:
         self.question = question
         self.answer = answer
         self._embedder = embedder
+        # Not cached_property: in Python 3.11 one lock of it is held for the askers of all threads.
+        self._evidence: Evidence | None = None
+        self._relevance: Reading | None = None
+        self._decline: Reading | None = None
 
-    @cached_property
+    @property
     def evidence(self) -> Evidence:
         """The sentences of the answer's contexts."""
-        return Evidence(self.answer.contexts, self._embedder)
+        if self._evidence is None:
+            self._evidence = Evidence(self.answer.contexts, self._embedder)
+        return self._evidence
 
-    @cached_property
+    @property
     def relevance(self) -> Reading:
-        """Whether the answer gives what the question asks for."""
-        return self.ask(prompts.ANSWERS, whole_of(self.answer.text), self.asked)
+        """Whether the answer gives what the question asks for; asked once."""
+        if self._relevance is None:
+            self._relevance = self.ask(prompts.ANSWERS, whole_of(self.answer.text), self.asked)
+        return self._relevance
 
-    @cached_property
+    @property
     def decline(self) -> Reading:
         """Whether the answer declines to answer: a stock phrase does, of others the model is asked.
 
         It is asked whether the answer says that nothing is known, and whether it gives what was asked for;
         the value has the mean log odds of the two. Asked the first alone it takes "Mixtral is closed" for a
-        decline.
+        decline. It is asked once.
         """
+        if self._decline is None:
+            self._decline = self._ask_decline()
+        return self._decline
+
+    def _ask_decline(self) -> Reading:
         whole = whole_of(self.answer.text)
         if declines(whole.text):
             sure = dict.fromkeys(("declines", "evades"), MOST_LOG_ODDS)

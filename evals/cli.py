@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evals.commands import ask, judge, models
+from evals.commands import ask, cache, judge, merge, models, plan
 from evals.errors import EvalsError
 from rag.errors import RagError
 
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="rag-evals", description="Evaluate retrieval-augmented generation with pytest, locally."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (ask, models, judge):
+    for command in (ask, plan, merge, models, judge, cache):
         command.add_to(commands)
     return parser
 

@@ -1,114 +1,104 @@
-"""The engine: a question and a pipeline to an evaluation, on an event loop of its own in its own thread.
+"""The engine: tasks to evaluations, on an event loop of its own in its own thread.
 
-Tests may be async (they await) or plain (they call `result()`); no loop of theirs is patched or shared.
+Tests may be async (they await) or plain (they call `result()`); no loop of theirs is patched or shared. Where
+a server answers, the engine works ahead of the tests: what they will ask for is under way before they ask.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, NoReturn
 
-from evals.judges import Judge
-from evals.metrics import DEFAULT_METRICS, metrics_for
-from evals.questions import Question
-from evals.records import Evaluation, Judgement, Score
-from rag.answer import Answer, Pipeline
+from evals.errors import UsageError
+from evals.evaluating import Watcher, evaluate
+from evals.records import Evaluation
+from evals.remembering import Remembering, Task
+from evals.threads import DaemonThreads
 
 SOON = 0.001  # seconds
-
-
-async def evaluate(
-    pipeline: Pipeline,
-    question: Question,
-    judge: Judge,
-    thresholds: Mapping[str, float],
-    *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    name: str | None = None,
-    enforced: bool = True,
-) -> Evaluation:
-    """Ask the pipeline, then the judge.
-
-    Whatever the pipeline raises becomes the evaluation's `error`; whatever the judge raises leaves the
-    scores unscored with that reason. One question's trouble is never another's: not even `SystemExit`, which
-    would end the engine's thread and leave every later test waiting.
-
-    Args:
-        pipeline: What is asked.
-        question: The question.
-        judge: What scores the answer.
-        thresholds: Least value that is no breach, by metric.
-        metrics: Names of the metrics that are unscored when there is no answer or no judgement.
-        name: Name of the pipeline in records and reports; its own by default.
-        enforced: Whether a breach is to fail its test.
-    """
-    name = name or pipeline.name
-    try:
-        answer = await pipeline.answer(question.question)
-        if not isinstance(answer, Answer):
-            raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the system under test may raise anything
-        judgement = _all_unscored(question, metrics, "there is no answer")
-        return Evaluation(
-            question,
-            name,
-            None,
-            judgement.scores,
-            thresholds,
-            error=_named(error),
-            enforced=enforced,
-        )
-    try:
-        judgement = await judge.score(question, answer)
-        if not isinstance(judgement, Judgement):
-            raise TypeError(f"score() gave {type(judgement).__name__}, not a Judgement")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a judge that fails has given no verdict
-        judgement = _all_unscored(question, metrics, f"the judge raised {_named(error)}")
-    if not judgement.scores:
-        # Nothing could be below its threshold: the question would pass without a verdict.
-        judgement = _all_unscored(question, metrics, "the judge gave no score")
-    return Evaluation(
-        question=question,
-        pipeline=name,
-        answer=answer,
-        scores=judgement.scores,
-        thresholds=thresholds,
-        seconds={**answer.seconds, "judge": judgement.seconds},
-        tokens=answer.tokens + judgement.tokens,
-        enforced=enforced,
-    )
-
-
-def _all_unscored(question: Question, metrics: Sequence[str], reason: str) -> Judgement:
-    applying = metrics_for(question, metrics)
-    return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in applying))
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+# So many tasks a place are taken on ahead: while the test at the front waits seconds for another try of its
+# request, the places go on with those behind it. Their evaluations are kept until their tests come.
+AHEAD = 32
+# So many tasks a call to a server are under way: some of them wait for another try, or for their turn.
+BESIDE = 3
 
 
 class Engine:
-    """An event loop in a daemon thread; `submit` from any thread or loop."""
+    """An event loop in a daemon thread; tasks come from any thread or loop.
 
-    def __init__(self) -> None:
+    Args:
+        remembering: Has what was made before; by default nothing is remembered.
+        concurrency: How many tasks may be under way at once, where pipeline and judge do not say
+            (`most_at_once`); 0 for one.
+        seconds: What one task may take in all; None for no bound.
+        watcher: Is told what the engine is at.
+    """
+
+    def __init__(
+        self,
+        remembering: Remembering | None = None,
+        *,
+        concurrency: int = 0,
+        seconds: float | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._remembering = remembering or Remembering()
+        self._concurrency = concurrency
+        self._seconds = seconds
+        self._watcher = watcher
+        self._ahead: dict[tuple[object, ...], Future[Evaluation]] = {}
+        self._places: dict[int, asyncio.Semaphore] = {}
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(DaemonThreads())
         self._thread = threading.Thread(target=self._loop.run_forever, name="evals-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, coroutine: Any) -> Future[Evaluation]:
-        """Start `coroutine` on the engine's loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+    def submit(self, task: Task) -> Future[Evaluation]:
+        """Give the evaluation of `task`, begun ahead or now."""
+        begun = self._ahead.pop(task.key, None)
+        return begun if begun is not None else self._begin(task)
+
+    def work_ahead(self, tasks: Iterable[Task]) -> None:
+        """Begin `tasks`, which tests will ask for."""
+        for task in tasks:
+            if task.key not in self._ahead:
+                self._ahead[task.key] = self._begin(task)
+
+    def stop(self) -> None:
+        """Give up what no test has asked for yet; what is finished is in the cache."""
+        ahead, self._ahead = self._ahead, {}
+        # In one go on the loop: one by one, those given up would make room for those not yet given up.
+        self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in ahead.values()])
+
+    def places(self, task: Task) -> int:
+        """Give how many tasks of this kind are worked on at once."""
+        return max(self._most(task.pipeline), self._most(task.judge))
 
     def close(self) -> None:
         """Stop the loop; what still runs is cancelled."""
+        self._ahead.clear()
         asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         self._loop.close()
+
+    def _most(self, thing: object) -> int:
+        return int(getattr(thing, "most_at_once", 0)) or self._concurrency or 1
+
+    def _begin(self, task: Task) -> Future[Evaluation]:
+        return asyncio.run_coroutine_threadsafe(self._evaluated(task), self._loop)
+
+    async def _evaluated(self, task: Task) -> Evaluation:
+        places = self.places(task)
+        if any(getattr(thing, "most_at_once", 1) > 1 for thing in (task.pipeline, task.judge)):
+            # They hold back their calls themselves, and a task that waits before another try makes none.
+            places *= BESIDE
+        # The places are those of a kind: local tasks wait for each other, not for a server.
+        async with self._places.setdefault(places, asyncio.Semaphore(places)):
+            return await evaluate(task, self._remembering, seconds=self._seconds, watcher=self._watcher)
 
 
 async def _cancel_others() -> None:
@@ -123,29 +113,41 @@ class PendingEvaluation:
 
     Args:
         future: The engine's.
-        record: Called with the evaluation before the test gets it: recorded first, asserted after.
+        finish: Makes of what the engine gives what the test gets, and records it: first recorded, then
+            asserted.
+        refuse: Ends the session when the engine finds the configuration wrong.
     """
 
-    def __init__(self, future: Future[Evaluation], record: Callable[[Evaluation], None]) -> None:
+    def __init__(
+        self,
+        future: Future[Evaluation],
+        finish: Callable[[Evaluation], Evaluation],
+        refuse: Callable[[UsageError], NoReturn],
+    ) -> None:
         self._future = future
-        self._record = record
-        self._is_recorded = False
+        self._finish = finish
+        self._refuse = refuse
+        self._finished: Evaluation | None = None
 
     def __await__(self) -> Generator[Any, None, Evaluation]:
+        __tracebackhide__ = True
         # Waking the test's loop from the engine's thread costs 0.4 ms, more than a fake or a remembered
         # evaluation takes: wait that moment for it, and only then leave the loop to others.
         wait((self._future,), timeout=SOON)
         if not self._future.done():
-            yield from asyncio.wrap_future(self._future).__await__()
+            try:
+                yield from asyncio.wrap_future(self._future).__await__()
+            except UsageError as error:
+                self._refuse(error)
         return self.result()
 
     def result(self) -> Evaluation:
         """Wait for the evaluation and give it."""
-        return self._recorded(self._future.result())
-
-    def _recorded(self, evaluation: Evaluation) -> Evaluation:
-        """Record `evaluation` the first time it is asked for."""
-        if not self._is_recorded:
-            self._record(evaluation)
-            self._is_recorded = True
-        return evaluation
+        __tracebackhide__ = True
+        if self._finished is None:
+            try:
+                evaluation = self._future.result()
+            except UsageError as error:
+                self._refuse(error)
+            self._finished = self._finish(evaluation)
+        return self._finished

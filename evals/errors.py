@@ -26,6 +26,10 @@ class LabelFileError(UsageError):
     """Raised when labels are missing, wrong or too few; the message lists every offender with its line."""
 
 
+class RunFileError(UsageError):
+    """Raised when recorded runs are missing, damaged or do not belong together; every offender is listed."""
+
+
 class BreachError(EvalsError, AssertionError):
     """Raised by `require` when a score is below its threshold."""
 

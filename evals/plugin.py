@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
-from functools import partial
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 import pytest
 
-from evals.engine import Engine, PendingEvaluation
-from evals.engine import evaluate as evaluate_question
-from evals.errors import UsageError
+from evals.cache import FILE as CACHE_FILE
+from evals.cache import Cache
+from evals.engine import AHEAD, Engine, PendingEvaluation
+from evals.errors import UsageError, printable
 from evals.judges import Judge
 from evals.labels import load_labels
+from evals.live_hooks import LiveHooks
 from evals.metrics import DEFAULT_THRESHOLD, METRICS
 from evals.offline import forbid_connections
+from evals.planning import plan_lines
+from evals.progress import Progress
 from evals.questions import Question, expand_globs, load_questions
 from evals.recorder import Recorder, attach_about, attach_evaluation
+from evals.records import Evaluation
+from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task
 from evals.settings import (
     DEFAULT_PIPELINES,
     Settings,
@@ -26,16 +34,32 @@ from evals.settings import (
     checked_thresholds,
     settings_from,
 )
+from evals.spending import Spending
+from evals.upcoming import Upcoming
 from rag.answer import Pipeline
 from rag.errors import RagError
-
-Evaluate = Callable[[Pipeline, Question], PendingEvaluation]
+from rag.prices import load_prices
 
 SETTINGS = pytest.StashKey[Settings]()
+CACHE = pytest.StashKey[Cache | None]()
 ENGINE = pytest.StashKey[Engine]()
+UPCOMING = pytest.StashKey[Upcoming]()
+SPENDING = pytest.StashKey[Spending]()
+PROGRESS = pytest.StashKey[Progress]()
 QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
 PROBLEM = pytest.StashKey[str]()
 DESCRIBED = pytest.StashKey[set[tuple[str, str]]]()
+
+
+# What `--evals-refresh` makes anew: the kinds in the cache.
+REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
+
+
+class Evaluate(Protocol):
+    """What the fixture `evaluate` gives."""
+
+    def __call__(self, pipeline: Pipeline, question: Question, *, repeat: int = 0) -> PendingEvaluation:
+        """Begin an evaluation; with another `repeat` it is made anew, never replayed from the cache."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,8 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "evals(**thresholds): an evaluation; keyword arguments set thresholds for this test, "
         "such as evals(faithfulness=0.8)",
     )
+    config.stash[PROGRESS] = progress = Progress()
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config), "evals-recorder")
+        config.pluginmanager.register(Recorder(config, progress), "evals-recorder")
+        config.pluginmanager.register(LiveHooks(config, progress), "evals-live")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,9 +104,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Stop the session if the configuration is wrong."""
+    """Keep the questions of the shard; stop the session if the configuration is wrong."""
     problem = config.stash.get(PROBLEM, None)
     if problem is None:
+        _keep_shard(config, items)
         return
     items.clear()  # nothing will run, and nobody is to announce it
     # An exception in a worker would be printed as a crash: there the controller says it.
@@ -96,9 +123,7 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
     try:
         return (yield)
     except (RagError, UsageError) as error:
-        _report_problem(request.config, str(error))
-        request.session.shouldstop = "the configuration is wrong"
-        pytest.skip("the configuration is wrong")
+        _stop_for(request, error)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -111,13 +136,26 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Exit with the usage code if a worker found the configuration wrong."""
+    """Give up what was begun ahead; exit with the usage code if a worker found the configuration wrong."""
+    if ENGINE in session.config.stash:
+        session.config.stash[ENGINE].stop()
     if session.config.stash.get(PROBLEM, None) is not None:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    if not session.config.pluginmanager.has_plugin("terminalreporter"):
+        _say_plainly(session.config)
+
+
+def _say_plainly(config: pytest.Config) -> None:
+    """Say plan and problem where pytest itself says nothing, as under `rag-evals plan`."""
+    if (problem := config.stash.get(PROBLEM, None)) is not None:
+        sys.stderr.write(f"ERROR: {problem}\n")
+    sys.stdout.writelines(f"{line}\n" for line in _planned(config))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what a worker found wrong with the configuration."""
+    """Say what a run would take, if that was asked, and what a worker found wrong with the configuration."""
+    for line in _planned(config):
+        terminalreporter.line(line)
     problem = config.stash.get(PROBLEM, None)
     if problem is not None:
         terminalreporter.line(f"ERROR: {problem}", red=True)
@@ -129,6 +167,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     if not count:
         return None
     settings = _settings(config)
+    config.stash[PROGRESS].expect(count)
     given = settings.thresholds
     metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in settings.metrics]
     return f"evals: {count} evaluations, mode {settings.mode}, {', '.join(metrics)}"
@@ -138,6 +177,12 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 def evals_settings(pytestconfig: pytest.Config) -> Settings:
     """The settings of this run."""
     return _settings(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def evals_cache(pytestconfig: pytest.Config) -> Cache | None:
+    """What earlier runs made; None with `--evals-no-cache`."""
+    return cache_for(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -166,15 +211,30 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     settings, engine = _settings(request.config), _engine(request.config)
     marked = _marked_thresholds(request.node)
 
-    def start(pipeline: Pipeline, question: Question) -> PendingEvaluation:
+    def start(pipeline: Pipeline, question: Question, *, repeat: int = 0) -> PendingEvaluation:
         thresholds = {**_defaults(judge), **settings.thresholds, **marked, **dict(question.thresholds)}
-        enforced = settings.mode == "strict"
         name = _name_for(pipeline, request)
         _describe(request.node, name, pipeline, judge)
-        running = evaluate_question(
-            pipeline, question, judge, thresholds, metrics=settings.metrics, name=name, enforced=enforced
-        )
-        return PendingEvaluation(engine.submit(running), partial(attach_evaluation, request.node))
+        task = Task(pipeline, question, judge, settings.metrics, name, repeat)
+        _hold_to_bounds(task, request, engine)
+        future = engine.submit(task)
+        engine.work_ahead(_ahead(task, request, engine))
+
+        def finish(evaluation: Evaluation) -> Evaluation:
+            held = replace(
+                evaluation,
+                thresholds=thresholds,
+                enforced=settings.mode == "strict",
+                usd=_spending(request.config).count(task, evaluation),
+            )
+            attach_evaluation(request.node, held)
+            _tell_of_cache(request.node)
+            return held
+
+        def refuse(error: UsageError) -> NoReturn:
+            _stop_for(request, error)
+
+        return PendingEvaluation(future, finish, refuse)
 
     return start
 
@@ -214,9 +274,27 @@ def _name_for(pipeline: Pipeline, request: pytest.FixtureRequest) -> str:
 def _engine(config: pytest.Config) -> Engine:
     """Give the engine that runs pipelines and judges, on an event loop of its own."""
     if ENGINE not in config.stash:
-        config.stash[ENGINE] = engine = Engine()
+        settings = _settings(config)
+        remembering = Remembering(cache_for(config))
+        config.stash[ENGINE] = engine = Engine(
+            remembering,
+            concurrency=settings.concurrency,
+            seconds=settings.timeout,
+            watcher=config.stash[PROGRESS],
+        )
         config.add_cleanup(engine.close)
     return config.stash[ENGINE]
+
+
+def cache_for(config: pytest.Config) -> Cache | None:
+    """Give the cache; what is to be made anew counts as absent unless this very run made it."""
+    if CACHE not in config.stash:
+        settings, now = _settings(config), time.time()
+        since = {kind: now for part in settings.refresh for kind in REFRESHED[part]}
+        cache = Cache(settings.home / CACHE_FILE, mebibytes=settings.cache_mebibytes, since=since)
+        config.stash[CACHE] = cache if settings.cache else None
+        config.add_cleanup(cache.close)
+    return config.stash[CACHE]
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -263,6 +341,103 @@ def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequenc
     if not names:
         raise UsageError("no pipelines: give --evals-pipelines NAME, or set evals_pipelines in the ini file")
     return names
+
+
+def _keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of questions that another shard evaluates."""
+    asked = [(item, question) for item in items if (question := _question_of(item)) is not None]
+    if not asked or (shard := _settings(config).shard) is None:
+        return
+    others = {item for item, question in asked if not shard.holds(question.id)}
+    if others:
+        config.hook.pytest_deselected(items=[item for item in items if item in others])
+        items[:] = [item for item in items if item not in others]
+
+
+def _param_of(item: pytest.Item, name: str) -> Any:
+    given = getattr(item, "callspec", None)
+    return given.params.get(name) if given else None
+
+
+def _question_of(item: pytest.Item) -> Question | None:
+    question = _param_of(item, "question")
+    return question if isinstance(question, Question) else None
+
+
+def _planned(config: pytest.Config) -> list[str]:
+    """Give the lines that `--evals-plan` is for."""
+    if SPENDING not in config.stash or not _settings(config).plan:
+        return []
+    return [printable(line) for line in plan_lines(config.stash[SPENDING].plans.values())]
+
+
+def _hold_to_bounds(task: Task, request: pytest.FixtureRequest, engine: Engine) -> None:
+    """End the session before an evaluation that is only planned, or beyond what the run may take."""
+    __tracebackhide__ = True
+    settings, spending = _settings(request.config), _spending(request.config)
+    if (settings.plan or spending.is_bounded) and task.name not in spending.plans:
+        tasks = [replace(task, question=question) for question in _questions_for(task.name, request.session)]
+        try:
+            spending.plan(tasks or [task], places=engine.places(task))
+        except UsageError as error:
+            _stop_for(request, error)
+    if settings.plan:
+        pytest.skip("only planned")
+    if reason := spending.spent_up():
+        request.session.shouldstop = reason
+        pytest.skip(reason)
+
+
+def _questions_for(pipeline: str, session: pytest.Session) -> Sequence[Question]:
+    """Give the questions that are put to a pipeline in this session, each once."""
+    asked = ((_param_of(item, "pipeline"), _question_of(item)) for item in session.items)
+    return list({question.id: question for name, question in asked if question and name == pipeline}.values())
+
+
+def _spending(config: pytest.Config) -> Spending:
+    if SPENDING not in config.stash:
+        settings = _settings(config)
+        config.stash[SPENDING] = Spending(
+            Remembering(cache_for(config)),
+            load_prices(settings.prices),
+            max_minutes=settings.max_minutes,
+            max_usd=settings.max_cost,
+        )
+    return config.stash[SPENDING]
+
+
+def _ahead(task: Task, request: pytest.FixtureRequest, engine: Engine) -> Sequence[Task]:
+    """Give the tasks of the tests that follow, as many as are worth beginning now."""
+    places = engine.places(task)
+    # Which tests follow in an xdist worker is the controller's to say, one test before.
+    if places == 1 or task.repeat or hasattr(request.config, "workerinput"):
+        return ()
+    stash = request.config.stash
+    if UPCOMING not in stash:
+        stash[UPCOMING] = Upcoming(
+            (item.nodeid, f"{item.nodeid.partition('[')[0]} {_param_of(item, 'pipeline')}", question)
+            for item in request.session.items
+            if (question := _question_of(item)) is not None
+        )
+    questions = stash[UPCOMING].behind(request.node.nodeid, task.question, AHEAD * places)
+    return [replace(task, question=question) for question in questions]
+
+
+def _tell_of_cache(item: pytest.Item) -> None:
+    """Put trouble with the cache on the report, once a process."""
+    cache = cache_for(item.config)
+    described = item.config.stash.setdefault(DESCRIBED, set())
+    if cache is not None and cache.problem and ("cache", cache.problem) not in described:
+        described.add(("cache", cache.problem))
+        attach_about(item, {"type": "cache", "problem": cache.problem})
+
+
+def _stop_for(request: pytest.FixtureRequest, error: Exception) -> NoReturn:
+    """Stop the session for a wrong configuration: one line, not an error a question."""
+    __tracebackhide__ = True
+    _report_problem(request.config, str(error))
+    request.session.shouldstop = "the configuration is wrong"
+    pytest.skip("the configuration is wrong")
 
 
 def _report_problem(config: pytest.Config, problem: str) -> None:

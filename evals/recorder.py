@@ -6,19 +6,23 @@ controller by itself: serial and parallel runs are one code path.
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evals.budget import budget_line
 from evals.errors import LabelFileError, printable
 from evals.labels import load_labels
-from evals.records import Evaluation, evaluation_to_json
+from evals.progress import Progress
+from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
 from evals.reports.judge import judge_lines
-from evals.reports.terminal import summary_lines
+from evals.reports.terminal import cache_line, summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
@@ -54,13 +58,16 @@ class Recorder:
     Args:
         config: Pytest's configuration; its evals settings are read when the first event comes, so that a
             session without evals is never troubled by them.
+        progress: Is told of what xdist's workers finish; in a serial run the engine tells it.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, progress: Progress) -> None:
         self._config = config
+        self._progress = progress
         # Read back from the run folder at the end: during the run nothing piles up.
         self._evaluations: list[Evaluation] = []
         self._judges: Sequence[Mapping[str, Any]] = ()
+        self._troubles: Sequence[str] = ()
         self._seen: set[str] = set()
         self._taken: dict[tuple[str, str], int] = {}
         self._folder: RunFolder | None = None
@@ -77,19 +84,26 @@ class Recorder:
         for name, text in self._new(ours, report):
             if name == EVALUATION or text not in self._seen:
                 self._write(text)
+            if name == EVALUATION and hasattr(report, "node"):  # from a worker
+                self._progress.finished(evaluation_from_json(json.loads(text)))
             if name == ABOUT:
                 # Every xdist worker sends it; it is written once.
                 self._seen.add(text)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Close the run and hold it to the budget of unscored evaluations."""
+        if self._is_empty_shard(session):
+            self._folder = self._started()  # or nobody could tell it from one that was never run
+            session.exitstatus = pytest.ExitCode.OK
         if self._folder is None:
             return
         self._evaluations = self._folder.evaluations()
-        self._judges = self._folder.judges()
+        self._judges = self._folder.events("judge")
+        # Every worker may have said it.
+        self._troubles = list(dict.fromkeys(event["problem"] for event in self._folder.events("cache")))
         outcomes = [evaluation.outcome for evaluation in self._evaluations]
         self._folder.finish({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
-        if self._is_over_budget and session.exitstatus in (
+        if self._over_budget and session.exitstatus in (
             pytest.ExitCode.OK,
             pytest.ExitCode.NO_TESTS_COLLECTED,
         ):
@@ -97,17 +111,31 @@ class Recorder:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print breaches, the table and the path of the run folder."""
-        if self._folder is None or not self._evaluations:
+        if self._folder is None or not (self._evaluations or self._settings.shard):
             return
         terminalreporter.section("evals")
+        if not self._evaluations:
+            terminalreporter.line(f"no question falls into shard {self._settings.shard}")
+            terminalreporter.line(f"run: {self._shown(self._folder.path)}")
+            return
         for line in summary_lines(self._evaluations, breaches=self._settings.mode == "report"):
             terminalreporter.line(line)
         terminalreporter.line("")
-        if self._is_over_budget:
-            terminalreporter.line(self._budget_line(), red=True)
+        if self._over_budget:
+            terminalreporter.line(self._over_budget, red=True)
         for line in self._judge_lines():
             terminalreporter.line(line)
+        if self._settings.cache:
+            terminalreporter.line(cache_line(self._evaluations))
+        for trouble in self._troubles:
+            terminalreporter.line(printable(trouble), red=True)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")
+
+    def _is_empty_shard(self, session: pytest.Session) -> bool:
+        if self._folder is not None or session.exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
+            return False
+        is_sharded = self._config.getoption("evals_shard") or self._config.getini("evals_shard")
+        return bool(is_sharded) and self._settings.shard is not None and not self._settings.plan
 
     def _judge_lines(self) -> list[str]:
         """Give the lines about the judge, and a blank one behind them."""
@@ -153,24 +181,17 @@ class Recorder:
                 "mode": self._settings.mode,
                 "metrics": list(self._settings.metrics),
                 "thresholds": dict(self._settings.thresholds),
+                "max_unscored": self._settings.max_unscored,
+                "judge_floor": self._settings.judge_floor,
+                "shard": astuple(self._settings.shard) if self._settings.shard else None,
                 "machine": {"python": platform.python_version(), "system": platform.platform()},
             }
         )
         return folder
 
     @property
-    def _unscored(self) -> int:
-        return sum(evaluation.outcome in ("unscored", "error") for evaluation in self._evaluations)
-
-    @property
-    def _is_over_budget(self) -> bool:
-        return self._unscored > self._settings.max_unscored * len(self._evaluations)
-
-    def _budget_line(self) -> str:
-        return (
-            f"{self._unscored} of {len(self._evaluations)} evaluations have no verdict, more than "
-            f"evals_max_unscored = {self._settings.max_unscored:g} allows: the run fails in every mode"
-        )
+    def _over_budget(self) -> str | None:
+        return budget_line(self._evaluations, self._settings.max_unscored)
 
     def _shown(self, path: Path) -> str:
         shown = path.relative_to(self._settings.root) if path.is_relative_to(self._settings.root) else path

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
 from evals.errors import BreachError, UnscoredError, UsageError, printable
 from evals.questions import Question
 from rag.answer import Answer, Context, Tokens
 
 SCHEMA = 1
+
+T = TypeVar("T")
 
 Outcome = Literal["passed", "failed", "unscored", "error"]
 
@@ -83,9 +85,12 @@ class Evaluation:
         answer: The answer; None when the pipeline raised.
         scores: One score a metric that applies to the question.
         thresholds: Least value that is no breach, by metric.
-        seconds: Wall-clock seconds by stage; the judge's are under `judge`.
-        tokens: Tokens of answer and judge together.
+        seconds: Wall-clock seconds by stage; the judge's are under `judge`. What was made before has the
+            seconds it took when it was made.
+        tokens: Tokens by stage, in the same way.
         repeat: 0 for the first evaluation of the question in a run.
+        cached: What was made before and reused: `answer`, `scores`, both or nothing.
+        usd: What was spent on it now, for models that have a price; None where there is none.
         error: What the pipeline raised.
         enforced: Whether `require` raises; in report mode it does not.
     """
@@ -96,10 +101,17 @@ class Evaluation:
     scores: tuple[Score, ...]
     thresholds: Mapping[str, float]
     seconds: Mapping[str, float] = field(default_factory=dict)
-    tokens: Tokens = Tokens()
+    tokens: Mapping[str, Tokens] = field(default_factory=dict)
     repeat: int = 0
+    cached: tuple[str, ...] = ()
+    usd: float | None = None
     error: str | None = None
     enforced: bool = True
+
+    @property
+    def total(self) -> Tokens:
+        """Tokens of all stages."""
+        return sum(self.tokens.values(), Tokens())
 
     @property
     def breaches(self) -> tuple[str, ...]:
@@ -188,7 +200,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
                 f"{score.metric} = {score.value} is no score: "
                 "a judge without a verdict gives None and says the reason"
             )
-    question, answer, tokens = evaluation.question, evaluation.answer, evaluation.tokens
+    question, answer = evaluation.question, evaluation.answer
     thresholds = evaluation.thresholds
     return {
         "type": "evaluation",
@@ -202,11 +214,10 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "answer": answer.text if answer else None,
         "finished": answer.finished if answer else None,
         "omitted": answer.omitted if answer else None,
-        "contexts": [asdict(context) for context in answer.contexts] if answer else [],
+        "contexts": [_plain(context) for context in answer.contexts] if answer else [],
         "scores": {
             score.metric: {
-                **_without(asdict(score), "metric"),
-                "claims": [asdict(claim) for claim in score.claims],
+                **_without(_score_to_json(score), "metric"),
                 "threshold": thresholds.get(score.metric),
             }
             for score in evaluation.scores
@@ -214,8 +225,9 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "outcome": evaluation.outcome,
         "error": evaluation.error,
         "seconds": dict(evaluation.seconds),
-        "tokens": {"evaluated": tokens.evaluated, "reused": tokens.reused, "generated": tokens.generated},
-        "cached": False,
+        "tokens": {**_plain(evaluation.total), "stages": _tokens_to_json(evaluation.tokens)},
+        "cached": list(evaluation.cached),
+        "usd": evaluation.usd,
     }
 
 
@@ -227,7 +239,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     """
     answer = None
     if line["answer"] is not None:
-        contexts = tuple(Context(**_known(Context, context)) for context in line["contexts"])
+        contexts = tuple(_known(Context, context) for context in line["contexts"])
         answer = Answer(line["answer"], contexts, omitted=line["omitted"], finished=line["finished"])
     return Evaluation(
         question=Question(
@@ -242,26 +254,89 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
         scores=tuple(_score(metric, score) for metric, score in line["scores"].items()),
         thresholds={m: s["threshold"] for m, s in line["scores"].items() if s["threshold"] is not None},
         seconds=line["seconds"],
-        tokens=Tokens(**_known(Tokens, line["tokens"])),
+        tokens=_tokens_from_json(line["tokens"].get("stages", {})),
         repeat=line["repeat"],
+        cached=tuple(line.get("cached") or ()),
+        usd=line.get("usd"),
         error=line["error"],
     )
 
 
+def answer_to_json(answer: Answer) -> dict[str, Any]:
+    """Give `answer` as it is kept in the cache."""
+    return {
+        "text": answer.text,
+        "contexts": [_plain(context) for context in answer.contexts],
+        "seconds": dict(answer.seconds),
+        "tokens": _tokens_to_json(answer.tokens),
+        "omitted": answer.omitted,
+        "finished": answer.finished,
+    }
+
+
+def answer_from_json(kept: Mapping[str, Any]) -> Answer:
+    """Read back what `answer_to_json` wrote."""
+    return Answer(
+        kept["text"],
+        tuple(_known(Context, context) for context in kept["contexts"]),
+        kept["seconds"],
+        _tokens_from_json(kept["tokens"]),
+        kept["omitted"],
+        kept["finished"],
+    )
+
+
+def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
+    """Give `judgement` as it is kept in the cache."""
+    return {
+        "scores": [_score_to_json(score) for score in judgement.scores],
+        "seconds": judgement.seconds,
+        "tokens": _plain(judgement.tokens),
+    }
+
+
+def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
+    """Read back what `judgement_to_json` wrote."""
+    scores = tuple(_score(score["metric"], score) for score in kept["scores"])
+    return Judgement(scores, kept["seconds"], _known(Tokens, kept["tokens"]))
+
+
+def _score_to_json(score: Score) -> dict[str, Any]:
+    return {**_plain(score), "claims": [_claim_to_json(claim) for claim in score.claims]}
+
+
+def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
+    return {**_plain(claim), "closest": _plain(claim.closest) if claim.closest else None}
+
+
+def _tokens_to_json(tokens: Mapping[str, Tokens]) -> dict[str, Any]:
+    return {stage: _plain(used) for stage, used in tokens.items()}
+
+
+def _tokens_from_json(kept: Mapping[str, Any]) -> dict[str, Tokens]:
+    return {stage: _known(Tokens, used) for stage, used in kept.items()}
+
+
 def _score(metric: str, line: Mapping[str, Any]) -> Score:
-    score = Score(metric, **_without(_known(Score, line), "claims"))
-    return replace(score, claims=tuple(_claim(claim) for claim in line.get("claims", ())))
+    claims = tuple(_claim(claim) for claim in line.get("claims", ()))
+    return _known(Score, {**line, "metric": metric, "claims": claims})
 
 
 def _claim(line: Mapping[str, Any]) -> ClaimScore:
     closest = line.get("closest")
-    known = _without(_known(ClaimScore, line), "closest")
-    return ClaimScore(**known, closest=Context(**_known(Context, closest)) if closest else None)
+    return _known(ClaimScore, {**line, "closest": _known(Context, closest) if closest else None})
 
 
 def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != key}
 
 
-def _known(into: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key in {field.name for field in fields(into)}}
+def _plain(value: Any) -> dict[str, Any]:
+    """Give the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def _known(into: type[T], values: Mapping[str, Any]) -> T:
+    """Make an `into` of those of `values` that it knows."""
+    known: Mapping[str, Any] = getattr(into, "__dataclass_fields__", {})
+    return into(**{key: value for key, value in values.items() if key in known})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from evals.errors import UsageError
 from evals.judges.choosing import FORMS
 from evals.metrics import DEFAULT_METRICS, METRICS
+from evals.sharding import Shard, parse_shard
 
 if TYPE_CHECKING:
     import pytest
@@ -43,7 +45,17 @@ class Settings:
         labels: Label file with people's verdicts on answers of the run; its headline is corrected by them.
         config: TOML file of pipelines in place of those that come with the package.
         offline: Fetch nothing, and make any connection but loopback an error.
-        home: Folder of runs and indexes.
+        home: Folder of runs, indexes and the cache.
+        cache: Whether answers, scores and vectors of earlier runs are reused.
+        cache_mebibytes: Size from which on the cache drops what was not used for longest.
+        refresh: What is made anew, and kept, although the cache has it: `answers`, `scores`, both or nothing.
+        concurrency: Evaluations under way at once; 0 for one with a local model and 16 with a server.
+        timeout: Seconds that one question may take in all; None for no bound.
+        shard: The part of the questions that is evaluated; None for all.
+        plan: Only say what a run would take.
+        max_cost: USD that the run may cost; None for no bound.
+        max_minutes: Minutes that the run may take; None for no bound.
+        prices: TOML file of prices that go before the bundled ones.
     """
 
     root: Path
@@ -63,6 +75,16 @@ class Settings:
     config: Path | None
     offline: bool
     home: Path
+    cache: bool
+    cache_mebibytes: float
+    refresh: tuple[str, ...]
+    concurrency: int
+    timeout: float | None
+    shard: Shard | None
+    plan: bool
+    max_cost: float | None
+    max_minutes: float | None
+    prices: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +146,23 @@ OPTIONS = (
     ),
     Option("config", "string", "", "TOML file of pipelines in place of the bundled one", "FILE"),
     Option("offline", "bool", False, "fetch nothing; any connection but loopback is an error"),
-    Option("home", "string", ".rag-evals", "folder of runs and indexes", "DIR"),
+    Option("home", "string", ".rag-evals", "folder of runs, indexes and the cache", "DIR"),
+    Option("no-cache", "bool", False, "make everything anew and keep nothing for the next run"),
+    Option("refresh", "string", "", "make these anew although the cache has them", "answers|scores|all"),
+    Option("cache-size", "string", "1024", "MiB from which on the cache drops what is oldest", "MIB"),
+    Option(
+        "concurrency",
+        "string",
+        "0",
+        "evaluations under way at once (default: 1 with a local model, 16 with a server)",
+        "N",
+    ),
+    Option("timeout", "string", "900", "seconds that one question may take in all; 0: no bound", "SECONDS"),
+    Option("shard", "string", "", "evaluate one part of the questions; see rag-evals merge", "INDEX/COUNT"),
+    Option("plan", "bool", False, "only say what the run would take: nothing is asked or judged"),
+    Option("max-cost", "string", "", "USD that the run may cost", "USD"),
+    Option("max-minutes", "string", "", "minutes that the run may take", "MINUTES"),
+    Option("prices", "string", "", "TOML file of prices of models, before the bundled ones", "FILE"),
 )
 
 
@@ -179,7 +217,21 @@ def settings_from(config: pytest.Config) -> Settings:
         config=path("evals_config") if values["evals_config"] else None,
         offline=values["evals_offline"],
         home=path("evals_home"),
+        cache=not values["evals_no_cache"],
+        cache_mebibytes=parse_number("evals_cache_size", values["evals_cache_size"]),
+        refresh=parse_refresh(values["evals_refresh"]),
+        concurrency=int(parse_number("evals_concurrency", values["evals_concurrency"], is_whole=True)),
+        timeout=parse_number("evals_timeout", values["evals_timeout"]) or None,
+        shard=parse_shard(values["evals_shard"]) if values["evals_shard"] else None,
+        plan=values["evals_plan"],
+        max_cost=_bound("evals_max_cost", values),
+        max_minutes=_bound("evals_max_minutes", values),
+        prices=path("evals_prices") if values["evals_prices"] else None,
     )
+
+
+def _bound(name: str, values: Mapping[str, Any]) -> float | None:
+    return parse_number(name, values[name]) if values[name] else None
 
 
 def _names(texts: Iterable[str]) -> tuple[str, ...]:
@@ -257,6 +309,35 @@ def _check_metric(metric: str, problem: str) -> None:
         hint = get_close_matches(metric, METRICS, 1)
         tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
         raise UsageError(f"{problem}{tail}")
+
+
+def parse_refresh(text: str) -> tuple[str, ...]:
+    """Parse what is to be made anew.
+
+    Raises:
+        UsageError: It is neither `answers` nor `scores` nor `all`.
+    """
+    known = {"": (), "answers": ("answers",), "scores": ("scores",), "all": ("answers", "scores")}
+    if text not in known:
+        raise UsageError(f"evals_refresh = {text}: one of answers, scores, all")
+    return known[text]
+
+
+def parse_number(name: str, text: str, *, is_whole: bool = False) -> float:
+    """Parse a number from 0.
+
+    Raises:
+        UsageError: It is none, or below 0, or not whole where it must be.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (is_whole and value != int(value)):
+        raise UsageError(f"{name} = {text.strip()}: not a {'whole ' if is_whole else ''}number")
+    if value < 0:
+        raise UsageError(f"{name} = {text.strip()}: at least 0")
+    return value
 
 
 def parse_share(name: str, text: str) -> float:

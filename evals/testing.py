@@ -110,6 +110,7 @@ class FakePipeline:
         self.name = name
         told = {} if callable(answers) else {question: repr(said) for question, said in answers.items()}
         self.fingerprint = digest({"fake": name, "answers": told})
+        self.is_cacheable = not callable(answers)  # what a function says cannot be seen
         self.asked: list[str] = []
         self._answers = answers
 
@@ -146,6 +147,7 @@ class FakeJudge:
         self.name = name
         told = {} if callable(scores) else {metric: repr(value) for metric, value in scores.items()}
         self.fingerprint = digest({"fake": name, "scores": told})
+        self.is_cacheable = not callable(scores)
         self._scores = scores
 
     async def score(self, question: Question, answer: Answer) -> Judgement:

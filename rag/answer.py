@@ -63,7 +63,7 @@ class Answer:
         text: The answer.
         contexts: The passages in the order in which the model saw them.
         seconds: Wall-clock seconds by stage (`retrieve`, `rerank`, `generate`, ...).
-        tokens: Tokens of the answering model.
+        tokens: Tokens of the answering model by stage.
         omitted: Number of passages left out because the token budget for contexts was spent.
         finished: False when the answer was cut at its length bound.
     """
@@ -71,9 +71,29 @@ class Answer:
     text: str
     contexts: tuple[Context, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
-    tokens: Tokens = Tokens()
+    tokens: Mapping[str, Tokens] = field(default_factory=dict)
     omitted: int = 0
     finished: bool = True
+
+    @property
+    def total(self) -> Tokens:
+        """Tokens of all stages."""
+        return sum(self.tokens.values(), Tokens())
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What a pipeline found for a question, before anything is written.
+
+    Attributes:
+        contexts: The passages, best first.
+        seconds: Wall-clock seconds by stage.
+        tokens: Tokens of language models by stage.
+    """
+
+    contexts: tuple[Context, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tokens: Mapping[str, Tokens] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -90,6 +110,24 @@ class Pipeline(Protocol):
 
     async def answer(self, question: str) -> Answer:
         """Answer `question`."""
+
+
+@runtime_checkable
+class RetrievesFirst(Protocol):
+    """A pipeline whose answer depends on its documents only by what it retrieves.
+
+    Its answers outlive a change of documents that leaves the retrieved passages as they are.
+    """
+
+    @property
+    def writing(self) -> str:
+        """SHA-256 over everything that changes an answer besides the question and the passages."""
+
+    async def retrieve(self, question: str) -> Retrieval:
+        """Find the passages for `question`."""
+
+    async def write(self, question: str, retrieval: Retrieval) -> Answer:
+        """Write the answer from what was retrieved."""
 
 
 def context_parts(contexts: Sequence[Context]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from rag.errors import ConfigError
 
 Retriever = Literal["vector", "auto_merging"]
 PassageOrder = Literal["best_first", "best_last"]
+CacheType = Literal["f16", "q8_0"]
 
 
 def _at_least(config: Any, **bounds: int) -> None:
@@ -29,11 +31,20 @@ class LLMConfig:
 
     Attributes:
         model: A name of the catalogue, a path of a GGUF file, or a URL of one; `openai:MODEL@URL` asks an
-            OpenAI-compatible server, to which the other settings mean nothing.
+            OpenAI-compatible server, to which only the last three settings mean anything.
         n_ctx: Tokens of the context window.
         n_batch: Tokens evaluated in one pass.
-        n_threads: Threads; 0 takes every core this process may use.
+        n_threads: Threads; 0 takes as many as were measured to be fastest, at most one a core.
         n_gpu_layers: Layers on the GPU; -1 for all, 0 for none.
+        kept_tokens: Tokens of earlier prompts whose keys and values are kept in memory, so that what begins
+            alike is not read again; 0 keeps the last prompt only. Changes no result.
+        flash_attn: Whether attention is computed block by block. Changes results in the last digits, as
+            does `cache_type`; `rag-evals models tune` says what they bring.
+        cache_type: Type of the keys and values, `f16` or `q8_0`, which takes half the memory and needs
+            `flash_attn`.
+        request_timeout: Seconds that one request to a server may take.
+        requests_per_minute: Bound on the requests to a server; 0 for none.
+        tokens_per_minute: Bound on the tokens that they cost, read and written; 0 for none.
     """
 
     model: str = "qwen2.5-coder-1.5b-instruct"
@@ -41,9 +52,22 @@ class LLMConfig:
     n_batch: int = 512
     n_threads: int = 0
     n_gpu_layers: int = 0
+    kept_tokens: int = 4096
+    flash_attn: bool = False
+    cache_type: CacheType = "f16"
+    request_timeout: float = 120.0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
 
     def __post_init__(self) -> None:
-        _at_least(self, n_ctx=64, n_batch=8, n_threads=0, n_gpu_layers=-1)
+        _at_least(self, n_ctx=64, n_batch=8, n_threads=0, n_gpu_layers=-1, kept_tokens=0)
+        _at_least(self, requests_per_minute=0, tokens_per_minute=0)
+        if not 0 < self.request_timeout < math.inf:
+            raise ConfigError(f"request_timeout = {self.request_timeout}: above 0")
+        if self.cache_type not in get_args(CacheType):
+            raise ConfigError(f"cache_type = {self.cache_type!r}: one of {', '.join(get_args(CacheType))}")
+        if self.cache_type != "f16" and not self.flash_attn:
+            raise ConfigError(f"cache_type = {self.cache_type!r}: needs flash_attn = true")
 
     @property
     def threads(self) -> int:
@@ -191,7 +215,7 @@ def _typed(where: str, section: str, key: str, value: Any, default: Any) -> Any:
     raise ConfigError(f"{where}: [{section}] {key} = {value!r}: wants {kind}")
 
 
-_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def _check_table(where: str, section: str, table: Any) -> None:

@@ -17,12 +17,17 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from importlib.metadata import version
 from itertools import accumulate, pairwise
 from pathlib import Path
 
 from rag.errors import DocumentError
+from rag.identity import digest
+from rag.memory import Memory
 
 PAGE_BREAK = "\n\n"
+# The kind of what a memory keeps of a file: the text of its pages.
+PAGES = "pages"
 SUFFIXES = (".pdf", ".md", ".markdown", ".txt", ".html", ".htm")
 
 
@@ -69,7 +74,7 @@ class Corpus:
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
-def read_documents(path: Path) -> Corpus:
+def read_documents(path: Path, memory: Memory | None = None) -> Corpus:
     """Read one file, or every document in a folder and its subfolders.
 
     In a folder, hidden files and folders and files with other suffixes are passed over. Linked folders are
@@ -77,6 +82,7 @@ def read_documents(path: Path) -> Corpus:
 
     Args:
         path: A file or a folder.
+        memory: Keeps the text of files from one run to the next; None reads each anew.
 
     Returns:
         The documents and the files that could not be read, each with one line saying why.
@@ -89,7 +95,7 @@ def read_documents(path: Path) -> Corpus:
     files, unreadable = _files_in(path) if path.is_dir() else ({path.name: path}, [])
     documents = []
     for name, file in files.items():
-        outcome = _read(name, file)
+        outcome = _read(name, file, memory)
         if isinstance(outcome, Document):
             documents.append(outcome)
         else:
@@ -139,10 +145,10 @@ def _is_new(folder: Path, visited: set[Path]) -> bool:
     return True
 
 
-def _read(name: str, file: Path) -> Document | Unreadable:
+def _read(name: str, file: Path, memory: Memory | None) -> Document | Unreadable:
     try:
         data = _bytes_of(file)
-        pages = _pages_of(file.suffix.lower(), data)
+        pages = _remembered_pages(file.suffix.lower(), data, memory)
     except _Refusal as refusal:
         return Unreadable(name, str(refusal))
     starts = accumulate((len(page) + len(PAGE_BREAK) for page in pages[:-1]), initial=0)
@@ -153,6 +159,23 @@ def _read(name: str, file: Path) -> Document | Unreadable:
         page_starts=tuple(starts) if has_pages else (),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def _remembered_pages(suffix: str, data: bytes, memory: Memory | None) -> list[str]:
+    if memory is None:
+        return _pages_of(suffix, data)
+    key = digest([suffix, hashlib.sha256(data).hexdigest(), version("pypdf"), _own_version()])
+    known = memory.recall(PAGES, [key])
+    if key in known:
+        return [str(page) for page in json.loads(known[key])]
+    pages = _pages_of(suffix, data)
+    memory.keep(PAGES, {key: json.dumps(pages).encode()})
+    return pages
+
+
+def _own_version() -> str:
+    """Hash this file: another way to clean text gives another text."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def _bytes_of(file: Path) -> bytes:

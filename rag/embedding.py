@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError
 from rag.identity import digest
+from rag.memory import Memory
 from rag.models import Model, resolve
 from rag.threads import let_threads_sleep
 
@@ -16,69 +19,112 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# The kind of what a memory keeps for an embedder: little-endian 32-bit floats.
+VECTOR = "vector"
+
 
 class Embedder:
-    """A sentence-transformers model that gives one unit vector a text.
+    """A sentence-transformers model that gives one unit vector a text; loaded when the first is wanted.
+
+    A text is embedded by itself: its vector does not depend on its neighbours to the last digit, so that one
+    changed chunk changes one vector. On a CPU that is no slower than batches, which are padded.
 
     Args:
         model: The resolved model folder.
-
-    Raises:
-        ModelError: The folder does not hold a model that sentence-transformers can load.
+        memory: Keeps vectors from one run to the next; None computes each anew.
     """
 
-    def __init__(self, model: Model) -> None:
-        let_threads_sleep()
-        _quiet_loading()
-        from safetensors import SafetensorError
-        from sentence_transformers import SentenceTransformer
-
+    def __init__(self, model: Model, memory: Memory | None = None) -> None:
         self.name = model.name
         self._model = model
-        try:
-            self._transformer = SentenceTransformer(str(model.path), device="cpu", local_files_only=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ModelError(
-                f"{model.path} is not an embedding model: {_first_line(error)}. "
-                "Give a sentence-transformers folder or a name from `rag-evals models list`."
-            ) from error
-        check_words(self._transformer.tokenizer, model.path)
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._loaded: Any = None
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the weights and the versions of the libraries that run them."""
-        import sentence_transformers
-        import transformers
-
-        versions = [sentence_transformers.__version__, transformers.__version__]
+        # Of what is installed: importing the two takes seconds.
+        versions = [version("sentence-transformers"), version("transformers")]
         return digest({"weights": self._model.sha256, "versions": versions})
 
+    def load(self) -> None:
+        """Load the model now.
+
+        Raises:
+            ModelError: The folder does not hold a model that sentence-transformers can load.
+        """
+        with self._lock:
+            self._loaded = self._loaded or _load(self._model.path)
+
     def embed(self, texts: Sequence[str], *, progress: str | None = None) -> NDArray[np.float32]:
-        """Embed `texts` in batches, shape (number of texts, dimensions).
+        """Embed `texts`, shape (number of texts, dimensions).
 
         Args:
             texts: What to embed. Text beyond the model's own length limit does not count.
             progress: Title of a progress bar on stderr, shown only on a terminal; None for no bar.
+
+        Raises:
+            ModelError: The model cannot be loaded.
         """
         import numpy as np
-        from tqdm import tqdm
 
-        batches = [list(texts[start : start + 32]) for start in range(0, len(texts), 32)]
-        bar = tqdm(batches, desc=progress, unit="batch", disable=None if progress else True, leave=False)
-        vectors = [
-            self._transformer.encode(batch, normalize_embeddings=True, show_progress_bar=False)
-            for batch in bar
-        ]
-        return np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
+        keys = [digest([self.fingerprint, text]) for text in texts]
+        missing = dict(zip(keys, texts, strict=True))
+        known = dict(self._memory.recall(VECTOR, list(missing))) if self._memory else {}
+        missing = {key: text for key, text in missing.items() if key not in known}
+        if missing:
+            self.load()
+            made = {key: self._vector(text) for key, text in _shown(missing, progress)}
+            known |= made
+            if self._memory:
+                self._memory.keep(VECTOR, made)
+        if not keys:
+            return np.empty((0, 0), dtype=np.float32)
+        return np.stack([np.frombuffer(known[key], dtype="<f4") for key in keys]).astype(np.float32)
+
+    def _vector(self, text: str) -> bytes:
+        with self._lock:  # the library promises nothing to two threads at once
+            vector = self._loaded.encode(text, normalize_embeddings=True, show_progress_bar=False)
+        return bytes(vector.astype("<f4").tobytes())
 
 
-def load_embedder(name: str, *, offline: bool = False) -> Embedder:
-    """Resolve the embedding model `name` and load it.
+def load_embedder(name: str, *, offline: bool = False, memory: Memory | None = None) -> Embedder:
+    """Resolve the embedding model `name`; it is loaded when the first vector is wanted.
 
     Raises:
-        ModelError: The model cannot be found, fetched, verified or loaded.
+        ModelError: The model cannot be found, fetched or verified.
     """
-    return Embedder(resolve(name, offline=offline))
+    return Embedder(resolve(name, offline=offline), memory)
+
+
+def _load(path: Path) -> Any:
+    let_threads_sleep()
+    _quiet_loading()
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        loaded = SentenceTransformer(str(path), device="cpu", local_files_only=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{path} is not an embedding model: {_first_line(error)}. "
+            "Give a sentence-transformers folder or a name from `rag-evals models list`."
+        ) from error
+    check_words(loaded.tokenizer, path)
+    return loaded
+
+
+def _shown(missing: Mapping[str, str], progress: str | None) -> Iterable[tuple[str, str]]:
+    """Go through `missing` with a progress bar where one is wanted."""
+    if progress is None:
+        return missing.items()
+    from tqdm import tqdm
+
+    bar: Iterable[tuple[str, str]] = tqdm(
+        missing.items(), desc=progress, unit="text", disable=None, leave=False
+    )
+    return bar
 
 
 def check_words(tokenizer: Any, path: Path) -> None:

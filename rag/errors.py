@@ -15,6 +15,10 @@ class ModelError(RagError):
     """Raised when a model cannot be found, fetched, verified, or used for what it was asked to do."""
 
 
+class RemoteError(ModelError):
+    """Raised when a model's server cannot be reached, refuses or answers something else, after all tries."""
+
+
 class ContextWindowError(ModelError):
     """Raised when a prompt does not fit the model's context window; nothing is ever cut silently."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,22 +24,57 @@ if TYPE_CHECKING:
 _PLACE = ("document", "page", "start", "end")
 
 
-@dataclass(frozen=True, slots=True)
 class Index:
-    """An index ready for retrieval.
+    """The index of a corpus; opened when the first passage is wanted, built where it is not on disk yet.
+
+    Args:
+        corpus: The documents.
+        config: How they are split and retrieved.
+        embedder: Gives the vectors.
+        folder: Where indexes lie, each in a folder of its own, named for its fingerprint.
 
     Attributes:
-        fingerprint: SHA-256 over documents, splitting, embedder and library version; its folder's name.
-        built: False when it was read from disk.
+        identity: Everything that shapes the index.
+        fingerprint: SHA-256 over it; its folder's name.
+        built: Whether this object built it; False when it was read from disk, or not opened yet.
     """
 
-    fingerprint: str
-    built: bool
-    _vectors: Any
-    _config: PipelineConfig
+    def __init__(self, corpus: Corpus, config: PipelineConfig, embedder: Embedder, folder: Path) -> None:
+        self.identity = _identity(corpus, config, embedder)
+        self.fingerprint = digest(self.identity)
+        self._corpus = corpus
+        self._config = config
+        self._embedder = embedder
+        self._folder = folder
+        self._lock = threading.Lock()
+        self.built = False
+        self._vectors: Any = None
+
+    def load(self) -> None:
+        """Open the index; build it first where it is not there.
+
+        Building happens in a temporary folder that is renamed into place, under a lock: a killed build leaves
+        nothing behind that looks like an index, and of two processes one builds and the other reads.
+
+        Raises:
+            ModelError: The embedder cannot be loaded.
+        """
+        from filelock import FileLock
+
+        with self._lock:
+            if self._vectors is not None:
+                return
+            place = self._folder / self.fingerprint[:16]
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._folder / f"{place.name}.lock"):
+                self.built = not place.exists()
+                if self.built:
+                    _build(self._corpus, self._config, self._embedder, place)
+            self._vectors = _load(place, self._embedder)
 
     def retrieve(self, question: str) -> tuple[Context, ...]:
         """Find the passages for `question`, best first: nearest chunks, merged where the retriever merges."""
+        self.load()
         return _without_nested([_context(found) for found in self._retriever().retrieve(question)])
 
     def _retriever(self) -> Any:
@@ -52,39 +88,16 @@ class Index:
         )
 
 
-def open_index(corpus: Corpus, config: PipelineConfig, embedder: Embedder, folder: Path) -> Index:
-    """Open the index of `corpus` under `folder`; build it first where it is not there.
-
-    Building happens in a temporary folder that is renamed into place, under a lock: a killed build leaves
-    nothing behind that looks like an index, and of two processes one builds and the other reads.
-    """
-    from filelock import FileLock
-
-    fingerprint = index_fingerprint(corpus, config, embedder)
-    place = folder / fingerprint[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{fingerprint[:16]}.lock"):
-        built = not place.exists()
-        if built:
-            _build(corpus, config, embedder, place)
-    return Index(fingerprint, built, _load(place, embedder), config)
-
-
-def index_fingerprint(corpus: Corpus, config: PipelineConfig, embedder: Embedder) -> str:
-    """Give the SHA-256 over everything that shapes the index."""
-    import llama_index.core
-
-    return digest(
-        {
-            # The text as read, not the files: another version of a PDF reader gives another text.
-            "corpus": [(d.name, d.text, d.page_starts) for d in corpus.documents],
-            "retriever": config.retriever,
-            "chunk_sizes": config.chunk_sizes,
-            "chunk_overlap": config.chunk_overlap,
-            "embedder": embedder.fingerprint,
-            "llama_index": llama_index.core.__version__,
-        }
-    )
+def _identity(corpus: Corpus, config: PipelineConfig, embedder: Embedder) -> dict[str, Any]:
+    return {
+        # The text as read, not the files: another version of a PDF reader gives another text.
+        "documents": {d.name: digest([d.text, d.page_starts]) for d in corpus.documents},
+        "retriever": config.retriever,
+        "chunk_sizes": config.chunk_sizes,
+        "chunk_overlap": config.chunk_overlap,
+        "embedder": embedder.fingerprint,
+        "llama_index": version("llama-index-core"),  # of what is installed: importing it takes seconds
+    }
 
 
 def _build(corpus: Corpus, config: PipelineConfig, embedder: Embedder, place: Path) -> None:

@@ -7,6 +7,10 @@ The key/value cache is fed and reused at the borders of prompt parts only, each 
 from its own start. A part evaluated together with its prefix gives logits that differ in the last digits
 (up to 0.25 was seen) from the same part evaluated apart, so part borders are what makes a warm and a
 cold cache agree to the last bit.
+
+llama.cpp could hold several prompts at once as sequences of one cache. They would share its cells, and the
+same prompt in other cells adds up its attention in another order (logits differ by up to 0.8), so the cache
+holds one prompt, and `rag.prefixes` keeps copies of what leaves it.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from io import IOBase
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -26,7 +31,10 @@ from rag.config import LLMConfig
 from rag.errors import ContextWindowError, ModelError
 from rag.identity import digest
 from rag.models import Model, resolve
+from rag.prefixes import Block, Prefixes, Saved, common, length_of
+from rag.repetition import repeated_from
 from rag.threads import let_threads_sleep
+from rag.tuning import keep, may_probe, probe, tuning_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +60,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Generated text; `finished` is False when it was cut at `max_tokens`."""
+    """Generated text; `finished` is False when it was cut at `max_tokens`, or where it repeated itself."""
 
     text: str
     tokens: Tokens
@@ -124,39 +132,57 @@ class ReadsLikelihood(Protocol):
 
 
 class LocalLLM:
-    """A chat model in a GGUF file, run by llama.cpp in this process.
+    """A chat model in a GGUF file, run by llama.cpp in this process; loaded when it is first wanted.
 
     One call runs at a time, whichever thread it comes from. Decoding is greedy, so the same prompt gives
     the same tokens and the same probabilities, with a warm or a cold cache.
 
+    Besides the weights it takes the memory of the context window and, at most, that of `kept_tokens` more
+    tokens: 28 kB each with the 1.5B model, 12 kB with the 0.5B model.
+
     Args:
         model: The resolved model file.
         config: Context size, threads, GPU layers.
-
-    Raises:
-        ModelError: The file cannot be loaded, or has no chat template.
     """
 
     def __init__(self, model: Model, config: LLMConfig) -> None:
         self.name = model.name
         self._model = model
         self._config = config
-        self._llama = _load(model, config)
-        self._template = _chat_template(model, self._llama)
+        self._loaded: _Loaded | None = None
+        self._loading = threading.Lock()
         self._lock = threading.Lock()
-        self._cached: list[tuple[int, ...]] = []
+        self._cached: list[Block] = []
+        self._prefixes = Prefixes(config.kept_tokens)
+        self._turns: dict[str, tuple[str, str]] = {}
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the weights, the library version and the settings that change a result."""
-        import llama_cpp
+        config = self._config
+        settings: dict[str, Any] = {"n_gpu_layers": config.n_gpu_layers, "n_batch": config.n_batch}
+        # Later settings count where they are not the default: fingerprints of before stay what they were.
+        if config.flash_attn:
+            settings |= {"flash_attn": True, "cache_type": config.cache_type}
+        # Of what is installed: importing the library takes long, and most runs ask for no more than this.
+        library = version("llama_cpp_python")
+        return digest({"weights": self._model.sha256, "llama_cpp": library, **settings})
 
-        settings = {"n_gpu_layers": self._config.n_gpu_layers, "n_batch": self._config.n_batch}
-        return digest({"weights": self._model.sha256, "llama_cpp": llama_cpp.__version__, **settings})
+    def load(self) -> None:
+        """Load the model now, where it is not loaded yet.
+
+        Raises:
+            ModelError: The file cannot be loaded, or has no chat template.
+        """
+        self._ready()
 
     @property
     def context_size(self) -> int:
-        """Tokens the context window holds."""
+        """Tokens the context window holds; known once the model is loaded.
+
+        Raises:
+            ModelError: The model cannot be loaded, as in everything below.
+        """
         # llama.cpp rounds n_ctx up to a multiple of 256, llama-cpp-python's own buffer does not.
         return min(self._config.n_ctx, int(self._llama.n_ctx()))
 
@@ -167,17 +193,25 @@ class LocalLLM:
     def complete(self, prompt: Prompt, *, max_tokens: int) -> Completion:
         """Write the answer to `prompt`, greedily, until the model ends it or `max_tokens` are written.
 
+        A text that goes round in circles ends there, and what it says again is left out of it.
+
         Raises:
             ContextWindowError: Prompt and `max_tokens` do not fit the context window.
         """
         with self._lock:
             tokens = self._feed(self._blocks(prompt), room=max_tokens)
             generated: list[int] = []
+            pieces: list[str] = []
             while len(generated) < max_tokens:
                 token = int(self._logits().argmax())
                 if self._is_end(token):
                     return Completion(self._text(generated), _with(tokens, generated), finished=True)
                 generated.append(token)
+                pieces.append(self._piece(token))
+                repeated = repeated_from(pieces)
+                if repeated is not None:
+                    text = self._text(generated[:repeated])
+                    return Completion(text, _with(tokens, generated), finished=False)
                 if len(generated) < max_tokens:
                     self._llama.eval([token])
             return Completion(self._text(generated), _with(tokens, generated), finished=False)
@@ -212,7 +246,7 @@ class LocalLLM:
         Raises:
             ContextWindowError: The prompt does not fit the context window.
         """
-        head, _ = self._template.around_user_turn(prompt.system)
+        head, _ = self._around(prompt.system)
         blocks = [self._tokenize(head, template=True), *map(self._tokenize, prompt.parts)]
         *before, last = [tuple(block) for block in blocks if block]
         with self._lock:
@@ -223,50 +257,109 @@ class LocalLLM:
         return Likelihood(tuple(logs), tokens)
 
     def close(self) -> None:
-        """Free the model's memory."""
-        self._llama.close()
+        """Free the model's memory; whoever asks again loads it again."""
+        with self._lock, self._loading:
+            if self._loaded:
+                self._loaded.llama.close()
+            self._loaded, self._cached = None, []
+            self._prefixes.clear()
 
-    def _blocks(self, prompt: Prompt) -> list[tuple[int, ...]]:
+    @property
+    def _llama(self) -> Any:
+        return self._ready().llama
+
+    @property
+    def _template(self) -> _Template:
+        return self._ready().template
+
+    def _ready(self) -> _Loaded:
+        with self._loading:
+            if self._loaded is None:
+                llama = _load(self._model, self._config)
+                self._loaded = _Loaded(llama, _chat_template(self._model, llama))
+                if self._config.n_threads == 0:
+                    _use_best_threads(llama, self._model, self._config)
+            return self._loaded
+
+    def _blocks(self, prompt: Prompt) -> list[Block]:
         """Tokenize `prompt`: the template's head, one block per part, the template's tail with the last.
 
         The tail goes with the last part because nothing is ever shared beyond it, and every block costs a
         pass over the weights.
         """
-        head, tail = self._template.around_user_turn(prompt.system)
+        head, tail = self._around(prompt.system)
         *shared, last = [self._tokenize(part) for part in prompt.parts]
         blocks = [self._tokenize(head, template=True), *shared, last + self._tokenize(tail, template=True)]
         return [tuple(block) for block in blocks if block]
 
+    def _around(self, system: str) -> tuple[str, str]:
+        """Give the template's text before and behind the user's words; rendered once for a system text."""
+        if system not in self._turns:
+            self._turns[system] = self._template.around_user_turn(system)
+        return self._turns[system]
+
     def _tokenize(self, text: str, *, template: bool = False) -> list[int]:
         return list(self._llama.tokenize(text.encode(), add_bos=False, special=template))
 
-    def _feed(self, blocks: list[tuple[int, ...]], *, room: int) -> Tokens:
+    def _feed(self, blocks: list[Block], *, room: int) -> Tokens:
         """Bring the cache to hold exactly `blocks`, evaluating only those behind the common ones."""
         tokens = self._rewind(blocks, room=room)
         for block in blocks[len(self._cached) :]:
             self._evaluate(block)
         return tokens
 
-    def _rewind(self, blocks: list[tuple[int, ...]], *, room: int) -> Tokens:
-        """Drop from the cache what `blocks` do not begin with; say what they will cost."""
-        length = sum(map(len, blocks))
+    def _rewind(self, blocks: list[Block], *, room: int) -> Tokens:
+        """Bring the cache to hold the longest known beginning of `blocks`; say what the rest will cost."""
+        length = length_of(blocks)
         self._check_fits(length, room)
         # The last block is always evaluated: the logits behind it are what the caller wants.
-        common = _common(self._cached, blocks[:-1])
-        reused = sum(map(len, blocks[:common]))
+        wanted = blocks[:-1]
+        kept = common(self._cached, wanted)
+        better = self._prefixes.longest(wanted, beyond=kept)
+        self._save(self._prefixes.worth_saving(self._cached, beyond=kept))
+        if better:
+            self._restore(better)
+            kept = common(better.blocks, wanted)
+        reused = length_of(blocks[:kept])
         if not self._llama._ctx.kv_cache_seq_rm(0, reused, -1):
             # Some architectures (recurrent, sliding window) cannot forget a tail: start over.
             self._llama._ctx.kv_cache_clear()
-            common = reused = 0
-        self._cached = self._cached[:common]
+            kept = reused = 0
+        self._cached = blocks[:kept]
         self._llama.n_tokens = reused
         return Tokens(evaluated=length - reused, reused=reused)
 
-    def _evaluate(self, block: tuple[int, ...]) -> None:
+    def _save(self, blocks: tuple[Block, ...]) -> None:
+        """Copy the keys and values of `blocks`, which the cache begins with, to where they outlast it."""
+        import llama_cpp
+        import numpy as np
+
+        llama = self._llama
+        if not blocks or not llama._ctx.kv_cache_seq_rm(0, length_of(blocks), -1):
+            return
+        size = llama_cpp.llama_state_seq_get_size(llama.ctx, 0)
+        state = np.empty(size, dtype=np.uint8)
+        if llama_cpp.llama_state_seq_get_data(llama.ctx, _bytes_of(state), size, 0) == size:
+            self._prefixes.keep(Saved(blocks, state))
+
+    def _restore(self, saved: Saved) -> None:
+        """Copy saved keys and values back; the cache then holds them and nothing else."""
+        import llama_cpp
+
+        llama = self._llama
+        # An empty cache takes them into its first cells, where they were computed.
+        llama_cpp.llama_memory_clear(llama._ctx.memory, False)
+        if not llama_cpp.llama_state_seq_set_data(llama.ctx, _bytes_of(saved.state), saved.state.size, 0):
+            raise ModelError(
+                f"llama.cpp does not take back {length_of(saved.blocks):,} tokens that it gave away. "
+                "Set kept_tokens = 0 for this model, and please report it."
+            )
+
+    def _evaluate(self, block: Block) -> None:
         self._llama.eval(block)
         self._cached.append(block)
 
-    def _evaluate_for_logs(self, block: tuple[int, ...]) -> list[float]:
+    def _evaluate_for_logs(self, block: Block) -> list[float]:
         """Evaluate `block`; give the log probability of each of its tokens but the first."""
         import numpy as np
 
@@ -304,6 +397,10 @@ class LocalLLM:
 
         return bool(llama_cpp.llama_vocab_is_eog(self._llama._model.vocab, token))
 
+    def _piece(self, token: int) -> str:
+        # A token may be half a character: such ones must not all look the same.
+        return bytes(self._llama.detokenize([token])).decode(errors="backslashreplace")
+
     def _text(self, tokens: list[int]) -> str:
         return bytes(self._llama.detokenize(tokens)).decode(errors="replace").strip()
 
@@ -317,6 +414,14 @@ class LocalLLM:
                 "choose an option that is one short word, or another model."
             )
         return ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model in memory."""
+
+    llama: Any
+    template: _Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,15 +484,15 @@ class _Template:
 
 
 def load_llm(config: LLMConfig, *, offline: bool = False) -> LLM:
-    """Resolve the model that `config` names and load it, or make one that asks the server it names.
+    """Resolve the model that `config` names, or make one that asks the server it names; load nothing.
 
     Raises:
-        ModelError: The model cannot be found, fetched, verified or loaded, or the server's address is wrong.
+        ModelError: The model cannot be found, fetched or verified, or the server's address is wrong.
     """
     from rag import remote  # which imports this module
 
     if config.model.startswith(remote.PREFIX):
-        return remote.remote_llm(config.model, offline=offline)
+        return remote.remote_llm(config, offline=offline)
     return LocalLLM(resolve(config.model, offline=offline), config)
 
 
@@ -397,6 +502,7 @@ def _load(model: Model, config: LLMConfig) -> Any:
     from jinja2 import TemplateError
 
     _close_at_exit(llama_cpp._utils)
+    kind = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}[config.cache_type]
     try:
         return llama_cpp.Llama(
             str(model.path),
@@ -406,6 +512,9 @@ def _load(model: Model, config: LLMConfig) -> Any:
             n_threads=config.threads,
             n_threads_batch=config.threads,
             n_gpu_layers=config.n_gpu_layers,
+            flash_attn=config.flash_attn,
+            type_k=kind,
+            type_v=kind,
             verbose=False,
         )
     except ValueError as error:
@@ -417,6 +526,21 @@ def _load(model: Model, config: LLMConfig) -> Any:
         raise ModelError(
             f"the chat template of {model.name} cannot be read ({error}): use another model."
         ) from error
+
+
+def _use_best_threads(llama: Any, model: Model, config: LLMConfig) -> None:
+    """Use the threads that were measured to be fastest; measure where it was never done."""
+    known = tuning_of(model, n_gpu_layers=config.n_gpu_layers)
+    if known is None and not may_probe():
+        return
+    if known is None:
+        try:
+            known, is_fit = probe(llama, n_gpu_layers=config.n_gpu_layers)
+        except (ValueError, RuntimeError):
+            return  # a kind of model that cannot be measured runs with all threads
+        if is_fit:
+            keep(model, known, n_gpu_layers=config.n_gpu_layers)
+    llama._ctx.set_n_threads(known.threads.decode, known.threads.prefill)
 
 
 def _close_at_exit(module: ModuleType) -> None:
@@ -455,14 +579,11 @@ def _log_sum(logits: NDArray[np.float32]) -> float:
     return float(top) + math.log(np.exp(logits - top).sum(dtype=np.float64))
 
 
-def _common(cached: list[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> int:
-    """Count the leading blocks that are equal."""
-    count = 0
-    for have, want in zip(cached, wanted, strict=False):
-        if have != want:
-            break
-        count += 1
-    return count
+def _bytes_of(state: NDArray[np.uint8]) -> Any:
+    """Give `state` as llama.cpp takes it, without a copy."""
+    import ctypes
+
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 def _with(tokens: Tokens, generated: list[int]) -> Tokens:

@@ -6,21 +6,24 @@ import asyncio
 import inspect
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rag.answer import Answer, Context, Pipeline, context_parts, question_part
+from rag.answer import Answer, Context, Pipeline, Retrieval, Tokens, context_parts, question_part
 from rag.config import LLMConfig, PipelineConfig
 from rag.documents import Corpus
 from rag.embedding import Embedder, load_embedder
 from rag.errors import ConfigError
 from rag.identity import digest
-from rag.index import Index, open_index
+from rag.index import Index
 from rag.llm import LLM, Prompt, load_llm
+from rag.loading import load
+from rag.memory import Memory
 from rag.models import is_cached, resolve
+from rag.remote import RemoteLLM
 from rag.reranking import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
 
 # What `auto` takes where it can be had.
@@ -28,14 +31,18 @@ AUTO_RERANKER = "ms-marco-minilm-l-6-v2"
 
 
 class Resources:
-    """Models, loaded once and shared by the pipelines and the judge of a session.
+    """Models, found once and shared by the pipelines and the judge of a session.
 
     Args:
         offline: Fetch nothing; use only what is on this machine.
+        memory: Keeps vectors from one run to the next; None computes each anew.
+        concurrency: How many requests may be under way at once to a server; 0 leaves it to the model.
     """
 
-    def __init__(self, *, offline: bool = False) -> None:
+    def __init__(self, *, offline: bool = False, memory: Memory | None = None, concurrency: int = 0) -> None:
         self.offline = offline
+        self._concurrency = concurrency
+        self._memory = memory
         self._llms: dict[LLMConfig, LLM] = {}
         self._embedders: dict[str, Embedder] = {}
         self._cross_encoders: dict[str, Reranker] = {}
@@ -43,13 +50,15 @@ class Resources:
     def llm(self, config: LLMConfig) -> LLM:
         """Give the language model of `config`."""
         if config not in self._llms:
-            self._llms[config] = load_llm(config, offline=self.offline)
+            self._llms[config] = llm = load_llm(config, offline=self.offline)
+            if self._concurrency and isinstance(llm, RemoteLLM):
+                llm.allow(self._concurrency)
         return self._llms[config]
 
     def embedder(self, name: str) -> Embedder:
         """Give the embedder `name`."""
         if name not in self._embedders:
-            self._embedders[name] = load_embedder(name, offline=self.offline)
+            self._embedders[name] = load_embedder(name, offline=self.offline, memory=self._memory)
         return self._embedders[name]
 
     def reranker(self, config: PipelineConfig) -> Reranker:
@@ -98,11 +107,17 @@ def _without_user(model: str) -> str:
 class RetrievalPipeline:
     """Retrieve, rerank, fit the token budget, and answer in one call of the model.
 
+    Nothing is loaded before it is wanted: what has been answered before needs neither model nor index.
+
     Args:
         config: Every knob.
         index: The index to retrieve from.
         llm: The answering model.
         reranker: Orders what was retrieved.
+
+    Attributes:
+        identity: Everything that changes an answer.
+        fingerprint: SHA-256 over it.
     """
 
     def __init__(self, config: PipelineConfig, index: Index, llm: LLM, reranker: Reranker) -> None:
@@ -111,16 +126,18 @@ class RetrievalPipeline:
         self.index = index
         self.reranker = reranker
         self._llm = llm
-        self.fingerprint = digest(
-            {
-                # The models count by their weights, not by the names they were asked for.
-                "knobs": asdict(replace(config, llm=LLMConfig(), embedder="", reranker="")),
-                "index": index.fingerprint,
-                "llm": llm.fingerprint,
-                "reranker": reranker.fingerprint,
-                "prompt": [Prompt(()).system, *context_parts([Context("")]), question_part("")],
-            }
-        )
+        prompt = [Prompt(()).system, *context_parts([Context("")]), question_part("")]
+        self.identity: Mapping[str, Any] = {
+            # The models count by their weights, not by the names they were asked for.
+            "knobs": asdict(replace(config, llm=LLMConfig(), embedder="", reranker="")),
+            "index": index.identity,
+            "llm": llm.fingerprint,
+            "reranker": reranker.fingerprint,
+            "prompt": prompt,
+        }
+        self.fingerprint = digest(self.identity)
+        knobs = {key: getattr(config, key) for key in _WRITING_KNOBS}
+        self.writing = digest({"knobs": knobs, "llm": llm.fingerprint, "prompt": prompt})
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -132,9 +149,48 @@ class RetrievalPipeline:
         """One line for people: what is in use."""
         return describe(self.config)
 
+    @property
+    def most_at_once(self) -> int:
+        """How many questions may be under way at once: more than one only where a server answers."""
+        return getattr(self._llm, "most_at_once", 1)
+
+    @property
+    def priced_as(self) -> str | None:
+        """Name of the model as its server knows it; None for a local one, which costs nothing."""
+        return getattr(self._llm, "model", None)
+
+    @property
+    def speeds(self) -> Any:
+        """Measured speeds of a local model on this machine; None where they were not measured."""
+        return getattr(self._llm, "speeds", None)
+
+    @property
+    def expected(self) -> Tokens:
+        """What an answer may take, before any was made: the passages and half of the longest answer."""
+        passages = min(self.config.context_tokens, self._kept * self.config.chunk_sizes[0])
+        is_read_twice = isinstance(self.reranker, LLMReranker)
+        ranked = self.config.top_k * self.config.chunk_sizes[-1] * is_read_twice
+        return Tokens(evaluated=passages + ranked, generated=self.config.max_answer_tokens // 2)
+
+    def load(self) -> None:
+        """Load index and models now: what is wrong with them is said before the first question.
+
+        Raises:
+            ModelError: One of them cannot be loaded.
+        """
+        load(self.index, self._llm, self.reranker)
+
     async def answer(self, question: str) -> Answer:
         """Answer `question` in a thread of its own, so that an event loop is never blocked."""
         return await asyncio.to_thread(self.answer_now, question)
+
+    async def retrieve(self, question: str) -> Retrieval:
+        """Find the passages for `question`, in a thread of its own."""
+        return await asyncio.to_thread(self.retrieve_now, question)
+
+    async def write(self, question: str, retrieval: Retrieval) -> Answer:
+        """Write the answer from what was retrieved, in a thread of its own."""
+        return await asyncio.to_thread(self.write_now, question, retrieval)
 
     def answer_now(self, question: str) -> Answer:
         """Answer `question`.
@@ -142,22 +198,36 @@ class RetrievalPipeline:
         Raises:
             ConfigError: Not one of the passages fits `context_tokens`.
             ContextWindowError: The prompt does not fit the model's context window.
+            ModelError: A model or the index cannot be loaded.
         """
+        return self.write_now(question, self.retrieve_now(question))
+
+    def retrieve_now(self, question: str) -> Retrieval:
+        """Retrieve and rerank, as many passages as are kept."""
         seconds: dict[str, float] = {}
         with _timed(seconds, "retrieve"):
             found = self.index.retrieve(question)
         with _timed(seconds, "rerank"):
             ranking = self.reranker.rerank(question, found)
-        ranked = ranking.contexts[: self._kept]
-        contexts = self._within_budget(ranked)
+        return Retrieval(ranking.contexts[: self._kept], seconds, {"rerank": ranking.tokens})
+
+    def write_now(self, question: str, retrieval: Retrieval) -> Answer:
+        """Fit the passages to the token budget and write the answer."""
+        contexts = self._within_budget(retrieval.contexts)
         if self.config.passage_order == "best_last":
             contexts = contexts[::-1]
         prompt = Prompt((*context_parts(contexts), question_part(question), self.config.instruction))
+        seconds = dict(retrieval.seconds)
         with _timed(seconds, "generate"):
             written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)
-        omitted = len(ranked) - len(contexts)
-        tokens = ranking.tokens + written.tokens
-        return Answer(written.text, contexts, seconds, tokens, omitted, written.finished)
+        return Answer(
+            written.text,
+            contexts,
+            seconds,
+            {**retrieval.tokens, "generate": written.tokens},
+            len(retrieval.contexts) - len(contexts),
+            written.finished,
+        )
 
     @property
     def _kept(self) -> int:
@@ -178,15 +248,19 @@ class RetrievalPipeline:
         return tuple(kept)
 
 
+# Of a pipeline's knobs those that say what is made of the passages once they are found.
+_WRITING_KNOBS = ("context_tokens", "passage_order", "max_answer_tokens", "instruction")
+
+
 def build_pipeline(
     config: PipelineConfig, corpus: Corpus, resources: Resources, index_folder: Path
 ) -> RetrievalPipeline:
-    """Put a retrieval pipeline together, building its index where that is not on disk yet.
+    """Put a retrieval pipeline together; models and index are loaded when they are wanted.
 
     Raises:
-        ModelError: A model cannot be found, fetched, verified or loaded.
+        ModelError: A model cannot be found, fetched or verified.
     """
-    index = open_index(corpus, config, resources.embedder(config.embedder), index_folder)
+    index = Index(corpus, config, resources.embedder(config.embedder), index_folder)
     return RetrievalPipeline(config, index, resources.llm(config.llm), resources.reranker(config))
 
 
@@ -194,11 +268,16 @@ AnswerFunction = Callable[[str], Any]
 
 
 class FunctionPipeline:
-    """Anyone's own function as a pipeline; see `pipeline_from`."""
+    """Anyone's own function as a pipeline; see `pipeline_from`.
 
-    def __init__(self, function: AnswerFunction, name: str, fingerprint: str) -> None:
+    Attributes:
+        is_cacheable: Whether the fingerprint says when the answers change.
+    """
+
+    def __init__(self, function: AnswerFunction, name: str, fingerprint: str | None) -> None:
         self.name = name
-        self.fingerprint = fingerprint
+        self.fingerprint = digest({"function": fingerprint or name})
+        self.is_cacheable = fingerprint is not None
         self._function = function
 
     async def answer(self, question: str) -> Answer:
@@ -222,7 +301,8 @@ def pipeline_from(
         function: Takes a question (text); gives `(text, contexts)`, where a context is a text or a
             `Context`, or gives an `Answer`.
         name: Name for people; the function's own by default.
-        fingerprint: Anything that changes when the answers do, such as a version; the name by default.
+        fingerprint: Anything that changes when the answers do, such as a version. Without one no answer is
+            reused from an earlier run: a function's name does not tell that its code has changed.
 
     Raises:
         TypeError: `function` cannot be called, or (when asked) gives something else.
@@ -230,7 +310,7 @@ def pipeline_from(
     if not callable(function):
         raise TypeError(f"pipeline_from wants a function of a question, not {type(function).__name__}")
     name = name or str(getattr(function, "__name__", type(function).__name__))
-    return FunctionPipeline(function, name, digest({"function": fingerprint or name}))
+    return FunctionPipeline(function, name, fingerprint)
 
 
 def pipeline_from_query_engine(
@@ -241,7 +321,7 @@ def pipeline_from_query_engine(
     Args:
         engine: Anything with LlamaIndex's `aquery`, whose response carries its source nodes.
         name: Name for people.
-        fingerprint: Anything that changes when the answers do; the name by default.
+        fingerprint: Anything that changes when the answers do; without one no answer is reused.
     """
 
     async def ask(question: str) -> Answer:

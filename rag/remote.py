@@ -7,23 +7,28 @@ spoils those that a document may hold. What a server gives is read defensively: 
 from __future__ import annotations
 
 import ipaddress
+import json
 import math
 import os
 import re
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from rag.answer import Tokens
-from rag.errors import ModelError
+from rag.config import LLMConfig
+from rag.errors import ModelError, RemoteError
 from rag.fetching import one_line
 from rag.identity import digest
 from rag.llm import Choice, Completion, Prompt
+from rag.posting import Patience, RefusedError, Server
 from rag.replies import Reply, graded_choice, option_said, parsed_reply, table_of, without_thoughts
-
-if TYPE_CHECKING:
-    import httpx
+from rag.throttle import Throttle
 
 PREFIX = "openai:"
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
@@ -35,7 +40,8 @@ _BEHIND_ANGLE = (
     r"[|\uff5c]|\w+[|\uff5c]>|</?SYS>>|/?(?:s|bos|eos|pad|unk|think|tool_call|start_of_turn|end_of_turn)>"
 )
 _BEHIND_BRACKET = r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\]"
-_TEMPLATE_TOKEN = re.compile(rf"(?<=<)(?={_BEHIND_ANGLE})|(?<=\[)(?={_BEHIND_BRACKET})")
+# The first characters are matched, not looked back at: so the search leaps from one to the next.
+_TEMPLATE_TOKEN = re.compile(rf"<(?={_BEHIND_ANGLE})|\[(?={_BEHIND_BRACKET})")
 
 
 def plain(text: str) -> str:
@@ -44,40 +50,52 @@ def plain(text: str) -> str:
     So `<|im_end|>` becomes `< |im_end|>`: letters to every tokenizer, and still legible. Lone surrogates,
     which PDF files hold now and then and no JSON parser takes, become question marks.
     """
-    return _TEMPLATE_TOKEN.sub(" ", text).encode(errors="replace").decode()
+    text = _TEMPLATE_TOKEN.sub(r"\g<0> ", text)
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def remote_llm(spelled: str, *, offline: bool = False) -> RemoteLLM:
+def remote_llm(config: LLMConfig, *, offline: bool = False) -> RemoteLLM:
     """Make the model that `openai:MODEL@URL` names, without asking its server anything yet.
 
     Raises:
         ModelError: The spelling is another, or the URL is refused.
     """
-    match = re.fullmatch(r"openai:(.+?)@((?i:https?)://.+)", spelled)
+    match = re.fullmatch(r"openai:(.+?)@((?i:https?)://.+)", config.model)
     if not match:
-        raise _misspelled(spelled)
-    return RemoteLLM(*match.groups(), offline=offline)
+        raise _misspelled(config.model)
+    throttle = Throttle(
+        requests_per_minute=config.requests_per_minute, tokens_per_minute=config.tokens_per_minute
+    )
+    patience = Patience(answering=config.request_timeout)
+    return RemoteLLM(*match.groups(), offline=offline, patience=patience, throttle=throttle)
 
 
 class RemoteLLM:
     """A chat model behind an OpenAI-compatible server; may be called from several threads at once.
 
+    No request, no wait for a turn and no pause before another try goes beyond `rag.deadline`.
+
     Args:
         model: The model's name as the server knows it.
         url: Base of the API, mostly ending in `/v1`.
         offline: Refuse a server that is not on this machine.
-        seconds: Longest waits, for a connection and for an answer.
+        patience: How long the server is waited for, and how often it is tried.
+        throttle: What gives turns to call the server; one without bounds per minute by default.
 
     Raises:
         ModelError: The URL is none, has credentials in it, or leaves this machine although `offline` is set;
-            or the API key is none.
+            or the API key is none, or the proxy of the environment.
     """
 
     def __init__(
-        self, model: str, url: str, *, offline: bool = False, seconds: tuple[float, float] = (10.0, 120.0)
+        self,
+        model: str,
+        url: str,
+        *,
+        offline: bool = False,
+        patience: Patience | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
-        import httpx
-
         host = _host(model, url)
         self.name = f"{PREFIX}{model}@{host}"
         if offline and not _is_loopback(host):
@@ -87,16 +105,37 @@ class RemoteLLM:
             )
         self._model = model
         self._url = url.rstrip("/")
-        self._endpoint = f"{self._url}/chat/completions"
         self._top_logprobs = TOP_LOGPROBS
-        # The key lives in the client's headers only, and httpx never shows that one.
-        self._client = httpx.Client(
-            headers=_authorization(host),
-            timeout=httpx.Timeout(seconds[1], connect=seconds[0]),
-            trust_env=not _is_loopback(host),  # a proxy knows nothing of this machine's own servers
+        self._form = _Form()
+        self._throttle = throttle or Throttle()
+        self._server = Server(
+            f"{self._url}/chat/completions",
+            _key(host),
+            patience=patience or Patience(),
+            throttle=self._throttle,
+            is_final=_is_about_logprobs,
+            is_near=_is_loopback(host),
         )
         # Nobody closes the models of a session, and a socket left open is an error where warnings are.
-        self._close = weakref.finalize(self, self._client.close)
+        self._close = weakref.finalize(self, self._server.close)
+
+    @property
+    def model(self) -> str:
+        """The model's name as the server knows it, by which its price is found."""
+        return self._model
+
+    @property
+    def most_at_once(self) -> int:
+        """Calls that may be under way at once when the server is well."""
+        return self._throttle.most
+
+    def allow(self, most: int) -> None:
+        """Let up to `most` calls be under way at once.
+
+        Raises:
+            ValueError: `most` is below 1.
+        """
+        self._throttle.allow(most)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -114,7 +153,7 @@ class RemoteLLM:
         """Write the answer to `prompt`, greedily; the thoughts of a reasoning model are no part of it.
 
         Raises:
-            ModelError: The server cannot be reached, refuses, or answers something else.
+            RemoteError: The server cannot be reached, refuses, or answers something else.
         """
         reply = self._ask(prompt, max_tokens=max_tokens)
         return Completion(without_thoughts(reply.text).strip(), reply.tokens, reply.finished)
@@ -126,7 +165,7 @@ class RemoteLLM:
         of the reply: all or nothing, and marked as not graded.
 
         Raises:
-            ModelError: The server cannot be reached, refuses, or answers something else.
+            RemoteError: The server cannot be reached, refuses, or answers something else.
         """
         top = self._top_logprobs
         reply = self._first_position(prompt, top) if top else None
@@ -149,8 +188,8 @@ class RemoteLLM:
         """Ask for the first position's probabilities; None if the server does not take such a request."""
         try:
             reply = self._ask(prompt, max_tokens=1, logprobs=True, top_logprobs=top)
-        except _RefusedError as refused:
-            if not refused.is_about_logprobs:
+        except RefusedError as refused:
+            if not _is_about_logprobs(refused.status, refused.body):
                 raise
             fewer = _maximum(refused.body.replace(self._model, ""), below=top)
             return self._first_position(prompt, fewer) if fewer and top == TOP_LOGPROBS else None
@@ -168,61 +207,83 @@ class RemoteLLM:
         masses = {option: float(option == said) for option in options}
         return Choice(masses, float(said is None), spent, graded=False, text=reply.text)
 
-    def _ask(self, prompt: Prompt, **fields: Any) -> Reply:
+    def _ask(self, prompt: Prompt, *, max_tokens: int, **fields: Any) -> Reply:
         turns = (("system", prompt.system), ("user", "".join(prompt.parts)))
         # plain() sees the joined parts: a token could be spelled across a border.
         messages = [{"role": role, "content": plain(text)} for role, text in turns]
-        response = self._post({"model": self._model, "messages": messages, "temperature": 0, **fields})
-        if not response.is_success:
-            said = f"{self._endpoint} answered HTTP {response.status_code}: {self._printable(response.text)}"
-            raise _RefusedError(f"{said}\n{_remedy(response.status_code)}", response)
+        size = sum(len(message["content"]) for message in messages) // 4
+        form = self._form
+        while True:
+            body = {"model": self._model, "messages": messages, **form.fields(max_tokens), **fields}
+            try:
+                reply = self._reply(body, size, max_tokens)
+            except RefusedError as refused:
+                other = form.after(refused)
+                if other == form:
+                    raise
+                form = other
+            else:
+                # Remembered only now that the server takes the rest of the request.
+                self._form = form
+                return reply
+
+    def _reply(self, body: dict[str, Any], size: int, max_tokens: int) -> Reply:
+        """Ask; `size` is an estimate of the prompt's tokens."""
+        estimated = size + max_tokens
+        # What a healthy server takes for a call is a matter of what it reads and of what it may write.
+        kind = (size.bit_length(), max_tokens.bit_length())
+        data = self._server.post(json.dumps(body).encode(), tokens=estimated, kind=kind)
         try:
-            data = response.json()
-        except ValueError as error:
-            raise self._no_api("no JSON", response) from error
-        choices = table_of(data).get("choices")
+            table = table_of(json.loads(data))
+        except ValueError:
+            raise self._no_api("no JSON", data) from None
+        choices = table.get("choices")
         if not isinstance(choices, list) or not choices:
-            raise self._no_api("no choices", response)
-        return parsed_reply(table_of(choices[0]), table_of(table_of(data).get("usage")))
+            raise self._no_api("no choices", data)
+        reply = parsed_reply(table_of(choices[0]), table_of(table.get("usage")))
+        used = reply.tokens.evaluated + reply.tokens.reused + reply.tokens.generated
+        self._throttle.correct(estimated=estimated, used=used or estimated)
+        return reply
 
-    def _post(self, body: dict[str, Any]) -> httpx.Response:
-        import httpx
-
-        try:
-            return self._client.post(self._endpoint, json=body)
-        except (httpx.HTTPError, UnicodeError) as error:  # UnicodeError: no name server could know the host
-            reason = self._printable(str(error))
-            if isinstance(error, httpx.TimeoutException):
-                timeout, is_connect = self._client.timeout, isinstance(error, httpx.ConnectTimeout)
-                reason = f"no answer within {timeout.connect if is_connect else timeout.read:g} s"
-            raise ModelError(
-                f"{self._endpoint} cannot be used: {reason}\n"
-                "Start the server, see whether it is overloaded, or correct the URL."
-            ) from error
-
-    def _no_api(self, lack: str, response: httpx.Response) -> ModelError:
-        return ModelError(
-            f"{self._endpoint} answered HTTP {response.status_code} with {lack}: "
-            f"{self._printable(response.text)}\n"
+    def _no_api(self, lack: str, data: bytes) -> RemoteError:
+        said = self._server.printable(data.decode(errors="replace"))
+        return RemoteError(
+            f"{self._server.url} answered HTTP 200 with {lack}: {said}\n"
             "Check that the URL is the base of an OpenAI-compatible API; it mostly ends in /v1."
         )
 
-    def _printable(self, text: str) -> str:
-        """Give the first 200 characters fit for a terminal, without the API key that a server may echo."""
-        key = self._client.headers.get("authorization", "").removeprefix("Bearer ")
-        return one_line(text.replace(key, "***") if key else text) or "(nothing)"
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a server wants a request spelled; OpenAI's reasoning models want another than all the others.
+
+    Attributes:
+        bound: Name of the bound on the reply's length.
+        is_greedy: Whether the temperature is set, to 0.
+    """
+
+    bound: str = "max_tokens"
+    is_greedy: bool = True
+
+    def fields(self, max_tokens: int) -> dict[str, Any]:
+        return {self.bound: max_tokens, **({"temperature": 0} if self.is_greedy else {})}
+
+    def after(self, refused: RefusedError) -> _Form:
+        """Give the form that a refusal asks for; the same one if it is about something else."""
+        if refused.status not in (400, 422):
+            return self
+        if self.bound == "max_tokens" and re.search(r"\bmax_completion_tokens\b", refused.body):
+            return replace(self, bound="max_completion_tokens")
+        if self.is_greedy and "temperature" in refused.body and "support" in refused.body:
+            return replace(self, is_greedy=False)
+        return self
 
 
-class _RefusedError(ModelError):
-    """Raised when a server answers with an HTTP error."""
-
-    def __init__(self, message: str, response: httpx.Response) -> None:
-        super().__init__(message)
-        self.body = response.text
-        # llama_cpp.server says "logprobs is not supported" with status 500.
-        is_request = response.status_code in (400, 422)
-        is_lack = response.status_code in (500, 501) and "support" in self.body
-        self.is_about_logprobs = (is_request or is_lack) and "logprobs" in self.body
+def _is_about_logprobs(status: int, body: str) -> bool:
+    # llama_cpp.server says "logprobs is not supported" with status 500, OpenAI's reasoning models 403.
+    is_request = status in (400, 403, 422)
+    is_lack = status in (500, 501) and "support" in body
+    return (is_request or is_lack) and "logprobs" in body
 
 
 def _maximum(body: str, *, below: int) -> int | None:
@@ -231,43 +292,30 @@ def _maximum(body: str, *, below: int) -> int | None:
     return max((number for number in numbers if 2 <= number < below), default=None)
 
 
-def _remedy(status: int) -> str:
-    if status in (401, 403):
-        return "Put the server's API key into the environment variable RAG_EVALS_API_KEY."
-    if status == 404:
-        return "Check the model's name, and the URL: it mostly ends in /v1."
-    if status == 429:
-        return "The server is asked too often: try again later."
-    if status >= 500:
-        return "See the server's log; it may still be loading the model."
-    return "Check the URL, the model's name, and that the prompt fits the server's context window."
-
-
-def _authorization(host: str) -> dict[str, str]:
+def _key(host: str) -> str:
     for variable in ("RAG_EVALS_API_KEY", *(["OPENAI_API_KEY"] if host == "api.openai.com" else [])):
         if key := os.environ.get(variable, "").strip():
-            # httpx would quote the whole header in its error.
+            # The client would quote the whole header in its error.
             if not (key.isascii() and key.isprintable() and " " not in key):
                 raise ModelError(f"{variable} is no API key: it has spaces or odd characters in it")
-            return {"Authorization": f"Bearer {key}"}
-    return {}
+            return key
+    return ""
 
 
 def _host(model: str, url: str) -> str:
-    import httpx
-
     try:
-        address = httpx.URL(url)
-        if not address.host or address.port not in (None, *range(1, 1 << 16)):
-            raise httpx.InvalidURL("no host, or no port")
-    except httpx.InvalidURL:
+        address = parse_url(url)
+    except LocationParseError:
         raise _misspelled(f"{PREFIX}{model}@{url}") from None  # the cause may show a password
-    if address.userinfo or "?" in url or "#" in url:
+    if not address.host or address.port == 0:
+        raise _misspelled(f"{PREFIX}{model}@{url}")
+    host = address.host.strip("[]")
+    if address.auth or "?" in url or "#" in url:
         raise ModelError(
-            f"the URL of {PREFIX}{model}@{address.host} has a user, a password or a query in it\n"
+            f"the URL of {PREFIX}{model}@{host} has a user, a password or a query in it\n"
             "Take it out: an API key belongs into the environment variable RAG_EVALS_API_KEY."
         )
-    return address.host
+    return host
 
 
 def _misspelled(spelled: str) -> ModelError:

@@ -40,7 +40,7 @@ def parsed_reply(choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Reply:
         choice.get("finish_reason") not in ("length", "content_filter"),
         _tokens(usage),
         _distribution(first.get("top_logprobs")),
-        thinks=bool(beside) or opened.startswith("<think"),
+        thinks=bool(beside) or opened.startswith("<think") or _thoughts(usage) > 0,
     )
 
 
@@ -88,6 +88,11 @@ def _tokens(usage: Mapping[str, Any]) -> Tokens:
     prompt, generated = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     reused = min(prompt, _count(table_of(usage.get("prompt_tokens_details")).get("cached_tokens")))
     return Tokens(evaluated=prompt - reused, reused=reused, generated=generated)
+
+
+def _thoughts(usage: Mapping[str, Any]) -> int:
+    """Count the tokens of thoughts that are not shown."""
+    return _count(table_of(usage.get("completion_tokens_details")).get("reasoning_tokens"))
 
 
 def table_of(value: Any) -> Mapping[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rag.answer import Context, Tokens, question_part
 from rag.embedding import check_words
@@ -73,31 +74,37 @@ class LLMReranker:
 
 
 class CrossEncoderReranker:
-    """Orders by a cross-encoder, which reads question and passage together.
+    """Orders by a cross-encoder, which reads question and passage together; loaded when first wanted.
 
     Args:
         path: Folder of a sequence classification model with one label.
         name: Name for people.
         sha256: Digest of the weights.
-
-    Raises:
-        ModelError: The folder cannot be loaded, has no trained classification head (it would load with
-            a random one and rank at random), has more than one label, or no vocabulary.
     """
 
     def __init__(self, path: Path, *, name: str, sha256: str) -> None:
         self.name = name
         self.fingerprint = digest({"cross_encoder": sha256})
-        _check_head(path)
-        from sentence_transformers import CrossEncoder
+        self._path = path
+        self._lock = threading.Lock()
+        self._encoder: Any = None
 
-        self._encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
-        check_words(self._encoder.tokenizer, path)
+    def load(self) -> None:
+        """Load the model now.
+
+        Raises:
+            ModelError: The folder cannot be loaded, has no trained classification head (it would load with
+                a random one and rank at random), has more than one label, or no vocabulary.
+        """
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = _loaded(self._path)
 
     def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:
         """Order `contexts` by falling cross-encoder score."""
         if not contexts:
             return Ranking(())
+        self.load()
         pairs = [(question, context.text) for context in contexts]
         return Ranking(_by_score(contexts, self._encoder.predict(pairs, show_progress_bar=False).tolist()))
 
@@ -106,6 +113,15 @@ def _by_score(contexts: Sequence[Context], scores: Sequence[float]) -> tuple[Con
     scored = [replace(context, score=score) for context, score in zip(contexts, scores, strict=True)]
     # sorted() is stable: passages with equal scores keep the retriever's order.
     return tuple(sorted(scored, key=lambda context: -(context.score or 0.0)))
+
+
+def _loaded(path: Path) -> Any:
+    _check_head(path)
+    from sentence_transformers import CrossEncoder
+
+    encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
+    check_words(encoder.tokenizer, path)
+    return encoder
 
 
 def _check_head(path: Path) -> None:

@@ -73,7 +73,7 @@ def _context_lines(contexts: Sequence[Context]) -> list[str]:
 
 def _cost_line(answer: Answer) -> str:
     seconds = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in answer.seconds.items())
-    tokens = answer.tokens
+    tokens = answer.total
     left_out = f"; {answer.omitted} passages left out for the token budget" if answer.omitted else ""
     return (
         f"   {seconds}; tokens: {tokens.evaluated:,} evaluated, {tokens.reused:,} reused, "

@@ -14,7 +14,7 @@ from evals.settings import parse_share
 
 if TYPE_CHECKING:
     from evals.cli import Commands
-    from fixtures.judges import JudgeModels
+    from fixtures.bundled import JudgeModels
 
 
 def add_to(commands: Commands) -> None:
@@ -60,7 +60,7 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
 
 def _judge_models(options: argparse.Namespace) -> JudgeModels:
     from evals.offline import forbid_connections
-    from fixtures.judges import JudgeModels
+    from fixtures.bundled import JudgeModels
     from rag.config import load_configs
     from rag.pipelines import Resources
 
@@ -114,7 +114,7 @@ def _writable(path: Path) -> Path:
 def _doctor(options: argparse.Namespace) -> int:
     from evals.canaries import METRIC, canary_lines, is_steady, run_canaries
     from evals.judges.choosing import judge_for
-    from fixtures.judges import CARDS
+    from fixtures.bundled import CARDS
 
     folders = (options.home / "cards", CARDS)
     judge = judge_for(options.judge, _judge_models(options), metrics=(METRIC,), folders=folders)

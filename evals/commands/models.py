@@ -1,4 +1,4 @@
-"""`rag-evals models`: list, fetch and verify models."""
+"""`rag-evals models`: list, fetch, verify and tune models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_to(commands: Commands) -> None:
     """Declare `models` and its verbs."""
-    parser = commands.add_parser("models", help="list, fetch and verify models")
+    parser = commands.add_parser("models", help="list, fetch, verify and tune models")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     verbs.add_parser("list", help="what the catalogue has, and what is here").set_defaults(run=_list_models)
     fetch = verbs.add_parser("fetch", help="fetch models and verify them")
@@ -27,6 +27,11 @@ def add_to(commands: Commands) -> None:
     verify = verbs.add_parser("verify", help="hash the models that are here and compare with the catalogue")
     verify.add_argument("names", nargs="*", metavar="NAME", help="all that are here by default")
     verify.set_defaults(run=_verify_models)
+    tune = verbs.add_parser(
+        "tune", help="measure how fast a language model runs here, and what would change it"
+    )
+    tune.add_argument("name", metavar="NAME")
+    tune.set_defaults(run=_tune_model)
 
 
 def _list_models(_options: argparse.Namespace) -> int:
@@ -69,3 +74,26 @@ def _verify_models(options: argparse.Namespace) -> int:
             damaged += 1
             print(f"{name}: {error}", file=sys.stderr)
     return 1 if damaged else 0
+
+
+def _tune_model(options: argparse.Namespace) -> int:
+    from rag.config import LLMConfig
+    from rag.models import resolve
+    from rag.tuning import rows_of, tune
+
+    def say(setting: str) -> None:
+        print(f"measuring {setting}", file=sys.stderr)
+
+    tuning = tune(resolve(options.name), LLMConfig(options.name), say=say)
+    rows = rows_of(tuning)
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        print(aligned(row, widths))
+    threads, speeds = tuning.threads, tuning.speeds
+    print(
+        f"\nfrom now on: {threads.prefill} threads read {speeds.prefill:,.0f} tokens/s, "
+        f"{threads.decode} write {speeds.decode:.1f} tokens/s\n"
+        "Where verdicts differ a setting is never taken by itself: whoever wants it writes it into [llm] of "
+        "a configuration and calibrates the judge anew."
+    )
+    return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
+from typing import Any
 
 from evals import prompts
 from evals.asking import LEAST_MASS, Asker
@@ -12,11 +13,15 @@ from evals.metrics import METRICS
 from evals.prompts import Wording
 from evals.questions import Question
 from evals.readings import Readings
-from rag.answer import Answer
+from rag.answer import Answer, Tokens
 from rag.embedding import Embedder
 from rag.identity import digest
 from rag.llm import LLM, Prompt
+from rag.loading import load
 
+# What judging an answer takes, before any was judged: measured on short answers by the three metrics that are
+# scored by default (benchmarks/results/judge_time.json).
+EXPECTED = Tokens(evaluated=365)
 # Counts up when the way from an answer to its readings changes in a way that no setting shows.
 VERSION = 1
 
@@ -32,19 +37,42 @@ class ChoiceReader:
     def __init__(self, llm: LLM, embedder: Embedder | None = None) -> None:
         self.name = f"choice ({llm.name})"
         self.metrics = tuple(METRICS)
-        self.fingerprint = digest(
-            {
-                "reader": "choice",
-                "version": VERSION,
-                "llm": llm.fingerprint,
-                "embedder": embedder.fingerprint if embedder else None,
-                "least_mass": LEAST_MASS,
-                "wordings": [astuple(w) for w in vars(prompts).values() if isinstance(w, Wording)],
-                "system": Prompt(()).system,
-            }
-        )
+        self.expected = EXPECTED
+        self.identity = {
+            "reader": "choice",
+            "version": VERSION,
+            "llm": llm.fingerprint,
+            "embedder": embedder.fingerprint if embedder else None,
+            "least_mass": LEAST_MASS,
+            "wordings": [astuple(w) for w in vars(prompts).values() if isinstance(w, Wording)],
+            "system": Prompt(()).system,
+        }
+        self.fingerprint = digest(self.identity)
         self._llm = llm
         self._embedder = embedder
+
+    @property
+    def priced_as(self) -> str | None:
+        """Name of the model as its server knows it; None for a local one."""
+        return getattr(self._llm, "model", None)
+
+    @property
+    def speeds(self) -> Any:
+        """Measured speeds of a local model on this machine; None where they were not measured."""
+        return getattr(self._llm, "speeds", None)
+
+    @property
+    def most_at_once(self) -> int:
+        """How many answers may be read at once."""
+        return int(getattr(self._llm, "most_at_once", 1))
+
+    def load(self) -> None:
+        """Load language model and embedder now.
+
+        Raises:
+            ModelError: One of them cannot be loaded.
+        """
+        load(self._llm, self._embedder)
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
         """Read `answer` for each of `metrics`, in the calling thread."""

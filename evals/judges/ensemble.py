@@ -12,6 +12,7 @@ from evals.questions import Question
 from evals.records import Judgement, Score
 from rag.answer import Answer, Tokens
 from rag.identity import digest
+from rag.loading import load
 
 # Judges that differ by this much are said to: one of them is wrong.
 LARGE_SPREAD = 0.3
@@ -40,6 +41,19 @@ class EnsembleJudge:
     def thresholds(self) -> Mapping[str, float]:
         """None: a threshold was chosen for one judge's scores, not for a mean."""
         return {}
+
+    @property
+    def most_at_once(self) -> int:
+        """How many answers may be judged at once."""
+        return max(int(getattr(judge, "most_at_once", 1)) for judge in self._judges)
+
+    def load(self) -> None:
+        """Load every judge now.
+
+        Raises:
+            ModelError: One of them cannot be loaded.
+        """
+        load(*self._judges)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from evals.readings import Reader, Reading, Readings
 from evals.records import ClaimScore, Judgement, Score
 from rag.answer import Answer, Context, Tokens
 from rag.identity import digest
+from rag.loading import load
 
 # A longer answer is no answer: judging it claim by claim would take a quarter of an hour.
 MOST_CHARACTERS = 20_000
@@ -46,6 +47,40 @@ class ReadingJudge:
     def thresholds(self) -> Mapping[str, float]:
         """The thresholds that the card chose, by metric."""
         return self.card.thresholds if self.card else {}
+
+    @property
+    def most_at_once(self) -> int:
+        """How many answers may be judged at once: more than one only where a server judges."""
+        return int(getattr(self._reader, "most_at_once", 1))
+
+    @property
+    def expected(self) -> Tokens | None:
+        """What a judgement may take, before any was made."""
+        return getattr(self._reader, "expected", None)
+
+    @property
+    def speeds(self) -> Any:
+        """Measured speeds of the model that reads; None where they were not measured."""
+        return getattr(self._reader, "speeds", None)
+
+    @property
+    def priced_as(self) -> str | None:
+        """Name of the model that reads, as its server knows it; None for a local one."""
+        return getattr(self._reader, "priced_as", None)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the fingerprint is made of, by name, for `rag-evals cache explain`."""
+        about = getattr(self._reader, "identity", {"fingerprint": self._reader.fingerprint})
+        return {"reader": about, "card": self.card.digest if self.card else None}
+
+    def load(self) -> None:
+        """Load what reads now.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        load(self._reader)
 
     @property
     def settings(self) -> dict[str, Any]:

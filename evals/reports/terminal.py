@@ -21,6 +21,30 @@ def summary_lines(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[
     return [printable(line) for line in lines]
 
 
+def cache_line(evaluations: Sequence[Evaluation]) -> str:
+    """Say how much was made in this run and how much before, and what that saved."""
+    counts = []
+    for part, name in (("answer", "answers"), ("scores", "verdicts")):
+        had = [e for e in evaluations if e.answer is not None]
+        reused = sum(part in evaluation.cached for evaluation in had)
+        counts.append(f"{reused:,} of {len(had):,} {name} reused")
+    saved = sum(_saved(evaluation) for evaluation in evaluations)
+    return f"cache: {', '.join(counts)}" + (f"; that spared {_duration(saved)}" if saved else "")
+
+
+def _saved(evaluation: Evaluation) -> float:
+    judge = evaluation.seconds.get("judge", 0.0)
+    answer = sum(evaluation.seconds.values()) - judge
+    return answer * ("answer" in evaluation.cached) + judge * ("scores" in evaluation.cached)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
     lines = []
     for evaluation in evaluations:
@@ -58,7 +82,7 @@ def _row(group: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
         str(outcomes.count("unscored")),
         *(_mean(group, metric) for metric in metrics),
         f"{fmean(sum(e.seconds.values()) for e in group):.1f}",
-        f"{fmean(e.tokens.evaluated + e.tokens.generated for e in group):,.0f}",
+        f"{fmean(e.total.evaluated + e.total.generated for e in group):,.0f}",
     ]
 
 

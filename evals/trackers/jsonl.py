@@ -52,9 +52,9 @@ class RunFolder:
         """Read the evaluations back, in the order in which they were finished."""
         return [evaluation_from_json(line) for line in self._lines() if line["type"] == "evaluation"]
 
-    def judges(self) -> list[dict[str, Any]]:
-        """Read back what describes the judges."""
-        return [line for line in self._lines() if line["type"] == "judge"]
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Read back the lines of one type, such as those that describe the judges."""
+        return [line for line in self._lines() if line["type"] == kind]
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         # By the open file, not by its path: the folder may have been moved or removed meanwhile.

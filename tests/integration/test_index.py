@@ -22,7 +22,7 @@ from evals.testing import ScriptedLLM
 from rag.answer import Context, context_parts, question_part
 from rag.config import PipelineConfig, config_for
 from rag.documents import Corpus, Document, read_documents
-from rag.index import Index, index_fingerprint, open_index
+from rag.index import Index
 from rag.pipelines import RetrievalPipeline
 from rag.reranking import NoReranker
 
@@ -48,7 +48,9 @@ class HashEmbedder:
 
 
 def opened(corpus: Corpus, config: PipelineConfig, folder: Path, embedder: Any = None) -> Index:
-    return open_index(corpus, config, embedder or HashEmbedder(), folder)
+    index = Index(corpus, config, embedder or HashEmbedder(), folder)
+    index.load()
+    return index
 
 
 def nodes(index: Index) -> dict[str, Any]:
@@ -143,6 +145,10 @@ def test_what_a_passage_carries(paged, tmp_path):
     assert all(text[c.start : c.end] == c.text and c.document == "topics.pdf" and c.page for c in found)
 
 
+def fingerprint(corpus: Corpus, embedder: Any) -> str:
+    return Index(corpus, VECTOR, embedder, Path("nowhere")).fingerprint
+
+
 # --- built once ---
 
 
@@ -196,13 +202,13 @@ def test_another_document_is_another_index(paged, tmp_path):
         replace(document, page_starts=(0,)),
     ]
     corpora = [paged, *(Corpus((other,)) for other in others), Corpus((document, others[1]))]
-    assert len({index_fingerprint(corpus, VECTOR, HashEmbedder()) for corpus in corpora}) == 5
+    assert len({fingerprint(corpus, HashEmbedder()) for corpus in corpora}) == 5
 
 
 def test_another_embedder_is_another_index(paged):
     """Vectors of two models are never mixed."""
     other = SimpleNamespace(fingerprint="other", name="other")
-    assert index_fingerprint(paged, VECTOR, HashEmbedder()) != index_fingerprint(paged, VECTOR, other)
+    assert fingerprint(paged, HashEmbedder()) != fingerprint(paged, other)
 
 
 class Interrupted(HashEmbedder):
@@ -251,7 +257,7 @@ import json, sys, time
 from pathlib import Path
 sys.path[:0] = ["."]
 from rag.documents import read_documents
-from rag.index import open_index
+from rag.index import Index
 from tests.integration.test_index import MERGING, HashEmbedder, nodes
 
 class Slow(HashEmbedder):
@@ -261,7 +267,8 @@ class Slow(HashEmbedder):
         return super().embed(texts)
 
 corpus = read_documents(Path("fixtures/corpus/primer.pdf"))
-index = open_index(corpus, MERGING, Slow(), Path(sys.argv[1]))
+index = Index(corpus, MERGING, Slow(), Path(sys.argv[1]))
+index.load()
 found = [[c.start, c.end, c.score] for c in index.retrieve("experts")]
 print(json.dumps({"built": index.built, "nodes": list(nodes(index)), "found": found}))
 """
@@ -380,7 +387,7 @@ def test_the_answer_is_written_from_the_merged_passages(merging):
 def test_no_passage_lies_within_another(embedder, tmp_path):
     """A parent that was merged stands for its leaves: none of them takes room beside it."""
     corpus = read_documents(ROOT / "fixtures/corpus/primer.pdf")
-    index = open_index(corpus, config_for("auto_merging"), embedder, tmp_path)
+    index = Index(corpus, config_for("auto_merging"), embedder, tmp_path)
     questions = load_questions([ROOT / "fixtures/questions/primer-more.jsonl"])
     for question in questions:
         spans = [(context.start, context.end) for context in index.retrieve(question.question)]

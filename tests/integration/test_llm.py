@@ -14,7 +14,8 @@ import pytest
 
 from rag.bridge import LlamaIndexLLM
 from rag.errors import ContextWindowError, ModelError
-from rag.llm import LLM, Choice, Completion, LocalLLM, Prompt, load_llm
+from rag.identity import digest
+from rag.llm import LLM, Choice, Completion, LocalLLM, Prompt, _load, load_llm
 from rag.models import Model
 from tests.integration.conftest import SMALL
 
@@ -39,6 +40,14 @@ def answered(llm: LocalLLM) -> tuple[str, int, bool]:
 def judged(llm: LocalLLM) -> tuple[dict[str, float], float]:
     choice = llm.choose(VERDICT, OPTIONS)
     return dict(choice.probabilities), choice.other
+
+
+def run(script: str) -> tuple[int, str, str]:
+    """Run a script where every warning is an error; give its status and what it said."""
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 # --- the same prompt, the same result ---
@@ -120,7 +129,7 @@ def test_after_an_error_the_cache_is_still_right(llm, cold):
 def test_identity(fresh_llm):
     """Weights, batch and GPU layers change a result and so the fingerprint; threads and room do not."""
     plain = fresh_llm(replace(SMALL, n_ctx=256)).fingerprint
-    assert fresh_llm(replace(SMALL, n_ctx=512, n_threads=2)).fingerprint == plain
+    assert fresh_llm(replace(SMALL, n_ctx=512, n_threads=2, kept_tokens=0)).fingerprint == plain
     assert fresh_llm(replace(SMALL, n_ctx=256, n_batch=64)).fingerprint != plain
 
 
@@ -130,8 +139,53 @@ def test_other_weights_are_another_model(smollm2, fresh_llm):
     renamed = LocalLLM(replace(smollm2, name="renamed"), config)
     changed = LocalLLM(replace(smollm2, sha256="0" * 64), config)
     assert renamed.fingerprint == fresh_llm(config).fingerprint != changed.fingerprint
-    renamed.close()
-    changed.close()
+
+
+# --- loaded when it is wanted ---
+
+
+def test_who_asks_for_the_fingerprint_loads_nothing():
+    """A model is found and named, and told from others, without llama.cpp; closing it then does nothing."""
+    script = f"""
+        import sys
+        from rag.llm import load_llm
+        from rag.config import LLMConfig
+        llm = load_llm(LLMConfig(model={SMALL.model!r}), offline=True)
+        print(llm.name, len(llm.fingerprint), "llama_cpp" in sys.modules)
+        llm.close()
+    """
+    assert run(script) == (0, "smollm2-135m-instruct 64 False\n", "")
+
+
+def test_the_fingerprint_has_the_version_that_runs(llm, smollm2):
+    """The version of what is installed is that of what is imported; the digest is the one of judge cards."""
+    import llama_cpp
+
+    settings = {"n_gpu_layers": 0, "n_batch": 512}
+    assert llm.fingerprint == digest(
+        {"weights": smollm2.sha256, "llama_cpp": llama_cpp.__version__, **settings}
+    )
+
+
+def test_two_callers_at_first(smollm2, monkeypatch):
+    """Two threads that both want a model which is not there yet load it once."""
+    loads = []
+    monkeypatch.setattr("rag.llm._load", lambda *given: loads.append(given) or _load(*given))
+    llm = LocalLLM(smollm2, replace(SMALL, n_ctx=256))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(llm.count_tokens, ["Say hello."] * 2)
+    llm.close()
+    assert (first, len(loads)) == (second, 1)
+
+
+def test_a_closed_model_loads_again(fresh_llm, cold):
+    """Closing frees the memory and forgets what was cached; the next call gets what it always got."""
+    llm = fresh_llm()
+    answered(llm)
+    llm.close()
+    llm.close()
+    assert llm.choose(VERDICT, OPTIONS).tokens.reused == 0
+    assert judged(llm) == cold[1]
 
 
 # --- what is computed and what is reused ---
@@ -177,6 +231,58 @@ def test_a_part_that_only_begins_alike_is_evaluated(fresh_llm):
     )
 
 
+# --- what is kept when another prompt comes ---
+
+
+def turns(llm: LocalLLM) -> list[tuple[object, int]]:
+    """Put prompts in turns, as a run does; give each result, and how many tokens were reused."""
+    prompts = [
+        ANSWER,
+        Prompt((PASSAGES[1] * 4, "Hi")),
+        VERDICT,
+        OTHER,
+        Prompt(("x " * 300,)),
+        ANSWER,
+        VERDICT,
+    ]
+    results: list[tuple[object, int]] = []
+    for prompt in prompts:
+        choice = llm.choose(prompt, OPTIONS)
+        read = llm.likelihood(prompt)
+        results.append(((choice.probabilities, choice.other, read.logs), choice.tokens.reused))
+        completion = llm.complete(prompt, max_tokens=4)
+        results.append((completion.text, completion.tokens.reused))
+    return results
+
+
+def test_kept_beginnings_change_nothing_to_the_last_bit(fresh_llm):
+    """With room for all, for some and for none the same turns give the same, and more room reuses more."""
+    by_room = [turns(fresh_llm(replace(SMALL, kept_tokens=room))) for room in (0, 100, 4096)]
+    none, some, all_of_it = ([result for result, _ in each] for each in by_room)
+    assert none == some == all_of_it
+    reused = [sum(count for _, count in each) for each in by_room]
+    assert reused == sorted(set(reused))
+
+
+def test_what_was_read_before_another_prompt_is_not_read_again(fresh_llm):
+    """Behind a prompt that shares nothing with it, a verdict goes on from the passages of the answer."""
+    llm = fresh_llm()
+    answered(llm)
+    at_once = judged(llm), llm.choose(VERDICT, OPTIONS).tokens
+    llm.choose(Prompt(("x " * 300,)), OPTIONS)
+    later = llm.choose(VERDICT, OPTIONS)
+    assert (dict(later.probabilities), later.other) == at_once[0]
+    assert later.tokens == at_once[1]
+
+
+def test_without_room_what_was_read_before_is_read_again(fresh_llm):
+    """kept_tokens = 0 keeps the last prompt only."""
+    llm = fresh_llm(replace(SMALL, kept_tokens=0))
+    answered(llm)
+    llm.choose(OTHER, OPTIONS)
+    assert llm.choose(VERDICT, OPTIONS).tokens.reused == llm.choose(OTHER, OPTIONS).tokens.reused
+
+
 # --- documents are hostile ---
 
 
@@ -218,6 +324,17 @@ def test_a_completion_that_ends_by_itself(llm):
     assert 0 < done.tokens.generated < 60
     assert "<|" not in done.text
     assert llm.complete(prompt, max_tokens=done.tokens.generated).text == done.text
+
+
+def test_a_completion_that_goes_round_in_circles(llm):
+    """A model that says the same for the third time is stopped; the repetition is paid for, but not shown."""
+    looping = Prompt(("List one hundred facts about volcanoes.",))
+    done = llm.complete(looping, max_tokens=200)
+    assert not done.finished
+    assert done.tokens.generated < 200
+    sentences = [line.partition(". ")[2] for line in done.text.splitlines()]
+    assert len(sentences) == len(set(sentences)) > 1
+    assert llm.count_tokens(done.text) < done.tokens.generated
 
 
 def test_a_prompt_that_does_not_fit(fresh_llm):
@@ -302,7 +419,7 @@ def altered(smollm2, tmp_path):
 
 def refusal(model: Model) -> str:
     with pytest.raises(ModelError) as caught:
-        LocalLLM(model, replace(SMALL, n_ctx=256))
+        LocalLLM(model, replace(SMALL, n_ctx=256)).load()
     return str(caught.value)
 
 
@@ -360,10 +477,7 @@ def test_loading_and_leaving_without_a_word(smollm2):
         llm = LocalLLM(model, LLMConfig(n_ctx=256, n_threads=1))
         llm.choose(Prompt(("Hi",)), ("yes", "no"))
     """
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert run(script) == (0, "", "")
 
 
 # --- as LlamaIndex's language model ---

@@ -54,7 +54,7 @@ async def test_from_documents_to_an_answer(config, paged, resources, tmp_path):
     assert first.contexts[0].page == 1
     assert len(first.contexts) <= (config.top_k if config is CONFIG else config.rerank_top_n)
     assert (again.text, again.contexts) == (first.text, first.contexts)
-    assert first.tokens.generated <= 8
+    assert first.total.generated <= 8
     text = paged.documents[0].text
     assert all(text[context.start : context.end] == context.text for context in first.contexts)
 

@@ -90,7 +90,9 @@ def copy(cross_encoder, tmp_path):
 
 
 def load(path: Path) -> CrossEncoderReranker:
-    return CrossEncoderReranker(path, name="mine", sha256="0" * 64)
+    reranker = CrossEncoderReranker(path, name="mine", sha256="0" * 64)
+    reranker.load()
+    return reranker
 
 
 def refusal(path: Path) -> str:

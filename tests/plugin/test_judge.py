@@ -91,9 +91,9 @@ def calibrated(project):
 
 
 def judge_lines(result: pytest.RunResult) -> list[str]:
-    """Give what the summary says of the judge: from its name to the blank line before the run's path."""
+    """Give what the summary says of the judge: from its name to the blank line behind it."""
     start = next(n for n, line in enumerate(result.outlines) if line.startswith("judge: "))
-    end = next(n for n, line in enumerate(result.outlines) if line.startswith("run: "))
+    end = next(n for n, line in enumerate(result.outlines) if line.startswith("cache: "))
     assert result.outlines[end - 1] == ""
     return result.outlines[start : end - 1]
 

@@ -38,6 +38,9 @@ def other():
         "mode": "strict",
         "metrics": ["faithfulness", "relevancy", "refusal"],
         "thresholds": {},
+        "max_unscored": 0.1,
+        "judge_floor": 0.7,
+        "shard": None,
         "machine": lines[0]["machine"],
     }
     assert json.loads((run / "run.json").read_text("utf-8")) == lines[0]

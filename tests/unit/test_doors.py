@@ -31,9 +31,15 @@ HEAVY = {
 # rag.entailment: the cross-encoder judge's model, found and loaded as all others are. rag.bridge:
 # LlamaIndex's evaluators are the peer to compare with, on the very model that our judge uses.
 KNOWN_OF_RAG = {"rag.answer", "rag.identity", "rag.llm", "rag.embedding", "rag.errors"}
-KNOWN_OF_RAG |= {"rag.entailment", "rag.bridge"}
+KNOWN_OF_RAG |= {"rag.entailment", "rag.bridge", "rag.loading", "rag.deadline", "rag.prices"}
 KNOWS_ALL = ("evals/generate.py", "evals/commands/", "evals/suite/")
-KNOWS_PYTEST = ("evals/plugin.py", "evals/recorder.py", "evals/suite/", "fixtures/")
+KNOWS_PYTEST = (
+    "evals/plugin.py",
+    "evals/recorder.py",
+    "evals/live_hooks.py",
+    "evals/suite/",
+    "fixtures/",
+)
 
 
 @dataclass(frozen=True)

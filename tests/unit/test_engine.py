@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import pytest
 
-from evals.engine import Engine, PendingEvaluation, evaluate
+from evals.engine import Engine, PendingEvaluation
+from evals.errors import UsageError
 from evals.questions import Question
 from evals.records import Evaluation, Judgement, Score
+from evals.remembering import Task
 from evals.testing import FakeJudge, FakePipeline
 from rag.answer import Answer, Tokens
+from rag.errors import ModelError, RemoteError
 
 QUESTION = Question("a", "How many?")
 UNANSWERABLE = Question("b", "Who?", answerable=False)
-THRESHOLDS = {"faithfulness": 0.5, "relevancy": 0.5, "refusal": 0.5}
+METRICS = ("faithfulness", "relevancy", "refusal")
 GOOD = FakeJudge({"faithfulness": 0.9, "relevancy": 0.8, "refusal": 0.7})
 
 
@@ -45,11 +49,31 @@ class Custom:
         return self._act()
 
 
+def task(pipeline, judge=GOOD, question=QUESTION, repeat=0) -> Task:
+    return Task(pipeline, question, judge, METRICS, pipeline.name, repeat)
+
+
+def refuse(error):
+    raise error
+
+
+def recording(recorded):
+    def finish(evaluation):
+        recorded.append(evaluation)
+        return evaluation
+
+    return finish
+
+
+def keep(evaluation):
+    return evaluation
+
+
 def evaluated(pipeline, judge=GOOD, question=QUESTION) -> Evaluation:
     """Evaluate on an engine and wait a bounded time: a lost result is a failure, not a hang."""
     engine = Engine()
     try:
-        return engine.submit(evaluate(pipeline, question, judge, THRESHOLDS)).result(timeout=10)
+        return engine.submit(task(pipeline, judge, question)).result(timeout=10)
     finally:
         engine.close()
 
@@ -62,15 +86,15 @@ def test_evaluation_carries_answer_and_scores():
 
     judge = Custom(None)
     judge.score = score
-    answer = Answer("Two.", seconds={"generate": 1.5}, tokens=Tokens(10, 20, 30))
+    answer = Answer("Two.", seconds={"generate": 1.5}, tokens={"generate": Tokens(10, 20, 30)})
     assert evaluated(FakePipeline({"How many?": answer}, name="base"), judge) == Evaluation(
         question=QUESTION,
         pipeline="base",
         answer=answer,
         scores=(Score("faithfulness", 0.9),),
-        thresholds=THRESHOLDS,
+        thresholds={},
         seconds={"generate": 1.5, "judge": 0.5},
-        tokens=Tokens(11, 22, 33),
+        tokens={"generate": Tokens(10, 20, 30), "judge": Tokens(1, 2, 3)},
     )
 
 
@@ -118,8 +142,8 @@ def test_judge_that_gives_no_verdict(act, reason, question, metrics):
 
 def test_one_failure_touches_one_question(engine):
     """After a pipeline that calls sys.exit() the engine still answers."""
-    engine.submit(evaluate(Custom(sys.exit), QUESTION, GOOD, THRESHOLDS)).result(timeout=10)
-    after = engine.submit(evaluate(FakePipeline(lambda _: "Two."), QUESTION, GOOD, THRESHOLDS))
+    engine.submit(task(Custom(sys.exit))).result(timeout=10)
+    after = engine.submit(task(FakePipeline(lambda _: "Two.")))
     assert after.result(timeout=10).outcome == "passed"
 
 
@@ -132,8 +156,8 @@ async def test_await_from_another_loop(engine):
         return "Two."
 
     recorded = []
-    running = engine.submit(evaluate(FakePipeline(answer), QUESTION, GOOD, THRESHOLDS))
-    evaluation = await PendingEvaluation(running, recorded.append)
+    running = engine.submit(task(FakePipeline(answer)))
+    evaluation = await PendingEvaluation(running, recording(recorded), refuse)
     assert evaluation.outcome == "passed"
     assert recorded == [evaluation]
     ((loop, thread),) = seen
@@ -144,8 +168,8 @@ async def test_await_from_another_loop(engine):
 def test_plain_result(engine):
     """A plain test calls `result()`; the evaluation is recorded before the test gets it, and once."""
     recorded = []
-    running = engine.submit(evaluate(FakePipeline(lambda _: "Two."), QUESTION, GOOD, THRESHOLDS))
-    pending = PendingEvaluation(running, recorded.append)
+    running = engine.submit(task(FakePipeline(lambda _: "Two.")))
+    pending = PendingEvaluation(running, recording(recorded), refuse)
     assert pending.result() is pending.result()
     assert recorded == [pending.result()]
 
@@ -155,8 +179,8 @@ def test_result_from_a_plain_thread(engine):
     got = []
 
     def work():
-        running = engine.submit(evaluate(FakePipeline(lambda _: "Two."), QUESTION, GOOD, THRESHOLDS))
-        got.append(PendingEvaluation(running, lambda _: None).result())
+        running = engine.submit(task(FakePipeline(lambda _: "Two.")))
+        got.append(PendingEvaluation(running, keep, refuse).result())
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -170,9 +194,9 @@ def test_what_the_recorder_raises_fails_that_test(engine):
     def record(evaluation):
         raise ValueError("faithfulness = nan is no score")
 
-    running = engine.submit(evaluate(FakePipeline(lambda _: "Two."), QUESTION, GOOD, THRESHOLDS))
+    running = engine.submit(task(FakePipeline(lambda _: "Two.")))
     with pytest.raises(ValueError, match=r"^faithfulness = nan is no score$"):
-        PendingEvaluation(running, record).result()
+        PendingEvaluation(running, record, refuse).result()
 
 
 def test_close_while_busy():
@@ -188,7 +212,7 @@ def test_close_while_busy():
             started.set()
             await asyncio.sleep(60)
 
-    running = engine.submit(evaluate(Slow(), QUESTION, GOOD, THRESHOLDS))
+    running = engine.submit(task(Slow()))
     assert started.wait(timeout=10)
     engine.close()
     with pytest.raises(CancelledError):
@@ -209,9 +233,172 @@ def test_close_while_a_thread_is_busy():
             started.set()
             await asyncio.to_thread(release.wait, 60)
 
-    running = engine.submit(evaluate(Blocking(), QUESTION, GOOD, THRESHOLDS))
+    running = engine.submit(task(Blocking()))
     assert started.wait(timeout=10)
     engine.close()
     release.set()
     with pytest.raises(CancelledError):
         running.result(timeout=1)
+
+
+# --- working ahead ---
+
+
+class Remote:
+    """A pipeline that answers each question when the test lets it."""
+
+    name = "remote"
+    fingerprint = "0"
+
+    def __init__(self):
+        self.asked: list[str] = []
+        self.most = self._now = 0
+        self.go = threading.Event()
+
+    async def answer(self, question):
+        self.asked.append(question)
+        self._now += 1
+        self.most = max(self.most, self._now)
+        while not self.go.is_set():
+            await asyncio.sleep(0.001)
+        self._now -= 1
+        return Answer(f"to {question}")
+
+
+def questions(count):
+    return [Question(f"q{n}", f"{n}?") for n in range(count)]
+
+
+def until(condition):
+    """Wait until `condition` holds, for a bounded time."""
+    for _ in range(5000):
+        if condition():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.fixture
+def wide():
+    """An engine that works on eight tasks at once."""
+    engine = Engine(concurrency=8)
+    yield engine
+    engine.close()
+
+
+def test_as_many_at_once_as_there_are_places(wide):
+    """Twenty tasks are begun ahead; eight are under way, and each test gets its own."""
+    pipeline = Remote()
+    tasks = [task(pipeline, question=question) for question in questions(20)]
+    wide.work_ahead(tasks)
+    until(lambda: len(pipeline.asked) == 8)
+    pipeline.go.set()
+    answers = [wide.submit(one).result(timeout=10).answer.text for one in tasks]
+    assert answers == [f"to {n}?" for n in range(20)]
+    assert (pipeline.most, len(pipeline.asked)) == (8, 20)
+
+
+def test_more_tasks_than_calls_where_calls_are_held_back(engine):
+    """A server's client bounds its calls itself: while some tasks wait for another try, others go on."""
+    pipeline = Remote()
+    pipeline.most_at_once = 4
+    engine.work_ahead([task(pipeline, question=question) for question in questions(20)])
+    until(lambda: len(pipeline.asked) == 12)
+    time.sleep(0.01)
+    assert len(pipeline.asked) == 12
+    engine.stop()
+    pipeline.go.set()
+
+
+def test_stopping_begins_nothing_more(wide):
+    """What no test has asked for is given up at once: what waits for a place is never begun."""
+    pipeline = Remote()
+    tasks = [task(pipeline, question=question) for question in questions(20)]
+    asked_for = wide.submit(tasks[0])
+    wide.work_ahead(tasks[1:])
+    until(lambda: len(pipeline.asked) == 8)
+    wide.stop()
+    pipeline.go.set()
+    assert asked_for.result(timeout=10).answer.text == "to 0?"
+    assert wide.submit(task(FakePipeline(lambda _: "Two."))).result(timeout=10).outcome == "passed"
+    assert len(pipeline.asked) == 8
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "judge", "concurrency", "expected"),
+    [
+        (None, None, 0, 1),
+        (None, None, 5, 5),
+        (8, None, 0, 8),
+        (8, 1, 5, 8),
+        (1, 1, 5, 1),
+        (1, 4, 0, 4),
+        (1, None, 5, 5),
+    ],
+)
+def test_places(pipeline, judge, concurrency, expected):
+    """Whoever says how many it takes is taken at its word; others take as many as the run says, or one."""
+    things = []
+    for most in (pipeline, judge):
+        thing = Custom(None)
+        if most is not None:
+            thing.most_at_once = most
+        things.append(thing)
+    engine = Engine(concurrency=concurrency)
+    assert engine.places(task(*things)) == expected
+    engine.close()
+
+
+# --- bounds ---
+
+
+def test_a_question_has_its_time():
+    """Neither answer nor verdict within the time: unscored with that reason, and the next one goes on."""
+    bounded = Engine(seconds=0.05)
+
+    class Slow(Custom):
+        async def answer(self, question):
+            await asyncio.sleep(30)
+
+        async def score(self, question, answer):
+            await asyncio.sleep(30)
+
+    late = bounded.submit(task(Slow(None))).result(timeout=10)
+    assert (late.outcome, late.error, late.answer) == ("unscored", None, None)
+    assert {score.reason for score in late.scores} == {"there is no answer within 0.05 s"}
+    unjudged = bounded.submit(task(FakePipeline(lambda _: "Two."), Slow(None))).result(timeout=10)
+    assert (unjudged.outcome, unjudged.answer) == ("unscored", Answer("Two."))
+    assert {score.reason for score in unjudged.scores} == {"there is no verdict within 0.05 s"}
+    bounded.close()
+
+
+def test_a_server_that_fails_leaves_the_question_unscored():
+    """A server's failure is not the pipeline's: no error and no breach, but no verdict either."""
+
+    def fail():
+        raise RemoteError("http://127.0.0.1:1/v1 cannot be used: refused")
+
+    evaluation = evaluated(Custom(fail))
+    assert (evaluation.outcome, evaluation.error) == ("unscored", None)
+    assert evaluation.unscored[0] == (
+        "faithfulness unscored: there is no answer: http://127.0.0.1:1/v1 cannot be used: refused"
+    )
+
+
+# --- loading ---
+
+
+def test_what_cannot_be_loaded_is_wrong_configuration(engine):
+    """It is loaded once, before its first answer; its error reaches every test as a usage error."""
+    loads = []
+
+    class Broken(FakePipeline):
+        def load(self):
+            loads.append(1)
+            raise ModelError("x.gguf is no model")
+
+    pipeline = Broken(lambda _: "Two.")
+    for question in questions(3):
+        with pytest.raises(UsageError, match=r"^x\.gguf is no model$"):
+            engine.submit(task(pipeline, question=question)).result(timeout=10)
+    assert (loads, pipeline.asked) == ([1], [])

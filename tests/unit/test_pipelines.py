@@ -36,6 +36,13 @@ class FoundIndex:
     passages: tuple[Context, ...] = ()
     fingerprint: str = "index"
 
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"index": self.fingerprint}
+
+    def load(self) -> None:
+        """Nothing to load."""
+
     def retrieve(self, question: str) -> tuple[Context, ...]:
         return self.passages
 
@@ -86,7 +93,8 @@ def test_what_the_model_says_of_its_work_is_kept():
     answer = pipeline("a", model=ScriptedLLM(Completion("Two of", tokens, finished=False))).answer_now(
         QUESTION
     )
-    assert (answer.tokens, answer.finished) == (tokens, False)
+    assert (answer.tokens, answer.total) == ({"rerank": Tokens(), "generate": tokens}, tokens)
+    assert answer.finished is False
     assert list(answer.seconds) == ["retrieve", "rerank", "generate"]
     assert all(seconds >= 0 for seconds in answer.seconds.values())
 

@@ -24,7 +24,7 @@ FULL = Evaluation(
         'Zwölf, "etwa" \x1b[31m.',
         (Context("Es sind zwölf.", "maße.pdf", page=3, start=5, end=19, score=0.25), Context("Kein Ort.")),
         seconds={"generate": 1.5},
-        tokens=Tokens(7, 8, 9),
+        tokens={"generate": Tokens(7, 8, 9)},
         omitted=2,
         finished=False,
     ),
@@ -47,8 +47,10 @@ FULL = Evaluation(
     ),
     thresholds={"faithfulness": 0.5, "relevancy": 0.75},
     seconds={"generate": 1.5, "judge": 0.5},
-    tokens=Tokens(10, 20, 30),
+    tokens={"generate": Tokens(7, 8, 9), "judge": Tokens(3, 12, 21)},
     repeat=1,
+    cached=("answer",),
+    usd=0.25,
 )
 BARE = {
     "reason": None,
@@ -124,8 +126,17 @@ FULL_JSON = {
     "outcome": "failed",
     "error": None,
     "seconds": {"generate": 1.5, "judge": 0.5},
-    "tokens": {"evaluated": 10, "reused": 20, "generated": 30},
-    "cached": False,
+    "tokens": {
+        "evaluated": 10,
+        "reused": 20,
+        "generated": 30,
+        "stages": {
+            "generate": {"evaluated": 7, "reused": 8, "generated": 9},
+            "judge": {"evaluated": 3, "reused": 12, "generated": 21},
+        },
+    },
+    "cached": ["answer"],
+    "usd": 0.25,
 }
 
 
@@ -158,7 +169,7 @@ def test_line_reads_back_as_it_was():
     read = evaluation_from_json(json.loads(line))
     assert evaluation_to_json(read) == FULL_JSON
     # The stages of answer and judge are together in the record; nothing else is lost.
-    assert read == replace(FULL, answer=replace(FULL.answer, seconds={}, tokens=Tokens()))
+    assert read == replace(FULL, answer=replace(FULL.answer, seconds={}, tokens={}))
 
 
 def test_line_of_an_error_reads_back():

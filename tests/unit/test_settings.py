@@ -15,10 +15,13 @@ from evals.settings import (
     Settings,
     checked_thresholds,
     parse_mode,
+    parse_number,
+    parse_refresh,
     parse_share,
     parse_thresholds,
     settings_from,
 )
+from evals.sharding import Shard
 
 
 @dataclass
@@ -78,6 +81,16 @@ def test_defaults():
         config=None,
         offline=False,
         home=Path("/project/.rag-evals"),
+        cache=True,
+        cache_mebibytes=1024,
+        refresh=(),
+        concurrency=0,
+        timeout=900,
+        shard=None,
+        plan=False,
+        max_cost=None,
+        max_minutes=None,
+        prices=None,
     )
 
 
@@ -101,6 +114,16 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
             "evals_config": "p.toml",
             "evals_offline": True,
             "evals_home": "/runs",
+            "evals_no_cache": True,
+            "evals_cache_size": "0.5",
+            "evals_refresh": "all",
+            "evals_concurrency": "64",
+            "evals_timeout": "0",
+            "evals_shard": "2/5",
+            "evals_plan": True,
+            "evals_max_cost": "1.5",
+            "evals_max_minutes": "0",
+            "evals_prices": "prices.toml",
         }
     )
     assert read == Settings(
@@ -121,6 +144,16 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
         config=Path("/project/p.toml"),
         offline=True,
         home=Path("/runs"),
+        cache=False,
+        cache_mebibytes=0.5,
+        refresh=("answers", "scores"),
+        concurrency=64,
+        timeout=None,
+        shard=Shard(2, 5),
+        plan=True,
+        max_cost=1.5,
+        max_minutes=0,
+        prices=Path("/project/prices.toml"),
     )
 
 
@@ -177,6 +210,10 @@ def test_options_and_ini_values_have_one_name():
         ("--evals-judge-model", "evals_judge_model"),
         ("--evals-judge-card", "evals_judge_card"),
         ("--evals-judge-floor", "evals_judge_floor"),
+        ("--evals-no-cache", "evals_no_cache"),
+        ("--evals-cache-size", "evals_cache_size"),
+        ("--evals-max-cost", "evals_max_cost"),
+        ("--evals-max-minutes", "evals_max_minutes"),
     ]
 
 
@@ -255,3 +292,24 @@ def test_wrong_shares(text, message):
 def test_bounds_are_shares():
     """All and nothing are shares."""
     assert [parse_share("n", text) for text in ("0", "1", " 0.50 ", "1e-3")] == [0.0, 1.0, 0.5, 0.001]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_whole", "message"),
+    [
+        ("many", False, "evals_timeout = many: not a number"),
+        ("", False, "evals_timeout = : not a number"),
+        ("nan", False, "evals_timeout = nan: not a number"),
+        ("inf", True, "evals_timeout = inf: not a whole number"),
+        ("1.5", True, "evals_timeout = 1.5: not a whole number"),
+        ("-1", False, "evals_timeout = -1: at least 0"),
+    ],
+)
+def test_wrong_number(text, is_whole, message):
+    """A number that is none, not whole or below zero is named with its option."""
+    assert problem(lambda: parse_number("evals_timeout", text, is_whole=is_whole)) == message
+
+
+def test_unknown_refresh():
+    """What cannot be made anew is named with what can."""
+    assert problem(parse_refresh, "verdicts") == "evals_refresh = verdicts: one of answers, scores, all"

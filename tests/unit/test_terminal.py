@@ -19,7 +19,7 @@ def evaluation(name, *scores, pipeline="baseline", seconds=1.0, tokens=1000, err
         scores=scores,
         thresholds=THRESHOLDS,
         seconds={"generate": seconds, "judge": seconds / 2},
-        tokens=Tokens(evaluated=tokens, reused=9999, generated=tokens // 10),
+        tokens={"generate": Tokens(evaluated=tokens, reused=9999, generated=tokens // 10)},
         error=error,
     )
 

@@ -1,0 +1,160 @@
+"""How well a server is used: 2,000 questions, 64 at a time, to a loopback server that answers after 100 ms.
+
+The whole way is measured: pytest, plugin, engine, retries, and the choice judge with its claims. The ideal
+is the number of answers that are needed times the delay, shared by the places; what fails is no part of it.
+
+    python -m benchmarks.concurrency
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.report import print_table, save
+
+CONFTEST = """
+import time
+from pathlib import Path
+
+import pytest
+from evals.judges.choice import ChoiceReader
+from evals.judges.reading import ReadingJudge
+from rag.answer import Answer, Context
+from rag.config import LLMConfig
+from rag.llm import Prompt, load_llm
+
+PASSAGE = "The router sends each token to two of eight experts. The load is balanced. "
+CONTEXTS = tuple(Context(PASSAGE + f"Passage {n} says no more. ", "a.pdf", 1, n, n + 100) for n in range(4))
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop():
+    start = time.perf_counter()
+    try:
+        return (yield)
+    finally:
+        Path("seconds.txt").write_text(str(time.perf_counter() - start))
+
+@pytest.fixture(scope="session")
+def llm():
+    loaded = load_llm(LLMConfig(model="openai:loopback@URL"))
+    loaded.allow(PLACES)
+    yield loaded
+    loaded.close()
+
+class Pipeline:
+    name = "remote"
+    fingerprint = "benchmark"
+
+    def __init__(self, llm):
+        self._llm, self.most_at_once = llm, llm.most_at_once
+
+    async def answer(self, question):
+        import asyncio
+
+        prompt = Prompt((PASSAGE, question))
+        written = await asyncio.to_thread(self._llm.complete, prompt, max_tokens=60)
+        return Answer(written.text, CONTEXTS, {"generate": 0.0}, {"generate": written.tokens})
+
+@pytest.fixture(scope="session")
+def remote(llm):
+    return Pipeline(llm)
+
+@pytest.fixture(scope="session")
+def judge(llm):
+    return ReadingJudge(ChoiceReader(llm))
+"""
+
+TEST = """
+async def test_answer(evaluate, pipeline, question):
+    await evaluate(pipeline, question)
+"""
+
+INI = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+evals_pipelines = remote
+evals_questions = questions.jsonl
+evals_max_unscored = 1
+evals_concurrency = PLACES
+"""
+CALLS = 4  # an answer, whether it declines, its relevancy and its one claim
+
+
+def main() -> None:
+    """Measure with a good server and with a bad one, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--questions", type=int, default=2000)
+    parser.add_argument("--places", type=int, default=64)
+    parser.add_argument("--delay", type=float, default=0.1, help="seconds that each answer takes")
+    options = parser.parse_args()
+    results = {
+        "all answered": measure(options.questions, options.places, options.delay, failing=0.0),
+        "a quarter of the questions": measure(
+            options.questions // 4, options.places, options.delay, failing=0.0
+        ),
+        "one request in ten failing": measure(options.questions, options.places, options.delay, failing=0.1),
+        "one at a time, 50 questions": measure(50, 1, options.delay, failing=0.0),
+    }
+    columns = list(next(iter(results.values())))
+    print_table(
+        [["", *columns], *([name, *(f"{row[c]:,.2f}" for c in columns)] for name, row in results.items())]
+    )
+    save("concurrency", {"places": options.places, "delay": options.delay, **results})
+
+
+def measure(count: int, places: int, delay: float, *, failing: float) -> dict[str, float]:
+    """Run `count` questions; give seconds, the ideal ones, their ratio, peak MiB and the unscored."""
+    with tempfile.TemporaryDirectory() as folder, serving(delay, failing) as url:
+        project = Path(folder)
+        for name, text in (("conftest.py", CONFTEST), ("test_evals.py", TEST), ("pytest.ini", INI)):
+            (project / name).write_text(text.replace("URL", url).replace("PLACES", str(places)))
+        lines = (json.dumps({"id": f"q{n}", "question": f"Did it rain on day {n}?"}) for n in range(count))
+        (project / "questions.jsonl").write_text("\n".join(lines) + "\n")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+            cwd=project,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0, said
+        (run,) = (path for path in project.glob(".rag-evals/runs/*") if not path.is_symlink())
+        evaluations = [json.loads(line) for line in (run / "records.jsonl").open()][1:-1]
+        unscored = sum(line.get("outcome") == "unscored" for line in evaluations)
+        seconds = float((project / "seconds.txt").read_text())
+    ideal = count * CALLS * delay / places
+    return {
+        "seconds": seconds,
+        "ideal": ideal,
+        "of ideal": ideal / seconds,
+        "peak MiB": usage.ru_maxrss / 1024,
+        "unscored": unscored,
+    }
+
+
+@contextmanager
+def serving(delay: float, failing: float) -> Iterator[str]:
+    """Start the loopback server in a process of its own; give its URL."""
+    command = [sys.executable, "-m", "tests.loopback_openai", f"--delay={delay}", f"--failing={failing}"]
+    command.append("--status=500")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Runs of shards become one run: the same configuration, no question twice, no shard forgotten."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evals.budget import budget_line
+from evals.errors import RunFileError, printable
+from evals.labels import Labelled
+from evals.records import Evaluation
+from evals.reports.judge import judge_lines
+from evals.reports.terminal import summary_lines
+from evals.runs import StoredRun
+from evals.trackers.jsonl import RunFolder
+from rag.identity import canonical
+
+# What runs of one whole have in common, and what a run that does not say it went by.
+COMMON: Mapping[str, Any] = {
+    "mode": "strict",
+    "metrics": [],
+    "thresholds": {},
+    "max_unscored": 0.1,
+    "judge_floor": 0.7,
+}
+LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The whole that was made of several runs.
+
+    Attributes:
+        path: Its run folder.
+        common: The settings that all of its parts share: mode, metrics, thresholds and bounds.
+        judges: What describes its judges.
+        evaluations: Those of all parts, without contexts and claims: these stay in the folder.
+        notes: One line for everything that a part lacks.
+    """
+
+    path: Path
+    common: Mapping[str, Any]
+    judges: tuple[Mapping[str, Any], ...]
+    evaluations: tuple[Evaluation, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def over_budget(self) -> str | None:
+        """The line that says that too many evaluations have no verdict; None when they are few enough."""
+        return budget_line(self.evaluations, self.common["max_unscored"])
+
+    @property
+    def holds(self) -> bool:
+        """Whether pytest would have ended with status 0."""
+        if self.over_budget:
+            return False
+        return self.common["mode"] == "report" or not any(e.breaches for e in self.evaluations)
+
+    def lines(self, labels: Sequence[Labelled] = ()) -> list[str]:
+        """Give the summary that pytest would have printed; breaches are listed in both modes.
+
+        Args:
+            labels: People's verdicts on answers of the runs.
+        """
+        judge = judge_lines(self.judges, self.evaluations, floor=self.common["judge_floor"], labels=labels)
+        return [
+            *summary_lines(self.evaluations, breaches=True),
+            "",
+            *([self.over_budget] if self.over_budget else []),
+            *([*judge, ""] if judge else []),
+            f"run: {printable(str(self.path))}",
+        ]
+
+
+def merge(runs: Sequence[StoredRun], home: Path, *, partial: bool = False) -> Merged:
+    """Join `runs` into a new run under `home`.
+
+    Args:
+        runs: The parts, in any order.
+        home: Folder of runs that gets the new one.
+        partial: Whether shards may be missing.
+
+    Raises:
+        RunFileError: The runs are no parts of one whole, or the new one cannot be written.
+    """
+    runs = sorted(runs, key=lambda run: (run.shard.index if run.shard else 0, run.name))
+    _check_once(runs)
+    _check_same(runs)
+    notes = [*_missing(runs, partial=partial), *_unfinished(runs)]
+    _check_disjoint(runs)
+    common = {name: runs[0].head.get(name, default) for name, default in COMMON.items()}
+    folder = RunFolder(home)
+    try:
+        evaluations = _written(folder, runs, common)
+    except OSError as error:
+        raise RunFileError(
+            f"the merged run cannot be written to {printable(str(home))}: {error.strerror}: "
+            "give another folder with --out"
+        ) from error
+    judges = {canonical(about): about for run in runs for about in run.abouts if about["type"] == "judge"}
+    return Merged(folder.path, common, tuple(judges.values()), tuple(evaluations), tuple(notes))
+
+
+def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, Any]) -> list[Evaluation]:
+    folder.start(
+        {
+            **common,
+            "args": [],
+            "machine": {"python": platform.python_version(), "system": platform.platform()},
+            "shard": None,
+            "merged": [_about_part(run) for run in runs],
+        }
+    )
+    evaluations: list[Evaluation] = []
+    seen: set[str] = set()
+    for run in runs:
+        for line, event in run.events():
+            if event["type"] in ("run", "end") or (event["type"] != "evaluation" and line in seen):
+                continue
+            folder.append(line)
+            if event["type"] != "evaluation":
+                seen.add(line)
+        evaluations += map(_slim, run.evaluations())
+    folder.finish(dict(sorted(Counter(evaluation.outcome for evaluation in evaluations).items())))
+    return evaluations
+
+
+def _about_part(run: StoredRun) -> dict[str, Any]:
+    kept = {name: run.head.get(name) for name in ("run", "shard", "args", "machine")}
+    return {**kept, "finished": run.is_finished}
+
+
+def _slim(evaluation: Evaluation) -> Evaluation:
+    """Leave out what no summary shows: contexts and claims are nearly all of an evaluation."""
+    answer = evaluation.answer
+    return replace(
+        evaluation,
+        answer=replace(answer, contexts=()) if answer else None,
+        scores=tuple(replace(score, claims=()) for score in evaluation.scores),
+    )
+
+
+def _check_once(runs: Sequence[StoredRun]) -> None:
+    if not runs:
+        raise RunFileError("no runs: name the runs of the shards")
+    counted = Counter(run.path.resolve() for run in runs)
+    twice = [run.name for run in runs if counted[run.path.resolve()] > 1]
+    if twice:
+        raise RunFileError(f"given more than once: {', '.join(dict.fromkeys(twice))}")
+
+
+def _check_same(runs: Sequence[StoredRun]) -> None:
+    """Hold every run to the same configuration.
+
+    Raises:
+        RunFileError: Something differs; each is one line with the runs and their values.
+    """
+    found = [
+        *(_difference(name, _setting(name), runs) for name in COMMON),
+        _difference("shards in all", lambda run: run.shard.count if run.shard else None, runs),
+    ]
+    described = {(about["type"], about["name"]) for run in runs for about in run.abouts}
+    for kind, name in sorted(described):
+        having = [run for run in runs if _abouts(run, kind, name)]
+        found.append(
+            _difference(f"{kind} {name}", _fingerprint(kind, name), having, _changed(kind, name, having))
+        )
+    differences = [f"  {printable(difference)}" for difference in found if difference]
+    if differences:
+        raise RunFileError(
+            "\n".join(("these runs are not parts of one, as they were configured differently:", *differences))
+        )
+
+
+def _setting(name: str) -> Callable[[StoredRun], Any]:
+    return lambda run: run.head.get(name, COMMON[name])
+
+
+def _fingerprint(kind: str, name: str) -> Callable[[StoredRun], Any]:
+    return lambda run: " and ".join(sorted(str(a["fingerprint"])[:12] for a in _abouts(run, kind, name)))
+
+
+def _abouts(run: StoredRun, kind: str, name: str) -> list[Mapping[str, Any]]:
+    return [about for about in run.abouts if (about["type"], about["name"]) == (kind, name)]
+
+
+def _changed(kind: str, name: str, runs: Sequence[StoredRun]) -> str:
+    """Say which settings differ, where the pipeline or the judge has told them."""
+    all_settings = [about.get("settings") or {} for run in runs for about in _abouts(run, kind, name)]
+    keys = sorted({key for settings in all_settings for key in settings})
+    changed = [key for key in keys if any(s.get(key) != all_settings[0].get(key) for s in all_settings)]
+    return f" (differing in {', '.join(changed)})" if changed else ""
+
+
+def _difference(
+    what: str, value: Callable[[StoredRun], Any], runs: Iterable[StoredRun], more: str = ""
+) -> str | None:
+    """Say which run has which value; None when all have the same."""
+    having: dict[str, list[str]] = {}
+    for run in runs:
+        found = value(run)
+        having.setdefault(found if isinstance(found, str) else canonical(found), []).append(run.name)
+    if len(having) < 2:
+        return None
+    return (
+        f"{what}: " + ", ".join(f"{text} in {' and '.join(names)}" for text, names in having.items()) + more
+    )
+
+
+def _missing(runs: Sequence[StoredRun], *, partial: bool) -> list[str]:
+    """Say which shards are missing.
+
+    Raises:
+        RunFileError: Some are, and not `partial`.
+    """
+    shards = [run.shard for run in runs if run.shard]
+    if not shards:
+        return []
+    count = shards[0].count
+    missing = sorted(set(range(1, count + 1)) - {shard.index for shard in shards})
+    if not missing:
+        return []
+    numbers = ", ".join(map(str, missing))
+    line = f"shard {numbers} of {count} is missing"
+    if len(missing) > 1:
+        line = f"shards {numbers} of {count} are missing"
+    if not partial:
+        raise RunFileError(f"{line}: name the run as well, or give --partial to do without")
+    return [line]
+
+
+def _unfinished(runs: Sequence[StoredRun]) -> list[str]:
+    return [
+        f"{run.name} was not finished: it is read as far as it goes"
+        + (", and its last line, which is cut, is left out" if run.is_cut else "")
+        for run in runs
+        if not run.is_finished
+    ]
+
+
+def _check_disjoint(runs: Sequence[StoredRun]) -> None:
+    """Hold every evaluation to one run.
+
+    Raises:
+        RunFileError: A question was evaluated in two; the first of them are listed.
+    """
+    first: dict[tuple[str, str, int], StoredRun] = {}
+    twice: list[str] = []
+    for run in runs:
+        for evaluation in run.evaluations():
+            key = (evaluation.pipeline, evaluation.question.id, evaluation.repeat)
+            before = first.setdefault(key, run)
+            if before is not run:
+                repeat = f", repeat {evaluation.repeat}" if evaluation.repeat else ""
+                twice.append(f"  {key[0]} {key[1]}{repeat}: in {before.name} and {run.name}")
+    if twice:
+        count = "one evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
+        more = [f"  and {len(twice) - LISTED} more"] if len(twice) > LISTED else []
+        raise RunFileError(
+            "\n".join(
+                (f"{count} in two runs, and would count twice:", *map(printable, twice[:LISTED]), *more)
+            )
+        )
