@@ -1,7 +1,7 @@
 """Evaluated tokens per question over the floor.
 
-The floor of a question is the number of distinct tokens of its prompts, with shared prefixes counted once,
-plus the generated tokens: no cache that starts from nothing at each question can do with less.
+The floor of a run is the number of distinct tokens of its prompts, with prefixes that any of them share
+counted once, plus the generated tokens: no cache that starts from nothing can do with less.
 
     python -m benchmarks.tokens --pipeline baseline --model smollm2-135m-instruct
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean
 
 from benchmarks.report import print_table, save
 from evals.judges.choice import ChoiceReader
@@ -38,7 +38,7 @@ class Recorded(LocalLLM):
         return blocks
 
     def likelihood(self, prompt: Prompt) -> Likelihood:
-        head, _ = self._template.around_user_turn(prompt.system)
+        head, _ = self._around(prompt.system)
         parts = [self._tokenize(head, template=True), *map(self._tokenize, prompt.parts)]
         self.prompts.append(tuple(token for part in parts for token in part))
         return super().likelihood(prompt)
@@ -80,35 +80,28 @@ def measure(name: str, docs: Path, questions: Path, model: str | None) -> dict[s
     judge = ReadingJudge(ChoiceReader(recorded, resources.embedder(config.embedder)))
     with tempfile.TemporaryDirectory() as folder:
         pipeline = build_pipeline(config, read_documents(docs), resources, Path(folder))
-    rows = []
-    for question in load_questions([questions]):
-        recorded.prompts = []
+    recorded.prompts = []
+    asked = load_questions([questions])
+    used = Tokens()
+    for question in asked:
         answer = pipeline.answer_now(question.question)
-        used = answer.total + judge.score_now(question, answer).tokens
-        rows.append((used, floor(recorded.prompts) + used.generated))
+        used += answer.total + judge.score_now(question, answer).tokens
+    least = floor(recorded.prompts) + used.generated
+    counts = {**asdict(used), "floor": least}
     return {
-        **_means([used for used, _ in rows]),
-        "floor": fmean(floor for _, floor in rows),
-        "ratio": _ratio(rows),
+        **{name: count / len(asked) for name, count in counts.items()},
+        "ratio": (used.evaluated + used.generated) / least,
     }
 
 
 def floor(prompts: Iterable[tuple[int, ...]]) -> int:
     """Count the nodes of the trie of `prompts`."""
-    return len({prompt[:length] for prompt in prompts for length in range(1, len(prompt) + 1)})
-
-
-def _means(used: list[Tokens]) -> dict[str, float]:
-    return {
-        "evaluated": fmean(u.evaluated for u in used),
-        "reused": fmean(u.reused for u in used),
-        "generated": fmean(u.generated for u in used),
-    }
-
-
-def _ratio(rows: list[tuple[Tokens, int]]) -> float:
-    spent = sum(used.evaluated + used.generated for used, _ in rows)
-    return spent / sum(floor for _, floor in rows)
+    nodes: dict[tuple[int, int], int] = {}
+    for prompt in prompts:
+        node = 0
+        for token in prompt:
+            node = nodes.setdefault((node, token), len(nodes) + 1)
+    return len(nodes)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ USAGE_ERROR = 4
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; give the exit status: 0, or 4 with one message when something is wrong."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["plan"] and given[1:2] not in (["-h"], ["--help"]):
+        given.insert(1, "--")  # all that follows is for pytest, options too
+    options = _parser().parse_args(given)
     try:
         status: int = options.run(options)
     except (RagError, EvalsError) as error:

@@ -214,9 +214,9 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     def start(pipeline: Pipeline, question: Question, *, repeat: int = 0) -> PendingEvaluation:
         thresholds = {**_defaults(judge), **settings.thresholds, **marked, **dict(question.thresholds)}
         name = _name_for(pipeline, request)
-        _describe(request.node, name, pipeline, judge)
         task = Task(pipeline, question, judge, settings.metrics, name, repeat)
         _hold_to_bounds(task, request, engine)
+        _describe(request.node, name, pipeline, judge)
         future = engine.submit(task)
         engine.work_ahead(_ahead(task, request, engine))
 

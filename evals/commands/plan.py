@@ -27,9 +27,10 @@ def add_to(commands: Commands) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    arguments = [argument for argument in options.arguments if argument != "--"]
     # In a process of its own: pytest wants to be the first to import the plugin.
     quiet = ("-p", "no:terminal", "-p", "no:cacheprovider")
-    ran = subprocess.run([sys.executable, "-m", "pytest", *options.arguments, "--evals-plan", *quiet])
+    ran = subprocess.run([sys.executable, "-m", "pytest", *arguments, "--evals-plan", *quiet])
     if ran.returncode in (TESTS_COLLECTED_NONE, INTERRUPTED):
         raise UsageError(
             "there is nothing to plan: name the tests as for pytest, such as `rag-evals plan evals`; "
