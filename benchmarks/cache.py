@@ -18,14 +18,18 @@ from benchmarks.report import print_table, save
 
 # Eight passages of 700 characters an answer, three claims with evidence a judgement: as real ones have.
 CONFTEST = """
+import random
+
 import pytest
 from evals.records import ClaimScore, Judgement, Score
 from rag.answer import Answer, Context, Tokens
 from rag.identity import digest
 
+WORDS = [digest(n)[:2 + n % 9] for n in range(1000)]
+
 def passage(question, n):
-    words = " ".join(digest([question, n, m])[:2 + m % 9] for m in range(140))
-    return Context(words[:700], f"document-{n}.pdf", n + 1, 700 * n, 700 * (n + 1), 0.9 - n / 10)
+    words = " ".join(random.Random(f"{question}{n}").choices(WORDS, k=140))
+    return Context(words[:700], f"document-{n}.pdf", n + 1, 700 * n, 700 * n + 700, 0.9 - n / 10)
 
 class Pipeline:
     name = "fake"

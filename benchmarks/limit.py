@@ -3,9 +3,10 @@
 The limit of a stage is its evaluated tokens at the speed of a prompt that is read in whole batches (about as
 long as the stage's own prompts: two batches for an answer, one for a verdict), plus its generated tokens at
 the speed of writing behind such a prompt. The speeds are measured in the same process before, amid and after
-the run, with the threads of the run; their medians count, as a machine drifts. Besides the ratio the table
-shows what is spent inside llama.cpp at all: the rest is ours, the embedder's and the index's. Loading the
-models and building the index are left out.
+the run, with the threads of the run; their medians count, as a machine drifts. `work` is the same ratio in
+processor time, which other processes disturb less. Besides the ratios the table shows what is spent inside
+llama.cpp at all: the rest is ours, the embedder's and the index's. Loading the models and building the index
+are left out.
 
     python -m benchmarks.limit --docs paper.pdf --model qwen2.5-coder-0.5b-instruct
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,6 +38,14 @@ QUESTIONS = Path(__file__).parent / "questions" / "mixtral.jsonl"
 WRITTEN = 24
 # Batches of a prompt whose reading is timed, by stage.
 BATCHES = {"retrieve": 1, "generate": 2, "judge": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast llama.cpp is, in tokens a second of the clock and in tokens a second of the processor."""
+
+    clock: Speeds
+    processor: Speeds
 
 
 @dataclass(slots=True)
@@ -61,7 +70,7 @@ class Stage:
     tokens: Tokens = field(default_factory=Tokens)
 
     def limit(self, speeds: Speeds) -> float:
-        """Give the seconds that llama.cpp itself takes for these tokens."""
+        """Give the seconds that llama.cpp itself takes for these tokens at these speeds."""
         return self.tokens.evaluated / speeds.prefill + self.tokens.generated / speeds.decode
 
 
@@ -106,26 +115,26 @@ def main() -> None:
     parser.add_argument("--first", type=int, help="only so many questions")
     parser.add_argument("--trial", action="store_true", help="print only")
     options = parser.parse_args()
-    stages, speeds = measure(options)
-    rows = {name: _row({name: stage}, speeds) for name, stage in stages.items()}
-    rows["all"] = _row(stages, speeds)
+    stages, paces = measure(options)
+    rows = {name: _row({name: stage}, paces) for name, stage in stages.items()}
+    rows["all"] = _row(stages, paces)
     print_table([["stage", *_COLUMNS], *([name, *_shown(row)] for name, row in rows.items())])
-    for name, speed in speeds.items():
-        print(f"{name}: read {speed.prefill:,.0f} tokens/s, write {speed.decode:.1f} tokens/s")
+    for name, pace in paces.items():
+        print(f"{name}: read {pace.clock.prefill:,.0f} tokens/s, write {pace.clock.decode:.1f} tokens/s")
     if not options.trial:
         model = config_for(options.pipeline, model=options.model).llm.model
         save(
             "limit",
             {
                 "model": model,
-                "speeds": {name: asdict(speed) for name, speed in speeds.items()},
+                "speeds": {name: asdict(pace) for name, pace in paces.items()},
                 "stages": rows,
             },
         )
 
 
-def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Speeds]]:
-    """Give what each stage took, and the speeds of llama.cpp meanwhile, both by stage."""
+def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Pace]]:
+    """Give what each stage took, and how fast llama.cpp was meanwhile, both by stage."""
     config = config_for(options.pipeline, model=options.model)
     questions = load_questions([options.questions])[: options.first]
     resources = Resources()
@@ -138,10 +147,10 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Sp
         pipeline.load()
         embedder.embed(["warm"])
         meter = Meter(llm, embedder)
-        speeds = [_speeds(llm)]
+        paces = [_paces(llm)]
         for number, question in enumerate(questions):
             if number == len(questions) // 2:
-                speeds.append(_speeds(llm))
+                paces.append(_paces(llm))
             with meter.of("retrieve") as stage:
                 retrieval = pipeline.retrieve_now(question.question)
                 stage.tokens += sum(retrieval.tokens.values(), Tokens())
@@ -150,32 +159,42 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Sp
                 stage.tokens += answer.tokens["generate"]
             with meter.of("judge") as stage:
                 stage.tokens += judge.score_now(question, answer).tokens
-        speeds.append(_speeds(llm))
-    return meter.stages, {name: _middle([each[name] for each in speeds]) for name in BATCHES}
+        paces.append(_paces(llm))
+    return meter.stages, {
+        name: Pace(
+            _middle([pace[name].clock for pace in paces]), _middle([pace[name].processor for pace in paces])
+        )
+        for name in BATCHES
+    }
 
 
-def _speeds(llm: LocalLLM) -> dict[str, Speeds]:
-    batch = llm._llama.n_batch
-    by_length = {n: speeds_now(llm._llama, read=n * batch, written=WRITTEN) for n in set(BATCHES.values())}
+def _paces(llm: LocalLLM) -> dict[str, Pace]:
+    by_length = {n: Pace(_speeds(llm, n), _speeds(llm, n, time.process_time)) for n in set(BATCHES.values())}
     return {name: by_length[n] for name, n in BATCHES.items()}
+
+
+def _speeds(llm: LocalLLM, batches: int, clock: Callable[[], float] = time.perf_counter) -> Speeds:
+    return speeds_now(llm._llama, read=batches * llm._llama.n_batch, written=WRITTEN, clock=clock)
 
 
 def _middle(speeds: Sequence[Speeds]) -> Speeds:
     return Speeds(median(each.prefill for each in speeds), median(each.decode for each in speeds))
 
 
-def _row(stages: Mapping[str, Stage], speeds: Mapping[str, Speeds]) -> dict[str, float]:
-    limit = sum(stage.limit(speeds[name]) for name, stage in stages.items())
+def _row(stages: Mapping[str, Stage], paces: Mapping[str, Pace]) -> dict[str, float]:
+    limit = sum(stage.limit(paces[name].clock) for name, stage in stages.items())
+    work = sum(stage.limit(paces[name].processor) for name, stage in stages.items())
     summed = list(stages.values())
-    seconds = sum(stage.seconds for stage in summed)
+    seconds, processor = sum(stage.seconds for stage in summed), sum(stage.processor for stage in summed)
     tokens = sum((stage.tokens for stage in summed), Tokens())
     return {
         "seconds": seconds,
         "limit": limit,
         "ratio": seconds / limit if limit else 0.0,
+        "work": processor / work if work else 0.0,
         "inside": sum(stage.inside for stage in summed),
         "embedding": sum(stage.embedding for stage in summed),
-        "processor": sum(stage.processor for stage in summed),
+        "processor": processor,
         "passes": sum(stage.passes for stage in summed),
         "evaluated": tokens.evaluated,
         "reused": tokens.reused,
@@ -187,6 +206,7 @@ _COLUMNS = {
     "seconds": ".1f",
     "limit": ".1f",
     "ratio": ".3f",
+    "work": ".3f",
     "inside": ".1f",
     "embedding": ".1f",
     "processor": ".1f",

@@ -22,7 +22,7 @@ from evals.labels import load_labels
 from evals.progress import Progress
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
 from evals.reports.judge import judge_lines
-from evals.reports.terminal import cache_line, summary_lines
+from evals.reports.terminal import cache_line, cost_line, summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
@@ -127,6 +127,8 @@ class Recorder:
             terminalreporter.line(line)
         if self._settings.cache:
             terminalreporter.line(cache_line(self._evaluations))
+        if cost := cost_line(self._evaluations):
+            terminalreporter.line(cost)
         for trouble in self._troubles:
             terminalreporter.line(printable(trouble), red=True)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")

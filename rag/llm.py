@@ -153,6 +153,8 @@ class LocalLLM:
         self._loading = threading.Lock()
         self._lock = threading.Lock()
         self._cached: list[Block] = []
+        # The first of the cached blocks that went in in smaller batches than it otherwise does, if any did.
+        self._in_pieces: int | None = None
         self._prefixes = Prefixes(config.kept_tokens)
         self._turns: dict[str, tuple[str, str]] = {}
 
@@ -261,7 +263,7 @@ class LocalLLM:
         with self._lock, self._loading:
             if self._loaded:
                 self._loaded.llama.close()
-            self._loaded, self._cached = None, []
+            self._loaded, self._cached, self._in_pieces = None, [], None
             self._prefixes.clear()
 
     @property
@@ -316,7 +318,9 @@ class LocalLLM:
         wanted = blocks[:-1]
         kept = common(self._cached, wanted)
         better = self._prefixes.longest(wanted, beyond=kept)
-        self._save(self._prefixes.worth_saving(self._cached, beyond=kept))
+        # A block in pieces may go on to the verdict on it, and is not kept for anything else.
+        whole = self._cached if self._in_pieces is None else self._cached[: self._in_pieces + 1]
+        self._save(self._prefixes.worth_saving(whole, beyond=kept))
         if better:
             self._restore(better)
             kept = common(better.blocks, wanted)
@@ -326,6 +330,8 @@ class LocalLLM:
             self._llama._ctx.kv_cache_clear()
             kept = reused = 0
         self._cached = blocks[:kept]
+        if self._in_pieces is not None and kept <= self._in_pieces:
+            self._in_pieces = None
         self._llama.n_tokens = reused
         return Tokens(evaluated=length - reused, reused=reused)
 
@@ -364,8 +370,11 @@ class LocalLLM:
         import numpy as np
 
         logs: list[float] = []
-        for start in range(0, len(block), LIKELIHOOD_BATCH):
-            batch = block[start : start + LIKELIHOOD_BATCH]
+        size = min(LIKELIHOOD_BATCH, self._llama.n_batch)
+        if min(len(block), self._llama.n_batch) > size and self._in_pieces is None:
+            self._in_pieces = len(self._cached)
+        for start in range(0, len(block), size):
+            batch = block[start : start + size]
             self._llama._batch.set_batch(batch=batch, n_past=self._llama.n_tokens, logits_all=True)
             self._llama._ctx.decode(self._llama._batch)
             self._llama.n_tokens += len(batch)

@@ -224,20 +224,23 @@ def probe(llama: Any, *, n_gpu_layers: int = 0) -> tuple[Tuning, bool]:
     return tuning, n_gpu_layers != 0 or cpu >= LEAST_SHARE * wall
 
 
-def speeds_now(llama: Any, *, read: int, written: int) -> Speeds:
+def speeds_now(
+    llama: Any, *, read: int, written: int, clock: Callable[[], float] = time.perf_counter
+) -> Speeds:
     """Measure how fast a loaded model reads a prompt in whole batches and goes on from it, at this moment.
 
     Args:
         llama: The `llama_cpp.Llama`; its own cache is left as it is, its threads are those that run.
         read: Tokens of the prompt.
         written: Tokens written behind it.
+        clock: Gives seconds; `time.process_time` counts those of the processor, whatever else it runs.
     """
     import llama_cpp
 
     with _lane(llama, n_ctx=read + written) as lane:
         lane.use(llama_cpp.llama_n_threads(llama.ctx), llama_cpp.llama_n_threads_batch(llama.ctx))
         tokens = lane.tokens(PASSAGE)
-        return lane.timed((tokens * (read // len(tokens) + 1))[:read], written)
+        return lane.timed((tokens * (read // len(tokens) + 1))[:read], written, clock=clock)
 
 
 def tune(model: Model, config: LLMConfig, *, say: Callable[[str], None] = lambda _: None) -> Tuning:
@@ -446,17 +449,23 @@ class _Lane:
         logits = self._context.get_logits_ith(-1)
         return np.ctypeslib.as_array(logits, shape=(self._llama.n_vocab(),))
 
-    def timed(self, tokens: Sequence[int], written: int, threads: int | None = None) -> Speeds:
+    def timed(
+        self,
+        tokens: Sequence[int],
+        written: int,
+        threads: int | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> Speeds:
         """Read `tokens` from an empty cache, then write `written` more; give the speeds."""
         if threads:
             self.use(threads)
         self.forget(0)
-        started = time.perf_counter()
+        started = clock()
         token = int(self.read(tokens).argmax())
-        read = time.perf_counter()
+        read = clock()
         for _ in range(written):
             token = int(self.read([token]).argmax())
-        return Speeds(len(tokens) / (read - started), written / (time.perf_counter() - read))
+        return Speeds(len(tokens) / (read - started), written / (clock() - read))
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from statistics import fmean
 from evals.errors import printable
 from evals.metrics import METRICS
 from evals.records import Evaluation
+from rag.answer import Tokens
 
 
 def summary_lines(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
@@ -17,7 +18,7 @@ def summary_lines(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[
         evaluations: Those of the run, in any order.
         breaches: Whether to list breaches as well; in strict mode pytest shows them as failures.
     """
-    lines = [*_trouble(evaluations, breaches=breaches), *_table(evaluations)]
+    lines = [*_trouble(evaluations, breaches=breaches), *_table(evaluations), *_stages(evaluations)]
     return [printable(line) for line in lines]
 
 
@@ -84,6 +85,26 @@ def _row(group: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
         f"{fmean(sum(e.seconds.values()) for e in group):.1f}",
         f"{fmean(e.total.evaluated + e.total.generated for e in group):,.0f}",
     ]
+
+
+def _stages(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Say how many tokens each stage read anew, found read already, and wrote; none, nothing said."""
+    totals: dict[str, Tokens] = {}
+    for evaluation in evaluations:
+        for stage, used in evaluation.tokens.items():
+            totals[stage] = totals.get(stage, Tokens()) + used
+    parts = [
+        f"{stage} {used.evaluated:,} / {used.reused:,} / {used.generated:,}"
+        for stage, used in totals.items()
+        if used != Tokens()
+    ]
+    return [f"tokens read / reused / written: {', '.join(parts)}"] if parts else []
+
+
+def cost_line(evaluations: Sequence[Evaluation]) -> str | None:
+    """Say what the run cost; None where no price is known."""
+    known = [evaluation.usd for evaluation in evaluations if evaluation.usd is not None]
+    return f"cost: ${sum(known):.4f}" if known else None
 
 
 def _mean(group: Sequence[Evaluation], metric: str) -> str:

@@ -275,6 +275,29 @@ def test_what_was_read_before_another_prompt_is_not_read_again(fresh_llm):
     assert later.tokens == at_once[1]
 
 
+def test_a_long_statement_leaves_no_trace(fresh_llm):
+    """A likelihood is read in small batches; what it evaluated so is not kept for other calls."""
+    verdict = Prompt(
+        (*PASSAGES, "It is said that the router sends tokens to experts. " * 9, "Is it? Yes or no.")
+    )
+    expected = fresh_llm().choose(verdict, OPTIONS)
+    llm = fresh_llm()
+    for parts in (verdict.parts[:-1], verdict.parts):
+        llm.likelihood(Prompt(parts))
+    llm.choose(OTHER, OPTIONS)
+    llm.choose(Prompt(("x " * 300,)), OPTIONS)
+    again = llm.choose(verdict, OPTIONS)
+    assert (again.probabilities, again.other) == (expected.probabilities, expected.other)
+    assert 0 < again.tokens.reused < 64
+
+
+def test_a_likelihood_in_batches_smaller_than_its_own(fresh_llm):
+    """Where n_batch is below the batch of a likelihood, no more than n_batch goes in at once."""
+    text = Prompt((PASSAGES[0], "The router sends each token to two of the eight experts. " * 4))
+    small, plain = fresh_llm(replace(SMALL, n_batch=16)), fresh_llm()
+    assert small.likelihood(text).logs == pytest.approx(plain.likelihood(text).logs, abs=0.5)
+
+
 def test_without_room_what_was_read_before_is_read_again(fresh_llm):
     """kept_tokens = 0 keeps the last prompt only."""
     llm = fresh_llm(replace(SMALL, kept_tokens=0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evals.errors import printable
 from evals.questions import Question
 from evals.records import Evaluation, Score
-from evals.reports.terminal import summary_lines
+from evals.reports.terminal import cache_line, cost_line, summary_lines
 from rag.answer import Answer, Tokens
 
 THRESHOLDS = {"faithfulness": 0.5, "relevancy": 0.5, "refusal": 0.5}
@@ -43,6 +45,8 @@ pipeline      questions  passed  failed  unscored  faithfulness  relevancy  refu
 baseline              4       1       2         1          0.60       0.80     0.20         2.6            1,925
 auto_merging          2       1       1         0          0.75       0.75        -         1.5            1,100
 mine                  1       0       0         1             -          -        -         1.5            1,100
+
+tokens read / reused / written: generate 10,000 / 69,993 / 1,000
 """.splitlines()  # noqa: E501
 
 
@@ -74,6 +78,7 @@ def test_table_alone():
     assert summary_lines([evaluation("n", Score("refusal", 1.0), seconds=0.02)], breaches=True) == [
         "pipeline  questions  passed  failed  unscored  refusal  s/question  tokens/question",
         "baseline          1       1       0         0     1.00         0.0            1,100",
+        "tokens read / reused / written: generate 1,000 / 9,999 / 100",
     ]
 
 
@@ -100,3 +105,32 @@ def test_printable_keeps_what_can_be_read():
     """Letters of every script, signs and blanks stay as they are."""
     assert printable("Größe 大 🦜 “x” 1\u00d72") == "Größe 大 🦜 “x” 1\u00d72"
     assert printable("a\tb\nc\x00\x7f\x85\u2028") == "a�b�c����"
+
+
+def test_stages_are_apart():
+    """Each stage with what it read anew, found and wrote; a stage without tokens is not there."""
+    tokens = {"rerank": Tokens(), "generate": Tokens(5000, 700, 60), "judge": Tokens(400, 30, 0)}
+    one = replace(evaluation("a", Score("faithfulness", 0.9)), tokens=tokens)
+    assert summary_lines([one, one], breaches=False)[-1] == (
+        "tokens read / reused / written: generate 10,000 / 1,400 / 120, judge 800 / 60 / 0"
+    )
+
+
+def test_what_was_reused():
+    """Counted are evaluations that have an answer; spared is what they took when they were made."""
+    new = evaluation("a", Score("faithfulness", 0.9))
+    answered, all_old = replace(new, cached=("answer",)), replace(new, cached=("answer", "scores"))
+    failed = evaluation("b", Score("faithfulness", None), error="OSError: no disk")
+    assert cache_line([new, failed]) == "cache: 0 of 1 answers reused, 0 of 1 verdicts reused"
+    assert cache_line([new, answered, all_old]) == (
+        "cache: 2 of 3 answers reused, 1 of 3 verdicts reused; that spared 2.5 s"
+    )
+    long = replace(all_old, seconds={"generate": 4000.0, "judge": 200.0})
+    assert cache_line([long]).endswith("that spared 1 h 10 min")
+
+
+def test_cost():
+    """What was spent is added up where a price is known."""
+    new = evaluation("a", Score("faithfulness", 0.9))
+    assert cost_line([new]) is None
+    assert cost_line([new, replace(new, usd=0.25), replace(new, usd=0.0)]) == "cost: $0.2500"
