@@ -45,7 +45,6 @@ pipeline      questions  passed  failed  unscored  faithfulness  relevancy  refu
 baseline              4       1       2         1          0.60       0.80     0.20         2.6            1,925
 auto_merging          2       1       1         0          0.75       0.75        -         1.5            1,100
 mine                  1       0       0         1             -          -        -         1.5            1,100
-
 tokens read / reused / written: generate 10,000 / 69,993 / 1,000
 """.splitlines()  # noqa: E501
 
