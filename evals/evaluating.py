@@ -82,6 +82,14 @@ async def _evaluation(
         judgement, is_judged = await _judgement(task, remembering, answer, until, seconds)
     except _Trouble as trouble:
         judgement, is_judged = Judgement(_unscored(task, trouble.reason)), False
+    cached = (*([ANSWER] if is_old else []), *([SCORES] if is_judged else []))
+    return evaluation_of(task, answer, judgement, cached=cached)
+
+
+def evaluation_of(
+    task: Task, answer: Answer, judgement: Judgement, *, cached: tuple[str, ...] = ()
+) -> Evaluation:
+    """Put an answer and its judgement together."""
     return Evaluation(
         question=task.question,
         pipeline=task.name,
@@ -92,7 +100,7 @@ async def _evaluation(
         seconds={**answer.seconds, "judge": judgement.seconds},
         tokens={**answer.tokens, "judge": judgement.tokens},
         repeat=task.repeat,
-        cached=(*([ANSWER] if is_old else []), *([SCORES] if is_judged else [])),
+        cached=cached,
     )
 
 

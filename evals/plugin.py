@@ -44,6 +44,7 @@ SETTINGS = pytest.StashKey[Settings]()
 CACHE = pytest.StashKey[Cache | None]()
 ENGINE = pytest.StashKey[Engine]()
 UPCOMING = pytest.StashKey[Upcoming]()
+BEGAN = pytest.StashKey[float]()
 SPENDING = pytest.StashKey[Spending]()
 PROGRESS = pytest.StashKey[Progress]()
 QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
@@ -74,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "evals(**thresholds): an evaluation; keyword arguments set thresholds for this test, "
         "such as evals(faithfulness=0.8)",
     )
+    config.stash[BEGAN] = time.time()
     config.stash[PROGRESS] = progress = Progress()
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(config, progress), "evals-recorder")
@@ -124,6 +126,12 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
         return (yield)
     except (RagError, UsageError) as error:
         _stop_for(request, error)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker when the session began."""
+    node.workerinput["evals_began"] = node.config.stash[BEGAN]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -286,10 +294,16 @@ def _engine(config: pytest.Config) -> Engine:
     return config.stash[ENGINE]
 
 
+def _began(config: pytest.Config) -> float:
+    """Give the time at which the session began; in a worker that of the controller: all make anew together."""
+    began: float = getattr(config, "workerinput", {}).get("evals_began") or config.stash[BEGAN]
+    return began
+
+
 def cache_for(config: pytest.Config) -> Cache | None:
     """Give the cache; what is to be made anew counts as absent unless this very run made it."""
     if CACHE not in config.stash:
-        settings, now = _settings(config), time.time()
+        settings, now = _settings(config), _began(config)
         since = {kind: now for part in settings.refresh for kind in REFRESHED[part]}
         cache = Cache(settings.home / CACHE_FILE, mebibytes=settings.cache_mebibytes, since=since)
         config.stash[CACHE] = cache if settings.cache else None

@@ -97,10 +97,9 @@ class Recorder:
             session.exitstatus = pytest.ExitCode.OK
         if self._folder is None:
             return
-        self._evaluations = self._folder.evaluations()
-        self._judges = self._folder.events("judge")
-        # Every worker may have said it.
-        self._troubles = list(dict.fromkeys(event["problem"] for event in self._folder.events("cache")))
+        self._evaluations, others = self._folder.read()
+        self._judges = [line for line in others if line["type"] == "judge"]
+        self._troubles = [line["problem"] for line in others if line["type"] == "cache"]
         outcomes = [evaluation.outcome for evaluation in self._evaluations]
         self._folder.finish({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
         if self._over_budget and session.exitstatus in (

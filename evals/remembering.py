@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.cache import Cache, Maker
 from evals.errors import UsageError
@@ -36,6 +36,8 @@ from rag.loading import Loads, load
 ANSWER = "answer"
 WRITTEN = "written"
 SCORES = "scores"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class Remembering:
         """
         pipeline, asked = task.pipeline, task.question.question
         key = answer_key(task)
-        if (found := self._recall(pipeline, ANSWER, key)) is not None:
-            return answer_from_json(found), True
+        if (known := self._recall(pipeline, ANSWER, key, answer_from_json)) is not None:
+            return known, True
         await self._load(pipeline)
         if not isinstance(pipeline, RetrievesFirst):
             answer = await pipeline.answer(asked)
@@ -97,14 +99,14 @@ class Remembering:
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return answer, False
         retrieval = await pipeline.retrieve(asked)
-        keys = {ANSWER: key, WRITTEN: _written_key(task, pipeline.writing, retrieval.contexts)}
-        found = self._recall(pipeline, WRITTEN, keys[WRITTEN])
-        if found is not None:
-            answer = _placed(answer_from_json(found), retrieval.contexts)
-        else:
-            answer = await pipeline.write(asked, retrieval)
-        self._keep(pipeline, keys, answer_to_json(answer), task)
-        return answer, found is not None
+        written = _written_key(task, pipeline.writing, retrieval.contexts)
+        if (known := self._recall(pipeline, WRITTEN, written, answer_from_json)) is not None:
+            answer = _placed(known, retrieval.contexts)
+            self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
+            return answer, True
+        answer = await pipeline.write(asked, retrieval)
+        self._keep(pipeline, {ANSWER: key, WRITTEN: written}, answer_to_json(answer), task)
+        return answer, False
 
     async def judgement(self, task: Task, answer: Answer) -> tuple[Judgement, bool]:
         """Give the judgement of `answer`, and whether it was made before.
@@ -115,31 +117,44 @@ class Remembering:
         """
         judge = task.judge
         key = scores_key(task, answer)
-        if (found := self._recall(judge, SCORES, key)) is not None:
-            return _pointing_into(judgement_from_json(found), answer.contexts), True
+        if (known := self._recall(judge, SCORES, key, judgement_from_json)) is not None:
+            return _pointing_into(known, answer.contexts), True
         await self._load(judge)
         judgement = await judge.score(task.question, answer)
         if not isinstance(judgement, Judgement):
             raise TypeError(f"score() gave {type(judgement).__name__}, not a Judgement")
-        self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
+        # Whether another try would give a verdict, only the judge can tell.
+        if getattr(judge, "unscored_is_final", False) or all(s.value is not None for s in judgement.scores):
+            self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
         return judgement, False
 
+    def known(self, task: Task) -> tuple[Answer, Judgement] | None:
+        """Give answer and judgement if both were made before, without making anything; from any thread."""
+        answer = self._recall(task.pipeline, ANSWER, answer_key(task), answer_from_json)
+        if answer is None:
+            return None
+        judgement = self._recall(task.judge, SCORES, scores_key(task, answer), judgement_from_json)
+        return None if judgement is None else (answer, _pointing_into(judgement, answer.contexts))
+
     def peek(self, task: Task) -> tuple[bool, bool]:
-        """Tell whether the answer to `task` and its judgement were made before, without making anything."""
-        found = self._recall(task.pipeline, ANSWER, answer_key(task))
-        if found is None:
+        """Tell whether the answer to `task` and its judgement were made before, without making anything.
+
+        An answer that would be found by its passages counts as not made: nothing is retrieved.
+        """
+        answer = self._recall(task.pipeline, ANSWER, answer_key(task), answer_from_json, is_use=False)
+        if answer is None:
             return False, False
-        answer = answer_from_json(found)
-        return True, self._recall(task.judge, SCORES, scores_key(task, answer)) is not None
+        key = scores_key(task, answer)
+        return True, self._recall(task.judge, SCORES, key, judgement_from_json, is_use=False) is not None
 
     def examples(self, kind: str, name: str) -> list[tuple[Tokens, float]]:
         """Give tokens and seconds of the latest answers or judgements that something called `name` made."""
-        made = [json.loads(data) for data in self.cache.recent(kind, name)] if self.cache else []
+        made = self.cache.recent(kind, name) if self.cache else []
         if kind == SCORES:
-            judgements = map(judgement_from_json, made)
-            return [(judgement.tokens, judgement.seconds) for judgement in judgements]
-        answers = map(answer_from_json, made)
-        return [(answer.total, sum(answer.seconds.values())) for answer in answers]
+            judgements = (_read(data, judgement_from_json) for data in made)
+            return [(judged.tokens, judged.seconds) for judged in judgements if judged]
+        answers = (_read(data, answer_from_json) for data in made)
+        return [(answer.total, sum(answer.seconds.values())) for answer in answers if answer]
 
     async def _load(self, thing: Pipeline | Judge) -> None:
         if not isinstance(thing, Loads):
@@ -152,11 +167,19 @@ class Remembering:
         except RagError as error:
             raise UsageError(str(error)) from error
 
-    def _recall(self, thing: Pipeline | Judge, kind: str, key: str) -> dict[str, Any] | None:
+    def _recall(
+        self,
+        thing: Pipeline | Judge,
+        kind: str,
+        key: str,
+        read: Callable[[Mapping[str, Any]], T],
+        *,
+        is_use: bool = True,
+    ) -> T | None:
         if self.cache is None or not _is_cacheable(thing):
             return None
-        found = self.cache.recall(kind, [key]).get(key)
-        return json.loads(found) if found else None
+        found = self.cache.recall(kind, [key], is_use=is_use).get(key)
+        return _read(found, read) if found else None
 
     def _keep(
         self, thing: Pipeline | Judge, keys: Mapping[str, str], made: Mapping[str, Any], task: Task
@@ -205,10 +228,30 @@ def _is_cacheable(thing: Pipeline | Judge) -> bool:
     return bool(getattr(thing, "is_cacheable", True))
 
 
+def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+    """Read an item; one of another form than this version's is none."""
+    try:
+        return read(json.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
 def _placed(answer: Answer, contexts: Sequence[Context]) -> Answer:
-    """Give `answer` with the passages as they were retrieved now: their text is the same, not their place."""
-    now = {context.text: context for context in contexts}
-    return replace(answer, contexts=tuple(now[context.text] for context in answer.contexts))
+    """Give `answer` with its passages as they were retrieved now: their text is the same, not their place.
+
+    A passage that is none of those retrieved, as the pipeline has cut it, stays as it is.
+    """
+    left = list(contexts)
+    placed = []
+    for passage in answer.contexts:
+        same = [context for context in left if context.text == passage.text]
+        # Of two with the same words the one of the same document, if there is one.
+        now = next((context for context in same if context.document == passage.document), None)
+        now = now or next(iter(same), None)
+        if now is not None:
+            left.remove(now)
+        placed.append(now or passage)
+    return replace(answer, contexts=tuple(placed))
 
 
 def _pointing_into(judgement: Judgement, contexts: Sequence[Context]) -> Judgement:
@@ -226,9 +269,20 @@ def _repointed(score: Score, contexts: Sequence[Context]) -> Score:
 
 def _found_in(part: Context, contexts: Sequence[Context]) -> Context:
     """Give `part` as it lies in `contexts`; as it is where it lies there already, or nowhere."""
-    places = [
+    if any(_lies_in(part, context) for context in contexts):
+        return part
+    places = (
         context.part(start, start + len(part.text))
         for context in contexts
         if (start := context.text.find(part.text)) >= 0
-    ]
-    return part if not places or part in places else places[0]
+    )
+    return next(places, part)
+
+
+def _lies_in(part: Context, context: Context) -> bool:
+    if (part.document, part.page) != (context.document, context.page):
+        return False
+    if part.start is None or context.start is None:
+        return part.start is context.start and part.text in context.text
+    offset = part.start - context.start
+    return offset >= 0 and context.text[offset : offset + len(part.text)] == part.text

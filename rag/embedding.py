@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # The kind of what a memory keeps for an embedder: little-endian 32-bit floats.
 VECTOR = "vector"
+# So many vectors at most are lost when a process is killed.
+KEPT_AT_ONCE = 64
 
 
 class Embedder:
@@ -75,13 +77,25 @@ class Embedder:
         missing = {key: text for key, text in missing.items() if key not in known}
         if missing:
             self.load()
-            made = {key: self._vector(text) for key, text in _shown(missing, progress)}
-            known |= made
-            if self._memory:
-                self._memory.keep(VECTOR, made)
+            known |= self._made(_shown(missing, progress))
         if not keys:
             return np.empty((0, 0), dtype=np.float32)
         return np.stack([np.frombuffer(known[key], dtype="<f4") for key in keys]).astype(np.float32)
+
+    def _made(self, missing: Iterable[tuple[str, str]]) -> dict[str, bytes]:
+        made: dict[str, bytes] = {}
+        unkept: dict[str, bytes] = {}
+        for key, text in missing:
+            made[key] = unkept[key] = self._vector(text)
+            if len(unkept) == KEPT_AT_ONCE:
+                self._keep(unkept)
+                unkept = {}
+        self._keep(unkept)
+        return made
+
+    def _keep(self, vectors: dict[str, bytes]) -> None:
+        if self._memory and vectors:
+            self._memory.keep(VECTOR, vectors)
 
     def _vector(self, text: str) -> bytes:
         with self._lock:  # the library promises nothing to two threads at once

@@ -35,6 +35,7 @@ class EnsembleJudge:
         _check(judges)
         self.name = f"ensemble ({', '.join(judge.name for judge in judges)})"
         self.fingerprint = digest({"ensemble": [judge.fingerprint for judge in judges], "version": 1})
+        self.unscored_is_final = all(getattr(judge, "unscored_is_final", False) for judge in judges)
         self._judges = tuple(judges)
 
     @property

@@ -13,6 +13,7 @@ from evals.errors import UsageError
 from evals.questions import Question
 from evals.readings import Reading, Readings
 from rag.answer import Answer, Tokens
+from rag.errors import RemoteError
 from rag.identity import digest
 from rag.llm import LLM, Completion, Prompt
 
@@ -65,6 +66,8 @@ class LlamaIndexReader:
         metered = _Metered(self._llm)
         try:
             is_passing = _passes(_EVALUATORS[metric], metered, question, answer)
+        except RemoteError:
+            raise  # another try may well give a verdict
         except Exception as error:  # noqa: BLE001 - an evaluator that fails has given no verdict
             reason = f"LlamaIndex's {_EVALUATORS[metric]} raised {type(error).__name__}: {error}"
             return Readings(tokens=metered.tokens, reason=reason)

@@ -40,6 +40,8 @@ class ReadingJudge:
         self.fingerprint = digest(
             {"reader": reader.fingerprint, "card": card.digest if card else None, "version": 1}
         )
+        # A reading without a verdict is what the model says; a server that fails raises.
+        self.unscored_is_final = True
         self._reader = reader
         self._metrics = tuple(name for name in metrics if name in reader.metrics)
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +48,17 @@ class RunFolder:
         self._file.write(line + "\n")
         self._file.flush()
 
-    def evaluations(self) -> list[Evaluation]:
-        """Read the evaluations back, in the order in which they were finished."""
-        return [evaluation_from_json(line) for line in self._lines() if line["type"] == "evaluation"]
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        """Read back the lines of one type, such as those that describe the judges."""
-        return [line for line in self._lines() if line["type"] == kind]
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def read(self) -> tuple[list[Evaluation], list[dict[str, Any]]]:
+        """Read back the evaluations, in the order in which they were finished, and all other lines."""
+        evaluations, others = [], []
         # By the open file, not by its path: the folder may have been moved or removed meanwhile.
         self._file.seek(0)
-        return map(json.loads, self._file)
+        for line in map(json.loads, self._file):
+            if line["type"] == "evaluation":
+                evaluations.append(evaluation_from_json(line))
+            else:
+                others.append(line)
+        return evaluations, others
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""
