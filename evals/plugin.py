@@ -295,7 +295,7 @@ def _engine(config: pytest.Config) -> Engine:
 
 
 def _began(config: pytest.Config) -> float:
-    """Give the time at which the session began; in a worker that of the controller: all make anew together."""
+    """Give the time at which the session began; in a worker that of the controller, so that all agree."""
     began: float = getattr(config, "workerinput", {}).get("evals_began") or config.stash[BEGAN]
     return began
 

@@ -73,7 +73,7 @@ class Embedder:
 
         keys = [digest([self.fingerprint, text]) for text in texts]
         missing = dict(zip(keys, texts, strict=True))
-        known = dict(self._memory.recall(VECTOR, list(missing))) if self._memory else {}
+        known = dict(self._memory.recall(VECTOR, list(missing))) if self._memory is not None else {}
         missing = {key: text for key, text in missing.items() if key not in known}
         if missing:
             self.load()
@@ -94,7 +94,7 @@ class Embedder:
         return made
 
     def _keep(self, vectors: dict[str, bytes]) -> None:
-        if self._memory and vectors:
+        if self._memory is not None and vectors:
             self._memory.keep(VECTOR, vectors)
 
     def _vector(self, text: str) -> bytes:

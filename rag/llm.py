@@ -34,7 +34,7 @@ from rag.models import Model, resolve
 from rag.prefixes import Block, Prefixes, Saved, common, length_of
 from rag.repetition import repeated_from
 from rag.threads import let_threads_sleep
-from rag.tuning import keep, may_probe, probe, tuning_of
+from rag.tuning import Speeds, keep, may_probe, probe, speeds_of, tuning_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -177,6 +177,11 @@ class LocalLLM:
             ModelError: The file cannot be loaded, or has no chat template.
         """
         self._ready()
+
+    @property
+    def speeds(self) -> Speeds | None:
+        """How fast it ran on this machine when it was measured; None if it never was."""
+        return speeds_of(self._model, n_gpu_layers=self._config.n_gpu_layers)
 
     @property
     def context_size(self) -> int:

@@ -39,6 +39,32 @@ def test_the_same_texts_the_same_vectors(embedder):
     assert np.array_equal(embedder.embed(texts), embedder.embed(texts))
 
 
+def test_a_vector_does_not_depend_on_its_neighbours(embedder):
+    """Embedded alone or among longer texts, a text has the same vector to the last bit."""
+    among = embedder.embed([TEXTS[0], "word " * 200, TEXTS[1]])
+    assert np.array_equal(embedder.embed(TEXTS[:2]), among[[0, 2]])
+
+
+def test_what_is_remembered_is_not_computed(embedder):
+    """Vectors come from the memory where it has them, bit by bit; only the others are computed and kept."""
+
+    class Memory(dict):
+        def recall(self, kind, keys):
+            return {key: self[kind, key] for key in keys if (kind, key) in self}
+
+        def keep(self, kind, items):
+            self.update({(kind, key): data for key, data in items.items()})
+
+    memory = Memory()
+    model = resolve("all-minilm-l6-v2")
+    first = Embedder(model, memory).embed(TEXTS[:2])
+    assert len(memory) == 2
+    unloaded = Embedder(Model(model.name, Path("gone"), model.sha256, "path"), memory)
+    assert np.array_equal(unloaded.embed(TEXTS[1::-1]), first[::-1])
+    with pytest.raises(ModelError):
+        unloaded.embed(TEXTS)
+
+
 def test_no_texts(embedder):
     """Of no texts there are no vectors."""
     assert embedder.embed([]).shape == (0, 0)
@@ -108,5 +134,5 @@ def test_a_folder_that_is_no_embedder(damage: Callable[[Path], None], message, t
     shutil.copytree(resolve("all-minilm-l6-v2").path, path)
     damage(path)
     with pytest.raises(ModelError) as caught:
-        Embedder(Model("mine", path, "0" * 64, "path"))
+        Embedder(Model("mine", path, "0" * 64, "path")).load()
     assert str(caught.value) == f"{path} {message.format(path=path)}"

@@ -12,22 +12,32 @@ import pytest
 pytestmark = pytest.mark.model
 
 LOAD = {
-    "embedder": "from rag.embedding import load_embedder as load; load('all-minilm-l6-v2', offline=True)",
+    "embedder": "from rag.embedding import load_embedder as load; load('all-minilm-l6-v2', offline=True).load()",
     "llm": "from rag.llm import load_llm as load; from rag.config import LLMConfig; "
-    "load(LLMConfig('smollm2-135m-instruct', n_ctx=256), offline=True)",
+    "load(LLMConfig('smollm2-135m-instruct', n_ctx=256), offline=True).load()",
 }
 
 
 @pytest.mark.parametrize("first", LOAD)
 def test_threads_sleep_while_they_wait(first, smollm2, embedder):
     """Whichever model is loaded first, threads of processes that share the cores do not spin."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    assert policy_after(LOAD[first], environment) == "passive"
+    assert policy_after(LOAD[first], bare()) == "passive 1000"
+
+
+def test_threads_of_workers_sleep_at_once(smollm2):
+    """Under `pytest -n` others want the cores."""
+    assert policy_after(LOAD["llm"], {**bare(), "PYTEST_XDIST_WORKER": "gw0"}) == "passive None"
 
 
 def test_a_policy_of_the_users_own_stays(smollm2):
     """Whoever has the cores for himself may let them spin."""
-    assert policy_after(LOAD["llm"], {**os.environ, "OMP_WAIT_POLICY": "active"}) == "active"
+    assert policy_after(LOAD["llm"], {**bare(), "OMP_WAIT_POLICY": "active"}) == "active None"
+
+
+def bare() -> dict[str, str]:
+    """Give the environment as it is without this session's own policy."""
+    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "PYTEST_XDIST_WORKER")
+    return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 def policy_after(load: str, environment: dict[str, str]) -> str:
@@ -37,7 +47,7 @@ import os, sys
 class Watch:
     def find_spec(self, name, *rest):
         if name in ("torch", "llama_cpp"):
-            print(os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT"), flush=True)
             os._exit(0)
 sys.meta_path.insert(0, Watch())
 {load}

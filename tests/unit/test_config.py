@@ -151,7 +151,7 @@ def test_not_text(tmp_path):
         (
             "[llm]\ntemperature = 0\n" + MINIMAL,
             "[llm] unknown key 'temperature': known are model, n_ctx, n_batch, n_threads, n_gpu_layers, "
-            "kept_tokens, request_timeout, requests_per_minute, tokens_per_minute",
+            "kept_tokens, flash_attn, cache_type, request_timeout, requests_per_minute, tokens_per_minute",
         ),
         ("llm = 3\n" + MINIMAL, "[llm] is not a table"),
         ("defaults = 3\n" + MINIMAL, "[defaults] is not a table"),
