@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.report import print_table, save
+from evals.cache import Cache
 from evals.judges.choice import ChoiceReader
 from evals.judges.reading import ReadingJudge
 from evals.questions import load_questions
@@ -137,12 +138,13 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Pa
     """Give what each stage took, and how fast llama.cpp was meanwhile, both by stage."""
     config = config_for(options.pipeline, model=options.model)
     questions = load_questions([options.questions])[: options.first]
-    resources = Resources()
-    llm, embedder = resources.llm(config.llm), resources.embedder(config.embedder)
-    if not isinstance(llm, LocalLLM):
-        raise SystemExit(f"{llm.name} does not run in this process: give a local model.")
-    judge = ReadingJudge(ChoiceReader(llm, embedder))
     with tempfile.TemporaryDirectory() as folder:
+        # As in a run: a sentence that an earlier question has looked at is not embedded again.
+        resources = Resources(memory=Cache(Path(folder) / "cache.sqlite"))
+        llm, embedder = resources.llm(config.llm), resources.embedder(config.embedder)
+        if not isinstance(llm, LocalLLM):
+            raise SystemExit(f"{llm.name} does not run in this process: give a local model.")
+        judge = ReadingJudge(ChoiceReader(llm, embedder))
         pipeline = build_pipeline(config, read_documents(options.docs), resources, Path(folder))
         pipeline.load()
         embedder.embed(["warm"])

@@ -26,7 +26,7 @@ from evals.progress import Progress
 from evals.questions import Question, expand_globs, load_questions
 from evals.recorder import Recorder, attach_about, attach_evaluation
 from evals.records import Evaluation
-from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task
+from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task, keys_of
 from evals.settings import (
     DEFAULT_PIPELINES,
     Settings,
@@ -235,7 +235,7 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
                 enforced=settings.mode == "strict",
                 usd=_spending(request.config).count(task, evaluation),
             )
-            attach_evaluation(request.node, held)
+            attach_evaluation(request.node, held, keys_of(task, held.answer))
             _tell_of_cache(request.node)
             return held
 

@@ -32,13 +32,18 @@ EVALUATION = "evals"
 ABOUT = "evals-about"
 
 
-def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
+def attach_evaluation(item: pytest.Item, evaluation: Evaluation, keys: Mapping[str, str]) -> None:
     """Put `evaluation` on the test's report.
+
+    Args:
+        item: The test.
+        evaluation: What it evaluated.
+        keys: Identities of its answer and scores, under which the cache has them.
 
     Raises:
         ValueError: There is a NaN or an infinity in it; it fails this very test, not the run.
     """
-    _attach(item, EVALUATION, {**evaluation_to_json(evaluation), "test": item.nodeid})
+    _attach(item, EVALUATION, {**evaluation_to_json(evaluation), "keys": keys, "test": item.nodeid})
 
 
 def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:

@@ -197,6 +197,13 @@ class Remembering:
             self.cache.keep(kind, {key: data}, subject=task.question.id, maker=maker)
 
 
+def keys_of(task: Task, answer: Answer | None) -> dict[str, str]:
+    """Give the identities of the answer to `task` and of its judgement, by kind; none without an answer."""
+    if answer is None:
+        return {}
+    return {ANSWER: answer_key(task), SCORES: scores_key(task, answer)}
+
+
 def answer_key(task: Task) -> str:
     """Give the identity of the answer to `task`."""
     return digest([task.pipeline.fingerprint, task.question.question, task.repeat])

@@ -259,7 +259,7 @@ class LocalLLM:
         with self._lock:
             tokens = self._rewind([*before, last], room=0)
             for block in before[len(self._cached) :]:
-                self._evaluate(block)
+                self._read(block)
             logs = self._evaluate_for_logs(last)
         return Likelihood(tuple(logs), tokens)
 
@@ -311,8 +311,9 @@ class LocalLLM:
     def _feed(self, blocks: list[Block], *, room: int) -> Tokens:
         """Bring the cache to hold exactly `blocks`, evaluating only those behind the common ones."""
         tokens = self._rewind(blocks, room=room)
-        for block in blocks[len(self._cached) :]:
-            self._evaluate(block)
+        for block in blocks[len(self._cached) : -1]:
+            self._read(block)
+        self._evaluate(blocks[-1])
         return tokens
 
     def _rewind(self, blocks: list[Block], *, room: int) -> Tokens:
@@ -365,6 +366,20 @@ class LocalLLM:
                 f"llama.cpp does not take back {length_of(saved.blocks):,} tokens that it gave away. "
                 "Set kept_tokens = 0 for this model, and please report it."
             )
+
+    def _read(self, block: Block) -> None:
+        """Evaluate `block` for its keys and values alone.
+
+        The logits behind it, which nobody wants, would take a pass over the whole vocabulary.
+        """
+        llama = self._llama
+        for start in range(0, len(block), llama.n_batch):
+            batch = block[start : start + llama.n_batch]
+            llama._batch.set_batch(batch=batch, n_past=llama.n_tokens, logits_all=False)
+            llama._batch.batch.logits[len(batch) - 1] = False
+            llama._ctx.decode(llama._batch)
+            llama.n_tokens += len(batch)
+        self._cached.append(block)
 
     def _evaluate(self, block: Block) -> None:
         self._llama.eval(block)

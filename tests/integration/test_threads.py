@@ -12,7 +12,8 @@ import pytest
 pytestmark = pytest.mark.model
 
 LOAD = {
-    "embedder": "from rag.embedding import load_embedder as load; load('all-minilm-l6-v2', offline=True).load()",
+    "embedder": "from rag.embedding import load_embedder as load; "
+    "load('all-minilm-l6-v2', offline=True).load()",
     "llm": "from rag.llm import load_llm as load; from rag.config import LLMConfig; "
     "load(LLMConfig('smollm2-135m-instruct', n_ctx=256), offline=True).load()",
 }
