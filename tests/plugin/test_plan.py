@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 from evals.cli import main
@@ -170,3 +175,32 @@ async def test_answer(evaluate, pipeline, question):
     begun = [line for line in made(ahead) if line.startswith("begin")]
     assert len(begun) == 200
     assert all(line.endswith("!") for line in begun)
+
+
+def test_an_interrupt_waits_for_nobody(ahead):
+    """Ctrl-C ends the run although a server hangs; what was finished is not asked again."""
+    hanging = AHEAD.replace(
+        'await asyncio.sleep(0.3 if question == "q0?" else 0.05)',
+        'await asyncio.to_thread(time.sleep, 600 if question == "q5?" and Path("hang").exists() else 0.01)',
+    ).replace("import time\n", "import time\nfrom pathlib import Path\n")
+    ahead.write("conftest.py", hanging)
+    ahead.write("hang", "")
+    command = [sys.executable, "-m", "pytest", "-q", "--evals-pipelines=remote", "--evals-mode=report"]
+    with subprocess.Popen(command, cwd=ahead.path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            notes = ahead.path / "made.txt"
+            until = time.monotonic() + 30
+            while not notes.exists() or notes.read_text().count("end") < 100:
+                assert time.monotonic() < until, "it never came beyond the question that hangs"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            output = process.communicate(timeout=10)[0]
+        finally:
+            process.kill()
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert "KeyboardInterrupt" in output
+    ended = {line.split()[1] for line in made(ahead) if line.startswith("end")}
+    (ahead.path / "hang").unlink()
+    ahead.run("--evals-pipelines=remote", "--evals-mode=report").assert_outcomes(passed=200)
+    again = {line.split()[1] for line in made(ahead) if line.startswith("begin")}
+    assert again == {f"q{n}?" for n in range(200)} - ended
