@@ -1,4 +1,7 @@
-"""The metrics: what each reads, what it asks and what it gives. A new one is one function and one entry."""
+"""The metrics: what each reads, what it asks and what it gives. A new one is one function and one entry.
+
+Every pytest session imports this for the names; what reads answers is imported when it is used.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from evals import prompts
-from evals.asking import Asker, whole_of
-from evals.claims import split_claims
 from evals.errors import NoVerdict
 from evals.questions import Question
 from evals.readings import Reading
 
+if TYPE_CHECKING:
+    from evals.asking import Asker
+
 # Least value that is no breach, where nothing else is said.
 DEFAULT_THRESHOLD = 0.5
 
-Read = Callable[[Asker], Iterable[Reading]]
+Read = Callable[["Asker"], Iterable[Reading]]
 
 
 def faithfulness(asker: Asker) -> Iterable[Reading]:
@@ -28,6 +32,8 @@ def faithfulness(asker: Asker) -> Iterable[Reading]:
     """
     if not asker.evidence.sentences:
         raise NoVerdict("there are no contexts to hold the answer against")
+    from evals.claims import split_claims
+
     if asker.is_decline:
         raise NoVerdict("the answer declines: it makes no claim")
     return asker.support(split_claims(asker.answer.text))
@@ -53,10 +59,13 @@ def context_relevancy(asker: Asker) -> Iterable[Reading]:
     Raises:
         NoVerdict: There are no contexts.
     """
+    from evals.asking import whole_of
+    from evals.prompts import USEFUL
+
     if not asker.answer.contexts:
         raise NoVerdict("there are no contexts")
     return [
-        asker.ask(prompts.USEFUL, whole_of(context.text), asker.asked, closest=context)
+        asker.ask(USEFUL, whole_of(context.text), asker.asked, closest=context)
         for context in asker.answer.contexts
     ]
 
@@ -67,6 +76,8 @@ def context_recall(asker: Asker) -> Iterable[Reading]:
     Raises:
         NoVerdict: There are no contexts.
     """
+    from evals.claims import split_claims
+
     if not asker.evidence.sentences:
         raise NoVerdict("there are no contexts to find the reference in")
     return asker.support(split_claims(asker.question.reference or ""))
@@ -74,11 +85,12 @@ def context_recall(asker: Asker) -> Iterable[Reading]:
 
 def correctness(asker: Asker) -> Iterable[Reading]:
     """Does the answer agree with the reference? Nothing contradicted, nothing essential missing."""
-    reference = f"Reference answer: {prompts.plain(asker.question.reference or '')}\n"
+    from evals.asking import whole_of
+    from evals.prompts import CONTRADICTS, COVERS, plain
+
+    reference = f"Reference answer: {plain(asker.question.reference or '')}\n"
     whole = whole_of(asker.answer.text)
-    return [
-        asker.ask(wording, whole, asker.asked, reference) for wording in (prompts.CONTRADICTS, prompts.COVERS)
-    ]
+    return [asker.ask(wording, whole, asker.asked, reference) for wording in (CONTRADICTS, COVERS)]
 
 
 @dataclass(frozen=True, slots=True)

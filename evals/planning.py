@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.remembering import ANSWER, SCORES, Remembering, Task
 from rag.answer import Tokens
-from rag.prices import Price, price_of
 
-Prices = Mapping[str, Price]
+if TYPE_CHECKING:
+    from rag.prices import Price
+
+Prices = Mapping[str, "Price"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def work_of(thing: Any, kind: str, name: str, remembering: Remembering, prices: 
 
 def cost_of(thing: Any, tokens: Tokens, prices: Prices) -> float | None:
     """Give the USD that `tokens` of a pipeline's or a judge's model cost; None when there is no price."""
+    from rag.prices import price_of
+
     model = getattr(thing, "priced_as", None)
     price = price_of(model, prices) if model else None
     return price.cost(tokens) if price else None

@@ -38,7 +38,6 @@ from evals.spending import Spending
 from evals.upcoming import Upcoming
 from rag.answer import Pipeline
 from rag.errors import RagError
-from rag.prices import load_prices
 
 SETTINGS = pytest.StashKey[Settings]()
 CACHE = pytest.StashKey[Cache | None]()
@@ -409,6 +408,8 @@ def _questions_for(pipeline: str, session: pytest.Session) -> Sequence[Question]
 
 
 def _spending(config: pytest.Config) -> Spending:
+    from rag.prices import load_prices
+
     if SPENDING not in config.stash:
         settings = _settings(config)
         config.stash[SPENDING] = Spending(

@@ -21,7 +21,6 @@ from evals.errors import LabelFileError, printable
 from evals.labels import load_labels
 from evals.progress import Progress
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
-from evals.reports.judge import judge_lines
 from evals.reports.terminal import cache_line, cost_line, summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
@@ -145,6 +144,8 @@ class Recorder:
 
     def _judge_lines(self) -> list[str]:
         """Give the lines about the judge, and a blank one behind them."""
+        from evals.reports.judge import judge_lines
+
         settings = self._settings
         try:
             labels = load_labels(settings.labels) if settings.labels else ()

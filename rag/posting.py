@@ -36,7 +36,7 @@ from rag.throttle import NoTurnError, Throttle, Turn
 CONNECTIONS = 256  # kept open at most; what is called from more threads than that opens new ones
 # Seconds before the second try, doubled before each further one: most trouble is over at once, but who asks
 # too often is not to come back at once.
-FIRST_PAUSE = 0.15
+FIRST_PAUSE = 0.1
 FIRST_PAUSE_OF_TOO_OFTEN = 1.0
 LONGEST_BACKOFF = 8.0
 LONGEST_PAUSE = 120.0  # seconds; a server that asks for more is given up

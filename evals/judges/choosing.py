@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from evals.cards import JudgeCard, find_card
 from evals.errors import UsageError
-from evals.judges import Judge
-from evals.judges.reading import ReadingJudge
 from evals.metrics import DEFAULT_METRICS
-from evals.readings import Reader
-from rag.embedding import Embedder
-from rag.llm import LLM
+
+if TYPE_CHECKING:
+    from evals.cards import JudgeCard
+    from evals.judges import Judge
+    from evals.readings import Reader
+    from rag.embedding import Embedder
+    from rag.llm import LLM
 
 FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
 
@@ -52,6 +53,9 @@ def judge_for(
     Raises:
         UsageError: `spec` has another form, or `card` is of another judge.
     """
+    from evals.cards import find_card
+    from evals.judges.reading import ReadingJudge
+
     folders = tuple(folders)
     kind, _, rest = spec.partition(":")
     if kind == "ensemble":

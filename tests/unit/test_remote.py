@@ -679,7 +679,7 @@ def test_trouble_that_passes_is_not_seen(start, pauses, trouble):
     llm, server = start(trouble, trouble, reply("Yes."))
     assert llm.complete(PROMPT, max_tokens=5).text == "Yes."
     assert server.bodies[0] == server.bodies[2]
-    first = 0.5 if trouble.status in (429, 503) else 0.075
+    first = 0.5 if trouble.status in (429, 503) else 0.05
     assert [first <= pauses.slept[0] <= 2 * first, 2 * first <= pauses.slept[1] <= 4 * first] == [True, True]
     assert len(pauses.slept) == 2
 
