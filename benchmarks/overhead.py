@@ -9,10 +9,12 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -86,21 +88,32 @@ def main() -> None:
 
 def measure(folder: Path, count: int, runs: int) -> dict[str, float]:
     """Run both suites in turn, `runs` times; medians."""
-    suite, bare = _projects(folder, count)
-    pairs = [(_pytest(suite), _pytest(bare)) for _ in range(runs)]
+    suite, plain = _projects(folder, count)
+    # In turn: with the verdicts kept, without, and without us; the judge is new to the cache each time.
+    turns = [(_cold(suite), _pytest(suite, "--evals-no-cache"), _pytest(plain)) for _ in range(runs)]
     collected = median(_pytest(suite, "--collect-only").seconds for _ in range(runs))
     assert not _heavy_at_collection(suite), "a heavy library is imported at collection"
-    ours, theirs = (median(pair[side].seconds for pair in pairs) for side in (0, 1))
     return {
-        "seconds, evaluations": ours,
-        "seconds, bare async tests": theirs,
-        "milliseconds per test over bare": median((a.seconds - b.seconds) / count * 1000 for a, b in pairs),
-        "peak MiB, evaluations": median(pair[0].mebibytes for pair in pairs),
-        "peak MiB, bare async tests": median(pair[1].mebibytes for pair in pairs),
+        "seconds, evaluations": median(kept.seconds for kept, _, _ in turns),
+        "seconds, evaluations, --evals-no-cache": median(ours.seconds for _, ours, _ in turns),
+        "seconds, bare async tests": median(bare.seconds for _, _, bare in turns),
+        "milliseconds per test over bare": _over(((kept, bare) for kept, _, bare in turns), count),
+        "milliseconds per test over bare, --evals-no-cache": _over(((o, b) for _, o, b in turns), count),
+        "peak MiB, evaluations": median(kept.mebibytes for kept, _, _ in turns),
+        "peak MiB, bare async tests": median(bare.mebibytes for _, _, bare in turns),
         "seconds, --collect-only": collected,
-        "seconds, --collect-only, bare": median(_pytest(bare, "--collect-only").seconds for _ in range(runs)),
+        "seconds, --collect-only, bare": median(_pytest(plain, "--collect-only").seconds for _ in range(runs)),
         "milliseconds, import of the plugin over bare pytest": _import_cost(),
     }
+
+
+def _over(pairs: Iterable[tuple[Cost, Cost]], count: int) -> float:
+    return median((ours.seconds - bare.seconds) / count * 1000 for ours, bare in pairs)
+
+
+def _cold(project: Path) -> Cost:
+    shutil.rmtree(project / ".rag-evals", ignore_errors=True)
+    return _pytest(project)
 
 
 def _projects(folder: Path, count: int) -> tuple[Path, Path]:
