@@ -102,7 +102,9 @@ def measure(folder: Path, count: int, runs: int) -> dict[str, float]:
         "peak MiB, evaluations": median(kept.mebibytes for kept, _, _ in turns),
         "peak MiB, bare async tests": median(bare.mebibytes for _, _, bare in turns),
         "seconds, --collect-only": collected,
-        "seconds, --collect-only, bare": median(_pytest(plain, "--collect-only").seconds for _ in range(runs)),
+        "seconds, --collect-only, bare": median(
+            _pytest(plain, "--collect-only").seconds for _ in range(runs)
+        ),
         "milliseconds, import of the plugin over bare pytest": _import_cost(),
     }
 

@@ -233,8 +233,10 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
                 thresholds=thresholds,
                 enforced=settings.mode == "strict",
                 usd=_spending(request.config).count(task, evaluation),
+                test=request.node.nodeid,
+                keys=keys_of(task, evaluation.answer),
             )
-            attach_evaluation(request.node, held, keys_of(task, held.answer))
+            attach_evaluation(request.node, held)
             _tell_of_cache(request.node)
             return held
 
@@ -477,10 +479,11 @@ def _describe(item: pytest.Item, name: str, pipeline: Pipeline, judge: Judge) ->
         if (name_of_it, thing.fingerprint) not in described:
             described.add((name_of_it, thing.fingerprint))
             event = {"type": kind, "name": name_of_it, "fingerprint": thing.fingerprint}
-            attach_about(item, {**event, "settings": _settings_of(thing)})
+            told = {part: _told(thing, part) for part in ("settings", "identity")}
+            attach_about(item, {**event, **told})
 
 
-def _settings_of(thing: Pipeline | Judge) -> dict[str, Any]:
-    """Give what `thing` says of its settings, if it does; what JSON has no form for becomes text."""
-    settings = getattr(thing, "settings", None)
-    return dict(json.loads(json.dumps(settings, default=str))) if isinstance(settings, Mapping) else {}
+def _told(thing: Pipeline | Judge, part: str) -> dict[str, Any]:
+    """Give what `thing` says of its settings or its identity; what JSON has no form for becomes text."""
+    said = getattr(thing, part, None)
+    return dict(json.loads(json.dumps(said, default=str))) if isinstance(said, Mapping) else {}

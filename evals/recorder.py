@@ -24,6 +24,7 @@ from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
 from evals.reports.terminal import cache_line, cost_line, summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
+from evals.versions import installed_versions
 from rag.identity import canonical
 
 EVALUATION = "evals"
@@ -31,18 +32,13 @@ EVALUATION = "evals"
 ABOUT = "evals-about"
 
 
-def attach_evaluation(item: pytest.Item, evaluation: Evaluation, keys: Mapping[str, str]) -> None:
+def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
     """Put `evaluation` on the test's report.
-
-    Args:
-        item: The test.
-        evaluation: What it evaluated.
-        keys: Identities of its answer and scores, under which the cache has them.
 
     Raises:
         ValueError: There is a NaN or an infinity in it; it fails this very test, not the run.
     """
-    _attach(item, EVALUATION, {**evaluation_to_json(evaluation), "keys": keys, "test": item.nodeid})
+    _attach(item, EVALUATION, evaluation_to_json(evaluation))
 
 
 def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
@@ -192,6 +188,7 @@ class Recorder:
                 "judge_floor": self._settings.judge_floor,
                 "shard": astuple(self._settings.shard) if self._settings.shard else None,
                 "machine": {"python": platform.python_version(), "system": platform.platform()},
+                "versions": installed_versions(),
             }
         )
         return folder

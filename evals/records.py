@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from evals.errors import BreachError, UnscoredError, UsageError, printable
-from evals.questions import Question
-from rag.answer import Answer, Context, Tokens
+from evals.questions import Question, Source
+from rag.answer import Answer, Context, Span, Tokens
 
 SCHEMA = 1
 
@@ -53,6 +53,7 @@ class Score:
         claims: What the score is made of, in the order of the text.
         graded: False when the verdict was read from a word, not from probabilities: 0 or 1.
         spread: Largest difference between the judges of an ensemble; None for a single judge.
+        again: Values of further judgings of the same answer: how much the judge itself wavers.
     """
 
     metric: str
@@ -64,6 +65,7 @@ class Score:
     claims: tuple[ClaimScore, ...] = ()
     graded: bool = True
     spread: float | None = None
+    again: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,10 @@ class Evaluation:
         cached: What was made before and reused: `answer`, `scores`, both or nothing.
         usd: What was spent on it now, for models that have a price; None where there is none.
         error: What the pipeline raised.
-        enforced: Whether `require` raises; in report mode it does not.
+        enforced: Whether `require` raises; only in strict mode it does.
+        conditions: Conditions on the run that marks of its test set, as they were written.
+        test: Node id of its test.
+        keys: Identities of its answer and its scores, under which the cache has them.
     """
 
     question: Question
@@ -107,6 +112,9 @@ class Evaluation:
     usd: float | None = None
     error: str | None = None
     enforced: bool = True
+    conditions: tuple[str, ...] = ()
+    test: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> Tokens:
@@ -211,10 +219,12 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "reference": question.reference,
         "answerable": question.answerable,
         "tags": list(question.tags),
+        "sources": [_plain(source) for source in question.sources],
         "answer": answer.text if answer else None,
         "finished": answer.finished if answer else None,
         "omitted": answer.omitted if answer else None,
         "contexts": [_plain(context) for context in answer.contexts] if answer else [],
+        "candidates": [_plain(span) for span in answer.candidates] if answer else [],
         "scores": {
             score.metric: {
                 **_without(_score_to_json(score), "metric"),
@@ -228,6 +238,9 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "tokens": {**_plain(evaluation.total), "stages": _tokens_to_json(evaluation.tokens)},
         "cached": list(evaluation.cached),
         "usd": evaluation.usd,
+        "conditions": list(evaluation.conditions),
+        "test": evaluation.test,
+        "keys": dict(evaluation.keys),
     }
 
 
@@ -240,12 +253,19 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     answer = None
     if line["answer"] is not None:
         contexts = tuple(_known(Context, context) for context in line["contexts"])
-        answer = Answer(line["answer"], contexts, omitted=line["omitted"], finished=line["finished"])
+        answer = Answer(
+            line["answer"],
+            contexts,
+            omitted=line["omitted"],
+            finished=line["finished"],
+            candidates=_spans(line),
+        )
     return Evaluation(
         question=Question(
             id=line["question_id"],
             question=line["question"],
             reference=line.get("reference"),
+            sources=tuple(_known(Source, source) for source in line.get("sources") or ()),
             tags=tuple(line.get("tags", ())),
             answerable=line.get("answerable", True),
         ),
@@ -259,6 +279,9 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
         cached=tuple(line.get("cached") or ()),
         usd=line.get("usd"),
         error=line["error"],
+        conditions=tuple(line.get("conditions") or ()),
+        test=line.get("test") or "",
+        keys=line.get("keys") or {},
     )
 
 
@@ -267,6 +290,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     return {
         "text": answer.text,
         "contexts": [_plain(context) for context in answer.contexts],
+        "candidates": [_plain(span) for span in answer.candidates],
         "seconds": dict(answer.seconds),
         "tokens": _tokens_to_json(answer.tokens),
         "omitted": answer.omitted,
@@ -283,7 +307,12 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
         _tokens_from_json(kept["tokens"]),
         kept["omitted"],
         kept["finished"],
+        _spans(kept),
     )
+
+
+def _spans(kept: Mapping[str, Any]) -> tuple[Span, ...]:
+    return tuple(_known(Span, span) for span in kept.get("candidates") or ())
 
 
 def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
@@ -302,7 +331,8 @@ def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
 
 
 def _score_to_json(score: Score) -> dict[str, Any]:
-    return {**_plain(score), "claims": [_claim_to_json(claim) for claim in score.claims]}
+    claims = [_claim_to_json(claim) for claim in score.claims]
+    return {**_plain(score), "claims": claims, "again": list(score.again)}
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
@@ -319,7 +349,8 @@ def _tokens_from_json(kept: Mapping[str, Any]) -> dict[str, Tokens]:
 
 def _score(metric: str, line: Mapping[str, Any]) -> Score:
     claims = tuple(_claim(claim) for claim in line.get("claims", ()))
-    return _known(Score, {**line, "metric": metric, "claims": claims})
+    again = tuple(line.get("again") or ())
+    return _known(Score, {**line, "metric": metric, "claims": claims, "again": again})
 
 
 def _claim(line: Mapping[str, Any]) -> ClaimScore:

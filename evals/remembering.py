@@ -27,7 +27,7 @@ from evals.records import (
     judgement_from_json,
     judgement_to_json,
 )
-from rag.answer import Answer, Context, Pipeline, RetrievesFirst, Tokens
+from rag.answer import Answer, Context, Pipeline, Retrieval, RetrievesFirst, Tokens
 from rag.errors import RagError
 from rag.identity import canonical, digest
 from rag.loading import Loads, load
@@ -101,7 +101,7 @@ class Remembering:
         retrieval = await pipeline.retrieve(asked)
         written = _written_key(task, pipeline.writing, retrieval.contexts)
         if (known := self._recall(pipeline, WRITTEN, written, answer_from_json)) is not None:
-            answer = _placed(known, retrieval.contexts)
+            answer = _placed(known, retrieval)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return answer, True
         answer = await pipeline.write(asked, retrieval)
@@ -243,12 +243,12 @@ def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:
         return None
 
 
-def _placed(answer: Answer, contexts: Sequence[Context]) -> Answer:
+def _placed(answer: Answer, retrieval: Retrieval) -> Answer:
     """Give `answer` with its passages as they were retrieved now: their text is the same, not their place.
 
     A passage that is none of those retrieved, as the pipeline has cut it, stays as it is.
     """
-    left = list(contexts)
+    left = list(retrieval.contexts)
     placed = []
     for passage in answer.contexts:
         same = [context for context in left if context.text == passage.text]
@@ -258,7 +258,7 @@ def _placed(answer: Answer, contexts: Sequence[Context]) -> Answer:
         if now is not None:
             left.remove(now)
         placed.append(now or passage)
-    return replace(answer, contexts=tuple(placed))
+    return replace(answer, contexts=tuple(placed), candidates=retrieval.candidates)
 
 
 def _pointing_into(judgement: Judgement, contexts: Sequence[Context]) -> Judgement:

@@ -37,6 +37,23 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A place in a document.
+
+    Attributes:
+        document: Name of the document.
+        page: 1-based page on which it begins; None for formats without pages.
+        start: Character offset in the document's text; None where it is not known.
+        end: Character offset behind it.
+    """
+
+    document: str
+    page: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """Counts of tokens: `evaluated` in a forward pass, `reused` from the cache, `generated` as output."""
 
@@ -66,6 +83,8 @@ class Answer:
         tokens: Tokens of the answering model by stage.
         omitted: Number of passages left out because the token budget for contexts was spent.
         finished: False when the answer was cut at its length bound.
+        candidates: Where the passages stand that the retriever found, best first, before any were merged,
+            reranked or left out; empty where a pipeline does not say.
     """
 
     text: str
@@ -74,6 +93,7 @@ class Answer:
     tokens: Mapping[str, Tokens] = field(default_factory=dict)
     omitted: int = 0
     finished: bool = True
+    candidates: tuple[Span, ...] = ()
 
     @property
     def total(self) -> Tokens:
@@ -89,11 +109,13 @@ class Retrieval:
         contexts: The passages, best first.
         seconds: Wall-clock seconds by stage.
         tokens: Tokens of language models by stage.
+        candidates: Where the passages stand that were found before any were merged or reranked.
     """
 
     contexts: tuple[Context, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
     tokens: Mapping[str, Tokens] = field(default_factory=dict)
+    candidates: tuple[Span, ...] = ()
 
 
 @runtime_checkable

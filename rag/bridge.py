@@ -1,7 +1,8 @@
-"""Our language model and embedder as LlamaIndex components."""
+"""Our language model, our embedder and what was found as LlamaIndex components."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -9,6 +10,8 @@ from llama_index.core.base.llms.types import CompletionResponse, CompletionRespo
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from rag.embedding import Embedder
 from rag.llm import LocalLLM, Prompt
@@ -70,3 +73,18 @@ class LlamaIndexEmbedding(BaseEmbedding):
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         vectors: list[list[float]] = self._embedder.embed(texts).tolist()
         return vectors
+
+
+class FoundNodes(BaseRetriever):
+    """What was found already, wherever LlamaIndex wants a retriever.
+
+    Args:
+        nodes: What every question gets.
+    """
+
+    def __init__(self, nodes: Sequence[NodeWithScore]) -> None:
+        super().__init__()
+        self._nodes = nodes
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:  # noqa: ARG002
+        return list(self._nodes)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.answer import Context
+from rag.answer import Context, Retrieval, Span
 from rag.config import PipelineConfig
 from rag.documents import Corpus, Document
 from rag.identity import digest
@@ -72,20 +72,27 @@ class Index:
                     _build(self._corpus, self._config, self._embedder, place)
             self._vectors = _load(place, self._embedder)
 
-    def retrieve(self, question: str) -> tuple[Context, ...]:
+    def retrieve(self, question: str) -> Retrieval:
         """Find the passages for `question`, best first: nearest chunks, merged where the retriever merges."""
         self.load()
-        return _without_nested([_context(found) for found in self._retriever().retrieve(question)])
+        nearest = self._vectors.as_retriever(similarity_top_k=self._config.top_k).retrieve(question)
+        candidates = tuple(Span(**{key: found.node.metadata[key] for key in _PLACE}) for found in nearest)
+        merged = nearest if self._config.retriever == "vector" else self._merged(question, nearest)
+        return Retrieval(_without_nested([_context(found) for found in merged]), candidates=candidates)
 
-    def _retriever(self) -> Any:
+    def _merged(self, question: str, nearest: Sequence[NodeWithScore]) -> Sequence[NodeWithScore]:
+        """Put parents in the place of chunks of which enough were found."""
         from llama_index.core.retrievers import AutoMergingRetriever
 
-        nearest = self._vectors.as_retriever(similarity_top_k=self._config.top_k)
-        if self._config.retriever == "vector":
-            return nearest
-        return AutoMergingRetriever(
-            nearest, self._vectors.storage_context, simple_ratio_thresh=self._config.merge_ratio
+        from rag.bridge import FoundNodes
+
+        merging = AutoMergingRetriever(
+            FoundNodes(nearest),  # type: ignore[arg-type]  # it only asks it to retrieve
+            self._vectors.storage_context,
+            simple_ratio_thresh=self._config.merge_ratio,
         )
+        found: Sequence[NodeWithScore] = merging.retrieve(question)
+        return found
 
 
 def _identity(corpus: Corpus, config: PipelineConfig, embedder: Embedder) -> dict[str, Any]:

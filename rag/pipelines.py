@@ -208,8 +208,10 @@ class RetrievalPipeline:
         with _timed(seconds, "retrieve"):
             found = self.index.retrieve(question)
         with _timed(seconds, "rerank"):
-            ranking = self.reranker.rerank(question, found)
-        return Retrieval(ranking.contexts[: self._kept], seconds, {"rerank": ranking.tokens})
+            ranking = self.reranker.rerank(question, found.contexts)
+        return Retrieval(
+            ranking.contexts[: self._kept], seconds, {"rerank": ranking.tokens}, found.candidates
+        )
 
     def write_now(self, question: str, retrieval: Retrieval) -> Answer:
         """Fit the passages to the token budget and write the answer."""
@@ -227,6 +229,7 @@ class RetrievalPipeline:
             {**retrieval.tokens, "generate": written.tokens},
             len(retrieval.contexts) - len(contexts),
             written.finished,
+            retrieval.candidates,
         )
 
     @property

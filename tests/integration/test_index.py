@@ -133,12 +133,14 @@ def test_a_document_with_an_odd_name(paged, tmp_path):
     """A file's name may be no valid Unicode: its passages carry it as it is."""
     corpus = Corpus((replace(paged.documents[0], name="caf\udce9.md"),))
     for _ in range(2):
-        assert {c.document for c in opened(corpus, VECTOR, tmp_path).retrieve("x")} == {"caf\udce9.md"}
+        assert {c.document for c in opened(corpus, VECTOR, tmp_path).retrieve("x").contexts} == {
+            "caf\udce9.md"
+        }
 
 
 def test_what_a_passage_carries(paged, tmp_path):
     """A retrieved passage has text, document, page, offsets and score, best first."""
-    found = opened(paged, VECTOR, tmp_path).retrieve(EXPERTS)
+    found = opened(paged, VECTOR, tmp_path).retrieve(EXPERTS).contexts
     assert len(found) == VECTOR.top_k
     assert [c.score for c in found] == sorted((c.score for c in found if c.score is not None), reverse=True)
     text = paged.documents[0].text
@@ -158,7 +160,7 @@ def test_a_second_open_builds_nothing(paged, config, tmp_path):
     first, second = opened(paged, config, tmp_path), opened(paged, config, tmp_path)
     assert (first.built, second.built) == (True, False)
     assert first.fingerprint == second.fingerprint
-    assert first.retrieve(EXPERTS) == second.retrieve(EXPERTS)
+    assert first.retrieve(EXPERTS).contexts == second.retrieve(EXPERTS).contexts
 
 
 def test_an_index_is_named_by_its_fingerprint(paged, tmp_path):
@@ -249,7 +251,7 @@ def test_what_a_killed_build_leaves_is_no_index(paged, tmp_path):
     (left / "docstore.json").write_text("{")
     index = opened(paged, VECTOR, tmp_path)
     assert index.built
-    assert len(index.retrieve(EXPERTS)) == VECTOR.top_k
+    assert len(index.retrieve(EXPERTS).contexts) == VECTOR.top_k
 
 
 BUILD = """
@@ -269,7 +271,7 @@ class Slow(HashEmbedder):
 corpus = read_documents(Path("fixtures/corpus/primer.pdf"))
 index = Index(corpus, MERGING, Slow(), Path(sys.argv[1]))
 index.load()
-found = [[c.start, c.end, c.score] for c in index.retrieve("experts")]
+found = [[c.start, c.end, c.score] for c in index.retrieve("experts").contexts]
 print(json.dumps({"built": index.built, "nodes": list(nodes(index)), "found": found}))
 """
 
@@ -315,7 +317,7 @@ def test_the_same_in_every_build(builds):
 def test_equal_passages_come_in_one_order(tmp_path):
     """Where scores are equal the order is that of the ids, which every build makes alike."""
     corpus = corpus_of(*["The router sends each token to two of eight experts."] * 6)
-    found = [opened(corpus, VECTOR, tmp_path / name).retrieve(EXPERTS) for name in ("a", "b")]
+    found = [opened(corpus, VECTOR, tmp_path / name).retrieve(EXPERTS).contexts for name in ("a", "b")]
     assert len({context.score for context in found[0]}) == 1
     assert found[0] == found[1]
 
@@ -328,12 +330,12 @@ def test_no_network(paged, tmp_path, monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert opened(paged, MERGING, tmp_path).retrieve(EXPERTS)
+    assert opened(paged, MERGING, tmp_path).retrieve(EXPERTS).contexts
 
 
 def test_a_corpus_without_words(tmp_path):
     """Documents of nothing but blanks make an index in which nothing is found."""
-    assert opened(corpus_of(" \n "), VECTOR, tmp_path).retrieve(EXPERTS) == ()
+    assert opened(corpus_of(" \n "), VECTOR, tmp_path).retrieve(EXPERTS).contexts == ()
 
 
 # --- merging ---
@@ -347,7 +349,7 @@ def merging(paged, embedder, tmp_path):
 @pytest.mark.model
 def test_nearest_chunks(paged, embedder, tmp_path):
     """The vector retriever gives the passages that are nearest in meaning."""
-    found = opened(paged, replace(VECTOR, top_k=2), tmp_path, embedder).retrieve(EXPERTS)
+    found = opened(paged, replace(VECTOR, top_k=2), tmp_path, embedder).retrieve(EXPERTS).contexts
     assert [context.page for context in found] == [1, 1]
 
 
@@ -355,8 +357,8 @@ def test_nearest_chunks(paged, embedder, tmp_path):
 def test_leaves_are_replaced_by_their_parent(paged, merging, embedder, tmp_path):
     """When enough leaves of a parent are found, the parent stands in their place, whole and once."""
     plain = replace(MERGING, retriever="vector", chunk_sizes=(50,))
-    leaves = opened(paged, plain, tmp_path, embedder).retrieve(EXPERTS)
-    merged = merging.retrieve(EXPERTS)
+    leaves = opened(paged, plain, tmp_path, embedder).retrieve(EXPERTS).contexts
+    merged = merging.retrieve(EXPERTS).contexts
     parents = {node.text for node in nodes(merging).values() if node.child_nodes}
     assert all(leaf.text not in parents for leaf in leaves)
     assert merged[0].text in parents
@@ -365,10 +367,22 @@ def test_leaves_are_replaced_by_their_parent(paged, merging, embedder, tmp_path)
 
 
 @pytest.mark.model
+def test_where_the_leaves_stand_is_kept(merging):
+    """What was found before merging is told by its place; whatever was merged has it inside."""
+    leaves = [node.metadata for node in nodes(merging).values() if not node.child_nodes]
+    places = [(leaf["document"], leaf["page"], leaf["start"], leaf["end"]) for leaf in leaves]
+    found = merging.retrieve(EXPERTS)
+    assert len(found.candidates) == MERGING.top_k
+    for span in found.candidates:
+        assert (span.document, span.page, span.start, span.end) in places
+        assert any(c.start <= span.start and span.end <= c.end for c in found.contexts)
+
+
+@pytest.mark.model
 def test_a_parent_of_which_too_little_is_found_stays_out(paged, embedder, tmp_path):
     """With a higher ratio than was found, the leaves stay as they are."""
     strict = replace(MERGING, merge_ratio=1.0)
-    found = opened(paged, strict, tmp_path, embedder).retrieve(EXPERTS)
+    found = opened(paged, strict, tmp_path, embedder).retrieve(EXPERTS).contexts
     leaves = {node.text for node in nodes(opened(paged, strict, tmp_path)).values() if not node.child_nodes}
     assert {context.text for context in found} <= leaves
 
@@ -378,7 +392,7 @@ def test_the_answer_is_written_from_the_merged_passages(merging):
     """What reaches the model, and the answer's record, are the merged passages."""
     llm = ScriptedLLM("Two.")
     answer = RetrievalPipeline(MERGING, merging, llm, NoReranker()).answer_now(EXPERTS)
-    merged: tuple[Context, ...] = merging.retrieve(EXPERTS)
+    merged: tuple[Context, ...] = merging.retrieve(EXPERTS).contexts
     assert answer.contexts == merged
     assert llm.prompts[0].parts == (*context_parts(merged), question_part(EXPERTS), "")
 
@@ -390,6 +404,6 @@ def test_no_passage_lies_within_another(embedder, tmp_path):
     index = Index(corpus, config_for("auto_merging"), embedder, tmp_path)
     questions = load_questions([ROOT / "fixtures/questions/primer-more.jsonl"])
     for question in questions:
-        spans = [(context.start, context.end) for context in index.retrieve(question.question)]
+        spans = [(context.start, context.end) for context in index.retrieve(question.question).contexts]
         nested = [a for a in spans for b in spans if a != b and b[0] <= a[0] and a[1] <= b[1]]
         assert nested == [], question.id

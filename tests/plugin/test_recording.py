@@ -7,6 +7,8 @@ import signal
 import time
 from subprocess import TimeoutExpired
 
+from evals.versions import installed_versions
+
 GOOD = "faithfulness=0.9 relevancy=0.8"
 BAD = "faithfulness=0.1 relevancy=0.2"
 
@@ -42,6 +44,7 @@ def other():
         "judge_floor": 0.7,
         "shard": None,
         "machine": lines[0]["machine"],
+        "versions": installed_versions(),
     }
     assert json.loads((run / "run.json").read_text("utf-8")) == lines[0]
     assert lines[-1] == {"type": "end", "passed": 6, "failed": 6}
@@ -52,7 +55,9 @@ def other():
         ("pipeline", "baseline"),
         ("pipeline", "other"),
     ]
-    assert all(len(line["fingerprint"]) == 64 and line["settings"] == {} for line in described)
+    assert all(
+        len(line["fingerprint"]) == 64 and line["settings"] == line["identity"] == {} for line in described
+    )
     # What is under evaluation is described before its first evaluation.
     for name in ("baseline", "other"):
         first = next(n for n, line in enumerate(lines) if line.get("pipeline") == name)

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from evals.testing import ScriptedLLM
-from rag.answer import Answer, Context, Pipeline, Tokens, context_parts, question_part
+from rag.answer import (
+    Answer,
+    Context,
+    Pipeline,
+    Retrieval,
+    Span,
+    Tokens,
+    context_parts,
+    question_part,
+)
 from rag.config import LLMConfig, PipelineConfig
 from rag.errors import ConfigError
 from rag.identity import digest
@@ -43,8 +52,8 @@ class FoundIndex:
     def load(self) -> None:
         """Nothing to load."""
 
-    def retrieve(self, question: str) -> tuple[Context, ...]:
-        return self.passages
+    def retrieve(self, question: str) -> Retrieval:
+        return Retrieval(self.passages, candidates=(Span("paper.pdf", 3, 0, 100),))
 
 
 class Backwards:
@@ -143,6 +152,12 @@ def test_how_many_passages_stay(knobs, expected):
     """The vector retriever keeps top_k, the auto-merging one rerank_top_n; the best, after reranking."""
     answer = pipeline("a", "b", "c", "d", reranker=Backwards(), **knobs).answer_now(QUESTION)
     assert (kept(answer), answer.omitted) == (expected, 0)
+
+
+def test_where_the_candidates_stand_is_kept():
+    """The answer tells what the retriever found before anything was reranked or left out."""
+    answer = pipeline("a", "b", "c", retriever="vector", top_k=1).answer_now(QUESTION)
+    assert answer.candidates == (Span("paper.pdf", 3, 0, 100),)
 
 
 # --- the budget ---

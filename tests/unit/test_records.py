@@ -12,13 +12,20 @@ import pytest
 from evals.errors import BreachError, UnscoredError, UsageError
 from evals.questions import Question, Source
 from evals.records import ClaimScore, Evaluation, Score, evaluation_from_json, evaluation_to_json
-from rag.answer import Answer, Context, Tokens
+from rag.answer import Answer, Context, Span, Tokens
 from rag.identity import canonical
 
 QUESTION = Question("experts", "How many experts?")
 UNANSWERABLE = Question("who", "Who paid?", answerable=False)
 FULL = Evaluation(
-    question=Question("größe", "Wie groß?\u2028", reference="Zwölf 🦜.", tags=("fact",), answerable=True),
+    question=Question(
+        "größe",
+        "Wie groß?\u2028",
+        reference="Zwölf 🦜.",
+        sources=(Source("maße.pdf", 3, 5, 19, "Es sind zwölf."),),
+        tags=("fact",),
+        answerable=True,
+    ),
     pipeline="baseline",
     answer=Answer(
         'Zwölf, "etwa" \x1b[31m.',
@@ -27,6 +34,7 @@ FULL = Evaluation(
         tokens={"generate": Tokens(7, 8, 9)},
         omitted=2,
         finished=False,
+        candidates=(Span("maße.pdf", 3, 5, 19),),
     ),
     scores=(
         Score(
@@ -41,6 +49,7 @@ FULL = Evaluation(
             ),
             graded=False,
             spread=0.5,
+            again=(0.5, None),
         ),
         Score("relevancy", None, reason="the answer is empty"),
         Score("tone", 1.0),
@@ -51,6 +60,9 @@ FULL = Evaluation(
     repeat=1,
     cached=("answer",),
     usd=0.25,
+    conditions=("pass_rate >= 0.9",),
+    test="t.py::t[q]",
+    keys={"answer": "a1", "scores": "s1"},
 )
 BARE = {
     "reason": None,
@@ -60,6 +72,7 @@ BARE = {
     "claims": [],
     "graded": True,
     "spread": None,
+    "again": [],
 }
 FULL_JSON = {
     "type": "evaluation",
@@ -70,6 +83,7 @@ FULL_JSON = {
     "reference": "Zwölf 🦜.",
     "answerable": True,
     "tags": ["fact"],
+    "sources": [{"document": "maße.pdf", "page": 3, "start": 5, "end": 19, "quote": "Es sind zwölf."}],
     "answer": 'Zwölf, "etwa" \x1b[31m.',
     "finished": False,
     "omitted": 2,
@@ -84,6 +98,7 @@ FULL_JSON = {
         },
         {"text": "Kein Ort.", "document": "", "page": None, "start": None, "end": None, "score": None},
     ],
+    "candidates": [{"document": "maße.pdf", "page": 3, "start": 5, "end": 19}],
     "scores": {
         "faithfulness": {
             "value": 0.25,
@@ -119,6 +134,7 @@ FULL_JSON = {
             ],
             "graded": False,
             "spread": 0.5,
+            "again": [0.5, None],
         },
         "relevancy": {**BARE, "value": None, "threshold": 0.75, "reason": "the answer is empty"},
         "tone": {**BARE, "value": 1.0, "threshold": None},
@@ -137,6 +153,9 @@ FULL_JSON = {
     },
     "cached": ["answer"],
     "usd": 0.25,
+    "conditions": ["pass_rate >= 0.9"],
+    "test": "t.py::t[q]",
+    "keys": {"answer": "a1", "scores": "s1"},
 }
 
 

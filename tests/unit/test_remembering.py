@@ -15,7 +15,7 @@ from evals.errors import UsageError
 from evals.questions import Question
 from evals.records import ClaimScore, Judgement, Score
 from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task, answer_key, scores_key
-from rag.answer import Answer, Context, Retrieval, Tokens
+from rag.answer import Answer, Context, Retrieval, Span, Tokens
 from rag.errors import ModelError
 
 QUESTION = Question("q1", "How many experts?", reference="Two.")
@@ -51,10 +51,11 @@ class InTwoSteps(Plain):
     found: tuple[Context, ...] = (ONE, TWO)
     writing: str = "w1"
     written: int = 0
+    candidates: tuple[Span, ...] = ()
 
     async def retrieve(self, question):
         self.asked.append(question)
-        return Retrieval(self.found, {"retrieve": 0.1})
+        return Retrieval(self.found, {"retrieve": 0.1}, candidates=self.candidates)
 
     async def write(self, question, retrieval):
         self.written += 1
@@ -221,9 +222,11 @@ def test_an_answer_outlives_other_documents(cache):
 def test_passages_are_where_they_are_now(cache):
     """A passage that moved within its document, or to another page or score, is shown where it is now."""
     answered(cache, InTwoSteps())
+    spans = (Span("named.pdf", 1, 0, 9),)
     moved = replace(ONE, page=4, start=300, end=321, score=0.4)
-    answer, is_old = answered(cache, InTwoSteps(fingerprint="p2", found=(moved, TWO)))
+    answer, is_old = answered(cache, InTwoSteps(fingerprint="p2", found=(moved, TWO), candidates=spans))
     assert (answer.contexts, is_old) == ((moved, TWO), True)
+    assert answer.candidates == spans
 
 
 @pytest.mark.parametrize(
