@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from evals.stats import Interval, t_quantile, wilson
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -15,22 +17,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-QUANTILE = NormalDist().inv_cdf(0.975)
 # Fewer clusters than this resample into a handful of different sets: their spread says nothing.
 LEAST_CLUSTERS = 5
 BINS = 10
 LEAST_IN_BIN = 10
 # 250 resamples of 1,000 examples are 2 MB a matrix: fast, and 10,000 examples still fit anywhere.
 BLOCK = 250
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +161,6 @@ def threshold_for_false_pass(scores: Sequence[float], labels: Sequence[int], rat
     highest = float(wrong[allowed])
     above = examples.values[examples.values > highest]
     return _between(highest, float(above[0])) if len(above) else math.nextafter(highest, math.inf)
-
-
-def wilson(share: float, count: float, quantile: float = QUANTILE) -> Interval:
-    """Give Wilson's score interval (1927) of a share; `count` may be an effective, fractional one."""
-    pull = quantile**2 / count
-    centre = (share + pull / 2) / (1 + pull)
-    half = math.sqrt(pull * share * (1 - share) + pull**2 / 4) / (1 + pull)
-    # At a share of 0 or 1 rounding would leave it a hair outside of its own interval.
-    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
-
-
-def t_quantile(freedom: int) -> float:
-    """Give the 97.5 % quantile of Student's t."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.975))
 
 
 def as_scores(values: Sequence[float], name: str = "scores") -> Floats:

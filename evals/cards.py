@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evals.accuracy import Accuracy, Bin, Interval
+from evals.accuracy import Accuracy, Bin
 from evals.errors import UsageError
+from evals.stats import Interval
 from rag.identity import digest
 
 SCHEMA = 1

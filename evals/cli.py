@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from evals.commands import ask, cache, judge, merge, models, plan
+from evals.commands import ask, baseline, cache, compare, flaky, judge, merge, models, plan
 from evals.errors import EvalsError
 from rag.errors import RagError
 
@@ -19,7 +19,7 @@ USAGE_ERROR = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; give the exit status: 0, or 4 with one message when something is wrong."""
+    """Run one command; give the exit status: its own, or 4 with one message when something is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["plan"] and given[1:2] not in (["-h"], ["--help"]):
         given.insert(1, "--")  # all that follows is for pytest, options too
@@ -35,12 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with the status of a wrong call: argparse's own, 2, is that of INCONCLUSIVE."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rag-evals", description="Evaluate retrieval-augmented generation with pytest, locally."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (ask, plan, merge, models, judge, cache):
+    for command in (ask, plan, merge, compare, baseline, flaky, models, judge, cache):
         command.add_to(commands)
     return parser
 

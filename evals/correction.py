@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evals.accuracy import QUANTILE, as_labels, as_scores, t_quantile, wilson
+from evals.accuracy import as_labels, as_scores
+from evals.stats import QUANTILE, t_quantile, wilson
 
 if TYPE_CHECKING:
     import numpy as np

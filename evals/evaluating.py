@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Protocol
 
 from evals.errors import UsageError
@@ -79,7 +80,7 @@ async def _evaluation(
     try:
         if watcher:
             watcher.stage("judge")
-        judgement, is_judged = await _judgement(task, remembering, answer, until, seconds)
+        judgement, is_judged = await _judged(task, remembering, answer, until, seconds)
     except _Trouble as trouble:
         judgement, is_judged = Judgement(_unscored(task, trouble.reason)), False
     cached = (*([ANSWER] if is_old else []), *([SCORES] if is_judged else []))
@@ -121,13 +122,35 @@ async def _answer(
         raise _Trouble(_named(error), is_error=True) from error
 
 
-async def _judgement(
+async def _judged(
     task: Task, remembering: Remembering, answer: Answer, until: float | None, seconds: float | None
+) -> tuple[Judgement, bool]:
+    """Judge `answer` as many times as the task says; the first judging counts, the others tell its noise."""
+    first, is_old = await _judgement(task, remembering, answer, until, seconds)
+    for judging in range(1, task.judgings):
+        more, is_known = await _judgement(task, remembering, answer, until, seconds, judging)
+        first, is_old = _with(first, more), is_old and is_known
+    return first, is_old
+
+
+def _with(first: Judgement, more: Judgement) -> Judgement:
+    values = {score.metric: score.value for score in more.scores}
+    scores = tuple(replace(s, again=(*s.again, values.get(s.metric))) for s in first.scores)
+    return Judgement(scores, first.seconds + more.seconds, first.tokens + more.tokens)
+
+
+async def _judgement(
+    task: Task,
+    remembering: Remembering,
+    answer: Answer,
+    until: float | None,
+    seconds: float | None,
+    judging: int = 0,
 ) -> tuple[Judgement, bool]:
     bound = asyncio.timeout_at(until)
     try:
         async with bound:
-            return await remembering.judgement(task, answer)
+            return await remembering.judgement(task, answer, judging=judging)
     except UsageError:
         raise
     except (Exception, SystemExit) as error:  # a judge that fails has given no verdict

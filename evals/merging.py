@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evals.budget import budget_line
+from evals.closing import closing_lines
+from evals.conditions import parse_condition
 from evals.errors import RunFileError, printable
 from evals.labels import Labelled
 from evals.records import Evaluation
-from evals.reports.judge import judge_lines
-from evals.reports.terminal import summary_lines
-from evals.runs import StoredRun
+from evals.rules import Rules
+from evals.ruling import Ruling, rule
+from evals.runs import RunData, StoredRun
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
 
@@ -26,6 +27,8 @@ COMMON: Mapping[str, Any] = {
     "thresholds": {},
     "max_unscored": 0.1,
     "judge_floor": 0.7,
+    "gate": [],
+    "inconclusive": "warn",
 }
 LISTED = 10
 
@@ -36,44 +39,30 @@ class Merged:
 
     Attributes:
         path: Its run folder.
-        common: The settings that all of its parts share: mode, metrics, thresholds and bounds.
-        judges: What describes its judges.
-        evaluations: Those of all parts, without contexts and claims: these stay in the folder.
+        run: The run, its evaluations without contexts and claims: these stay in the folder.
+        ruling: What it was held to, and what came of it.
         notes: One line for everything that a part lacks.
     """
 
     path: Path
-    common: Mapping[str, Any]
-    judges: tuple[Mapping[str, Any], ...]
-    evaluations: tuple[Evaluation, ...]
+    run: RunData
+    ruling: Ruling
     notes: tuple[str, ...]
-
-    @property
-    def over_budget(self) -> str | None:
-        """The line that says that too many evaluations have no verdict; None when they are few enough."""
-        return budget_line(self.evaluations, self.common["max_unscored"])
 
     @property
     def holds(self) -> bool:
         """Whether pytest would have ended with status 0."""
-        if self.over_budget:
-            return False
-        return self.common["mode"] == "report" or not any(e.breaches for e in self.evaluations)
+        is_strict = self.ruling.rules.mode == "strict"
+        return not self.ruling.fails and not (is_strict and any(e.breaches for e in self.run.evaluations))
 
     def lines(self, labels: Sequence[Labelled] = ()) -> list[str]:
-        """Give the summary that pytest would have printed; breaches are listed in both modes.
+        """Give the summary that pytest would have printed; breaches are listed in all modes.
 
         Args:
             labels: People's verdicts on answers of the runs.
         """
-        judge = judge_lines(self.judges, self.evaluations, floor=self.common["judge_floor"], labels=labels)
-        return [
-            *summary_lines(self.evaluations, breaches=True),
-            "",
-            *([self.over_budget] if self.over_budget else []),
-            *([*judge, ""] if judge else []),
-            f"run: {printable(str(self.path))}",
-        ]
+        lines = closing_lines(self.run, self.ruling, breaches=True, labels=labels)
+        return [*lines, f"run: {printable(str(self.path))}"]
 
 
 def merge(runs: Sequence[StoredRun], home: Path, *, partial: bool = False) -> Merged:
@@ -101,8 +90,15 @@ def merge(runs: Sequence[StoredRun], home: Path, *, partial: bool = False) -> Me
             f"the merged run cannot be written to {printable(str(home))}: {error.strerror}: "
             "give another folder with --out"
         ) from error
-    judges = {canonical(about): about for run in runs for about in run.abouts if about["type"] == "judge"}
-    return Merged(folder.path, common, tuple(judges.values()), tuple(evaluations), tuple(notes))
+    abouts = {canonical(about): about for run in runs for about in run.abouts}
+    whole = RunData(folder.run_id, common, tuple(abouts.values()), tuple(evaluations))
+    return Merged(folder.path, whole, rule(_rules(common), whole), tuple(notes))
+
+
+def _rules(common: Mapping[str, Any]) -> Rules:
+    conditions = tuple(map(parse_condition, common["gate"]))
+    kept = ("mode", "inconclusive", "max_unscored", "judge_floor")
+    return Rules(conditions=conditions, **{name: common[name] for name in kept})
 
 
 def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, Any]) -> list[Evaluation]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
 
 from evals.cache import FILE as CACHE_FILE
 from evals.cache import Cache
+from evals.conditions import Condition
 from evals.engine import AHEAD, Engine, PendingEvaluation
 from evals.errors import UsageError, printable
 from evals.judges import Judge
@@ -24,7 +26,7 @@ from evals.offline import forbid_connections
 from evals.planning import plan_lines
 from evals.progress import Progress
 from evals.questions import Question, expand_globs, load_questions
-from evals.recorder import Recorder, attach_about, attach_evaluation
+from evals.recorder import Recorder, attach_about, attach_evaluation, attach_rejudged, baseline_for
 from evals.records import Evaluation
 from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task, keys_of
 from evals.settings import (
@@ -32,12 +34,18 @@ from evals.settings import (
     Settings,
     add_options,
     checked_thresholds,
+    parse_conditions,
     settings_from,
 )
 from evals.spending import Spending
-from evals.upcoming import Upcoming
+from evals.upcoming import Ask, Upcoming
 from rag.answer import Pipeline
 from rag.errors import RagError
+
+if TYPE_CHECKING:
+    from evals.early import Early
+    from evals.replaying import OldAnswers
+    from evals.runs import RunData
 
 SETTINGS = pytest.StashKey[Settings]()
 CACHE = pytest.StashKey[Cache | None]()
@@ -48,9 +56,13 @@ SPENDING = pytest.StashKey[Spending]()
 PROGRESS = pytest.StashKey[Progress]()
 QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
 PROBLEM = pytest.StashKey[str]()
+EARLY = pytest.StashKey["Early | None"]()
+OLD_ANSWERS = pytest.StashKey["OldAnswers | None"]()
 DESCRIBED = pytest.StashKey[set[tuple[str, str]]]()
 
 
+# The fixture that says which repeat of its question a test is.
+REPEAT = "evals_repeat"
 # What `--evals-refresh` makes anew: the kinds in the cache.
 REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
 
@@ -58,8 +70,13 @@ REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
 class Evaluate(Protocol):
     """What the fixture `evaluate` gives."""
 
-    def __call__(self, pipeline: Pipeline, question: Question, *, repeat: int = 0) -> PendingEvaluation:
-        """Begin an evaluation; with another `repeat` it is made anew, never replayed from the cache."""
+    def __call__(
+        self, pipeline: Pipeline, question: Question, *, repeat: int | None = None
+    ) -> PendingEvaluation:
+        """Begin an evaluation; with another `repeat` it is made anew, never replayed from the cache.
+
+        Without one it is the repeat that the test itself is.
+        """
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,14 +88,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; register the recorder, but not in an xdist worker."""
     config.addinivalue_line(
         "markers",
-        "evals(**thresholds): an evaluation; keyword arguments set thresholds for this test, "
-        "such as evals(faithfulness=0.8)",
+        "evals(gate, **thresholds): an evaluation; keyword arguments set thresholds for this test, such as "
+        "evals(faithfulness=0.8); gate='pass_rate >= 0.9', or a list: what all tests so marked are held to",
     )
     config.stash[BEGAN] = time.time()
     config.stash[PROGRESS] = progress = Progress()
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config, progress), "evals-recorder")
+        config.pluginmanager.register(recorder := Recorder(config, progress), "evals-recorder")
         config.pluginmanager.register(LiveHooks(config, progress), "evals-live")
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from evals.github_hooks import GitHubHooks
+
+            config.pluginmanager.register(GitHubHooks(os.environ, recorder), "evals-github")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -91,12 +112,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         settings = _settings(metafunc.config)
         _marked_thresholds(metafunc.definition)
+        _marked_conditions(metafunc.definition)
         if _is_free("pipeline", metafunc):
             names = _known_pipelines(metafunc, settings.pipelines)
             metafunc.parametrize("pipeline", names, indirect=True, scope="session")
         if _is_free("question", metafunc):
             questions = _questions(metafunc.config)
             metafunc.parametrize("question", questions, ids=[question.id for question in questions])
+        if settings.repeat > 1:
+            repeats = range(settings.repeat)
+            metafunc.fixturenames.append(REPEAT)
+            metafunc.parametrize(REPEAT, repeats, indirect=True, ids=[f"repeat{n + 1}" for n in repeats])
     except UsageError as error:
         # Raised from here it would be a collection error with a traceback: wrong configuration is one
         # line and pytest's usage exit code, so `pytest_collection_modifyitems` says it.
@@ -106,10 +132,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the questions of the shard; stop the session if the configuration is wrong."""
-    problem = config.stash.get(PROBLEM, None)
+    problem = config.stash.get(PROBLEM, None) or _gate_problem(config, items)
     if problem is None:
         _keep_shard(config, items)
+        _shuffle(config, items)
         return
+    _report_problem(config, problem)
     items.clear()  # nothing will run, and nobody is to announce it
     # An exception in a worker would be printed as a crash: there the controller says it.
     if not hasattr(config, "workeroutput"):
@@ -209,6 +237,12 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
 
 
 @pytest.fixture
+def evals_repeat(request: pytest.FixtureRequest) -> int:
+    """Which repeat of its question this test is, from 0."""
+    return int(getattr(request, "param", 0))
+
+
+@pytest.fixture
 def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     """Ask a pipeline a question and judge the answer.
 
@@ -217,15 +251,25 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     # Not fixtures among the arguments: each costs every test some 40 microseconds.
     settings, engine = _settings(request.config), _engine(request.config)
     marked = _marked_thresholds(request.node)
+    conditions = tuple(condition.text for condition in _marked_conditions(request.node))
+    this = _repeat_of(request.node)
 
-    def start(pipeline: Pipeline, question: Question, *, repeat: int = 0) -> PendingEvaluation:
+    def start(pipeline: Pipeline, question: Question, *, repeat: int | None = None) -> PendingEvaluation:
         thresholds = {**_defaults(judge), **settings.thresholds, **marked, **dict(question.thresholds)}
         name = _name_for(pipeline, request)
-        task = Task(pipeline, question, judge, settings.metrics, name, repeat)
+        repeat = this if repeat is None else repeat
+        task = Task(pipeline, question, judge, settings.metrics, name, repeat, settings.judge_repeat)
         _hold_to_bounds(task, request, engine)
+        early = _early(request.config, judge)
+        if early and (verdict := early.verdict(name)):
+            pytest.skip(f"the gate of {name} is decided: {verdict}")
         _describe(request.node, name, pipeline, judge)
         future = engine.submit(task)
-        engine.work_ahead(_ahead(task, request, engine))
+        old = _old_answers(request.config)
+        again = old.task(task) if old else None
+        judged_again = engine.submit(again) if again else None
+        if repeat == this:
+            engine.work_ahead(_ahead(task, request, engine))
 
         def finish(evaluation: Evaluation) -> Evaluation:
             held = replace(
@@ -233,10 +277,15 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
                 thresholds=thresholds,
                 enforced=settings.mode == "strict",
                 usd=_spending(request.config).count(task, evaluation),
+                conditions=conditions,
                 test=request.node.nodeid,
                 keys=keys_of(task, evaluation.answer),
             )
             attach_evaluation(request.node, held)
+            if early:
+                early.add(held)
+            if judged_again:
+                attach_rejudged(request.node, replace(judged_again.result(), thresholds=thresholds))
             _tell_of_cache(request.node)
             return held
 
@@ -246,6 +295,20 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
         return PendingEvaluation(future, finish, refuse)
 
     return start
+
+
+def _old_answers(config: pytest.Config) -> OldAnswers | None:
+    """Give the answers of the baseline that the judge of this run is to judge as well."""
+    if OLD_ANSWERS not in config.stash:
+        base = baseline_for(config) if _settings(config).rejudge else None
+        config.stash[OLD_ANSWERS] = _loaded(base) if base else None
+    return config.stash[OLD_ANSWERS]
+
+
+def _loaded(base: RunData) -> OldAnswers:
+    from evals.replaying import OldAnswers
+
+    return OldAnswers(base)
 
 
 def _defaults(judge: Judge) -> Mapping[str, float]:
@@ -318,6 +381,8 @@ def _settings(config: pytest.Config) -> Settings:
         if settings.labels:
             load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
         config.stash[SETTINGS] = settings
+        if settings.baseline:
+            baseline_for(config)  # so that what is wrong with it is said now
         if settings.offline:
             forbid_connections()
     return config.stash[SETTINGS]
@@ -358,6 +423,70 @@ def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequenc
     return names
 
 
+def _gate_problem(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
+    """Say that the run is to decide but is held to nothing; None when all is well."""
+    if not any(_question_of(item) for item in items):
+        return None
+    settings = _settings(config)
+    if settings.stop_early and (problem := _early_problem(config, settings)):
+        return problem
+    if settings.mode != "gate" or settings.gate or settings.baseline or settings.update_baseline:
+        return None
+    if any(_marked_conditions(item) for item in items):
+        return None
+    return (
+        "evals_mode = gate, but there is nothing to hold the run to: give --evals-gate CONDITION, "
+        "such as 'pass_rate >= 0.9', or --evals-baseline RUN"
+    )
+
+
+def _early_problem(config: pytest.Config, settings: Settings) -> str | None:
+    """Say what does not go together with stopping early."""
+    if not (settings.gate or settings.baseline):
+        return "evals_stop_early: there is nothing to decide: give --evals-gate or --evals-baseline"
+    other = {
+        "evals_repeat": settings.repeat > 1,
+        "evals_shard": settings.shard is not None,
+        "evals_rejudge": settings.rejudge,
+        "-n": hasattr(config, "workerinput"),
+    }
+    given = [name for name, is_given in other.items() if is_given]
+    if given:
+        return f"evals_stop_early takes one question after the other, without {', '.join(given)}"
+    return None
+
+
+def _shuffle(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the questions in a random order for a run that is to stop early: one by topic would mislead it."""
+    asked = [(item, question) for item in items if (question := _question_of(item)) is not None]
+    if not asked or not _settings(config).stop_early:
+        return
+    from evals.early import shuffled
+
+    order = shuffled((_lane_of(item), question.id) for item, question in asked)
+    others = [item for item in items if _question_of(item) is None]
+    items[:] = [*(asked[place][0] for place in order), *others]
+
+
+def _lane_of(item: pytest.Item) -> str:
+    return f"{item.nodeid.partition('[')[0]} {_param_of(item, 'pipeline')}"
+
+
+def _early(config: pytest.Config, judge: Judge) -> Early | None:
+    """Give what tells that the gate is decided; None in a run that goes to its end."""
+    if EARLY not in config.stash:
+        settings = _settings(config)
+        made = _new_early(settings, baseline_for(config), judge) if settings.stop_early else None
+        config.stash[EARLY] = made
+    return config.stash[EARLY]
+
+
+def _new_early(settings: Settings, base: RunData | None, judge: Judge) -> Early:
+    from evals.early import Early, is_comparable
+
+    return Early(settings.rules, base if base and is_comparable(base, judge.fingerprint) else None)
+
+
 def _keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of questions that another shard evaluates."""
     asked = [(item, question) for item in items if (question := _question_of(item)) is not None]
@@ -372,6 +501,10 @@ def _keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:
 def _param_of(item: pytest.Item, name: str) -> Any:
     given = getattr(item, "callspec", None)
     return given.params.get(name) if given else None
+
+
+def _repeat_of(item: pytest.Item) -> int:
+    return int(_param_of(item, REPEAT) or 0)
 
 
 def _question_of(item: pytest.Item) -> Question | None:
@@ -391,7 +524,10 @@ def _hold_to_bounds(task: Task, request: pytest.FixtureRequest, engine: Engine) 
     __tracebackhide__ = True
     settings, spending = _settings(request.config), _spending(request.config)
     if (settings.plan or spending.is_bounded) and task.name not in spending.plans:
-        tasks = [replace(task, question=question) for question in _questions_for(task.name, request.session)]
+        tasks = [
+            replace(task, question=question, repeat=repeat)
+            for question, repeat in _asks_for(task.name, request.session)
+        ]
         try:
             spending.plan(tasks or [task], places=engine.places(task))
         except UsageError as error:
@@ -403,10 +539,14 @@ def _hold_to_bounds(task: Task, request: pytest.FixtureRequest, engine: Engine) 
         pytest.skip(reason)
 
 
-def _questions_for(pipeline: str, session: pytest.Session) -> Sequence[Question]:
-    """Give the questions that are put to a pipeline in this session, each once."""
-    asked = ((_param_of(item, "pipeline"), _question_of(item)) for item in session.items)
-    return list({question.id: question for name, question in asked if question and name == pipeline}.values())
+def _asks_for(pipeline: str, session: pytest.Session) -> Sequence[Ask]:
+    """Give the questions that are put to a pipeline in this session, each repeat once."""
+    asked = (
+        (question, _repeat_of(item))
+        for item in session.items
+        if (question := _question_of(item)) and _param_of(item, "pipeline") == pipeline
+    )
+    return list({(question.id, repeat): (question, repeat) for question, repeat in asked}.values())
 
 
 def _spending(config: pytest.Config) -> Spending:
@@ -427,17 +567,21 @@ def _ahead(task: Task, request: pytest.FixtureRequest, engine: Engine) -> Sequen
     """Give the tasks of the tests that follow, as many as are worth beginning now."""
     places = engine.places(task)
     # Which tests follow in an xdist worker is the controller's to say, one test before.
-    if places == 1 or task.repeat or hasattr(request.config, "workerinput"):
+    if places == 1 or hasattr(request.config, "workerinput"):
         return ()
     stash = request.config.stash
     if UPCOMING not in stash:
         stash[UPCOMING] = Upcoming(
-            (item.nodeid, f"{item.nodeid.partition('[')[0]} {_param_of(item, 'pipeline')}", question)
+            (
+                item.nodeid,
+                _lane_of(item),
+                (question, _repeat_of(item)),
+            )
             for item in request.session.items
             if (question := _question_of(item)) is not None
         )
-    questions = stash[UPCOMING].behind(request.node.nodeid, task.question, AHEAD * places)
-    return [replace(task, question=question) for question in questions]
+    asks = stash[UPCOMING].behind(request.node.nodeid, (task.question, task.repeat), AHEAD * places)
+    return [replace(task, question=question, repeat=repeat) for question, repeat in asks]
 
 
 def _tell_of_cache(item: pytest.Item) -> None:
@@ -469,7 +613,17 @@ def _marked_thresholds(item: pytest.Item) -> Mapping[str, float]:
     marked: dict[str, Any] = {}
     for mark in item.iter_markers("evals"):
         marked = {**mark.kwargs, **marked}
+    marked.pop("gate", None)
     return checked_thresholds(marked, where=f"{item.nodeid}: ")
+
+
+def _marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
+    """Give what the test's marks hold the run to, the nearest mark's first."""
+    texts: list[str] = []
+    for mark in item.iter_markers("evals"):
+        given = mark.kwargs.get("gate", ())
+        texts += [given] if isinstance(given, str) else given
+    return parse_conditions(texts)
 
 
 def _describe(item: pytest.Item, name: str, pipeline: Pipeline, judge: Judge) -> None:

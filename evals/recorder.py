@@ -8,28 +8,60 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.junitxml import xml_key  # as pytest has no public name for its writer
 
-from evals.budget import budget_line
-from evals.errors import LabelFileError, printable
+from evals.errors import LabelFileError, RunFileError, UsageError, printable
 from evals.labels import load_labels
 from evals.progress import Progress
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
-from evals.reports.terminal import cache_line, cost_line, summary_lines
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
 from evals.versions import installed_versions
 from rag.identity import canonical
 
+if TYPE_CHECKING:
+    from evals.ruling import Ruling
+    from evals.runs import RunData
+
+BASELINE = pytest.StashKey["RunData | None"]()
+
 EVALUATION = "evals"
+# An answer of the baseline, judged anew.
+REJUDGED = "evals-rejudged"
 # What describes a pipeline or a judge.
 ABOUT = "evals-about"
+OURS = (EVALUATION, REJUDGED, ABOUT)
+
+
+def baseline_for(config: pytest.Config) -> RunData | None:
+    """Give the run that this one is held against, read once; None without.
+
+    Raises:
+        UsageError: There is no such run, or it cannot be read.
+    """
+    if BASELINE not in config.stash:
+        settings = settings_from(config)
+        config.stash[BASELINE] = _baseline(settings) if settings.baseline else None
+    return config.stash[BASELINE]
+
+
+def _baseline(settings: Settings) -> RunData | None:
+    from evals.baselines import baseline_file
+    from evals.runs import find_run, load_run
+
+    name = settings.baseline or ""
+    # The first time there is nothing to compare with, and nothing wrong with that.
+    if settings.update_baseline and not baseline_file(settings.baselines, name).exists():
+        return None
+    return load_run(find_run(name, settings.home, baselines=settings.baselines))
 
 
 def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
@@ -39,6 +71,11 @@ def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
         ValueError: There is a NaN or an infinity in it; it fails this very test, not the run.
     """
     _attach(item, EVALUATION, evaluation_to_json(evaluation))
+
+
+def attach_rejudged(item: pytest.Item, evaluation: Evaluation) -> None:
+    """Put an answer of the baseline that was judged anew on the test's report."""
+    _attach(item, REJUDGED, {**evaluation_to_json(evaluation), "type": "rejudged"})
 
 
 def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
@@ -65,24 +102,31 @@ class Recorder:
         self._config = config
         self._progress = progress
         # Read back from the run folder at the end: during the run nothing piles up.
-        self._evaluations: list[Evaluation] = []
-        self._judges: Sequence[Mapping[str, Any]] = ()
-        self._troubles: Sequence[str] = ()
+        self._run: RunData | None = None
+        self._ruling: Ruling | None = None
+        self._troubles: list[str] = []
         self._seen: set[str] = set()
         self._taken: dict[tuple[str, str], int] = {}
         self._folder: RunFolder | None = None
+        self._base: RunData | None = None
+        self._left_out = 0
+
+    @property
+    def decided(self) -> tuple[RunData, Ruling, RunData | None] | None:
+        """The run, what was decided of it, and what it was held to; None before the end, or without one."""
+        return (self._run, self._ruling, self._base) if self._run and self._ruling else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take our events off the report, before other plugins print them, and record them."""
-        ours = [(name, str(value)) for name, value in report.user_properties if name in (EVALUATION, ABOUT)]
+        ours = [(name, str(value)) for name, value in report.user_properties if name in OURS]
         if not ours:
             return
-        report.user_properties = [
-            pair for pair in report.user_properties if pair[0] not in (EVALUATION, ABOUT)
-        ]
-        for name, text in self._new(ours, report):
-            if name == EVALUATION or text not in self._seen:
+        report.user_properties = [pair for pair in report.user_properties if pair[0] not in OURS]
+        new = self._new(ours, report)
+        self._tell_junit(report, ours, new)
+        for name, text in new:
+            if name != ABOUT or text not in self._seen:
                 self._write(text)
             if name == EVALUATION and hasattr(report, "node"):  # from a worker
                 self._progress.finished(evaluation_from_json(json.loads(text)))
@@ -90,65 +134,118 @@ class Recorder:
                 # Every xdist worker sends it; it is written once.
                 self._seen.add(text)
 
+    def _tell_junit(
+        self, report: pytest.TestReport, ours: list[tuple[str, str]], new: list[tuple[str, str]]
+    ) -> None:
+        """Give pytest's own JUnit file, if there is to be one, the scores of the test."""
+        xml = self._config.stash.get(xml_key, None)
+        if xml is None:
+            return
+        from evals.reports.junit import tell_junit
+
+        known = [evaluation_from_json(json.loads(text)) for name, text in ours if name == EVALUATION]
+        tell_junit(xml, report, known, new=sum(name == EVALUATION for name, _ in new))
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close the run and hold it to the budget of unscored evaluations."""
+        """Close the run and hold it to its conditions, its baseline and its budget."""
         if self._is_empty_shard(session):
             self._folder = self._started()  # or nobody could tell it from one that was never run
             session.exitstatus = pytest.ExitCode.OK
         if self._folder is None:
             return
-        self._evaluations, others = self._folder.read()
-        self._judges = [line for line in others if line["type"] == "judge"]
+        self._run, others = self._folder.read()
         self._troubles = [line["problem"] for line in others if line["type"] == "cache"]
-        outcomes = [evaluation.outcome for evaluation in self._evaluations]
-        self._folder.finish({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
-        if self._over_budget and session.exitstatus in (
-            pytest.ExitCode.OK,
-            pytest.ExitCode.NO_TESTS_COLLECTED,
-        ):
+        outcomes = Counter(evaluation.outcome for evaluation in self._run.evaluations)
+        self._folder.finish(dict(sorted(outcomes.items())))
+        if not self._run.evaluations:
+            return
+        self._ruling = self._ruled(self._run, others)
+        fails = self._ruling.fails
+        if self._settings.update_baseline:
+            self._update_baseline(self._run, session)
+            fails = True
+        # Never lowered: what failed already has failed.
+        if fails and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print breaches, the table and the path of the run folder."""
-        if self._folder is None or not (self._evaluations or self._settings.shard):
+        if self._folder is None or not (self._ruling or self._settings.shard):
             return
         terminalreporter.section("evals")
-        if not self._evaluations:
+        if self._run and self._ruling:
+            self._say(terminalreporter, self._run, self._ruling)
+        else:
             terminalreporter.line(f"no question falls into shard {self._settings.shard}")
-            terminalreporter.line(f"run: {self._shown(self._folder.path)}")
-            return
-        for line in summary_lines(self._evaluations, breaches=self._settings.mode == "report"):
-            terminalreporter.line(line)
-        terminalreporter.line("")
-        if self._over_budget:
-            terminalreporter.line(self._over_budget, red=True)
-        for line in self._judge_lines():
-            terminalreporter.line(line)
-        if self._settings.cache:
-            terminalreporter.line(cache_line(self._evaluations))
-        if cost := cost_line(self._evaluations):
-            terminalreporter.line(cost)
         for trouble in self._troubles:
             terminalreporter.line(printable(trouble), red=True)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")
+
+    def _say(self, terminal: pytest.TerminalReporter, run: RunData, ruling: Ruling) -> None:
+        from evals.closing import closing_lines, colour_of, last_lines
+
+        settings = self._settings
+        width = terminal._tw.fullwidth
+        try:
+            labels = load_labels(settings.labels) if settings.labels else ()
+        except LabelFileError as error:  # it was whole when the run began
+            labels = ()
+            self._troubles += str(error).splitlines()
+        breaches = settings.mode != "strict"
+        lines = closing_lines(run, ruling, breaches=breaches, labels=labels, width=width)
+        for line in (*lines, *last_lines(run.evaluations, is_cached=settings.cache)):
+            terminal.line(line, **{colour: True} if (colour := colour_of(line)) else {})
+        if settings.html:
+            self._write_html(settings.html, run, ruling)
+
+    def _ruled(self, run: RunData, others: Sequence[Mapping[str, Any]]) -> Ruling:
+        from evals.replaying import rejudged
+        from evals.ruling import rule
+
+        base = self._base
+        if base is not None:
+            judged = [evaluation_from_json(line) for line in others if line["type"] == "rejudged"]
+            base = rejudged(base, judged, run.abouts) if judged else base
+        return rule(self._settings.rules, run, base)
+
+    def _update_baseline(self, run: RunData, session: pytest.Session) -> None:
+        """Make the run the baseline, and say that this is why the session fails."""
+        from evals.baselines import write_baseline
+
+        name = self._settings.baseline or "main"
+        if session.shouldstop or session.shouldfail or self._left_out:
+            self._troubles.append(
+                f"baseline {name} was not written: not every test ran, and a baseline is of a whole run"
+            )
+            return
+        try:
+            file = write_baseline(run, self._settings.baselines, name)
+        except (RunFileError, UsageError) as error:
+            self._troubles.append(f"baseline {name} was not written: {error}")
+            return
+        self._troubles.append(
+            f"{self._shown(file)} was written: look at it and commit it; a session that writes its own "
+            "baseline fails"
+        )
+
+    def _write_html(self, file: Path, run: RunData, ruling: Ruling) -> None:
+        """Write the HTML report; trouble with it is a line, never a failure."""
+        from evals.closing import ruling_lines
+        from evals.reports.html import run_html
+
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(
+                run_html(run, gate=ruling_lines(ruling), base=self._base), "utf-8", errors="backslashreplace"
+            )
+        except Exception as error:  # noqa: BLE001  # whatever it is, the run is recorded and decided
+            self._troubles.append(f"{self._shown(file)} was not written: {error}")
 
     def _is_empty_shard(self, session: pytest.Session) -> bool:
         if self._folder is not None or session.exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
             return False
         is_sharded = self._config.getoption("evals_shard") or self._config.getini("evals_shard")
         return bool(is_sharded) and self._settings.shard is not None and not self._settings.plan
-
-    def _judge_lines(self) -> list[str]:
-        """Give the lines about the judge, and a blank one behind them."""
-        from evals.reports.judge import judge_lines
-
-        settings = self._settings
-        try:
-            labels = load_labels(settings.labels) if settings.labels else ()
-        except LabelFileError as error:  # it was whole when the run began
-            return [*str(error).splitlines(), ""]
-        lines = judge_lines(self._judges, self._evaluations, floor=settings.judge_floor, labels=labels)
-        return [*lines, ""] if lines else []
 
     def _new(self, events: list[tuple[str, str]], report: pytest.TestReport) -> list[tuple[str, str]]:
         """Give the events that earlier reports of the test did not carry: each repeats those before it."""
@@ -177,6 +274,7 @@ class Recorder:
         return settings_from(self._config)
 
     def _started(self) -> RunFolder:
+        self._base = baseline_for(self._config)  # before `latest` is this very run
         folder = RunFolder(self._settings.home)
         folder.start(
             {
@@ -186,6 +284,11 @@ class Recorder:
                 "thresholds": dict(self._settings.thresholds),
                 "max_unscored": self._settings.max_unscored,
                 "judge_floor": self._settings.judge_floor,
+                "gate": [condition.text for condition in self._settings.gate],
+                "inconclusive": self._settings.inconclusive,
+                "margin": self._settings.margin,
+                "baseline": self._settings.baseline,
+                "stop_early": self._settings.stop_early,
                 "shard": astuple(self._settings.shard) if self._settings.shard else None,
                 "machine": {"python": platform.python_version(), "system": platform.platform()},
                 "versions": installed_versions(),
@@ -193,9 +296,9 @@ class Recorder:
         )
         return folder
 
-    @property
-    def _over_budget(self) -> str | None:
-        return budget_line(self._evaluations, self._settings.max_unscored)
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note that not every test will run."""
+        self._left_out += len(items)
 
     def _shown(self, path: Path) -> str:
         shown = path.relative_to(self._settings.root) if path.is_relative_to(self._settings.root) else path

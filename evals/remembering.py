@@ -51,6 +51,7 @@ class Task:
         metrics: Names of the metrics to score, as far as they apply to the question.
         name: Name of the pipeline in records and reports.
         repeat: 0 for the first time that the question is put in a run; a repeat is never a replay.
+        judgings: How many times the answer is judged.
     """
 
     pipeline: Pipeline
@@ -59,6 +60,7 @@ class Task:
     metrics: tuple[str, ...]
     name: str
     repeat: int = 0
+    judgings: int = 1
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -108,15 +110,20 @@ class Remembering:
         self._keep(pipeline, {ANSWER: key, WRITTEN: written}, answer_to_json(answer), task)
         return answer, False
 
-    async def judgement(self, task: Task, answer: Answer) -> tuple[Judgement, bool]:
+    async def judgement(self, task: Task, answer: Answer, *, judging: int = 0) -> tuple[Judgement, bool]:
         """Give the judgement of `answer`, and whether it was made before.
+
+        Args:
+            task: What is evaluated.
+            answer: Its answer.
+            judging: 0 for the first judging of this answer; a further one is never a replay of it.
 
         Raises:
             UsageError: The judge cannot be loaded.
             Exception: Whatever the judge raises.
         """
         judge = task.judge
-        key = scores_key(task, answer)
+        key = scores_key(task, answer, judging)
         if (known := self._recall(judge, SCORES, key, judgement_from_json)) is not None:
             return _pointing_into(known, answer.contexts), True
         await self._load(judge)
@@ -129,7 +136,12 @@ class Remembering:
         return judgement, False
 
     def known(self, task: Task) -> tuple[Answer, Judgement] | None:
-        """Give answer and judgement if both were made before, without making anything; from any thread."""
+        """Give answer and judgement if both were made before, without making anything; from any thread.
+
+        None as well for a task with several judgings: what is known of them is found as it is evaluated.
+        """
+        if task.judgings > 1:
+            return None
         answer = self._recall(task.pipeline, ANSWER, answer_key(task), answer_from_json)
         if answer is None:
             return None
@@ -209,11 +221,13 @@ def answer_key(task: Task) -> str:
     return digest([task.pipeline.fingerprint, task.question.question, task.repeat])
 
 
-def scores_key(task: Task, answer: Answer) -> str:
-    """Give the identity of the judgement of `answer`."""
+def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
+    """Give the identity of a judgement of `answer`; `judging` is 0 for the first."""
     question = task.question
+    again = {"judging": judging} if judging else {}
     return digest(
         {
+            **again,
             "judge": task.judge.fingerprint,
             "metrics": [metric.name for metric in metrics_for(question, task.metrics)],
             "question": [question.question, question.reference, question.answerable],

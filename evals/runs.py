@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evals.errors import RunFileError, printable
-from evals.records import SCHEMA, Evaluation, evaluation_from_json
+from evals.records import Evaluation, evaluation_from_json
+from evals.run_lines import LISTED, Lines, checked, count_lines, read_lines, whole_lines, whole_size
 from evals.sharding import Shard
 
 RECORDS = "records.jsonl"
-LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,61 @@ class StoredRun:
 
     def events(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Give each line, as it is and as JSON, without holding more than one."""
-        for line in _whole_lines(self.path / RECORDS, self.size):
+        for line in whole_lines(self.path / RECORDS, self.size):
             yield line.decode().rstrip("\n"), json.loads(line)
 
     def evaluations(self) -> Iterator[Evaluation]:
         """Give the evaluations in the order in which they were finished, without holding more than one."""
         return (evaluation_from_json(event) for _, event in self.events() if event["type"] == "evaluation")
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Everything of a run, or of a baseline, in memory.
+
+    Attributes:
+        name: The run's id, with its shard if it is one; of a baseline its name.
+        head: The first line: settings and versions.
+        abouts: What describes pipelines and judges.
+        evaluations: Each of the run once, in the order in which they were finished.
+        notes: One line for everything that is wrong with it: damaged, not finished, empty.
+    """
+
+    name: str
+    head: Mapping[str, Any]
+    abouts: tuple[Mapping[str, Any], ...]
+    evaluations: tuple[Evaluation, ...]
+    notes: tuple[str, ...] = ()
+
+
+def load_run(path: Path) -> RunData:
+    """Read a whole run, as far as it can be read.
+
+    Args:
+        path: A run folder, or a file of records such as a baseline.
+
+    Raises:
+        RunFileError: There is no run in it, or it is of another schema.
+    """
+    file = path / RECORDS if path.is_dir() else path
+    lines = read_lines(file)
+    head = lines.events[0]
+    evaluations, doubled = _last_of_each(
+        evaluation_from_json(event) for event in lines.events if event["type"] == "evaluation"
+    )
+    return RunData(
+        name=_name_of(file, head),
+        head=head,
+        abouts=tuple(event for event in lines.events if event["type"] in ("pipeline", "judge")),
+        evaluations=evaluations,
+        notes=(
+            *(str(note) for note in head.get("notes") or ()),
+            *_unfinished(lines),
+            *_not_finite(file, lines.not_finite),
+            *doubled,
+            *(() if evaluations else ("there is no evaluation in it",)),
+        ),
+    )
 
 
 def read_run(path: Path) -> StoredRun:
@@ -69,10 +118,10 @@ def read_run(path: Path) -> StoredRun:
     abouts: list[Mapping[str, Any]] = []
     problems: list[str] = []
     is_finished = False
-    size, is_cut = _whole_size(file)
-    for number, line in enumerate(_whole_lines(file, size), 1):
+    size, is_cut = whole_size(file)
+    for number, line in enumerate(whole_lines(file, size), 1):
         try:
-            event = _checked(line, is_first=number == 1)
+            event = checked(line, is_first=number == 1)
         except ValueError as error:
             problems.append(f"  {printable(str(file))}:{number}: {error}")
             continue
@@ -81,97 +130,107 @@ def read_run(path: Path) -> StoredRun:
             abouts.append(event)
         is_finished = is_finished or event["type"] == "end"
     if problems:
-        raise RunFileError(_listed(f"{_lines(len(problems))} of a run cannot be read", problems))
+        raise RunFileError(_listed(f"{count_lines(len(problems))} of a run cannot be read", problems))
     if not head:
         raise RunFileError(f"{printable(str(file))} has no whole line: the run was killed as it began")
     return StoredRun(path, head, tuple(abouts), is_finished, is_cut, size)
 
 
-def find_run(text: str, home: Path) -> Path:
-    """Give the folder of the run that `text` names: a run folder, its records, a run's id, or `latest`.
+def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
+    """Give the folder of the run that `text` names, or the file of the baseline.
+
+    A run is named by its folder, its records, its id, or `latest`; a baseline by its name or its file.
 
     Args:
-        text: What was asked for; a path that exists wins over an id.
+        text: What was asked for; a folder that exists wins over an id, an id over a baseline's name, and that
+            over another file.
         home: Folder of runs.
+        baselines: Folder of baselines; None where only a run will do.
 
     Raises:
-        RunFileError: There is no such run.
+        RunFileError: There is no such run; says where it was looked for, and what there is.
     """
     for path in (Path(text), home / "runs" / text):
         folder = path.parent if path.name == RECORDS else path
-        if (folder / RECORDS).is_file():
+        if _is_file(folder / RECORDS):
             return folder
-    raise RunFileError(
-        f"no run {printable(text)!r}: it is no folder with a {RECORDS}, no such file, "
-        f"and no run in {printable(str(home / 'runs'))}"
-    )
+    if baselines is not None:
+        for file in (baselines / f"{text}.jsonl", Path(text)):
+            if _is_file(file):
+                return file
+    raise RunFileError(_not_found(text, home, baselines))
 
 
-def _checked(line: bytes, *, is_first: bool) -> Mapping[str, Any]:
-    """Parse one line.
-
-    Raises:
-        ValueError: It is none that a run has there.
-    """
+def _is_file(path: Path) -> bool:
     try:
-        event = json.loads(line)
-    except ValueError:
-        raise ValueError("is not JSON") from None
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise ValueError("is no object with a type")
-    if is_first:
-        _check_head(event)
-    if event["type"] in ("pipeline", "judge") and not {"name", "fingerprint"} <= event.keys():
-        raise ValueError(f"a {event['type']} without a name or a fingerprint")
-    if event["type"] == "evaluation":
-        try:
-            evaluation_from_json(event)
-        except KeyError as error:
-            raise ValueError(f"an evaluation without {error}") from None
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"is no evaluation: {printable(str(error))}") from None
-    return event
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or one with a NUL
+        return False
 
 
-def _check_head(event: Mapping[str, Any]) -> None:
-    if event["type"] != "run":
-        raise ValueError("is not the first line of a run")
-    if event.get("schema") != SCHEMA:
-        raise ValueError(
-            f"is of schema {event.get('schema')!r}, and this version reads {SCHEMA}: "
-            "read it with the version of rag-evals that wrote it"
-        )
-    shard = event.get("shard")
-    if shard and not (
-        isinstance(shard, list) and len(shard) == 2 and all(type(n) is int for n in shard) and shard[1] > 0
-    ):
-        raise ValueError(f"shard {shard!r} is not [index, count]")
+def _not_found(text: str, home: Path, baselines: Path | None) -> str:
+    runs = home / "runs"
+    looked = f"no run {text!r}: it is no folder with a {RECORDS}, no such file, and no run in {runs}"
+    found = [("runs", _names(runs, f"*/{RECORDS}", lambda file: file.parent.name))]
+    if baselines is not None:
+        looked += f" or baseline in {baselines}"
+        found.append(("baselines", _names(baselines, "*.jsonl", lambda file: file.stem)))
+    lines = [f"  {what} there: {_first(names)}" for what, names in found]
+    return "\n".join(map(printable, (looked, *lines)))
 
 
-def _whole_size(file: Path) -> tuple[int, bool]:
-    """Give the bytes up to the last line's end, and whether anything follows."""
-    size = whole = 0
-    try:
-        with file.open("rb") as lines:
-            for line in lines:
-                size += len(line)
-                whole = size if line.endswith(b"\n") else whole
-    except OSError as error:
-        raise RunFileError(f"{printable(str(file))} cannot be read: {error.strerror}") from error
-    return whole, size > whole
+def _names(folder: Path, pattern: str, name: Callable[[Path], str]) -> list[str]:
+    return sorted({name(file) for file in folder.glob(pattern)}, reverse=True)
 
 
-def _whole_lines(file: Path, size: int) -> Iterator[bytes]:
-    with file.open("rb") as lines:
-        for line in lines:
-            size -= len(line)
-            if size < 0:
-                return
-            yield line
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more if names else "none"
 
 
-def _lines(count: int) -> str:
-    return "a line" if count == 1 else f"{count} lines"
+# --- a whole run ---
+
+
+def _name_of(file: Path, head: Mapping[str, Any]) -> str:
+    if file.name != RECORDS:
+        return printable(file.stem)
+    shard = head.get("shard")
+    run = printable(str(head.get("run", file.parent.name)))
+    return f"{run} ({Shard(*shard)})" if shard else run
+
+
+def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, ...], list[str]]:
+    """Give each evaluation once, and a note on those that were there more often."""
+    found: dict[tuple[str, str, int], Evaluation] = {}
+    twice: dict[str, None] = {}
+    for evaluation in evaluations:
+        key = (evaluation.pipeline, evaluation.question.id, evaluation.repeat)
+        if found.pop(key, None) is not None:
+            twice[f"{key[0]} {key[1]}" + (f" repeat {key[2]}" if key[2] else "")] = None
+        found[key] = evaluation
+    if not twice:
+        return tuple(found.values()), []
+    what = "an evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
+    note = f"{what} there more than once, and the last counts: {_first(list(twice))}"
+    return tuple(found.values()), [note]
+
+
+def _unfinished(lines: Lines) -> list[str]:
+    if lines.damage:
+        return [lines.damage]
+    if any(event["type"] == "end" for event in lines.events):
+        return []
+    return ["it was not finished: it is read as far as it goes"]
+
+
+def _not_finite(file: Path, numbers: Sequence[int]) -> list[str]:
+    """Say which lines had NaN or an infinity in them."""
+    if not numbers:
+        return []
+    lines = "line" if len(numbers) == 1 else "lines"
+    shown = _first([str(number) for number in numbers])
+    name = printable(file.name)
+    return [f"{name}: NaN or an infinity in {lines} {shown}: a score without a number is unscored"]
 
 
 def _listed(headline: str, problems: list[str]) -> str:

@@ -11,15 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from evals.conditions import Condition, parse_condition
 from evals.errors import UsageError
 from evals.judges.choosing import FORMS
 from evals.metrics import DEFAULT_METRICS, METRICS
+from evals.rules import Inconclusive, Mode, Rules
 from evals.sharding import Shard, parse_shard
 
 if TYPE_CHECKING:
     import pytest
-
-Mode = Literal["strict", "report"]
 
 DEFAULT_PIPELINES = ("baseline", "auto_merging")
 
@@ -33,9 +33,21 @@ class Settings:
         pipelines: Names of the pipeline fixtures.
         questions: Globs of question files.
         docs: A document or a folder of documents.
-        mode: `strict`: a breach fails its test. `report`: breaches are only reported.
+        mode: `strict`: a breach fails its test. `gate`: breaches are reported, the run as a whole decides.
+            `report`: nothing fails but the budget of unscored evaluations and conditions on coverage.
+        gate: What the run is held to.
+        inconclusive: What an INCONCLUSIVE verdict does: nothing, a warning, or the same as BLOCK.
+        baseline: The run to compare with: a run, a path, `latest` or the name of a baseline; None without.
+        baselines: Folder of baselines.
+        margin: The drop against the baseline that is too much.
+        update_baseline: Whether the run becomes the baseline; it fails then.
+        rejudge: Whether the baseline's answers are judged anew by the judge of this run.
+        repeat: How many times each question is put.
+        judge_repeat: How many times each answer is judged.
+        stop_early: Whether the run stops when the gate is decided.
         thresholds: Least value that is no breach, by metric; of others the judge card says it, else 0.5.
         metrics: Names of the metrics to score.
+        html: File for the HTML report; None for none.
         max_unscored: Largest share of evaluations without a full verdict that a run may have.
         model: Language model in place of the one that the pipelines name.
         judge: What judges, such as `choice` or `cross-encoder:NAME`.
@@ -63,6 +75,17 @@ class Settings:
     questions: tuple[str, ...]
     docs: Path | None
     mode: Mode
+    gate: tuple[Condition, ...]
+    inconclusive: Inconclusive
+    baseline: str | None
+    baselines: Path
+    margin: float
+    update_baseline: bool
+    rejudge: bool
+    repeat: int
+    judge_repeat: int
+    stop_early: bool
+    html: Path | None
     thresholds: Mapping[str, float]
     metrics: tuple[str, ...]
     max_unscored: float
@@ -86,6 +109,19 @@ class Settings:
     max_minutes: float | None
     prices: Path | None
 
+    @property
+    def rules(self) -> Rules:
+        """What the run as a whole is held to."""
+        return Rules(
+            self.mode,
+            self.gate,
+            self.inconclusive,
+            self.max_unscored,
+            self.judge_floor,
+            self.margin,
+            self.stop_early,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -93,14 +129,14 @@ class Option:
 
     Attributes:
         name: The name behind the prefix, with dashes.
-        kind: The ini type; an `args` option may be given several times.
+        kind: The ini type; an option of `args` (words) or `linelist` (lines) may be given several times.
         default: The value when neither says anything.
         help: One line.
         metavar: What stands for the value in `--help`.
     """
 
     name: str
-    kind: Literal["string", "args", "bool"]
+    kind: Literal["string", "args", "linelist", "bool"]
     default: Any
     help: str
     metavar: str = "TEXT"
@@ -121,8 +157,29 @@ OPTIONS = (
     Option("questions", "args", [], "question files (.jsonl, .json, .yaml, .txt); may be repeated", "GLOB"),
     Option("docs", "string", "", "a document or a folder of documents to answer from", "PATH"),
     Option(
-        "mode", "string", "strict", "strict: a breach fails its test; report: breaches are only shown", "MODE"
+        "mode",
+        "string",
+        "strict",
+        "strict: a breach fails its test; gate: the run as a whole decides; report: nothing fails",
+        "MODE",
     ),
+    Option(
+        "gate",
+        "linelist",
+        [],
+        "what the run is held to, such as 'pass_rate >= 0.9'; may be repeated",
+        "CONDITION",
+    ),
+    Option("inconclusive", "string", "warn", "what a verdict INCONCLUSIVE does: pass, warn or block", "WHAT"),
+    Option("baseline", "string", "", "run, path, 'latest' or name of a baseline to compare with", "RUN"),
+    Option("baselines", "string", "evals-baselines", "folder of baselines", "DIR"),
+    Option("margin", "string", "0.05", "the drop against the baseline that is too much", "SHARE"),
+    Option("update-baseline", "bool", False, "make this run the baseline, and fail: it is yours to commit"),
+    Option("rejudge", "bool", False, "judge the baseline's answers anew, with the judge of this run"),
+    Option("repeat", "string", "1", "how many times each question is put, as tests of their own", "N"),
+    Option("judge-repeat", "string", "1", "how many times each answer is judged", "N"),
+    Option("stop-early", "bool", False, "stop when the gate is decided, with the same error rates"),
+    Option("html", "string", "", "write the HTML report of the run to this file", "FILE"),
     Option("thresholds", "args", [], "least value that is no breach; may be repeated", "METRIC=VALUE"),
     Option("metrics", "args", [*DEFAULT_METRICS], "metrics to score", "NAME[,NAME]"),
     Option("max-unscored", "string", "0.1", "share of evaluations without a verdict a run may have", "SHARE"),
@@ -174,7 +231,7 @@ def add_options(parser: pytest.Parser) -> None:
         if option.kind == "bool":
             group.addoption(option.flag, action="store_true", default=None, help=option.help)
         else:
-            action = "append" if option.kind == "args" else "store"
+            action = "append" if option.kind in ("args", "linelist") else "store"
             group.addoption(
                 option.flag, action=action, metavar=option.metavar, default=None, help=option.help
             )
@@ -204,7 +261,18 @@ def settings_from(config: pytest.Config) -> Settings:
         pipelines=_names(values["evals_pipelines"]),
         questions=tuple(str(start / pattern) for pattern in values["evals_questions"]),
         docs=path("evals_docs") if values["evals_docs"] else None,
-        mode=parse_mode(values["evals_mode"]),
+        mode=parse_choice("mode", values["evals_mode"], get_args(Mode)),
+        gate=parse_conditions(values["evals_gate"]),
+        inconclusive=parse_choice("evals_inconclusive", values["evals_inconclusive"], get_args(Inconclusive)),
+        baseline=values["evals_baseline"] or None,
+        baselines=path("evals_baselines"),
+        margin=parse_share("evals_margin", values["evals_margin"]),
+        update_baseline=values["evals_update_baseline"],
+        rejudge=values["evals_rejudge"],
+        repeat=parse_count("evals_repeat", values["evals_repeat"]),
+        judge_repeat=parse_count("evals_judge_repeat", values["evals_judge_repeat"]),
+        stop_early=values["evals_stop_early"],
+        html=path("evals_html") if values["evals_html"] else None,
         thresholds=parse_thresholds(values["evals_thresholds"]),
         metrics=parse_metrics(values["evals_metrics"]),
         max_unscored=parse_share("evals_max_unscored", values["evals_max_unscored"]),
@@ -230,6 +298,15 @@ def settings_from(config: pytest.Config) -> Settings:
     )
 
 
+def parse_conditions(texts: Iterable[str]) -> tuple[Condition, ...]:
+    """Parse what a run is held to.
+
+    Raises:
+        UsageError: A text is no condition.
+    """
+    return tuple(map(parse_condition, texts))
+
+
 def _bound(name: str, values: Mapping[str, Any]) -> float | None:
     return parse_number(name, values[name]) if values[name] else None
 
@@ -248,16 +325,27 @@ def _value(config: pytest.Config, option: Option) -> Any:
     return config.getini(option.ini) if given is None else given
 
 
-def parse_mode(text: str) -> Mode:
-    """Parse the name of a mode.
+def parse_choice(name: str, text: str, choices: tuple[Any, ...]) -> Any:
+    """Parse one of `choices`.
 
     Raises:
-        UsageError: There is no such mode.
+        UsageError: It is none of them.
     """
-    for mode in get_args(Mode):
-        if mode == text:
-            return mode  # type: ignore[no-any-return]
-    raise UsageError(f"unknown mode {text!r}: one of {', '.join(get_args(Mode))}")
+    if text not in choices:
+        raise UsageError(f"unknown {name} {text!r}: one of {', '.join(choices)}")
+    return text
+
+
+def parse_count(name: str, text: str) -> int:
+    """Parse a whole number from 1.
+
+    Raises:
+        UsageError: It is none.
+    """
+    count = int(parse_number(name, text, is_whole=True))
+    if count < 1:
+        raise UsageError(f"{name} = {text.strip()}: at least 1")
+    return count
 
 
 def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:

@@ -39,7 +39,14 @@ def add_to(commands: Commands) -> None:
         "--older-than", required=True, metavar="TIME", help="not used for so long: 12h, 30d, 8w"
     )
     prune.add_argument(
-        "--keep-baselines", action="store_true", help="spare what the baselines in --home were made from"
+        "--keep-baselines", action="store_true", help="spare what the baselines were made from"
+    )
+    prune.add_argument(
+        "--baselines",
+        type=Path,
+        default=Path("evals-baselines"),
+        metavar="DIR",
+        help="folder of baselines (default: evals-baselines)",
     )
     prune.set_defaults(run=_prune)
     verify = verbs.add_parser("verify", help="read every item and drop those that are damaged")
@@ -243,7 +250,7 @@ def _shown(entry: Entry, cache: Cache) -> str:
 
 def _prune(options: argparse.Namespace) -> int:
     seconds = parse_age(options.older_than)
-    spared = baseline_keys(options.home / "baselines") if options.keep_baselines else frozenset()
+    spared = baseline_keys(options.baselines) if options.keep_baselines else frozenset()
     cache = _opened(options)
     if _is_empty(cache):
         return 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evals.accuracy import Bin, Interval
+from evals.accuracy import Bin
 from evals.cards import JudgeCard, MetricCard
 from evals.errors import printable
 from evals.reports.terminal import aligned
+from evals.stats import Interval
 
 PLOT_WIDTH = 40
 

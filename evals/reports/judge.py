@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.accuracy import Interval
 from evals.cards import Trust, trust_from_json
 from evals.correction import LEAST_LABELS, Corrected, prediction_powered, rogan_gladen
 from evals.errors import printable
 from evals.labels import Labelled
 from evals.records import Evaluation
 from evals.reports.terminal import aligned
+from evals.stats import Interval
 
 HEADER = ("corrected for the judge", "answers", "pass", "should pass", "95 %", "by")
 
@@ -118,8 +118,8 @@ def _should_pass(metric: str, evaluation: Evaluation, label: int) -> int:
 
 def _doubts(trust: Sequence[Trust], floor: float) -> list[str]:
     return [
-        f"gate: INCONCLUSIVE, the judge's balanced accuracy in {one.metric} may be as low as "
-        f"{one.balanced_accuracy.low:.2f}, below evals_judge_floor = {floor:g}"
+        f"judge: not to be trusted in {one.metric}: balanced accuracy may be as low as "
+        f"{one.balanced_accuracy.low:.2f}, below evals_judge_floor = {floor:g}: a gate on it is INCONCLUSIVE"
         for one in trust
         if one.balanced_accuracy.low < floor
     ]

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evals.records import SCHEMA, Evaluation, evaluation_from_json
+from evals.records import SCHEMA, evaluation_from_json
+from evals.runs import RunData
 from rag.identity import canonical
 
 # Half of a surrogate pair (the name of a file need not be valid Unicode) becomes JSON's own escape for it.
@@ -48,8 +49,8 @@ class RunFolder:
         self._file.write(line + "\n")
         self._file.flush()
 
-    def read(self) -> tuple[list[Evaluation], list[dict[str, Any]]]:
-        """Read back the evaluations, in the order in which they were finished, and all other lines."""
+    def read(self) -> tuple[RunData, list[dict[str, Any]]]:
+        """Read back the run, its evaluations in the order they were finished in, and all other lines."""
         evaluations, others = [], []
         # By the open file, not by its path: the folder may have been moved or removed meanwhile.
         self._file.seek(0)
@@ -58,7 +59,8 @@ class RunFolder:
                 evaluations.append(evaluation_from_json(line))
             else:
                 others.append(line)
-        return evaluations, others
+        abouts = tuple(line for line in others if line["type"] in ("pipeline", "judge"))
+        return RunData(self.run_id, others[0], abouts, tuple(evaluations)), others
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""

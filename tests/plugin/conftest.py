@@ -6,7 +6,11 @@ import json
 import re
 from pathlib import Path
 
+# These cannot be loaded twice in one process, and pytester forgets what the pytest inside it has loaded.
+import numpy  # noqa: F401
 import pytest
+import scipy.stats  # noqa: F401
+import statsmodels.stats.multitest  # noqa: F401
 
 INI = """
 [pytest]

@@ -16,7 +16,8 @@ CONFTEST = '''
 from pathlib import Path
 
 import pytest
-from evals.accuracy import Accuracy, Interval
+from evals.accuracy import Accuracy
+from evals.stats import Interval
 from evals.cards import Calibration, JudgeCard, MetricCard, card_to_json, load_card
 from evals.judges.choosing import judge_for
 from evals.judges.reading import ReadingJudge
@@ -271,13 +272,13 @@ def test_a_mark_goes_before_the_card_too(calibrated):
 
 @pytest.mark.parametrize("given", ["--evals-judge-floor=0.8", "-oevals_judge_floor=0.8"])
 def test_below_the_floor(calibrated, given):
-    """A judge that may be worse than the floor makes the gate inconclusive: a line, and no other status."""
+    """A judge that may be worse than the floor is not trusted: a line, and no other status."""
     calibrated.ask(a="faithful")
     result = calibrated.run(given)
     assert result.ret == 0
     assert judge_lines(result)[3:] == [
-        "gate: INCONCLUSIVE, the judge's balanced accuracy in faithfulness may be as low as 0.75, "
-        "below evals_judge_floor = 0.8"
+        "judge: not to be trusted in faithfulness: balanced accuracy may be as low as 0.75, "
+        "below evals_judge_floor = 0.8: a gate on it is INCONCLUSIVE"
     ]
 
 

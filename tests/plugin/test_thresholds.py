@@ -72,6 +72,7 @@ def test_the_mark_is_declared(project):
     """`pytest --markers` says what the mark does; with --strict-markers it is known."""
     result = project.run("--markers")
     assert (
-        "@pytest.mark.evals(**thresholds): an evaluation; keyword arguments set thresholds for this test, "
-        "such as evals(faithfulness=0.8)"
+        "@pytest.mark.evals(gate, **thresholds): an evaluation; keyword arguments set thresholds for this "
+        "test, such as evals(faithfulness=0.8); gate='pass_rate >= 0.9', or a list: what all tests so marked "
+        "are held to"
     ) in result.outlines

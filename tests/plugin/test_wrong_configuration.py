@@ -21,7 +21,7 @@ def refusal(project, *args: str) -> str:
 
 
 CASES = {
-    "unknown-mode": (["--evals-mode", "lenient"], "unknown mode 'lenient': one of strict, report"),
+    "unknown-mode": (["--evals-mode", "lenient"], "unknown mode 'lenient': one of strict, gate, report"),
     "unknown-metric": (
         ["--evals-thresholds", "faithfullness=0.7"],
         "unknown metric 'faithfullness' in a threshold, did you mean 'faithfulness'?",

@@ -10,13 +10,12 @@ import pytest
 
 from evals.accuracy import (
     Bin,
-    Interval,
     accuracy,
     auroc,
     balanced_accuracy,
     threshold_for_false_pass,
-    wilson,
 )
+from evals.stats import Interval, wilson
 
 # By rising score: 0 0 1 0 1 1
 SCORES = [0.9, 0.1, 0.8, 0.2, 0.4, 0.6]

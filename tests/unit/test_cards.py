@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.accuracy import Accuracy, Bin, Interval
+from evals.accuracy import Accuracy, Bin
 from evals.cards import (
     Calibration,
     JudgeCard,
@@ -21,6 +21,7 @@ from evals.cards import (
     trust_from_json,
 )
 from evals.errors import UsageError
+from evals.stats import Interval
 
 LOGISTIC = Calibration("faithfulness", {"yes": 2.0, "words": 0.5}, -1.0, None, 0.6)
 ISOTONIC = replace(LOGISTIC, metric="relevancy", curve=((-1.0, 0.1), (0.0, 0.4), (3.0, 0.9)))

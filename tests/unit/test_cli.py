@@ -79,3 +79,11 @@ def test_models_verify(capsys, monkeypatch, tmp_path):
     assert (status, out) == (1, "")
     assert err.startswith("smollm2-135m-instruct: ")
     assert "damaged" in err
+
+
+def test_a_wrong_call_ends_with_4(capsys):
+    """Not with argparse's 2, which is what INCONCLUSIVE ends with."""
+    with pytest.raises(SystemExit) as ended:
+        main(["compare"])
+    assert ended.value.code == 4
+    assert "the following arguments are required: RUN, BASE" in capsys.readouterr().err

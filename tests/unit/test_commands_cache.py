@@ -63,7 +63,8 @@ def run(capsys, home):
     """Run a verb; give status, what was printed, and what was said of errors."""
 
     def run(*arguments: object) -> tuple[int, list[str], str]:
-        status = main(["cache", *map(str, arguments), "--home", str(home)])
+        folder = ["--baselines", str(home / "baselines")] if "--keep-baselines" in arguments else []
+        status = main(["cache", *map(str, arguments), "--home", str(home), *folder])
         out, err = capsys.readouterr()
         return status, out.splitlines(), err
 

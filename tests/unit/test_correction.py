@@ -9,8 +9,8 @@ import re
 import numpy as np
 import pytest
 
-from evals.accuracy import wilson
 from evals.correction import Corrected, prediction_powered, rogan_gladen
+from evals.stats import wilson
 
 TRIALS = 1000
 

@@ -37,6 +37,7 @@ KNOWS_PYTEST = (
     "evals/plugin.py",
     "evals/recorder.py",
     "evals/live_hooks.py",
+    "evals/github_hooks.py",
     "evals/suite/",
     "fixtures/",
 )

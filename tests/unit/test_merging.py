@@ -190,7 +190,8 @@ def test_finding_runs(home, store):
     with pytest.raises(RunFileError) as caught:
         find_run("gone", home)
     assert str(caught.value) == (
-        f"no run 'gone': it is no folder with a records.jsonl, no such file, and no run in {home / 'runs'}"
+        f"no run 'gone': it is no folder with a records.jsonl, no such file, and no run in {home / 'runs'}\n"
+        f"  runs there: latest, {path.name}"
     )
 
 
@@ -205,6 +206,8 @@ def test_the_whole(home, store):
     first, *rest, last = events(whole.path)
     assert first == {
         **HEAD,
+        "gate": [],
+        "inconclusive": "warn",
         "type": "run",
         "schema": 1,
         "run": whole.path.name,
@@ -228,7 +231,7 @@ def test_the_whole(home, store):
     assert read_run(whole.path).is_finished
     assert whole.notes == ()
     # What would fill the memory stays in the files.
-    assert all(e.answer.contexts == () and e.scores[0].claims == () for e in whole.evaluations)
+    assert all(e.answer.contexts == () and e.scores[0].claims == () for e in whole.run.evaluations)
 
 
 def test_the_order_of_the_arguments_does_not_matter(home, store):
@@ -248,9 +251,10 @@ def test_what_is_said(home, store):
         "pipeline questions passed failed unscored faithfulness s/question tokens/question",
         "baseline 2 0 1 1 0.30 1.0 0",
         "",
+        "judge: fake, uncalibrated: how often it errs is not known (rag-evals calibrate)",
+        "",
         "1 of 2 evaluations have no verdict, more than evals_max_unscored = 0.1 allows: "
         "the run fails in every mode",
-        "judge: fake, uncalibrated: how often it errs is not known (rag-evals calibrate)",
         "",
         f"run: {whole.path}",
     ]

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from evals.accuracy import Accuracy, Bin, Interval
+from evals.accuracy import Accuracy, Bin
 from evals.cards import Calibration, JudgeCard, MetricCard, Trust
 from evals.judges.ensemble import EnsembleJudge
 from evals.labels import Labelled
@@ -14,6 +14,7 @@ from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.reports.card import card_lines
 from evals.reports.judge import judge_lines
+from evals.stats import Interval
 from evals.testing import FakeJudge
 from rag.answer import Answer
 
@@ -120,8 +121,8 @@ def test_nothing_scored_has_no_table():
 def test_below_the_floor(floor, doubts):
     """Where the lower end of its interval is below the floor the gate is inconclusive, by name."""
     assert lines(judge_of(TRUST), floor=floor)[3:] == [
-        "gate: INCONCLUSIVE, the judge's balanced accuracy in faithfulness may be as low as 0.75, "
-        f"below evals_judge_floor = {shown}"
+        "judge: not to be trusted in faithfulness: balanced accuracy may be as low as 0.75, "
+        f"below evals_judge_floor = {shown}: a gate on it is INCONCLUSIVE"
         for shown in doubts
     ]
 

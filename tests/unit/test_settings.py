@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from evals.conditions import parse_condition
 from evals.errors import UsageError
 from evals.metrics import METRICS
 from evals.settings import (
     OPTIONS,
     Settings,
     checked_thresholds,
-    parse_mode,
+    parse_choice,
+    parse_count,
     parse_number,
     parse_refresh,
     parse_share,
@@ -69,6 +71,17 @@ def test_defaults():
         questions=(),
         docs=None,
         mode="strict",
+        gate=(),
+        inconclusive="warn",
+        baseline=None,
+        baselines=Path("/project/evals-baselines"),
+        margin=0.05,
+        update_baseline=False,
+        rejudge=False,
+        repeat=1,
+        judge_repeat=1,
+        stop_early=False,
+        html=None,
         thresholds={},
         metrics=("faithfulness", "relevancy", "refusal"),
         max_unscored=0.1,
@@ -102,6 +115,17 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
             "evals_questions": ["q/*.jsonl", "/abs/*.txt"],
             "evals_docs": "docs",
             "evals_mode": "report",
+            "evals_gate": ["pass_rate >= 0.9", "coverage >= 0.95"],
+            "evals_inconclusive": "block",
+            "evals_baseline": "main",
+            "evals_baselines": "kept",
+            "evals_margin": "0.1",
+            "evals_update_baseline": True,
+            "evals_rejudge": True,
+            "evals_repeat": "3",
+            "evals_judge_repeat": "2",
+            "evals_stop_early": True,
+            "evals_html": "report.html",
             "evals_thresholds": ["faithfulness=0.7"],
             "evals_metrics": ["correctness", "faithfulness,correctness"],
             "evals_max_unscored": "0",
@@ -132,6 +156,17 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
         questions=("/project/q/*.jsonl", "/abs/*.txt"),
         docs=Path("/project/docs"),
         mode="report",
+        gate=(parse_condition("pass_rate >= 0.9"), parse_condition("coverage >= 0.95")),
+        inconclusive="block",
+        baseline="main",
+        baselines=Path("/project/kept"),
+        margin=0.1,
+        update_baseline=True,
+        rejudge=True,
+        repeat=3,
+        judge_repeat=2,
+        stop_early=True,
+        html=Path("/project/report.html"),
         thresholds={"faithfulness": 0.7},
         metrics=("correctness", "faithfulness"),
         max_unscored=0.0,
@@ -206,6 +241,9 @@ def test_thresholds_cannot_be_changed():
 def test_options_and_ini_values_have_one_name():
     """Each option is spelled alike on the command line and in the ini file."""
     assert [(option.flag, option.ini) for option in OPTIONS if "-" in option.name] == [
+        ("--evals-update-baseline", "evals_update_baseline"),
+        ("--evals-judge-repeat", "evals_judge_repeat"),
+        ("--evals-stop-early", "evals_stop_early"),
         ("--evals-max-unscored", "evals_max_unscored"),
         ("--evals-judge-model", "evals_judge_model"),
         ("--evals-judge-card", "evals_judge_card"),
@@ -220,10 +258,22 @@ def test_options_and_ini_values_have_one_name():
 # --- refusing ---
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("0", "evals_repeat = 0: at least 1"), ("1.5", "evals_repeat = 1.5: not a whole number")],
+)
+def test_wrong_counts(text, message):
+    """A number of times is whole and at least 1."""
+    assert problem(parse_count, "evals_repeat", text) == message
+
+
 @pytest.mark.parametrize("text", ["Strict", "", "reports"])
 def test_unknown_mode(text):
     """A mode that does not exist is named with those that do."""
-    assert problem(parse_mode, text) == f"unknown mode {text!r}: one of strict, report"
+    assert (
+        problem(parse_choice, "mode", text, ("strict", "gate"))
+        == f"unknown mode {text!r}: one of strict, gate"
+    )
 
 
 @pytest.mark.parametrize(

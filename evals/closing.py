@@ -1,0 +1,89 @@
+"""The end of a run: everything that is said of it, in the order in which it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evals.errors import printable
+from evals.labels import Labelled
+from evals.records import Evaluation
+from evals.reports.comparison import baseline_lines
+from evals.reports.gate import gate_lines
+from evals.reports.judge import judge_lines
+from evals.reports.terminal import cache_line, cost_line, summary_lines
+from evals.ruling import Ruling
+from evals.runs import RunData
+from evals.verdicts import Verdict
+
+COLOURS: Mapping[Verdict, str] = {
+    Verdict.PASS: "green",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.BLOCK: "red",
+}
+
+
+def closing_lines(
+    run: RunData, ruling: Ruling, *, breaches: bool, labels: Sequence[Labelled] = (), width: int | None = None
+) -> list[str]:
+    """Give the summary of a run, but for where it is.
+
+    Args:
+        run: The run.
+        ruling: What was decided.
+        breaches: Whether to list breaches; in strict mode pytest shows them as failures.
+        labels: People's verdicts on answers of the run.
+        width: Columns of the terminal; None for no bound.
+    """
+    judges = [about for about in run.abouts if about.get("type") == "judge"]
+    floor = ruling.rules.judge_floor
+    blocks = (
+        summary_lines(run.evaluations, breaches=breaches),
+        judge_lines(judges, run.evaluations, floor=floor, labels=labels),
+        _noise(run.evaluations, width),
+        ruling_lines(ruling, width=width),
+    )
+    return [line for block in blocks if block for line in (*block, "")]
+
+
+def ruling_lines(ruling: Ruling, *, width: int | None = None) -> list[str]:
+    """Give what was decided: conditions, comparison, budget, and the verdict of all in one line."""
+    lines = gate_lines(ruling.held, width=width) if ruling.held else []
+    lines += baseline_lines(ruling.baseline, width=width) if ruling.baseline else []
+    lines += [ruling.over_budget] if ruling.over_budget else []
+    lines += [verdict_line(ruling)] if ruling.verdict else []
+    return [printable(line) for line in lines]
+
+
+def verdict_line(ruling: Ruling) -> str:
+    """Say the verdict of all, and what it does where that is not plain."""
+    does = {
+        "warn": ": a warning; evals_inconclusive = block makes it a failure",
+        "pass": "",
+        "block": ": the run fails",
+    }
+    if ruling.verdict is Verdict.INCONCLUSIVE:
+        return f"gate: INCONCLUSIVE{does[ruling.rules.inconclusive]}"
+    failing = ": the run fails" if ruling.verdict is Verdict.BLOCK and ruling.fails else ""
+    return f"gate: {ruling.verdict}{failing}"
+
+
+def colour_of(line: str) -> str | None:
+    """Give the colour of a line that begins with a verdict, or is the line of the gate."""
+    words = line.removeprefix("gate: ").replace(":", " ").split()
+    return next((colour for verdict, colour in COLOURS.items() if words[:1] == [verdict.value]), None)
+
+
+def last_lines(evaluations: Sequence[Evaluation], *, is_cached: bool) -> list[str]:
+    """Give what the run took: what was reused, and the cost."""
+    lines = [cache_line(evaluations)] if is_cached else []
+    cost = cost_line(evaluations)
+    return [*lines, cost] if cost else lines
+
+
+def _noise(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
+    """Give the noise of judge and pipeline where something was asked or judged more than once."""
+    if not any(e.repeat or any(score.again for score in e.scores) for e in evaluations):
+        return []
+    from evals.reports.flaky import noise_lines
+
+    return noise_lines(evaluations, width=width)

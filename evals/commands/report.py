@@ -1,0 +1,128 @@
+"""`rag-evals report`: a finished run once more, on the terminal or in a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evals.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from evals.cli import Commands
+    from evals.runs import RunData
+
+
+def add_to(commands: Commands) -> None:
+    """Declare `report`."""
+    parser = commands.add_parser(
+        "report", help="a finished run as text, Markdown, HTML, CSV, Parquet or JUnit"
+    )
+    parser.add_argument(
+        "run_name",
+        metavar="RUN",
+        help="a run folder, its records.jsonl, a run's id, latest, or a baseline's name or file",
+    )
+    parser.add_argument("--format", choices=(*TEXTS, "parquet"), default="terminal", help="default: terminal")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file (default: standard output)")
+    parser.add_argument(
+        "--home", type=Path, default=Path(".rag-evals"), help="folder of runs (default: .rag-evals)"
+    )
+    parser.add_argument(
+        "--baselines",
+        type=Path,
+        default=Path("evals-baselines"),
+        metavar="DIR",
+        help="folder of baselines (default: evals-baselines)",
+    )
+    parser.set_defaults(run=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from evals.runs import find_run, load_run
+
+    if options.format == "parquet" and options.out is None:
+        raise UsageError("--format parquet is not for a terminal: name a file with --out")
+    run = load_run(find_run(options.run_name, options.home, options.baselines))
+    for note in run.notes:
+        print(printable(note), file=sys.stderr)
+    if options.format == "parquet":
+        _write_parquet(run, options.out)
+    elif options.out:
+        _write(options.out, TEXTS[options.format](run))
+    else:
+        _show(TEXTS[options.format](run))
+    return 0
+
+
+def _terminal(run: RunData) -> str:
+    from evals.reports.terminal import summary_lines
+
+    # The table of no evaluation at all has no row; the run's notes say that it is empty.
+    lines = summary_lines(run.evaluations, breaches=True) if run.evaluations else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _markdown(run: RunData) -> str:
+    from evals.reports.markdown import run_markdown
+
+    return run_markdown(run)
+
+
+def _html(run: RunData) -> str:
+    from evals.reports.html import run_html
+
+    return run_html(run)
+
+
+def _csv(run: RunData) -> str:
+    from evals.tables import to_csv
+
+    return to_csv(run)
+
+
+def _junit(run: RunData) -> str:
+    from evals.reports.junit import run_junit
+
+    return run_junit(run)
+
+
+TEXTS: Mapping[str, Callable[[RunData], str]] = {
+    "terminal": _terminal,
+    "markdown": _markdown,
+    "html": _html,
+    "csv": _csv,
+    "junit": _junit,
+}
+
+
+def _show(text: str) -> None:
+    # What documents and models say must not drive a terminal; a file or a pipe gets it as it is.
+    is_seen = sys.stdout.isatty()
+    text = "\n".join(map(printable, text.split("\n"))) if is_seen else text
+    coding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        # newline: the same bytes on every system.
+        file.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def _write_parquet(run: RunData, file: Path) -> None:
+    from evals.tables import write_parquet
+
+    try:
+        write_parquet(run, file)
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> UsageError:
+    name = printable(str(file))
+    return UsageError(f"{name} cannot be written: {error.strerror}: give another file with --out")

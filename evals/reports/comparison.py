@@ -1,0 +1,189 @@
+"""A comparison on the terminal: as tall as needed, no wider than the terminal, readable without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from evals.baseline_gate import BaselineGate
+from evals.changes import Change
+from evals.compare import Comparison, Flip
+from evals.records import Evaluation
+from evals.reports.phrases import (
+    COSTS,
+    HEADER,
+    claim_text,
+    detectable_text,
+    failing_claim,
+    ids_of,
+    retrieval_text,
+    row_cells,
+    scores_text,
+    verdict_text,
+)
+from evals.reports.wrapping import cut, one_line, table, wrapped
+
+T = TypeVar("T")
+
+# Of what is listed without an answer, the first so many; all of it is in the JSON.
+LISTED = 20
+LONGEST_ANSWER = 400
+# What a terminal that does not tell its width is taken for.
+UNBOUNDED = 10_000
+
+
+def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[str]:
+    """Give the lines on a run that was held to a baseline: notes, table, power and verdict.
+
+    Args:
+        gate: What was found.
+        width: Most columns of a line; None for no bound.
+    """
+    columns = width or UNBOUNDED
+    power = detectable_text(gate)
+    return [
+        *_paragraph(f"compared with {gate.name}:", columns),
+        *_notes(gate.notes, columns),
+        *_rows(gate, columns),
+        *(_paragraph(power, columns) if power else []),
+    ]
+
+
+def comparison_lines(comparison: Comparison, *, width: int = 100) -> list[str]:
+    """Give the whole comparison.
+
+    Args:
+        comparison: What was found.
+        width: Most columns of a line, 20 at least.
+    """
+    columns = max(20, width)
+    gate = comparison.gate
+    power = detectable_text(gate)
+    failing = [flip for flip in comparison.flips if not flip.is_fixed]
+    fixed = [flip for flip in comparison.flips if flip.is_fixed]
+    blocks = [
+        [
+            *_paragraph(verdict_text(gate, comparison.run, comparison.base), columns),
+            *_notes(comparison.notes, columns),
+        ],
+        [*_rows(gate, columns), *(_paragraph(power, columns) if power else [])],
+        _flips("newly failing", failing, columns),
+        _flips("fixed", fixed, columns),
+        _list("only in the run", ids_of(comparison.added), columns),
+        _list("only in the baseline", ids_of(comparison.removed), columns),
+        _changes(comparison.changes, columns),
+        _retrieval(comparison, columns),
+        _costs(comparison, columns),
+    ]
+    shown = [block for block in blocks if block]
+    return [line for n, block in enumerate(shown) for line in ([""] if n else []) + block]
+
+
+def _paragraph(text: str, columns: int, indent: str = "") -> list[str]:
+    return wrapped(one_line(text), columns, first=indent, rest=f"{indent}  ")
+
+
+def _notes(notes: Iterable[str], columns: int) -> list[str]:
+    return [line for note in notes for line in wrapped(one_line(note), columns, first="- ", rest="  ")]
+
+
+def _rows(gate: BaselineGate, columns: int) -> list[str]:
+    if not gate.rows:
+        return []
+    return table([HEADER, *(tuple(map(one_line, row_cells(row))) for row in gate.rows)], columns, left=3)
+
+
+# --- flips ---
+
+
+def _flips(title: str, flips: Sequence[Flip], columns: int) -> list[str]:
+    if not flips:
+        return [f"{title}: none"]
+    blocks = [line for flip in flips for line in _flip(flip, columns)]
+    return [f"{title}: {len(flips):,}", *blocks]
+
+
+def _flip(flip: Flip, columns: int) -> Iterator[str]:
+    yield from _paragraph(f"{flip.question.id} [{flip.pipeline}]: {flip.question.question}", columns, "  ")
+    for name, evaluation in (("before", flip.before), ("now", flip.after)):
+        yield from _paragraph(f"{name}: {scores_text(evaluation)}", columns, "    ")
+        yield from _paragraph(_answer(evaluation), columns, "      ")
+    failing = flip.before if flip.is_fixed else flip.after
+    for breach in failing.breaches:
+        yield from _paragraph(f"breach: {breach}", columns, "    ")
+    claim = failing_claim(failing)
+    if claim is not None:
+        yield from _paragraph(f"claim: {claim_text(claim)}", columns, "    ")
+    if flip.stage is not None:
+        yield from _paragraph(f"stage: {flip.stage}", columns, "    ")
+    yield from _paragraph(f"contexts: {retrieval_text(flip.retrieval)}", columns, "    ")
+
+
+def _answer(evaluation: Evaluation) -> str:
+    if evaluation.answer is None:
+        return f"no answer: {evaluation.error}"
+    return f'"{cut(one_line(evaluation.answer.text), LONGEST_ANSWER)}"'
+
+
+# --- lists ---
+
+
+def _list(title: str, names: Sequence[str], columns: int) -> list[str]:
+    if not names:
+        return []
+    return [*_paragraph(f"{title}: {len(names):,}", columns), *_first(names, lambda name: [name], columns)]
+
+
+def _changes(changes: Sequence[Change], columns: int) -> list[str]:
+    if not changes:
+        return ["what changed: nothing that the runs tell of"]
+    lines = ["what changed:"]
+    for kind in dict.fromkeys(change.what for change in changes):
+        lines.append(f"  {kind}")
+        group = [change for change in changes if change.what == kind]
+        lines += _first(group, lambda change: [change_text(change)], columns, "    ")
+    return lines
+
+
+def change_text(change: Change) -> str:
+    """Give a change in one line."""
+    if not change.before:
+        return f"{change.path}: new, {change.after}"
+    if not change.after:
+        return f"{change.path}: gone, was {change.before}"
+    return f"{change.path}: {change.before} -> {change.after}"
+
+
+def _retrieval(comparison: Comparison, columns: int) -> list[str]:
+    changed = comparison.retrieval
+    if not changed:
+        return []
+    count = len({(before.pipeline, before.question.id) for before, _ in comparison.pairs})
+    lines = _paragraph(f"contexts changed: {len(changed):,} of {count:,} questions", columns)
+    return lines + _first(changed, lambda it: [f"{it[0]} {it[1]}: {retrieval_text(it[2])}"], columns)
+
+
+def _first(
+    items: Sequence[T], said: Callable[[T], Iterable[str]], columns: int, indent: str = "  "
+) -> list[str]:
+    """Give the lines on the first of `items`, and how many more there are."""
+    lines = [
+        line for item in items[:LISTED] for text in said(item) for line in _paragraph(text, columns, indent)
+    ]
+    more = len(items) - LISTED
+    return [*lines, *([f"{indent}and {more:,} more"] if more > 0 else [])]
+
+
+def _costs(comparison: Comparison, columns: int) -> list[str]:
+    rows = [
+        (
+            one_line(cost.pipeline),
+            one_line(cost.stage),
+            f"{cost.seconds_before:.2f}",
+            f"{cost.seconds_after:.2f}",
+            f"{cost.tokens_before:,.0f}",
+            f"{cost.tokens_after:,.0f}",
+        )
+        for cost in comparison.costs
+    ]
+    return table([COSTS, *rows], columns, left=2) if rows else []

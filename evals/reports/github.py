@@ -1,0 +1,227 @@
+"""GitHub Actions: annotations and the summary of the step, when a session runs there.
+
+A line that begins with `::`, blanks aside, or has `##[` anywhere, is a command for GitHub's runner
+(ActionCommand.cs of actions/runner). What documents and models say is printed between two lines that stop
+commands, and stands escaped in ours.
+"""
+
+from __future__ import annotations
+
+import ast
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from evals.errors import printable
+from evals.records import Evaluation
+from evals.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from evals.ruling import Ruling
+    from evals.runs import RunData
+
+# GitHub shows so many errors and so many warnings a step.
+SHOWN = 10
+# GitHub drops the summary of a step that is larger, or within two bytes of it (actions/runner issue 4337).
+SUMMARY_BYTES = 1024 * 1024 - 2
+
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Something to show beside a test.
+
+    Attributes:
+        level: Whether it fails the session.
+        title: Its headline.
+        message: What is to be said; may have more than one line.
+        test: Node id of the test; empty for what concerns the whole run.
+    """
+
+    level: Level
+    title: str
+    message: str
+    test: str = ""
+
+
+def stopping_lines() -> tuple[str, str]:
+    """Give the line that stops commands, and the one that lets them go on: nobody can guess it."""
+    token = secrets.token_hex(16)
+    return f"::stop-commands::{token}", f"::{token}::"
+
+
+def github_annotations(
+    evaluations: Sequence[Evaluation],
+    ruling: Ruling | None = None,
+    *,
+    root: Path = Path(),
+    workspace: Path | None = None,
+) -> list[str]:
+    """Give the workflow commands for what is wrong with a run.
+
+    Breaches come first, then what was decided of the whole run. What does not fail the session is a warning:
+    a breach outside strict mode, INCONCLUSIVE as a rule. GitHub shows ten errors and ten warnings a step:
+    the last says how many more there are.
+
+    Args:
+        evaluations: Those of the run.
+        ruling: What was decided; None where a breach fails its test and nothing else is held.
+        root: Folder that node ids are relative to.
+        workspace: Folder of the checkout, to which GitHub's paths are relative; `root` by default.
+    """
+    found = [*_breaches(evaluations, ruling), *(_decisions(ruling) if ruling else ())]
+    levels: tuple[Level, Level] = ("error", "warning")
+    return [
+        _command(annotation, root, workspace or root)
+        for level in levels
+        for annotation in _first([one for one in found if one.level == level])
+    ]
+
+
+def tell_github(
+    environ: Mapping[str, str], run: RunData, ruling: Ruling, *, root: Path, base: RunData | None = None
+) -> list[str]:
+    """Give the workflow commands of a run, and add the run to the summary of the step.
+
+    A summary that cannot be written is a warning among the commands.
+
+    Args:
+        environ: The environment, which names the folder of the checkout and the file of the summary.
+        run: The run.
+        ruling: What was decided.
+        root: Folder that node ids are relative to.
+        base: The run that it was held to; None without.
+    """
+    workspace = environ.get("GITHUB_WORKSPACE")
+    lines = github_annotations(
+        run.evaluations, ruling, root=root, workspace=Path(workspace) if workspace else None
+    )
+    summary = environ.get("GITHUB_STEP_SUMMARY")
+    trouble = append_summary(Path(summary), summary_text(run, ruling, base)) if summary else None
+    return [*lines, warning_line(trouble)] if trouble else lines
+
+
+def warning_line(text: str) -> str:
+    """Give the workflow command that warns of something that is about no test."""
+    return _command(Annotation("warning", "evals", text), Path(), Path())
+
+
+def summary_text(run: RunData, ruling: Ruling, base: RunData | None = None) -> str:
+    """Give the summary of the step: the run, and how it compares."""
+    from evals.closing import ruling_lines
+    from evals.reports.markdown import comparison_markdown, run_markdown
+
+    text = run_markdown(run, ruling_lines(ruling))
+    if base is None or ruling.baseline is None:
+        return text
+    from evals.compare import compare
+
+    # The verdict that was ruled, which knows how far the judge is to be trusted.
+    comparison = replace(compare(run, base, margin=ruling.rules.margin), gate=ruling.baseline)
+    return f"{text}\n{comparison_markdown(comparison)}"
+
+
+def append_summary(file: Path, text: str) -> str | None:
+    """Add `text` to the summary of the step; give one line if that cannot be done, and never raise."""
+    told = text.encode("utf-8", "backslashreplace")
+    try:
+        size = file.stat().st_size if file.exists() else 0
+        told = b"\n" + told if size else told
+        if size + len(told) > SUMMARY_BYTES:
+            return (
+                f"the step summary was not written: {size:,} bytes are in it, {len(told):,} more are too "
+                "many for GitHub, which takes 1 MiB a step"
+            )
+        with file.open("ab") as opened:
+            opened.write(told)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return printable(f"the step summary was not written: {file}: {reason}")
+    return None
+
+
+def _breaches(evaluations: Sequence[Evaluation], ruling: Ruling | None) -> Iterator[Annotation]:
+    level: Level = "error" if ruling is None or ruling.rules.mode == "strict" else "warning"
+    for evaluation in evaluations:
+        if evaluation.breaches:
+            title = f"{evaluation.pipeline} {evaluation.question.id}"
+            yield Annotation(level, title, "\n".join(evaluation.breaches), evaluation.test)
+
+
+def _decisions(ruling: Ruling) -> Iterator[Annotation]:
+    from evals.reports.gate import gate_lines
+    from evals.reports.phrases import verdict_text
+
+    said = [(one.verdict, gate_lines([one])[1]) for one in ruling.held]
+    if ruling.baseline:
+        said.append((ruling.baseline.verdict, verdict_text(ruling.baseline, "the run", ruling.baseline.name)))
+    for verdict, line in said:
+        if level := _level(verdict, ruling):
+            yield Annotation(level, "evals gate", " ".join(line.split()))
+    if ruling.over_budget:
+        yield Annotation("error", "evals gate", ruling.over_budget)
+
+
+def _level(verdict: Verdict, ruling: Ruling) -> Level | None:
+    """Give how loud a verdict is; None for one of which nothing is to be said."""
+    is_quiet = verdict is Verdict.INCONCLUSIVE and ruling.rules.inconclusive == "pass"
+    if verdict is Verdict.PASS or is_quiet:
+        return None
+    is_warning = verdict is Verdict.INCONCLUSIVE and ruling.rules.inconclusive == "warn"
+    return "error" if ruling.fails and not is_warning else "warning"
+
+
+def _first(annotations: Sequence[Annotation]) -> Iterator[Annotation]:
+    """Give as many as GitHub shows, the last of them with the number of those left out."""
+    more = len(annotations) - SHOWN
+    for n, one in enumerate(annotations[:SHOWN], 1):
+        said = f"{one.message}\nand {more:,} more: see the log" if n == SHOWN and more > 0 else one.message
+        yield Annotation(one.level, one.title, said, one.test)
+
+
+def _command(annotation: Annotation, root: Path, workspace: Path) -> str:
+    properties = {"title": annotation.title}
+    if annotation.test:
+        name = annotation.test.partition("::")[0]
+        line = _line_of(annotation.test, root)
+        properties = {
+            "file": _path(name, root, workspace),
+            **({"line": str(line)} if line else {}),
+            **properties,
+        }
+    given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    message = "\n".join(map(printable, annotation.message.split("\n")))
+    return f"::{annotation.level} {given}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(printable(text)).replace(":", "%3A").replace(",", "%2C")
+
+
+def _path(name: str, root: Path, workspace: Path) -> str:
+    """Give the path of the file `name` of `root` as GitHub knows it: from the folder of the checkout."""
+    file, folder = (root / name).resolve(), workspace.resolve()
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else name
+
+
+def _line_of(test: str, root: Path) -> int | None:
+    """Give the line of the test's function, from 1; None where its file cannot tell."""
+    name, *parts = test.partition("[")[0].split("::")
+    try:
+        body = ast.parse((root / name).read_bytes()).body
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    line = None
+    for part in parts:
+        found = next((node for node in body if getattr(node, "name", None) == part), None)
+        if not isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return None
+        line, body = found.lineno, found.body
+    return line

@@ -1,0 +1,259 @@
+"""Markdown for a comment on a pull request: failing questions first, and never too long.
+
+What documents, models and files say stands in code spans, in which there are no mentions, links, images or
+HTML; a line end in it is a blank, so that it cannot begin a block of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from evals.attribution import stage_of
+from evals.baseline_gate import metrics_of
+from evals.changes import Change
+from evals.compare import Comparison, Flip
+from evals.differences import Corpora, corpora_of
+from evals.metrics import METRICS
+from evals.records import Evaluation
+from evals.reports.phrases import (
+    COSTS,
+    HEADER,
+    claim_text,
+    detectable_text,
+    failing_claim,
+    ids_of,
+    retrieval_text,
+    row_cells,
+    scores_text,
+    verdict_text,
+)
+from evals.reports.wrapping import one_line
+from evals.runs import RunData
+
+# GitHub takes 65,536 characters in a comment.
+LIMIT = 60_000
+LONGEST = 600
+# What the parts may take; what they leave is for the questions that fail.
+_NOTES, _TABLE, _FIXED, _CHANGES, _LISTS, _COSTS = 4_000, 6_000, 6_000, 6_000, 3_000, 3_000
+_WHERE = "records.jsonl"
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Give `comparison` as Markdown of less than 60,000 characters."""
+    gate = comparison.gate
+    failing = [flip for flip in comparison.flips if not flip.is_fixed]
+    fixed = [flip for flip in comparison.flips if flip.is_fixed]
+    head = [
+        f"## {verdict_text(gate, quoted(comparison.run, 100), quoted(comparison.base, 100))}",
+        _list(comparison.notes, _NOTES, "notes"),
+        _table(HEADER, [row_cells(row) for row in gate.rows], _TABLE),
+        detectable_text(gate) or "",
+    ]
+    tail = [
+        _section(f"### Fixed: {len(fixed):,}", map(_flip, fixed), len(fixed), _FIXED, "fixed questions"),
+        _changes(comparison.changes),
+        _names("Only in the run", ids_of(comparison.added)),
+        _names("Only in the baseline", ids_of(comparison.removed)),
+        _retrieval(comparison),
+        _costs(comparison),
+    ]
+    room = LIMIT - 200 - sum(len(part) + 2 for part in (*head, *tail))
+    title = f"### Newly failing: {len(failing):,}"
+    body = _section(title, map(_flip, failing), len(failing), room, "newly failing questions")
+    return _joined(*head, body, *tail)
+
+
+def run_markdown(run: RunData, gate_lines: Sequence[str] = ()) -> str:
+    """Give a run without a baseline as Markdown of less than 60,000 characters.
+
+    Args:
+        run: The run.
+        gate_lines: What the gates said, a line each.
+    """
+    corpora = corpora_of(run)
+    failing = [e for e in run.evaluations if e.outcome in ("failed", "error")]
+    unscored = [e for e in run.evaluations if e.outcome == "unscored"]
+    head = [
+        f"## Run {quoted(run.name, 100)}: {len(failing):,} of {len(run.evaluations):,} evaluations failed",
+        _list(run.notes, _NOTES, "notes"),
+        _list([line for line in gate_lines if line.strip()], _TABLE, "lines"),
+        _summary(run),
+    ]
+    tail = _blind(unscored)
+    room = LIMIT - 200 - sum(len(part) + 2 for part in (*head, tail))
+    blocks = (_failing(evaluation, corpora) for evaluation in failing)
+    title = f"### Failing: {len(failing):,}"
+    return _joined(*head, _section(title, blocks, len(failing), room, "failing questions"), tail)
+
+
+def quoted(text: str, longest: int = LONGEST) -> str:
+    """Give `text` as one code span; of a long one its beginning, and how much more there is where."""
+    line = one_line(text)
+    pointer = ""
+    if len(line) > longest:
+        pointer = f" … {len(line) - longest:,} more characters in {_WHERE}"
+        line = line[:longest]
+    if not line:
+        return "(nothing)"
+    runs = re.findall("`+", line)
+    fence = "`" * (max(map(len, runs), default=0) + 1)
+    # Markdown takes one blank away from each end.
+    pad = " " if runs else ""
+    return f"{fence}{pad}{line}{pad}{fence}{pointer}"
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section(title: str, blocks: Iterable[str], count: int, room: int, what: str) -> str:
+    """Give as many whole blocks as `room` has place for, and say how many of all `count` were left out.
+
+    Blocks are made one by one, as there may be thousands for which there is no place.
+    """
+    shown: list[str] = []
+    room -= len(title) + 100  # the line at the end
+    for block in blocks:
+        room -= len(block) + 1
+        if room < 0:
+            shown.append(f"- … {count - len(shown):,} more {what} in {_WHERE}")
+            break
+        shown.append(block)
+    return "\n\n".join(part for part in (title, "\n".join(shown)) if part)
+
+
+def _list(lines: Sequence[str], room: int, what: str) -> str:
+    return _section("", (f"- {quoted(line)}" for line in lines), len(lines), room, what)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> str:
+    if not rows:
+        return ""
+    lines = [_row(header), _row(["---"] * len(header))]
+    body = (_row([_cell(cell) for cell in row]) for row in rows)
+    # A line behind the table is none of its rows.
+    return "\n".join([*lines, _section("", body, len(rows), room, "rows").replace("\n- …", "\n\n- …")])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    """Give a cell; a name is quoted, and a bar in it, which would end the cell, becomes a broken one."""
+    if re.fullmatch(r"[-+<0-9., to]+|PASS|BLOCK|INCONCLUSIVE", text):
+        return text.replace("<", "&lt;")
+    return quoted(text.replace("|", "\N{BROKEN BAR}"), 100)
+
+
+# --- questions ---
+
+
+def _asked(evaluation: Evaluation) -> str:
+    question = evaluation.question
+    return (
+        f"{quoted(question.id, 200)} [{quoted(evaluation.pipeline, 100)}]: {quoted(question.question, 300)}"
+    )
+
+
+def _flip(flip: Flip) -> str:
+    failing = flip.before if flip.is_fixed else flip.after
+    lines = [f"- {_asked(flip.after)}"]
+    for name, evaluation in (("before", flip.before), ("now", flip.after)):
+        lines += [f"  - {name}, {_scores(evaluation)}: {_answer(evaluation)}"]
+    lines += _faults(failing)
+    lines += [f"  - stage: {flip.stage}"] if flip.stage else []
+    lines += [f"  - contexts: {quoted(retrieval_text(flip.retrieval), 400)}"]
+    return "\n".join(lines)
+
+
+def _failing(evaluation: Evaluation, corpora: Corpora) -> str:
+    stage = stage_of(evaluation, corpora.get(evaluation.pipeline))
+    lines = [f"- {_asked(evaluation)}", f"  - {_scores(evaluation)}: {_answer(evaluation)}"]
+    lines += [*_faults(evaluation), *([f"  - stage: {stage}"] if stage else [])]
+    return "\n".join(lines)
+
+
+def _scores(evaluation: Evaluation) -> str:
+    return quoted(scores_text(evaluation), 400)
+
+
+def _answer(evaluation: Evaluation) -> str:
+    if evaluation.answer is None:
+        return f"no answer: {quoted(evaluation.error or '')}"
+    return quoted(evaluation.answer.text)
+
+
+def _faults(evaluation: Evaluation) -> list[str]:
+    claim = failing_claim(evaluation)
+    # As many as there are metrics of ours; others may bring any number.
+    lines = [f"  - breach: {quoted(breach)}" for breach in evaluation.breaches[: len(METRICS)]]
+    return [*lines, *([f"  - claim: {quoted(claim_text(claim))}"] if claim else [])]
+
+
+# --- the rest ---
+
+
+def _blind(unscored: Sequence[Evaluation]) -> str:
+    lines = (f"- {_asked(e)}: {quoted('; '.join(e.unscored))}" for e in unscored)
+    title = f"### Unscored: {len(unscored):,}"
+    return _section(title, lines, len(unscored), _FIXED, "unscored questions") if unscored else ""
+
+
+def _summary(run: RunData) -> str:
+    pipelines = list(dict.fromkeys(evaluation.pipeline for evaluation in run.evaluations))
+    metrics = metrics_of(run.evaluations)[:20]
+    rows = []
+    for pipeline in pipelines:
+        group = [e for e in run.evaluations if e.pipeline == pipeline]
+        outcomes = [e.outcome for e in group]
+        counts = [outcomes.count("passed"), outcomes.count("failed") + outcomes.count("error")]
+        numbers = [f"{n:,}" for n in (len(group), *counts, outcomes.count("unscored"))]
+        rows.append((pipeline, *numbers, *(_mean(group, metric) for metric in metrics)))
+    header = ("pipeline", "evaluations", "passed", "failed", "unscored", *map(_cell, metrics))
+    return _table(header, rows, _TABLE)
+
+
+def _mean(group: Sequence[Evaluation], metric: str) -> str:
+    values = [s.value for e in group for s in e.scores if s.metric == metric and s.value is not None]
+    return f"{fmean(values):.2f}" if values else "-"
+
+
+def _names(title: str, names: Sequence[str]) -> str:
+    lines = (f"- {quoted(name, 200)}" for name in names)
+    return _section(f"### {title}: {len(names):,}", lines, len(names), _LISTS, "questions") if names else ""
+
+
+def _changes(changes: Sequence[Change]) -> str:
+    if not changes:
+        return ""
+    rows = [(change.what, change.path, change.before, change.after) for change in changes]
+    table = _table(("what", "name", "before", "after"), rows, _CHANGES)
+    return f"### What changed: {len(changes):,}\n\n{table}"
+
+
+def _retrieval(comparison: Comparison) -> str:
+    changed = comparison.retrieval
+    lines = (
+        f"- {quoted(f'{pipeline} {question}', 200)}: {quoted(retrieval_text(change), 300)}"
+        for pipeline, question, change in changed
+    )
+    title = f"### Contexts changed: {len(changed):,}"
+    return _section(title, lines, len(changed), _LISTS, "questions") if changed else ""
+
+
+def _costs(comparison: Comparison) -> str:
+    rows = [
+        (
+            cost.pipeline,
+            cost.stage,
+            f"{cost.seconds_before:.2f}",
+            f"{cost.seconds_after:.2f}",
+            f"{cost.tokens_before:,.0f}",
+            f"{cost.tokens_after:,.0f}",
+        )
+        for cost in comparison.costs
+    ]
+    return f"### Latency and tokens\n\n{_table(COSTS, rows, _COSTS)}" if rows else ""

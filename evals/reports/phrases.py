@@ -1,0 +1,99 @@
+"""What all reports of a comparison say in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evals.attribution import failing_scores
+from evals.baseline_gate import BaselineGate, Compared
+from evals.records import ClaimScore, Evaluation
+from evals.retrieval_changes import RetrievalChange
+from evals.verdicts import Verdict
+from rag.answer import Context
+
+# `n` is the number of questions.
+HEADER = ("verdict", "pipeline", "metric", "n", "before", "after", "change", "90 % interval", "p (Holm)")
+COSTS = ("pipeline", "stage", "s/question before", "after", "tokens/question before", "after")
+
+
+def verdict_text(gate: BaselineGate, run: str, base: str) -> str:
+    """Give the verdict in one line, with both runs called as they are to be shown."""
+    said = {
+        Verdict.PASS: f"{run} is not worse than {base} by {gate.margin:g} or more",
+        Verdict.INCONCLUSIVE: f"whether {run} is worse than {base} by {gate.margin:g} cannot be told",
+        Verdict.BLOCK: f"{run} is worse than {base} beyond chance, by {gate.margin:g} or more",
+    }
+    return f"{gate.verdict}: {said[gate.verdict]}"
+
+
+def row_cells(row: Compared) -> tuple[str, ...]:
+    """Give the cells of one row of the table of differences, as `HEADER` names them."""
+    found = row.difference
+    return (
+        str(row.verdict),
+        row.pipeline,
+        row.metric if row.tag is None else f"{row.metric} [{row.tag}]",
+        f"{found.count:,}",
+        f"{found.before:.3f}",
+        f"{found.after:.3f}",
+        f"{found.value:+.3f}",
+        f"{found.low:+.3f} to {found.high:+.3f}",
+        "< 0.001" if row.p_adjusted < 0.001 else f"{row.p_adjusted:.3f}",
+    )
+
+
+def detectable_text(gate: BaselineGate) -> str | None:
+    """Say the smallest drop that could have been seen; None where nothing was compared."""
+    if not gate.rows:
+        return None
+    if gate.detectable is None:
+        return "so few questions could not have shown any drop with 80 % power"
+    return f"smallest drop that these questions would have shown with 80 % power: {gate.detectable:.2f}"
+
+
+def scores_text(evaluation: Evaluation) -> str:
+    """Give the outcome and every score in one line."""
+    scores = [f"{s.metric} {'unscored' if s.value is None else f'{s.value:.2f}'}" for s in evaluation.scores]
+    return f"{evaluation.outcome}: {', '.join(scores)}" if scores else evaluation.outcome
+
+
+def failing_claim(evaluation: Evaluation) -> ClaimScore | None:
+    """Give the claim with the lowest value in the scores below their thresholds; None without claims."""
+    claims = [
+        claim for score in failing_scores(evaluation) for claim in score.claims if claim.value is not None
+    ]
+    return min(claims, key=lambda claim: claim.value or 0.0, default=None)
+
+
+def claim_text(claim: ClaimScore) -> str:
+    """Give a claim with its value and what is closest to it."""
+    closest = f"; closest: {place_text(claim.closest)}" if claim.closest else ""
+    return f'"{claim.text}" ({claim.value:.2f}{closest})'
+
+
+def place_text(context: Context) -> str:
+    """Say where a context stands; its first words where that is not known."""
+    if not context.document:
+        return f'"{context.text[:60]}"'
+    page = f" p.{context.page}" if context.page is not None else ""
+    span = f" {context.start}-{context.end}" if context.start is not None else ""
+    return f"{context.document}{page}{span}"
+
+
+def retrieval_text(change: RetrievalChange) -> str:
+    """Say how contexts changed."""
+    parts = [
+        *_counted(change.lost, "lost"),
+        *_counted(change.gained, "gained"),
+        *([f"{change.moved} reordered"] if change.moved else []),
+    ]
+    return ", ".join(parts) or "the same"
+
+
+def _counted(contexts: Sequence[Context], what: str) -> list[str]:
+    return [f"{len(contexts)} {what} ({'; '.join(map(place_text, contexts))})"] if contexts else []
+
+
+def ids_of(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Give the pipeline and question of each of `evaluations`, once whatever the repeats."""
+    return list(dict.fromkeys(f"{e.pipeline} {e.question.id}" for e in evaluations))

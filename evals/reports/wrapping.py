@@ -1,0 +1,107 @@
+"""Lines no wider than a terminal: text wrapped, cut and aligned by the columns that it takes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from evals.errors import printable
+
+
+def columns_of(text: str) -> int:
+    """Give the columns that `text` takes: East Asian wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def one_line(text: str) -> str:
+    """Give `text`, which may quote a document or a model, as one line fit for a terminal."""
+    return printable(" ".join(text.split()))
+
+
+def cut(text: str, columns: int) -> str:
+    """Give as much of `text` as goes into `columns`, with an ellipsis where something is left out."""
+    if columns_of(text) <= columns:
+        return text
+    return f"{_head(text, columns - 1)}…"[: max(columns, 0)]
+
+
+def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list[str]:
+    """Break `text` between words, and within words that are longer than a line.
+
+    Args:
+        text: One line.
+        columns: Most columns of a line.
+        first: What the first line begins with.
+        rest: What the others begin with.
+    """
+    room = max(8, columns - max(columns_of(first), columns_of(rest)))
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if columns_of(joined) <= room:
+            line = joined
+            continue
+        lines += [line] if line else []
+        while columns_of(word) > room:
+            piece = _head(word, room)
+            lines.append(piece)
+            word = word[len(piece) :]
+        line = word
+    lines += [line] if line or not lines else []
+    return [f"{rest if n else first}{line}".rstrip() for n, line in enumerate(lines)]
+
+
+def table(rows: Sequence[Sequence[str]], columns: int, *, left: int) -> list[str]:
+    """Align `rows`, the first being the header; where there is no room, a row becomes a paragraph.
+
+    Args:
+        rows: Cells of one line each, every row as long as the first.
+        columns: Most columns of a line.
+        left: How many of the first cells are text: aligned to the left, and cut where that is enough.
+    """
+    widths = [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > columns:
+        longest = max(range(left), key=lambda n: widths[n])
+        if widths[longest] <= max(12, columns_of(rows[0][longest])):
+            return _paragraphs(rows, columns, left)
+        widths[longest] -= 1
+    return [
+        _aligned([cut(cell, w) for cell, w in zip(row, widths, strict=True)], widths, left) for row in rows
+    ]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], left: int) -> str:
+    pads = [" " * (width - columns_of(cell)) for cell, width in zip(row, widths, strict=True)]
+    cells = [
+        f"{cell}{pad}" if n < left else f"{pad}{cell}"
+        for n, (cell, pad) in enumerate(zip(row, pads, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _paragraphs(rows: Sequence[Sequence[str]], columns: int, left: int) -> list[str]:
+    lines: list[str] = []
+    for row in rows[1:]:
+        said = [f"{name} {cell}" for name, cell in zip(rows[0][left:], row[left:], strict=True) if cell]
+        lines += wrapped(" ".join(row[:left]), columns)
+        lines += wrapped(", ".join(said), columns, first="  ", rest="  ")
+    return lines
+
+
+def _head(text: str, columns: int) -> str:
+    """Give the longest beginning of `text` that goes into `columns`, but one character at least."""
+    taken = 0
+    for n, character in enumerate(text):
+        taken += _columns(character)
+        if taken > columns and n:
+            return text[:n]
+    return text
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,137 @@
+"""What is made of a run as a whole: its conditions, the baseline and the budget; whether the session fails.
+
+A judge that is not known to be better than `judge_floor` decides nothing by itself: PASS and BLOCK of a
+condition on its scores become INCONCLUSIVE. Against a baseline only PASS does: a drop beyond chance is one
+whatever the judge is worth, as it judged both sides alike; that nothing dropped is not, as it may not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evals.baseline_gate import BaselineGate, Compared, hold_to_baseline, verdict_of
+from evals.budget import budget_line
+from evals.cards import trust_from_json
+from evals.gate import Held, hold
+from evals.records import Evaluation
+from evals.rules import Rules
+from evals.runs import RunData
+from evals.verdicts import Verdict, worst
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was found.
+
+    Attributes:
+        rules: What the run was held to.
+        held: The conditions, one by one.
+        baseline: The comparison; None without a baseline.
+        over_budget: The line that says that too many evaluations have no verdict; None when they are few.
+    """
+
+    rules: Rules
+    held: tuple[Held, ...]
+    baseline: BaselineGate | None
+    over_budget: str | None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst of all verdicts; None where the run was held to nothing."""
+        verdicts = [one.verdict for one in self.held]
+        verdicts += [self.baseline.verdict] if self.baseline else []
+        return worst(verdicts) if verdicts else None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the session fails by it.
+
+        In report mode only by what says that there is too little to report on: the budget and the coverage.
+        """
+        if self.over_budget:
+            return True
+        if self.rules.mode == "report":
+            return any(h.verdict is Verdict.BLOCK for h in self.held if h.condition.measure == "coverage")
+        if self.verdict is Verdict.INCONCLUSIVE:
+            return self.rules.inconclusive == "block"
+        return self.verdict is Verdict.BLOCK
+
+
+def rule(rules: Rules, run: RunData, base: RunData | None = None) -> Ruling:
+    """Hold `run` to `rules`, and to `base` if there is one."""
+    doubted = untrusted(run.abouts, run.evaluations, rules.judge_floor)
+    held, baseline = _held_early(rules, run, base) if rules.stop_early else _held(rules, run, base)
+    return Ruling(
+        rules,
+        tuple(_doubting(one, doubted) for one in held),
+        _doubting_baseline(baseline, doubted) if baseline else None,
+        budget_line(run.evaluations, rules.max_unscored),
+    )
+
+
+def _held(rules: Rules, run: RunData, base: RunData | None) -> tuple[Sequence[Held], BaselineGate | None]:
+    baseline = hold_to_baseline(run, base, margin=rules.margin) if base else None
+    return hold(rules.conditions, run.evaluations), baseline
+
+
+def _held_early(
+    rules: Rules, run: RunData, base: RunData | None
+) -> tuple[Sequence[Held], BaselineGate | None]:
+    """Take what was decided early, and decide the rest with what the early looks have left of the 5 %."""
+    from evals.early import decided_early, early_of, rows_decided_early
+    from evals.sequential import END_LEVEL, difference_at_end
+
+    early = early_of(rules, run, base)
+    held = [decided_early(one, early) for one in hold(rules.conditions, run.evaluations, level=END_LEVEL)]
+    if base is None:
+        return held, None
+    baseline = hold_to_baseline(run, base, margin=rules.margin, difference=difference_at_end)
+    return held, rows_decided_early(baseline, early)
+
+
+def untrusted(
+    abouts: Iterable[Mapping[str, Any]], evaluations: Sequence[Evaluation], floor: float
+) -> frozenset[str]:
+    """Give the metrics of the run in which a judge's card puts it below `floor`, by its lower bound."""
+    used = {score.metric for evaluation in evaluations for score in evaluation.scores}
+    cards = [about.get("settings", {}).get("card") for about in abouts if about.get("type") == "judge"]
+    trusts = [trust_from_json(one) for card in cards if card for one in card["trust"]]
+    return frozenset(t.metric for t in trusts if t.metric in used and t.balanced_accuracy.low < floor)
+
+
+def _doubting(held: Held, doubted: frozenset[str]) -> Held:
+    concerned = _concerned(held.condition.measure, doubted)
+    if not concerned or held.verdict is Verdict.INCONCLUSIVE:
+        return held
+    return replace(held, verdict=Verdict.INCONCLUSIVE, needed=None, note=_note(concerned, held.note))
+
+
+def _doubting_baseline(gate: BaselineGate, doubted: frozenset[str]) -> BaselineGate:
+    rows = tuple(_doubting_row(row, doubted) for row in gate.rows)
+    if rows == gate.rows:
+        return gate
+    names = sorted({name for row in gate.rows for name in _concerned(row.metric, doubted)})
+    verdict = verdict_of(rows)
+    return replace(
+        gate,
+        rows=rows,
+        verdict=worst([verdict, gate.verdict]),
+        notes=(*gate.notes, f"{_note(names)}: that it sees no drop does not tell that there is none"),
+    )
+
+
+def _doubting_row(row: Compared, doubted: frozenset[str]) -> Compared:
+    if row.verdict is Verdict.PASS and _concerned(row.metric, doubted):
+        return replace(row, verdict=Verdict.INCONCLUSIVE)
+    return row
+
+
+def _concerned(measure: str, doubted: frozenset[str]) -> list[str]:
+    return sorted(doubted) if measure == "pass_rate" else sorted(doubted & {measure})
+
+
+def _note(metrics: Sequence[str], before: str = "") -> str:
+    note = f"the judge is not trusted in {' and '.join(metrics)}"
+    return f"{before}; {note}" if before else note
