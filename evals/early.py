@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from evals.baseline_gate import PASS_RATE, BaselineGate, passed, score_of, verdict_of
+from evals.baseline_gate import PASS_RATE, BaselineGate, Compared, passed, score_of, verdict_of
 from evals.conditions import LATENCY, TOKENS, Condition
 from evals.gate import Held, is_in_scope, value_of
 from evals.records import Evaluation
@@ -93,7 +93,7 @@ class Early:
     def _bounds(self, pipeline: str) -> dict[Condition, EarlyBound]:
         from evals.sequential import EarlyBound
 
-        ours = [c for c in self._rules.conditions if c.pipeline in (None, pipeline) and _is_decidable(c)]
+        ours = [c for c in self._rules.conditions if c.pipeline in (None, pipeline) and is_decidable(c)]
         return {c: EarlyBound(_bound(c), conditions=len(ours)) for c in ours}
 
     def _differences(self, evaluation: Evaluation) -> dict[str, EarlyDifference]:
@@ -102,7 +102,8 @@ class Early:
         if not any(pipeline == evaluation.pipeline for pipeline, _ in self._before):
             return {}
         names = (PASS_RATE, *(score.metric for score in evaluation.scores))
-        return {name: EarlyDifference(self._rules.margin, comparisons=len(names)) for name in names}
+        count = len(names) * len({pipeline for pipeline, _ in self._before})
+        return {name: EarlyDifference(self._rules.margin, comparisons=count) for name in names}
 
 
 def is_comparable(base: RunData, judge: str) -> bool:
@@ -119,30 +120,39 @@ def early_of(rules: Rules, run: RunData, base: RunData | None) -> Early:
 
 
 def decided_early(held: Held, early: Early) -> Held:
-    """Give `held` with what was decided early of it, if that was."""
+    """Give `held` with what was decided early of it, or that it was not when the run stopped."""
     verdict = early.of_condition(held)
-    return _early(held, verdict) if verdict else held
+    if verdict:
+        return _noted(held, verdict, "decided early")
+    if is_decidable(held.condition) and early.verdict(held.pipeline or ""):
+        return _noted(held, Verdict.INCONCLUSIVE, "not decided when the run stopped")
+    return held
 
 
 def rows_decided_early(gate: BaselineGate, early: Early) -> BaselineGate:
     """Give the comparison with what was decided early of its rows."""
     if not gate.is_comparable:
         return gate
-    rows = tuple(
-        replace(row, verdict=verdict)
-        if row.tag is None and (verdict := early.of_row(row.pipeline, row.metric))
-        else row
-        for row in gate.rows
-    )
+    rows = tuple(_row(row, early) for row in gate.rows)
     return replace(gate, rows=rows, verdict=verdict_of(rows)) if rows != gate.rows else gate
 
 
-def _early(held: Held, verdict: Verdict) -> Held:
-    note = "; ".join(("decided early", *([held.note] if held.note else [])))
-    return replace(held, verdict=verdict, needed=None, note=note)
+def _row(row: Compared, early: Early) -> Compared:
+    verdict = None if row.tag else early.of_row(row.pipeline, row.metric)
+    if verdict is None and early.verdict(row.pipeline):
+        # A test at the moment of the stop, which depends on the data, would err more often than it says.
+        verdict = Verdict.INCONCLUSIVE
+    return replace(row, verdict=verdict) if verdict else row
 
 
-def _is_decidable(condition: Condition) -> bool:
+def _noted(held: Held, verdict: Verdict, note: str) -> Held:
+    return replace(
+        held, verdict=verdict, needed=None, note="; ".join((note, *([held.note] if held.note else [])))
+    )
+
+
+def is_decidable(condition: Condition) -> bool:
+    """Tell whether a condition can be decided before the last question."""
     if condition.is_counted:
         return False
     is_bounded = condition.measure not in (LATENCY, TOKENS) or condition.quantile is not None

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from evals.closing import closing_lines
-from evals.conditions import parse_condition
 from evals.errors import RunFileError, printable
 from evals.labels import Labelled
 from evals.records import Evaluation
-from evals.rules import Rules
+from evals.rules import rules_from
 from evals.ruling import Ruling, rule
 from evals.runs import RunData, StoredRun
 from evals.trackers.jsonl import RunFolder
@@ -92,13 +91,7 @@ def merge(runs: Sequence[StoredRun], home: Path, *, partial: bool = False) -> Me
         ) from error
     abouts = {canonical(about): about for run in runs for about in run.abouts}
     whole = RunData(folder.run_id, common, tuple(abouts.values()), tuple(evaluations))
-    return Merged(folder.path, whole, rule(_rules(common), whole), tuple(notes))
-
-
-def _rules(common: Mapping[str, Any]) -> Rules:
-    conditions = tuple(map(parse_condition, common["gate"]))
-    kept = ("mode", "inconclusive", "max_unscored", "judge_floor")
-    return Rules(conditions=conditions, **{name: common[name] for name in kept})
+    return Merged(folder.path, whole, rule(rules_from(common), whole), tuple(notes))
 
 
 def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, Any]) -> list[Evaluation]:

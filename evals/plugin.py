@@ -9,62 +9,52 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import pytest
 
-from evals.cache import FILE as CACHE_FILE
 from evals.cache import Cache
-from evals.conditions import Condition
-from evals.engine import AHEAD, Engine, PendingEvaluation
+from evals.engine import Engine, PendingEvaluation
 from evals.errors import UsageError, printable
+from evals.items import (
+    REPEAT,
+    ahead_of,
+    asks_for,
+    keep_shard,
+    marked_conditions,
+    marked_thresholds,
+    question_of,
+    repeat_of,
+    shuffle,
+)
 from evals.judges import Judge
-from evals.labels import load_labels
 from evals.live_hooks import LiveHooks
 from evals.metrics import DEFAULT_THRESHOLD, METRICS
-from evals.offline import forbid_connections
 from evals.planning import plan_lines
 from evals.progress import Progress
-from evals.questions import Question, expand_globs, load_questions
-from evals.recorder import Recorder, attach_about, attach_evaluation, attach_rejudged, baseline_for
+from evals.questions import Question
+from evals.recorder import Recorder, attach_about, attach_evaluation, attach_rejudged
 from evals.records import Evaluation
-from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task, keys_of
-from evals.settings import (
-    DEFAULT_PIPELINES,
-    Settings,
-    add_options,
-    checked_thresholds,
-    parse_conditions,
-    settings_from,
+from evals.remembering import Task, keys_of
+from evals.session import (
+    BEGAN,
+    ENGINE,
+    PROGRESS,
+    SPENDING,
+    cache_for,
+    early_of,
+    engine_of,
+    old_answers_of,
+    questions_of,
+    settings_of,
+    spending_of,
 )
-from evals.spending import Spending
-from evals.upcoming import Ask, Upcoming
+from evals.settings import DEFAULT_PIPELINES, Settings, add_options
 from rag.answer import Pipeline
 from rag.errors import RagError
 
-if TYPE_CHECKING:
-    from evals.early import Early
-    from evals.replaying import OldAnswers
-    from evals.runs import RunData
-
-SETTINGS = pytest.StashKey[Settings]()
-CACHE = pytest.StashKey[Cache | None]()
-ENGINE = pytest.StashKey[Engine]()
-UPCOMING = pytest.StashKey[Upcoming]()
-BEGAN = pytest.StashKey[float]()
-SPENDING = pytest.StashKey[Spending]()
-PROGRESS = pytest.StashKey[Progress]()
-QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
 PROBLEM = pytest.StashKey[str]()
-EARLY = pytest.StashKey["Early | None"]()
-OLD_ANSWERS = pytest.StashKey["OldAnswers | None"]()
 DESCRIBED = pytest.StashKey[set[tuple[str, str]]]()
-
-
-# The fixture that says which repeat of its question a test is.
-REPEAT = "evals_repeat"
-# What `--evals-refresh` makes anew: the kinds in the cache.
-REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
 
 
 class Evaluate(Protocol):
@@ -110,14 +100,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not _is_evaluation(metafunc):
         return
     try:
-        settings = _settings(metafunc.config)
-        _marked_thresholds(metafunc.definition)
-        _marked_conditions(metafunc.definition)
+        settings = settings_of(metafunc.config)
+        marked_thresholds(metafunc.definition)
+        marked_conditions(metafunc.definition)
         if _is_free("pipeline", metafunc):
             names = _known_pipelines(metafunc, settings.pipelines)
             metafunc.parametrize("pipeline", names, indirect=True, scope="session")
         if _is_free("question", metafunc):
-            questions = _questions(metafunc.config)
+            questions = questions_of(metafunc.config)
             metafunc.parametrize("question", questions, ids=[question.id for question in questions])
         if settings.repeat > 1:
             repeats = range(settings.repeat)
@@ -134,8 +124,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keep the questions of the shard; stop the session if the configuration is wrong."""
     problem = config.stash.get(PROBLEM, None) or _gate_problem(config, items)
     if problem is None:
-        _keep_shard(config, items)
-        _shuffle(config, items)
+        keep_shard(config, items)
+        shuffle(config, items)
         return
     _report_problem(config, problem)
     items.clear()  # nothing will run, and nobody is to announce it
@@ -201,7 +191,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     count = sum("evaluate" in getattr(item, "fixturenames", ()) for item in items)
     if not count:
         return None
-    settings = _settings(config)
+    settings = settings_of(config)
     config.stash[PROGRESS].expect(count)
     given = settings.thresholds
     metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in settings.metrics]
@@ -211,7 +201,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 @pytest.fixture(scope="session")
 def evals_settings(pytestconfig: pytest.Config) -> Settings:
     """The settings of this run."""
-    return _settings(pytestconfig)
+    return settings_of(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -249,10 +239,10 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     Write `await evaluate(pipeline, question)`; `evaluate(pipeline, question).result()` in a plain test.
     """
     # Not fixtures among the arguments: each costs every test some 40 microseconds.
-    settings, engine = _settings(request.config), _engine(request.config)
-    marked = _marked_thresholds(request.node)
-    conditions = tuple(condition.text for condition in _marked_conditions(request.node))
-    this = _repeat_of(request.node)
+    settings, engine = settings_of(request.config), engine_of(request.config)
+    marked = marked_thresholds(request.node)
+    conditions = tuple(condition.text for condition in marked_conditions(request.node))
+    this = repeat_of(request.node)
 
     def start(pipeline: Pipeline, question: Question, *, repeat: int | None = None) -> PendingEvaluation:
         thresholds = {**_defaults(judge), **settings.thresholds, **marked, **dict(question.thresholds)}
@@ -260,23 +250,23 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
         repeat = this if repeat is None else repeat
         task = Task(pipeline, question, judge, settings.metrics, name, repeat, settings.judge_repeat)
         _hold_to_bounds(task, request, engine)
-        early = _early(request.config, judge)
+        early = early_of(request.config, judge)
         if early and (verdict := early.verdict(name)):
             pytest.skip(f"the gate of {name} is decided: {verdict}")
         _describe(request.node, name, pipeline, judge)
         future = engine.submit(task)
-        old = _old_answers(request.config)
+        old = old_answers_of(request.config)
         again = old.task(task) if old else None
         judged_again = engine.submit(again) if again else None
         if repeat == this:
-            engine.work_ahead(_ahead(task, request, engine))
+            engine.work_ahead(ahead_of(task, request, engine))
 
         def finish(evaluation: Evaluation) -> Evaluation:
             held = replace(
                 evaluation,
                 thresholds=thresholds,
                 enforced=settings.mode == "strict",
-                usd=_spending(request.config).count(task, evaluation),
+                usd=spending_of(request.config).count(task, evaluation),
                 conditions=conditions,
                 test=request.node.nodeid,
                 keys=keys_of(task, evaluation.answer),
@@ -295,20 +285,6 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
         return PendingEvaluation(future, finish, refuse)
 
     return start
-
-
-def _old_answers(config: pytest.Config) -> OldAnswers | None:
-    """Give the answers of the baseline that the judge of this run is to judge as well."""
-    if OLD_ANSWERS not in config.stash:
-        base = baseline_for(config) if _settings(config).rejudge else None
-        config.stash[OLD_ANSWERS] = _loaded(base) if base else None
-    return config.stash[OLD_ANSWERS]
-
-
-def _loaded(base: RunData) -> OldAnswers:
-    from evals.replaying import OldAnswers
-
-    return OldAnswers(base)
 
 
 def _defaults(judge: Judge) -> Mapping[str, float]:
@@ -343,65 +319,6 @@ def _name_for(pipeline: Pipeline, request: pytest.FixtureRequest) -> str:
     return pipeline.name
 
 
-def _engine(config: pytest.Config) -> Engine:
-    """Give the engine that runs pipelines and judges, on an event loop of its own."""
-    if ENGINE not in config.stash:
-        settings = _settings(config)
-        remembering = Remembering(cache_for(config))
-        config.stash[ENGINE] = engine = Engine(
-            remembering,
-            concurrency=settings.concurrency,
-            seconds=settings.timeout,
-            watcher=config.stash[PROGRESS],
-        )
-        config.add_cleanup(engine.close)
-    return config.stash[ENGINE]
-
-
-def _began(config: pytest.Config) -> float:
-    """Give the time at which the session began; in a worker that of the controller, so that all agree."""
-    began: float = getattr(config, "workerinput", {}).get("evals_began") or config.stash[BEGAN]
-    return began
-
-
-def cache_for(config: pytest.Config) -> Cache | None:
-    """Give the cache; what is to be made anew counts as absent unless this very run made it."""
-    if CACHE not in config.stash:
-        settings, now = _settings(config), _began(config)
-        since = {kind: now for part in settings.refresh for kind in REFRESHED[part]}
-        cache = Cache(settings.home / CACHE_FILE, mebibytes=settings.cache_mebibytes, since=since)
-        config.stash[CACHE] = cache if settings.cache else None
-        config.add_cleanup(cache.close)
-    return config.stash[CACHE]
-
-
-def _settings(config: pytest.Config) -> Settings:
-    if SETTINGS not in config.stash:
-        settings = settings_from(config)
-        if settings.labels:
-            load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
-        config.stash[SETTINGS] = settings
-        if settings.baseline:
-            baseline_for(config)  # so that what is wrong with it is said now
-        if settings.offline:
-            forbid_connections()
-    return config.stash[SETTINGS]
-
-
-def _questions(config: pytest.Config) -> tuple[Question, ...]:
-    if QUESTIONS not in config.stash:
-        globs = _settings(config).questions
-        if not globs:
-            raise UsageError(
-                "no questions: give --evals-questions GLOB, or set evals_questions in the ini file"
-            )
-        questions = load_questions(expand_globs(globs, config.rootpath))
-        for question in questions:
-            checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
-        config.stash[QUESTIONS] = questions
-    return config.stash[QUESTIONS]
-
-
 def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequence[str]:
     """Give `names` if there is a fixture for each.
 
@@ -425,14 +342,14 @@ def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequenc
 
 def _gate_problem(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Say that the run is to decide but is held to nothing; None when all is well."""
-    if not any(_question_of(item) for item in items):
+    if not any(question_of(item) for item in items):
         return None
-    settings = _settings(config)
+    settings = settings_of(config)
     if settings.stop_early and (problem := _early_problem(config, settings)):
         return problem
     if settings.mode != "gate" or settings.gate or settings.baseline or settings.update_baseline:
         return None
-    if any(_marked_conditions(item) for item in items):
+    if any(marked_conditions(item) for item in items):
         return None
     return (
         "evals_mode = gate, but there is nothing to hold the run to: give --evals-gate CONDITION, "
@@ -456,65 +373,9 @@ def _early_problem(config: pytest.Config, settings: Settings) -> str | None:
     return None
 
 
-def _shuffle(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the questions in a random order for a run that is to stop early: one by topic would mislead it."""
-    asked = [(item, question) for item in items if (question := _question_of(item)) is not None]
-    if not asked or not _settings(config).stop_early:
-        return
-    from evals.early import shuffled
-
-    order = shuffled((_lane_of(item), question.id) for item, question in asked)
-    others = [item for item in items if _question_of(item) is None]
-    items[:] = [*(asked[place][0] for place in order), *others]
-
-
-def _lane_of(item: pytest.Item) -> str:
-    return f"{item.nodeid.partition('[')[0]} {_param_of(item, 'pipeline')}"
-
-
-def _early(config: pytest.Config, judge: Judge) -> Early | None:
-    """Give what tells that the gate is decided; None in a run that goes to its end."""
-    if EARLY not in config.stash:
-        settings = _settings(config)
-        made = _new_early(settings, baseline_for(config), judge) if settings.stop_early else None
-        config.stash[EARLY] = made
-    return config.stash[EARLY]
-
-
-def _new_early(settings: Settings, base: RunData | None, judge: Judge) -> Early:
-    from evals.early import Early, is_comparable
-
-    return Early(settings.rules, base if base and is_comparable(base, judge.fingerprint) else None)
-
-
-def _keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of questions that another shard evaluates."""
-    asked = [(item, question) for item in items if (question := _question_of(item)) is not None]
-    if not asked or (shard := _settings(config).shard) is None:
-        return
-    others = {item for item, question in asked if not shard.holds(question.id)}
-    if others:
-        config.hook.pytest_deselected(items=[item for item in items if item in others])
-        items[:] = [item for item in items if item not in others]
-
-
-def _param_of(item: pytest.Item, name: str) -> Any:
-    given = getattr(item, "callspec", None)
-    return given.params.get(name) if given else None
-
-
-def _repeat_of(item: pytest.Item) -> int:
-    return int(_param_of(item, REPEAT) or 0)
-
-
-def _question_of(item: pytest.Item) -> Question | None:
-    question = _param_of(item, "question")
-    return question if isinstance(question, Question) else None
-
-
 def _planned(config: pytest.Config) -> list[str]:
     """Give the lines that `--evals-plan` is for."""
-    if SPENDING not in config.stash or not _settings(config).plan:
+    if SPENDING not in config.stash or not settings_of(config).plan:
         return []
     return [printable(line) for line in plan_lines(config.stash[SPENDING].plans.values())]
 
@@ -522,11 +383,11 @@ def _planned(config: pytest.Config) -> list[str]:
 def _hold_to_bounds(task: Task, request: pytest.FixtureRequest, engine: Engine) -> None:
     """End the session before an evaluation that is only planned, or beyond what the run may take."""
     __tracebackhide__ = True
-    settings, spending = _settings(request.config), _spending(request.config)
+    settings, spending = settings_of(request.config), spending_of(request.config)
     if (settings.plan or spending.is_bounded) and task.name not in spending.plans:
         tasks = [
             replace(task, question=question, repeat=repeat)
-            for question, repeat in _asks_for(task.name, request.session)
+            for question, repeat in asks_for(task.name, request.session)
         ]
         try:
             spending.plan(tasks or [task], places=engine.places(task))
@@ -537,51 +398,6 @@ def _hold_to_bounds(task: Task, request: pytest.FixtureRequest, engine: Engine) 
     if reason := spending.spent_up():
         request.session.shouldstop = reason
         pytest.skip(reason)
-
-
-def _asks_for(pipeline: str, session: pytest.Session) -> Sequence[Ask]:
-    """Give the questions that are put to a pipeline in this session, each repeat once."""
-    asked = (
-        (question, _repeat_of(item))
-        for item in session.items
-        if (question := _question_of(item)) and _param_of(item, "pipeline") == pipeline
-    )
-    return list({(question.id, repeat): (question, repeat) for question, repeat in asked}.values())
-
-
-def _spending(config: pytest.Config) -> Spending:
-    from rag.prices import load_prices
-
-    if SPENDING not in config.stash:
-        settings = _settings(config)
-        config.stash[SPENDING] = Spending(
-            Remembering(cache_for(config)),
-            load_prices(settings.prices),
-            max_minutes=settings.max_minutes,
-            max_usd=settings.max_cost,
-        )
-    return config.stash[SPENDING]
-
-
-def _ahead(task: Task, request: pytest.FixtureRequest, engine: Engine) -> Sequence[Task]:
-    """Give the tasks of the tests that follow, as many as are worth beginning now."""
-    places = engine.places(task)
-    # Which tests follow in an xdist worker is the controller's to say, one test before.
-    if places == 1 or hasattr(request.config, "workerinput"):
-        return ()
-    stash = request.config.stash
-    if UPCOMING not in stash:
-        stash[UPCOMING] = Upcoming(
-            (
-                item.nodeid,
-                _lane_of(item),
-                (question, _repeat_of(item)),
-            )
-            for item in request.session.items
-            if (question := _question_of(item)) is not None
-        )
-    asks = stash[UPCOMING].behind(request.node.nodeid, (task.question, task.repeat), AHEAD * places)
-    return [replace(task, question=question, repeat=repeat) for question, repeat in asks]
 
 
 def _tell_of_cache(item: pytest.Item) -> None:
@@ -606,24 +422,6 @@ def _report_problem(config: pytest.Config, problem: str) -> None:
     config.stash[PROBLEM] = problem
     if hasattr(config, "workeroutput"):
         config.workeroutput["evals_problem"] = problem
-
-
-def _marked_thresholds(item: pytest.Item) -> Mapping[str, float]:
-    """Give the thresholds of the test's marks; the nearest mark that names a metric wins."""
-    marked: dict[str, Any] = {}
-    for mark in item.iter_markers("evals"):
-        marked = {**mark.kwargs, **marked}
-    marked.pop("gate", None)
-    return checked_thresholds(marked, where=f"{item.nodeid}: ")
-
-
-def _marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
-    """Give what the test's marks hold the run to, the nearest mark's first."""
-    texts: list[str] = []
-    for mark in item.iter_markers("evals"):
-        given = mark.kwargs.get("gate", ())
-        texts += [given] if isinstance(given, str) else given
-    return parse_conditions(texts)
 
 
 def _describe(item: pytest.Item, name: str, pipeline: Pipeline, judge: Judge) -> None:

@@ -22,6 +22,7 @@ from evals.errors import LabelFileError, RunFileError, UsageError, printable
 from evals.labels import load_labels
 from evals.progress import Progress
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
+from evals.session import baseline_for
 from evals.settings import Settings, settings_from
 from evals.trackers.jsonl import RunFolder
 from evals.versions import installed_versions
@@ -31,37 +32,12 @@ if TYPE_CHECKING:
     from evals.ruling import Ruling
     from evals.runs import RunData
 
-BASELINE = pytest.StashKey["RunData | None"]()
-
 EVALUATION = "evals"
 # An answer of the baseline, judged anew.
 REJUDGED = "evals-rejudged"
 # What describes a pipeline or a judge.
 ABOUT = "evals-about"
 OURS = (EVALUATION, REJUDGED, ABOUT)
-
-
-def baseline_for(config: pytest.Config) -> RunData | None:
-    """Give the run that this one is held against, read once; None without.
-
-    Raises:
-        UsageError: There is no such run, or it cannot be read.
-    """
-    if BASELINE not in config.stash:
-        settings = settings_from(config)
-        config.stash[BASELINE] = _baseline(settings) if settings.baseline else None
-    return config.stash[BASELINE]
-
-
-def _baseline(settings: Settings) -> RunData | None:
-    from evals.baselines import baseline_file
-    from evals.runs import find_run, load_run
-
-    name = settings.baseline or ""
-    # The first time there is nothing to compare with, and nothing wrong with that.
-    if settings.update_baseline and not baseline_file(settings.baselines, name).exists():
-        return None
-    return load_run(find_run(name, settings.home, baselines=settings.baselines))
 
 
 def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
@@ -205,7 +181,7 @@ class Recorder:
         base = self._base
         if base is not None:
             judged = [evaluation_from_json(line) for line in others if line["type"] == "rejudged"]
-            base = rejudged(base, judged, run.abouts) if judged else base
+            self._base = base = rejudged(base, judged, run.abouts) if judged else base
         return rule(self._settings.rules, run, base)
 
     def _update_baseline(self, run: RunData, session: pytest.Session) -> None:

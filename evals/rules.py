@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from evals.conditions import Condition
+from evals.conditions import Condition, parse_condition
 
 Mode = Literal["strict", "gate", "report"]
 Inconclusive = Literal["pass", "warn", "block"]
@@ -32,3 +33,13 @@ class Rules:
     judge_floor: float = 0.7
     margin: float = 0.05
     stop_early: bool = False
+
+
+def rules_from(head: Mapping[str, Any]) -> Rules:
+    """Give what a recorded run was held to, by its first line; what it does not say is as by default.
+
+    Raises:
+        ConditionError: A condition is none.
+    """
+    given = {name: head[name] for name in Rules.__dataclass_fields__ if name in head}
+    return Rules(conditions=tuple(map(parse_condition, head.get("gate") or ())), **given)

@@ -104,7 +104,8 @@ def to_csv(run: RunData) -> str:
     """
     table = table_of(run.evaluations)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # Every text in quotes: with this line end csv takes a lone carriage return for harmless.
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(map(_cell, table.columns))
     writer.writerows(map(_cell, row) for row in table.rows)
     return text.getvalue()

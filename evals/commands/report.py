@@ -58,23 +58,34 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _terminal(run: RunData) -> str:
-    from evals.reports.terminal import summary_lines
+    from evals.closing import closing_lines
+    from evals.rules import rules_from
+    from evals.ruling import rule
 
     # The table of no evaluation at all has no row; the run's notes say that it is empty.
-    lines = summary_lines(run.evaluations, breaches=True) if run.evaluations else []
-    return "".join(f"{line}\n" for line in lines)
+    lines = closing_lines(run, rule(rules_from(run.head), run), breaches=True) if run.evaluations else []
+    return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
 def _markdown(run: RunData) -> str:
     from evals.reports.markdown import run_markdown
 
-    return run_markdown(run)
+    return run_markdown(run, _gate(run))
 
 
 def _html(run: RunData) -> str:
     from evals.reports.html import run_html
 
-    return run_html(run)
+    return run_html(run, gate=_gate(run))
+
+
+def _gate(run: RunData) -> list[str]:
+    """Give what is decided of the run by the conditions that it was held to."""
+    from evals.closing import ruling_lines
+    from evals.rules import rules_from
+    from evals.ruling import rule
+
+    return ruling_lines(rule(rules_from(run.head), run)) if run.evaluations else []
 
 
 def _csv(run: RunData) -> str:

@@ -19,6 +19,7 @@ from evals.records import Evaluation
 from evals.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from evals.gate import Held
     from evals.ruling import Ruling
     from evals.runs import RunData
 
@@ -152,17 +153,24 @@ def _breaches(evaluations: Sequence[Evaluation], ruling: Ruling | None) -> Itera
 
 
 def _decisions(ruling: Ruling) -> Iterator[Annotation]:
-    from evals.reports.gate import gate_lines
     from evals.reports.phrases import verdict_text
 
-    said = [(one.verdict, gate_lines([one])[1]) for one in ruling.held]
+    said = [(one.verdict, _held_text(one)) for one in ruling.held]
     if ruling.baseline:
         said.append((ruling.baseline.verdict, verdict_text(ruling.baseline, "the run", ruling.baseline.name)))
     for verdict, line in said:
         if level := _level(verdict, ruling):
-            yield Annotation(level, "evals gate", " ".join(line.split()))
+            yield Annotation(level, "evals gate", line)
     if ruling.over_budget:
         yield Annotation("error", "evals gate", ruling.over_budget)
+
+
+def _held_text(held: Held) -> str:
+    from evals.reports.gate import interval_text, remark, value_text
+
+    found = f"{held.verdict}: {held.text}: {value_text(held)}, 95 % interval {interval_text(held)}"
+    said = remark(held)
+    return f"{found}; {said}" if said else found
 
 
 def _level(verdict: Verdict, ruling: Ruling) -> Level | None:

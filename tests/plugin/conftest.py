@@ -109,8 +109,9 @@ class Project:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """One good question to one pipeline; change what the test is about."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)  # the same output there as anywhere
     return Project(pytester)
 
 

@@ -56,7 +56,8 @@ def test_a_regression_is_blocked(answers, how):
     result.stdout.fnmatch_lines(
         [
             "BLOCK*changing pass_rate*",
-            "*before 0.900, after 0.650, change -0.250*","gate: BLOCK: the run fails",
+            "*before 0.900, after 0.650, change -0.250*",
+            "gate: BLOCK: the run fails",
         ]
     )
 

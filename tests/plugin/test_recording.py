@@ -209,7 +209,7 @@ def test_answer(evaluate, pipeline, question, record_property):
     xml = (project.path / "junit.xml").read_text("utf-8")
     assert xml.count('<property name="mine" value="kept"') == 2
     assert 'name="evals"' not in xml
-    assert "question_id" not in xml
+    assert "&quot;question_id" not in xml
     assert xml.count("relevancy 0.20 &lt; 0.50") > 0
     assert types(project).count("evaluation") == 2
 

@@ -26,6 +26,8 @@ HEAVY = {
     "jinja2",
     "huggingface_hub",
     "numpy",
+    "pandas",
+    "pyarrow",
 }
 # What of rag the harness may know; those that put the whole together may know all.
 # rag.entailment: the cross-encoder judge's model, found and loaded as all others are. rag.bridge:
@@ -36,6 +38,8 @@ KNOWS_ALL = ("evals/generate.py", "evals/commands/", "evals/suite/")
 KNOWS_PYTEST = (
     "evals/plugin.py",
     "evals/recorder.py",
+    "evals/session.py",
+    "evals/items.py",
     "evals/live_hooks.py",
     "evals/github_hooks.py",
     "evals/suite/",

@@ -131,5 +131,7 @@ def test_evaluations_are_read_back_though_the_folder_is_gone(folder):
     folder.append(canonical(evaluation_to_json(evaluation)))
     shutil.rmtree(folder.path)
     for _ in range(2):
-        assert [(read.question.id, read.scores) for read in folder.read()[0].evaluations] == [("a", evaluation.scores)]
+        assert [(read.question.id, read.scores) for read in folder.read()[0].evaluations] == [
+            ("a", evaluation.scores)
+        ]
         folder.append(canonical({"type": "later"}))

@@ -1,0 +1,175 @@
+"""What a session shares: made when it is first wanted, and kept on pytest's configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from evals.cache import FILE as CACHE_FILE
+from evals.cache import Cache
+from evals.engine import Engine
+from evals.errors import UsageError
+from evals.judges import Judge
+from evals.labels import load_labels
+from evals.offline import forbid_connections
+from evals.progress import Progress
+from evals.questions import Question, expand_globs, load_questions
+from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering
+from evals.settings import Settings, checked_thresholds, settings_from
+from evals.spending import Spending
+
+if TYPE_CHECKING:
+    from evals.early import Early
+    from evals.replaying import OldAnswers
+    from evals.runs import RunData
+
+SETTINGS = pytest.StashKey[Settings]()
+CACHE = pytest.StashKey[Cache | None]()
+ENGINE = pytest.StashKey[Engine]()
+BEGAN = pytest.StashKey[float]()
+SPENDING = pytest.StashKey[Spending]()
+PROGRESS = pytest.StashKey[Progress]()
+QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
+BASELINE = pytest.StashKey["RunData | None"]()
+EARLY = pytest.StashKey["Early | None"]()
+OLD_ANSWERS = pytest.StashKey["OldAnswers | None"]()
+
+# What `--evals-refresh` makes anew: the kinds in the cache.
+REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Give the settings; what can be wrong with the files they name is said at once.
+
+    Raises:
+        UsageError: A value, or a file, is wrong.
+    """
+    if SETTINGS not in config.stash:
+        settings = settings_from(config)
+        if settings.labels:
+            load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
+        config.stash[SETTINGS] = settings
+        if settings.baseline:
+            baseline_for(config)  # so that what is wrong with it is said now
+        if settings.offline:
+            forbid_connections()
+    return config.stash[SETTINGS]
+
+
+def questions_of(config: pytest.Config) -> tuple[Question, ...]:
+    """Give the questions of the run.
+
+    Raises:
+        UsageError: There are none, or something is wrong with them.
+    """
+    if QUESTIONS not in config.stash:
+        globs = settings_of(config).questions
+        if not globs:
+            raise UsageError(
+                "no questions: give --evals-questions GLOB, or set evals_questions in the ini file"
+            )
+        questions = load_questions(expand_globs(globs, config.rootpath))
+        for question in questions:
+            checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
+        config.stash[QUESTIONS] = questions
+    return config.stash[QUESTIONS]
+
+
+def cache_for(config: pytest.Config) -> Cache | None:
+    """Give the cache; what is to be made anew counts as absent unless this very run made it."""
+    if CACHE not in config.stash:
+        settings, now = settings_of(config), _began(config)
+        since = {kind: now for part in settings.refresh for kind in REFRESHED[part]}
+        cache = Cache(settings.home / CACHE_FILE, mebibytes=settings.cache_mebibytes, since=since)
+        config.stash[CACHE] = cache if settings.cache else None
+        config.add_cleanup(cache.close)
+    return config.stash[CACHE]
+
+
+def _began(config: pytest.Config) -> float:
+    """Give the time at which the session began; in a worker that of the controller, so that all agree."""
+    began: float = getattr(config, "workerinput", {}).get("evals_began") or config.stash[BEGAN]
+    return began
+
+
+def engine_of(config: pytest.Config) -> Engine:
+    """Give the engine that runs pipelines and judges, on an event loop of its own."""
+    if ENGINE not in config.stash:
+        settings = settings_of(config)
+        remembering = Remembering(cache_for(config))
+        config.stash[ENGINE] = engine = Engine(
+            remembering,
+            concurrency=settings.concurrency,
+            seconds=settings.timeout,
+            watcher=config.stash[PROGRESS],
+        )
+        config.add_cleanup(engine.close)
+    return config.stash[ENGINE]
+
+
+def spending_of(config: pytest.Config) -> Spending:
+    """Give what knows the cost of the run and its bounds."""
+    from rag.prices import load_prices
+
+    if SPENDING not in config.stash:
+        settings = settings_of(config)
+        config.stash[SPENDING] = Spending(
+            Remembering(cache_for(config)),
+            load_prices(settings.prices),
+            max_minutes=settings.max_minutes,
+            max_usd=settings.max_cost,
+        )
+    return config.stash[SPENDING]
+
+
+def early_of(config: pytest.Config, judge: Judge) -> Early | None:
+    """Give what tells that the gate is decided; None in a run that goes to its end."""
+    if EARLY not in config.stash:
+        settings = settings_of(config)
+        made = _new_early(settings, baseline_for(config), judge) if settings.stop_early else None
+        config.stash[EARLY] = made
+    return config.stash[EARLY]
+
+
+def _new_early(settings: Settings, base: RunData | None, judge: Judge) -> Early:
+    from evals.early import Early, is_comparable
+
+    return Early(settings.rules, base if base and is_comparable(base, judge.fingerprint) else None)
+
+
+def old_answers_of(config: pytest.Config) -> OldAnswers | None:
+    """Give the answers of the baseline that the judge of this run is to judge as well."""
+    if OLD_ANSWERS not in config.stash:
+        base = baseline_for(config) if settings_of(config).rejudge else None
+        config.stash[OLD_ANSWERS] = _loaded(base) if base else None
+    return config.stash[OLD_ANSWERS]
+
+
+def _loaded(base: RunData) -> OldAnswers:
+    from evals.replaying import OldAnswers
+
+    return OldAnswers(base)
+
+
+def baseline_for(config: pytest.Config) -> RunData | None:
+    """Give the run that this one is held against, read once; None without.
+
+    Raises:
+        UsageError: There is no such run, or it cannot be read.
+    """
+    if BASELINE not in config.stash:
+        settings = settings_from(config)
+        config.stash[BASELINE] = _baseline(settings) if settings.baseline else None
+    return config.stash[BASELINE]
+
+
+def _baseline(settings: Settings) -> RunData | None:
+    from evals.baselines import baseline_file
+    from evals.runs import find_run, load_run
+
+    name = settings.baseline or ""
+    # The first time there is nothing to compare with, and nothing wrong with that.
+    if settings.update_baseline and not baseline_file(settings.baselines, name).exists():
+        return None
+    return load_run(find_run(name, settings.home, baselines=settings.baselines))
