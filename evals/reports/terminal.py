@@ -55,6 +55,13 @@ def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
 
 
 def _table(evaluations: Sequence[Evaluation]) -> list[str]:
+    rows = table_of(evaluations)
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return [aligned(row, widths) for row in rows]
+
+
+def table_of(evaluations: Sequence[Evaluation]) -> list[list[str]]:
+    """Give the cells of the table, header first, one row a pipeline."""
     pipelines = list(dict.fromkeys(evaluation.pipeline for evaluation in evaluations))
     metrics = [m for m in METRICS if any(score.metric == m for e in evaluations for score in e.scores)]
     header = [
@@ -68,8 +75,7 @@ def _table(evaluations: Sequence[Evaluation]) -> list[str]:
         "tokens/question",
     ]
     rows = [_row([e for e in evaluations if e.pipeline == pipeline], metrics) for pipeline in pipelines]
-    widths = [max(len(row[n]) for row in (header, *rows)) for n in range(len(header))]
-    return [aligned(row, widths) for row in (header, *rows)]
+    return [header, *rows]
 
 
 def _row(group: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
