@@ -11,6 +11,7 @@ from evals.reports.comparison import baseline_lines
 from evals.reports.gate import gate_lines
 from evals.reports.judge import judge_lines
 from evals.reports.terminal import cache_line, cost_line, summary_lines
+from evals.reports.wrapping import columns_of, wrapped
 from evals.ruling import Ruling
 from evals.runs import RunData
 from evals.verdicts import Verdict
@@ -37,12 +38,18 @@ def closing_lines(
     judges = [about for about in run.abouts if about.get("type") == "judge"]
     floor = ruling.rules.judge_floor
     blocks = (
-        summary_lines(run.evaluations, breaches=breaches),
+        summary_lines(run.evaluations, breaches=breaches, width=width),
         judge_lines(judges, run.evaluations, floor=floor, labels=labels),
         _noise(run.evaluations, width),
         ruling_lines(ruling, width=width),
     )
-    return [line for block in blocks if block for line in (*block, "")]
+    lines = [line for block in blocks if block for line in (*block, "")]
+    return lines if width is None else [part for line in lines for part in _within(line, width)]
+
+
+def _within(line: str, width: int) -> list[str]:
+    """Break a line that is wider than the terminal; what goes on is indented."""
+    return [line] if columns_of(line) <= width else wrapped(line, width, rest="  ")
 
 
 def ruling_lines(ruling: Ruling, *, width: int | None = None) -> list[str]:

@@ -161,7 +161,8 @@ class Recorder:
         from evals.closing import closing_lines, colour_of, last_lines
 
         settings = self._settings
-        width = terminal._tw.fullwidth
+        # A file, or a log of CI, has no width.
+        width = terminal._tw.fullwidth if terminal.isatty() else None
         try:
             labels = load_labels(settings.labels) if settings.labels else ()
         except LabelFileError as error:  # it was whole when the run began

@@ -11,14 +11,18 @@ from evals.records import Evaluation
 from rag.answer import Tokens
 
 
-def summary_lines(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
+def summary_lines(
+    evaluations: Sequence[Evaluation], *, breaches: bool, width: int | None = None
+) -> list[str]:
     """Give the lines of the summary.
 
     Args:
         evaluations: Those of the run, in any order.
         breaches: Whether to list breaches as well; in strict mode pytest shows them as failures.
+        width: Columns of the terminal: a table that is wider stands on its side; None for no bound.
     """
-    lines = [*_trouble(evaluations, breaches=breaches), *_table(evaluations), *_stages(evaluations)]
+    table = _table(evaluations, width)
+    lines = [*_trouble(evaluations, breaches=breaches), *table, *_stages(evaluations)]
     return [printable(line) for line in lines]
 
 
@@ -54,8 +58,15 @@ def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _table(evaluations: Sequence[Evaluation]) -> list[str]:
+def _table(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
     rows = table_of(evaluations)
+    lines = _aligned_rows(rows)
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    return _aligned_rows([list(column) for column in zip(*rows, strict=True)])
+
+
+def _aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return [aligned(row, widths) for row in rows]
 

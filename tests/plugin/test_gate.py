@@ -59,7 +59,7 @@ def test_too_few_questions(project, what, status, said):
     project.ask(**questions(good=9, bad=1))
     result = project.run(*GATE, "--evals-gate=pass_rate >= 0.8", f"--evals-inconclusive={what}")
     assert (result.ret, gate(result)[-1]) == (status, said)
-    assert re.match(r" +about [\d,]+ more questions would tell", gate(result)[2])
+    assert re.search(r"  about [\d,]+ more questions would tell$", gate(result)[1])
 
 
 def test_the_same_text_in_every_way(project):
@@ -68,7 +68,7 @@ def test_the_same_text_in_every_way(project):
     conditions = ("--evals-gate=pass_rate >= 0.9", "--evals-gate=faithfulness.mean >= 0.5")
     said = [gate(project.run(*GATE, *conditions, *how)) for how in ((), ("-n2",), ("-p", "no:xdist"))]
     assert said[0] == said[1] == said[2]
-    assert len(said[0]) == 6
+    assert len(said[0]) == 5
 
 
 def test_modes(project):

@@ -133,3 +133,15 @@ def test_cost():
     new = evaluation("a", Score("faithfulness", 0.9))
     assert cost_line([new]) is None
     assert cost_line([new, replace(new, usd=0.25), replace(new, usd=0.0)]) == "cost: $0.2500"
+
+
+def test_a_table_that_is_too_wide_stands_on_its_side():
+    """No line is wider than the terminal; a pipeline is a column then."""
+    lines = summary_lines(RUN, breaches=False, width=60)
+    wide = summary_lines(RUN, breaches=False)
+    table = [
+        line for line in lines if line.split(" ")[0] in ("pipeline", "questions", "passed", "s/question")
+    ]
+    assert len(table) == 4
+    assert max(map(len, table)) <= 60
+    assert summary_lines(RUN, breaches=False, width=max(map(len, wide))) == wide
