@@ -54,8 +54,9 @@ def _within(line: str, width: int) -> list[str]:
 
 def ruling_lines(ruling: Ruling, *, width: int | None = None) -> list[str]:
     """Give what was decided: conditions, comparison, budget, and the verdict of all in one line."""
-    lines = gate_lines(ruling.held, width=width) if ruling.held else []
-    lines += baseline_lines(ruling.baseline, width=width) if ruling.baseline else []
+    lines = gate_lines(ruling.held, width=width)
+    if ruling.baseline:
+        lines += [*([""] if lines else []), *baseline_lines(ruling.baseline, width=width)]
     lines += [ruling.over_budget] if ruling.over_budget else []
     lines += [verdict_line(ruling)] if ruling.verdict else []
     return [printable(line) for line in lines]
