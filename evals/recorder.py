@@ -172,8 +172,8 @@ class Recorder:
         lines = closing_lines(run, ruling, breaches=breaches, labels=labels, width=width)
         for line in (*lines, *last_lines(run.evaluations, is_cached=settings.cache)):
             terminal.line(line, **{colour: True} if (colour := colour_of(line)) else {})
-        if settings.html:
-            self._write_html(settings.html, run, ruling)
+        if settings.html and self._write_html(settings.html, run, ruling):
+            terminal.line(f"report: {self._shown(settings.html)}")
 
     def _ruled(self, run: RunData, others: Sequence[Mapping[str, Any]]) -> Ruling:
         from evals.replaying import rejudged
@@ -205,8 +205,8 @@ class Recorder:
             "baseline fails"
         )
 
-    def _write_html(self, file: Path, run: RunData, ruling: Ruling) -> None:
-        """Write the HTML report; trouble with it is a line, never a failure."""
+    def _write_html(self, file: Path, run: RunData, ruling: Ruling) -> bool:
+        """Write the HTML report and tell whether it is there; trouble with it is a line, never a failure."""
         from evals.closing import ruling_lines
         from evals.reports.html import run_html
 
@@ -217,6 +217,8 @@ class Recorder:
             )
         except Exception as error:  # noqa: BLE001  # whatever it is, the run is recorded and decided
             self._troubles.append(f"{self._shown(file)} was not written: {error}")
+            return False
+        return True
 
     def _is_empty_shard(self, session: pytest.Session) -> bool:
         if self._folder is not None or session.exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:

@@ -140,9 +140,9 @@ class Evaluation:
         """`error` without an answer, `failed` with a breach, `unscored` without a verdict, else `passed`."""
         if self.error:
             return "error"
-        if self.breaches:
+        if any(map(self._is_breach, self.scores)):
             return "failed"
-        return "unscored" if self.unscored else "passed"
+        return "unscored" if any(score.value is None for score in self.scores) else "passed"
 
     def require(self, *metrics: str) -> None:
         """Hold the scores against their thresholds.

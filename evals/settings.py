@@ -48,7 +48,7 @@ class Settings:
         thresholds: Least value that is no breach, by metric; of others the judge card says it, else 0.5.
         metrics: Names of the metrics to score.
         html: File for the HTML report; None for none.
-        max_unscored: Largest share of evaluations without a full verdict that a run may have.
+        max_unscored: Largest share of evaluations without a verdict that a run may have.
         model: Language model in place of the one that the pipelines name.
         judge: What judges, such as `choice` or `cross-encoder:NAME`.
         judge_model: Language model of the judge; the pipelines' own by default.

@@ -106,17 +106,18 @@ def test_part_of_the_tests_is_no_baseline(answers, project):
 def test_another_judge(answers, project, how):
     """What another judge said is not comparable; judged anew by this one, it is."""
     answers(6, "--evals-gate=coverage >= 0.9")
+    (first,) = project.runs
     project.append("conftest.py", JUDGE.replace("VALUE", "0.8"))
     result = answers(6, "--evals-baseline=latest", *how)
     result.stdout.fnmatch_lines(["*the judge changed (fake * -> other *", "gate: INCONCLUSIVE*"])
-    first = project.runs[0].name
-    result = answers(6, f"--evals-baseline={first}", "--evals-rejudge", *how)
+    result = answers(6, f"--evals-baseline={first.name}", "--evals-rejudge", *how)
     result.stdout.fnmatch_lines(["gate: PASS"])
     assert "the judge changed" not in result.stdout.str()
 
 
-def test_no_such_baseline(answers):
-    """It is said before anything is evaluated, with what there is."""
-    result = answers(6, "--evals-baseline=main")
+def test_no_such_baseline(answers, project, how):
+    """It is said before anything is evaluated, in one line and what there is."""
+    result = answers(6, "--evals-baseline=main", *how)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: no run 'main'*"])
+    assert any(line.startswith("ERROR: no run 'main'") for line in (*result.outlines, *result.errlines))
+    assert not project.runs

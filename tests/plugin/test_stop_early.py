@@ -56,8 +56,8 @@ def test_the_order_is_random_and_the_same_each_time(project):
     ids = []
     for _ in range(2):
         project.run(*GATE, "--evals-gate=pass_rate >= 0.5")
-        (*_, latest) = project.runs
-        lines = (latest / "records.jsonl").read_text("utf-8").splitlines()
+        records = project.path / ".rag-evals/runs/latest/records.jsonl"
+        lines = records.read_text("utf-8").splitlines()
         ids.append([line.split('"question_id":"')[1][:4] for line in lines if '"question_id"' in line])
     assert ids[0] == ids[1]
     assert ids[0] != sorted(ids[0])
