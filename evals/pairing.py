@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evals.errors import UsageError, printable
 from evals.questions import Question
 from evals.records import Evaluation
 from evals.runs import RunData
@@ -75,6 +76,26 @@ def pair_up(run: RunData, base: RunData) -> Pairing:
         removed=_others(before, whole),
         rewritten=tuple(sorted({key[1] for key in rewritten})),
         thresholds=tuple(sorted({line for key in whole for line in _raised(before[key], after[key])})),
+    )
+
+
+def of_pipeline(run: RunData, pipeline: str, *, called: str) -> RunData:
+    """Give what one pipeline did in `run`, as if it were called `called`: to put it beside another.
+
+    Raises:
+        UsageError: There is no evaluation of it; says which pipelines there are.
+    """
+    names = sorted({evaluation.pipeline for evaluation in run.evaluations})
+    if pipeline not in names:
+        known = printable(", ".join(names))
+        raise UsageError(f"{printable(run.name)} has no pipeline {printable(pipeline)!r}: it has {known}")
+    ours = {("pipeline", pipeline): {"name": called}}
+    abouts = (a for a in run.abouts if a["type"] != "pipeline" or a["name"] == pipeline)
+    return replace(
+        run,
+        name=f"{run.name} [{pipeline}]",
+        abouts=tuple({**about, **ours.get((about["type"], about["name"]), {})} for about in abouts),
+        evaluations=tuple(replace(e, pipeline=called) for e in run.evaluations if e.pipeline == pipeline),
     )
 
 

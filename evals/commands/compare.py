@@ -36,6 +36,12 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--margin", default="0.05", metavar="SHARE", help="the drop that is too much (default: 0.05)"
     )
+    parser.add_argument(
+        "--pipeline", metavar="NAME", help="compare this pipeline only; with --base-pipeline with another one"
+    )
+    parser.add_argument(
+        "--base-pipeline", metavar="NAME", help="the pipeline in BASE that --pipeline is compared with"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 2 when it is INCONCLUSIVE")
     parser.add_argument(
         "--home", type=Path, default=Path(".rag-evals"), help="folder of runs (default: .rag-evals)"
@@ -60,6 +66,7 @@ def _compare(options: argparse.Namespace) -> int:
         load_run(find_run(text, options.home, options.baselines))
         for text in (options.run_name, options.base_name)
     )
+    run, base = _chosen(options, run, base)
     comparison = compare(run, base, margin=margin)
     text = _text(options, comparison, run, base)
     if options.out:
@@ -70,6 +77,21 @@ def _compare(options: argparse.Namespace) -> int:
         said = verdict_text(comparison.gate, comparison.run, comparison.base)
         print(printable(said), file=sys.stdout if options.out else sys.stderr)
     return status_of(comparison.gate.verdict, is_strict=options.strict)
+
+
+def _chosen(options: argparse.Namespace, run: RunData, base: RunData) -> tuple[RunData, RunData]:
+    """Give of both runs the pipelines that are to be compared, under one name."""
+    from evals.pairing import of_pipeline
+
+    if options.pipeline is None and options.base_pipeline is None:
+        return run, base
+    if options.pipeline is None:
+        raise UsageError("--base-pipeline alone: name with --pipeline what it is compared with")
+    name = options.pipeline
+    return (
+        of_pipeline(run, name, called=name),
+        of_pipeline(base, options.base_pipeline or name, called=name),
+    )
 
 
 def parse_margin(text: str) -> float:

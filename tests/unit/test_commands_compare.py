@@ -202,3 +202,36 @@ def test_an_unfinished_run_as_a_baseline(run, store, home, tmp_path):
     ]
     with pytest.raises(RunFileError, match=r"^main has no evaluation|has no evaluation, so nothing"):
         run("baseline", "set", store(), "--name", "empty")
+
+
+# --- two pipelines ---
+
+
+def test_two_pipelines_of_one_run(run, home):
+    """One pipeline is put beside another on the same questions, of the same run or of two."""
+    from dataclasses import replace
+
+    from evals.records import evaluation_to_json
+
+    folder = RunFolder(home)
+    folder.start({"mode": "gate"})
+    for n in range(60):
+        for name, value in (("one", 0.9), ("two", 0.9 if n % 2 else 0.1)):
+            line = replace(evaluation(f"q{n:03}", value), pipeline=name)
+            folder.append(canonical(evaluation_to_json(line)))
+    folder.finish({})
+    name = folder.run_id
+    status, out, _ = run("compare", name, name, "--pipeline", "two", "--base-pipeline", "one")
+    assert status == 1
+    assert out.startswith(f"BLOCK: {name} [two] is worse than {name} [one]")
+    assert "newly failing: 30" in out
+    assert run("compare", name, name, "--pipeline", "one", "--base-pipeline", "two")[0] == 0
+
+
+def test_no_such_pipeline(run, store):
+    """It is named, with those that there are."""
+    name = store(0.9)
+    with pytest.raises(UsageError, match=f"^{name} has no pipeline 'three': it has one$"):
+        run("compare", name, name, "--pipeline", "three")
+    with pytest.raises(UsageError, match=r"^--base-pipeline alone: name with --pipeline"):
+        run("compare", name, name, "--base-pipeline", "one")
