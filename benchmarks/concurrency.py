@@ -1,7 +1,8 @@
 """How well a server is used: 2,000 questions, 64 at a time, to a loopback server that answers after 100 ms.
 
 The whole way is measured: pytest, plugin, engine, retries, and the choice judge with its claims. The ideal
-is the number of answers that are needed times the delay, shared by the places; what fails is no part of it.
+is the number of requests times the delay, shared by the places: those that fail take their time as well, and
+so do those in their place. Beside it the share of the ideal as if nothing failed.
 
     python -m benchmarks.concurrency
 """
@@ -133,11 +134,13 @@ def measure(count: int, places: int, delay: float, *, failing: float) -> dict[st
         evaluations = [json.loads(line) for line in (run / "records.jsonl").open()][1:-1]
         unscored = sum(line.get("outcome") == "unscored" for line in evaluations)
         seconds = float((project / "seconds.txt").read_text())
-    ideal = count * CALLS * delay / places
+    # A request that fails takes its time as well, and so does the one that takes its place.
+    ideal = count * CALLS / (1 - failing) * delay / places
     return {
         "seconds": seconds,
         "ideal": ideal,
         "of ideal": ideal / seconds,
+        "of ideal if nothing failed": ideal * (1 - failing) / seconds,
         "peak MiB": usage.ru_maxrss / 1024,
         "unscored": unscored,
     }
