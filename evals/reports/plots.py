@@ -9,46 +9,59 @@ BINS = 20
 MOST_DOTS = 1500
 WIDTH, HEIGHT = 260, 90
 LEFT, BOTTOM = 30, 14
+# Room for a dot on the border.
+EDGE = 3
 
 
-def histogram(values: Sequence[float], threshold: float | None, *, label: str) -> str:
-    """Give a histogram of values from 0 to 1 in 20 bins, with a line at the threshold.
+def counts_of(values: Sequence[float]) -> list[int]:
+    """Count values from 0 to 1 in 20 bins; what is out of bounds is in the first or the last."""
+    counts = [0] * BINS
+    for value in values:
+        counts[max(0, min(BINS - 1, int(value * BINS)))] += 1
+    return counts
+
+
+def histogram(counts: Sequence[int], most: int, threshold: float | None, *, label: str) -> str:
+    """Give a histogram, with a line at the threshold.
 
     Args:
-        values: The values.
+        counts: What `counts_of` gives.
+        most: The count that fills the height: the same for all histograms that stand side by side.
         threshold: Least value that is no breach; None without.
         label: What it shows, for those who cannot see it.
     """
-    counts = [0] * BINS
-    for value in values:
-        counts[min(BINS - 1, int(value * BINS))] += 1
-    most = max(counts, default=0) or 1
     step = (WIDTH - LEFT) / BINS
     bars = [
         f'<rect class="bar" x="{LEFT + n * step + 0.5:.1f}" y="{_y(count / most):.1f}" '
-        f'width="{step - 1:.1f}" height="{_y(0) - _y(count / most):.1f}"/>'
+        f'width="{step - 1:.1f}" height="{_y(0) - _y(count / most):.1f}">'
+        f"<title>{n / BINS:.2f} to {(n + 1) / BINS:.2f}: {count:,}</title></rect>"
         for n, count in enumerate(counts)
         if count
     ]
-    bound = "" if threshold is None else _upright(LEFT + threshold * (WIDTH - LEFT))
+    bound = "" if threshold is None else _upright(LEFT + _share(threshold) * (WIDTH - LEFT))
     return _svg(label, [*bars, bound, *_axes("0", "1", f"{most:,}")])
 
 
-def scatter(points: Sequence[tuple[float, float]], *, label: str) -> str:
+def scatter(points: Sequence[tuple[float, float]], longest: float, *, label: str) -> str:
     """Give points of seconds (x) and a value from 0 to 1 (y); of very many every n-th.
 
     Args:
         points: Seconds and value.
+        longest: Seconds at the right border: the same for all that stand side by side.
         label: What it shows, for those who cannot see it.
     """
-    longest = max((seconds for seconds, _ in points), default=0.0) or 1.0
-    shown = points[:: -(-len(points) // MOST_DOTS) or 1]
+    right = longest or 1.0
+    step = -(-len(points) // MOST_DOTS) or 1
     dots = [
-        f'<circle class="dot" cx="{LEFT + seconds / longest * (WIDTH - LEFT - 3):.1f}" '
-        f'cy="{_y(value):.1f}" r="2"/>'
-        for seconds, value in shown
+        f'<circle class="dot" cx="{LEFT + _share(seconds / right) * (WIDTH - LEFT - EDGE):.1f}" '
+        f'cy="{_y(_share(value)):.1f}" r="2"/>'
+        for seconds, value in points[::step]
     ]
-    return _svg(label, [*dots, *_axes("0", f"{longest:.3g} s", "1")])
+    return _svg(label, [*dots, *_axes("0", f"{right:.3g} s", "1")])
+
+
+def _share(value: float) -> float:
+    return max(0.0, min(1.0, value))
 
 
 def _y(share: float) -> float:
