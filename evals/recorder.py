@@ -190,7 +190,7 @@ class Recorder:
         from evals.baselines import write_baseline
 
         name = self._settings.baseline or "main"
-        if session.shouldstop or session.shouldfail or self._left_out:
+        if self._is_partial(session):
             self._troubles.append(
                 f"baseline {name} was not written: not every test ran, and a baseline is of a whole run"
             )
@@ -204,6 +204,13 @@ class Recorder:
             f"{self._shown(file)} was written: look at it and commit it; a session that writes its own "
             "baseline fails"
         )
+
+    def _is_partial(self, session: pytest.Session) -> bool:
+        """Tell whether not every test ran; workers do not tell what they left out, but options tell why."""
+        selecting = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+        is_selected = any(self._config.getoption(name, default=None) for name in selecting)
+        is_stopped = bool(session.shouldstop or session.shouldfail)
+        return is_stopped or is_selected or self._left_out > 0 or self._settings.shard is not None
 
     def _write_html(self, file: Path, run: RunData, ruling: Ruling) -> bool:
         """Write the HTML report and tell whether it is there; trouble with it is a line, never a failure."""

@@ -93,10 +93,15 @@ def test_updating_fails(answers, project):
     assert answers(6, "--evals-baseline=main").ret == pytest.ExitCode.OK
 
 
-def test_part_of_the_tests_is_no_baseline(answers, project):
+PARTS = [("-k", "q1"), ("--evals-shard", "1/2"), ("-x",)]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=["selected", "shard", "stopped"])
+def test_part_of_the_tests_is_no_baseline(answers, project, how, part):
     """With tests left out nothing is written."""
-    result = answers(6, "--evals-update-baseline", "--evals-gate=coverage >= 0.9", "-k", "q1")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    project.append("test_it.py", "def test_more(evaluate, question):\n    assert question.id != 'q3'\n")
+    result = answers(6, "--evals-update-baseline", "--evals-gate=coverage >= 0.9", *part, *how)
+    assert result.ret != pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
         ["baseline main was not written: not every test ran, and a baseline is of a whole run"]
     )
