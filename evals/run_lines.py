@@ -120,10 +120,7 @@ def _loaded(line: bytes, *, is_first: bool) -> tuple[Mapping[str, Any], bool]:
     """Give a line in which every number is finite, and whether it was so."""
     event = _parsed(line)
     is_finite = _is_finite(event)
-    event = _checked(event if is_finite else _finite(event), is_first=is_first)
-    if event["type"] == "evaluation":
-        _check_numbers(evaluation_from_json(event))
-    return event, is_finite
+    return _checked(event if is_finite else _finite(event), is_first=is_first), is_finite
 
 
 def _checked(event: Any, *, is_first: bool) -> Mapping[str, Any]:
@@ -135,11 +132,12 @@ def _checked(event: Any, *, is_first: bool) -> Mapping[str, Any]:
         raise ValueError(f"a {event['type']} without a name or a fingerprint")
     if event["type"] == "evaluation":
         try:
-            evaluation_from_json(event)
+            evaluation = evaluation_from_json(event)
         except KeyError as error:
             raise ValueError(f"an evaluation without {error}") from None
         except (TypeError, AttributeError) as error:
             raise ValueError(f"is no evaluation: {printable(str(error))}") from None
+        _check_numbers(evaluation)
     return event
 
 

@@ -11,6 +11,7 @@ from evals.commands import flaky
 from evals.errors import RunFileError, UsageError
 from evals.questions import Question
 from evals.records import Evaluation, Score, evaluation_to_json
+from evals.runs import read_run
 from evals.trackers.jsonl import RunFolder
 from rag.answer import Answer
 from rag.identity import canonical
@@ -131,3 +132,18 @@ def test_last_is_a_number_and_of_the_home_folder(home, store) -> None:
     with pytest.raises(UsageError) as caught:
         run("latest", "--home", home, "--last", 1)
     assert str(caught.value) == "--last counts the runs in --home: name runs, or give --last, not both"
+
+
+def test_a_text_where_a_number_belongs(tmp_path):
+    """It is damage, named by its line, not a traceback."""
+    folder = RunFolder(tmp_path)
+    folder.start({"mode": "gate"})
+    question = Question("q", "What?")
+    line = evaluation_to_json(Evaluation(question, "one", Answer("So."), (Score("faithfulness", 0.5),), {}))
+    line["scores"]["faithfulness"]["value"] = "high"
+    folder.append(canonical(line))
+    folder.finish({})
+    with pytest.raises(
+        RunFileError, match=r"records.jsonl:2: is no evaluation: score faithfulness is 'high'"
+    ):
+        read_run(folder.path)
