@@ -251,3 +251,12 @@ def _accuracy(line: Mapping[str, Any]) -> Accuracy:
             "bins": tuple(Bin(**one) for one in line["bins"]),
         }
     )
+
+
+def trusts_of(about: Mapping[str, Any]) -> list[Trust]:
+    """Give what the card of a recorded judge says; nothing without a card, or with one of another form."""
+    try:
+        card = about["settings"]["card"]
+        return [trust_from_json(one) for one in card["trust"]] if card["labels"]["name"] else []
+    except (KeyError, TypeError):
+        return []

@@ -13,7 +13,7 @@ from typing import Any
 
 from evals.baseline_gate import BaselineGate, Compared, hold_to_baseline, verdict_of
 from evals.budget import budget_line
-from evals.cards import trust_from_json
+from evals.cards import trusts_of
 from evals.gate import Held, hold
 from evals.records import Evaluation
 from evals.rules import Rules
@@ -96,8 +96,7 @@ def untrusted(
 ) -> frozenset[str]:
     """Give the metrics of the run in which a judge's card puts it below `floor`, by its lower bound."""
     used = {score.metric for evaluation in evaluations for score in evaluation.scores}
-    cards = [about.get("settings", {}).get("card") for about in abouts if about.get("type") == "judge"]
-    trusts = [trust_from_json(one) for card in cards if card for one in card["trust"]]
+    trusts = [trust for about in abouts if about.get("type") == "judge" for trust in trusts_of(about)]
     return frozenset(t.metric for t in trusts if t.metric in used and t.balanced_accuracy.low < floor)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.cards import Trust, trust_from_json
+from evals.cards import Trust, trusts_of
 from evals.correction import LEAST_LABELS, Corrected, prediction_powered, rogan_gladen
 from evals.errors import printable
 from evals.labels import Labelled
@@ -39,8 +39,8 @@ def judge_lines(
             members = [{**member, "settings": member} for member in settings["members"]]
             lines += [f"judge: {judge['name']}", *judge_lines(members, (), floor=0.0)]
             continue
-        card = settings.get("card")
-        trust = [trust_from_json(one) for one in card["trust"]] if card else []
+        trust = trusts_of(judge)
+        card = settings["card"] if trust else None
         used = {score.metric for evaluation in evaluations for score in evaluation.scores}
         lines += [
             _named(judge, card, trust),

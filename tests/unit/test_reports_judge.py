@@ -275,3 +275,14 @@ def test_a_card_of_another_hand_cannot_drive_the_terminal():
         "judge: choice (qwen) (0123456789ab), measured on a\N{REPLACEMENT CHARACTER}b"
         "\N{REPLACEMENT CHARACTER}: 1042 examples from 9 sources"
     )
+
+
+@pytest.mark.parametrize(
+    "card", [{}, {"trust": []}, {"labels": {"name": "l"}, "trust": [{"metric": "faithfulness"}]}, "a text", 1]
+)
+def test_a_card_of_another_form_is_none(card):
+    """A run from elsewhere may say anything of its judge: it is uncalibrated, and nothing fails."""
+    judge = {"type": "judge", "name": "fake", "fingerprint": "j", "settings": {"card": card}}
+    assert judge_lines([judge], [], floor=0.7) == [
+        "judge: fake, uncalibrated: how often it errs is not known (rag-evals calibrate)"
+    ]
