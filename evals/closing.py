@@ -14,7 +14,7 @@ from evals.reports.terminal import cache_line, cost_line, summary_lines
 from evals.reports.wrapping import columns_of, wrapped
 from evals.ruling import Ruling
 from evals.runs import RunData
-from evals.verdicts import Verdict
+from evals.verdicts import Verdict, verdict_in
 
 COLOURS: Mapping[Verdict, str] = {
     Verdict.PASS: "green",
@@ -77,8 +77,8 @@ def verdict_line(ruling: Ruling) -> str:
 
 def colour_of(line: str) -> str | None:
     """Give the colour of a line that begins with a verdict, or is the line of the gate."""
-    words = line.removeprefix("gate: ").replace(":", " ").split()
-    return next((colour for verdict, colour in COLOURS.items() if words[:1] == [verdict.value]), None)
+    verdict = verdict_in(line)
+    return COLOURS[verdict] if verdict else None
 
 
 def last_lines(evaluations: Sequence[Evaluation], *, is_cached: bool) -> list[str]:

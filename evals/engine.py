@@ -19,6 +19,9 @@ from evals.remembering import ANSWER, SCORES, Remembering, Task
 from evals.threads import DaemonThreads
 
 SOON = 0.001  # seconds
+# Seconds. A signal that comes just before the main thread falls asleep does not wake it (and none does on
+# Windows): it looks up so often, or a Ctrl-C would wait for the answer.
+GLANCE = 0.2
 # So many tasks a place are taken on ahead: while the test at the front waits seconds for another try of its
 # request, the places go on with those behind it. Their evaluations are kept until their tests come.
 AHEAD = 32
@@ -147,7 +150,7 @@ class PendingEvaluation:
         wait((self._future,), timeout=SOON)
         if not self._future.done():
             try:
-                yield from asyncio.wrap_future(self._future).__await__()
+                yield from _waking(asyncio.wrap_future(self._future)).__await__()
             except UsageError as error:
                 self._refuse(error)
         return self.result()
@@ -157,8 +160,21 @@ class PendingEvaluation:
         __tracebackhide__ = True
         if self._finished is None:
             try:
+                while not wait((self._future,), timeout=GLANCE).done:
+                    pass
                 evaluation = self._future.result()
             except UsageError as error:
                 self._refuse(error)
             self._finished = self._finish(evaluation)
         return self._finished
+
+
+async def _waking(future: asyncio.Future[Evaluation]) -> Evaluation:
+    try:
+        while not future.done():
+            await asyncio.wait((future,), timeout=GLANCE)
+    except asyncio.CancelledError:
+        # A test that gives up ends its evaluation as well.
+        future.cancel()
+        raise
+    return future.result()

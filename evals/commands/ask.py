@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.commands.folders import add_home
 from evals.errors import printable
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
     )
-    parser.add_argument(
-        "--home", type=Path, default=Path(".rag-evals"), help="folder of indexes (default: .rag-evals)"
-    )
+    add_home(parser, "indexes")
     parser.set_defaults(run=_ask)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.commands.folders import add_baselines, add_home
 from evals.errors import RunFileError, printable
 
 if TYPE_CHECKING:
@@ -22,20 +22,12 @@ def add_to(commands: Commands) -> None:
         "run_name", metavar="RUN", help="a run folder, its records.jsonl, a run's id, latest, or a baseline"
     )
     setting.add_argument("--name", required=True, help="name of the baseline, such as main")
-    setting.add_argument(
-        "--home", type=Path, default=Path(".rag-evals"), help="folder of runs (default: .rag-evals)"
-    )
+    add_home(setting)
     setting.set_defaults(run=_set)
     listing = verbs.add_parser("list", help="what baselines there are, and their means")
     listing.set_defaults(run=_list)
     for verb in (setting, listing):
-        verb.add_argument(
-            "--baselines",
-            type=Path,
-            default=Path("evals-baselines"),
-            metavar="DIR",
-            help="folder of baselines (default: evals-baselines)",
-        )
+        add_baselines(verb)
 
 
 def _set(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.commands.folders import add_baselines, add_home
 from evals.errors import RunFileError, UsageError, printable
 from evals.reports.terminal import aligned
 
@@ -41,20 +42,12 @@ def add_to(commands: Commands) -> None:
     prune.add_argument(
         "--keep-baselines", action="store_true", help="spare what the baselines were made from"
     )
-    prune.add_argument(
-        "--baselines",
-        type=Path,
-        default=Path("evals-baselines"),
-        metavar="DIR",
-        help="folder of baselines (default: evals-baselines)",
-    )
+    add_baselines(prune)
     prune.set_defaults(run=_prune)
     verify = verbs.add_parser("verify", help="read every item and drop those that are damaged")
     verify.set_defaults(run=_verify)
     for verb in (stats, explain, prune, verify):
-        verb.add_argument(
-            "--home", type=Path, default=Path(".rag-evals"), help="folder of the cache (default: .rag-evals)"
-        )
+        add_home(verb, "the cache")
 
 
 def _opened(options: argparse.Namespace) -> Cache:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.commands.folders import add_baselines, add_home
 from evals.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -43,16 +44,8 @@ def add_to(commands: Commands) -> None:
         "--base-pipeline", metavar="NAME", help="the pipeline in BASE that --pipeline is compared with"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 2 when it is INCONCLUSIVE")
-    parser.add_argument(
-        "--home", type=Path, default=Path(".rag-evals"), help="folder of runs (default: .rag-evals)"
-    )
-    parser.add_argument(
-        "--baselines",
-        type=Path,
-        default=Path("evals-baselines"),
-        metavar="DIR",
-        help="folder of baselines (default: evals-baselines)",
-    )
+    add_home(parser)
+    add_baselines(parser)
     parser.set_defaults(run=_compare)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.commands.folders import add_home
 from evals.errors import RunFileError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def add_to(commands: Commands) -> None:
         help="a run folder, its records.jsonl, a run's id, or latest (default: every run in --home)",
     )
     parser.add_argument("--last", metavar="N", help="only the newest N runs in --home")
-    parser.add_argument(
-        "--home", type=Path, default=Path(".rag-evals"), help="folder of runs (default: .rag-evals)"
-    )
+    add_home(parser)
     parser.set_defaults(run=_flaky)
 
 

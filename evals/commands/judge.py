@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.commands.folders import add_home
 from evals.errors import UsageError, printable
 from evals.judges.choosing import FORMS
 from evals.metrics import DEFAULT_THRESHOLD
@@ -53,9 +54,7 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
     )
-    parser.add_argument(
-        "--home", type=Path, default=Path(".rag-evals"), help="folder of cards (default: .rag-evals)"
-    )
+    add_home(parser, "cards")
 
 
 def _judge_models(options: argparse.Namespace) -> JudgeModels:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.commands.folders import add_home
 from evals.errors import printable
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--partial", action="store_true", help="do without shards that are missing")
     parser.add_argument("--labels", type=Path, help="people's verdicts on answers of these runs")
     parser.add_argument("--out", type=Path, help="folder of runs that gets the new one (default: --home)")
-    parser.add_argument(
-        "--home", type=Path, default=Path(".rag-evals"), help="folder of runs (default: .rag-evals)"
-    )
+    add_home(parser)
     parser.set_defaults(run=_merge)
 
 

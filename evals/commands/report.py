@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.commands.folders import add_baselines, add_home
 from evals.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -27,16 +28,8 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument("--format", choices=(*TEXTS, "parquet"), default="terminal", help="default: terminal")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file (default: standard output)")
-    parser.add_argument(
-        "--home", type=Path, default=Path(".rag-evals"), help="folder of runs (default: .rag-evals)"
-    )
-    parser.add_argument(
-        "--baselines",
-        type=Path,
-        default=Path("evals-baselines"),
-        metavar="DIR",
-        help="folder of baselines (default: evals-baselines)",
-    )
+    add_home(parser)
+    add_baselines(parser)
     parser.set_defaults(run=_report)
 
 

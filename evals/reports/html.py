@@ -17,7 +17,7 @@ from evals.reports.html_questions import Beside, Passages, View, number_text, qu
 from evals.reports.judge import judge_lines
 from evals.reports.phrases import COSTS, HEADER, detectable_text, row_cells, verdict_text
 from evals.reports.plots import counts_of, histogram, scatter
-from evals.verdicts import Verdict
+from evals.verdicts import verdict_in
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
@@ -64,7 +64,7 @@ def _page(run: RunData, beside: Beside, compared: View, gate: Sequence[str]) -> 
         title=f"rag-evals: {name}",
         heading=f"Run {name}" + (f", compared with {beside.name}" if beside.name else ""),
         subheading=_subheading(run),
-        gate=[{"text": shown(line), "kind": _kind(line)} for line in gate],
+        gate=[{"text": shown(line), "kind": verdict_in(line) or ""} for line in gate],
         judges=[shown(line) for line in judge_lines(judges, (), floor=0.0)],
         before_name=beside.name,
         after_name=name,
@@ -136,11 +136,6 @@ def _subheading(run: RunData) -> str:
         f"rag-evals {versions['rag-evals']}" if "rag-evals" in versions else "",
     ]
     return shown(", ".join(filter(None, parts)))
-
-
-def _kind(line: str) -> str:
-    words = line.removeprefix("gate: ").replace(":", " ").split()
-    return next((verdict.value for verdict in Verdict if words[:1] == [verdict.value]), "")
 
 
 def _columns(metrics: Sequence[str]) -> list[View]:

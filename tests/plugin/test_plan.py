@@ -177,8 +177,20 @@ async def test_answer(evaluate, pipeline, question):
     assert all(line.endswith("!") for line in begun)
 
 
-def test_an_interrupt_waits_for_nobody(ahead):
+PLAIN = """
+def test_answer(evaluate, pipeline, question):
+    evaluate(pipeline, question).result()
+"""
+ASYNC = """
+async def test_answer(evaluate, pipeline, question):
+    await evaluate(pipeline, question)
+"""
+
+
+@pytest.mark.parametrize("test", [PLAIN, ASYNC], ids=["plain", "async"])
+def test_an_interrupt_waits_for_nobody(ahead, test):
     """Ctrl-C ends the run although a server hangs; what was finished is not asked again."""
+    ahead.write("test_it.py", test)
     hanging = AHEAD.replace(
         'await asyncio.sleep(0.3 if question == "q0?" else 0.05)',
         'await asyncio.to_thread(time.sleep, 600 if question == "q5?" and Path("hang").exists() else 0.01)',

@@ -199,6 +199,30 @@ def test_what_the_recorder_raises_fails_that_test(engine):
         PendingEvaluation(running, record, refuse).result()
 
 
+async def test_a_test_that_gives_up_ends_its_evaluation(engine):
+    """What nobody waits for any more is not left running; one that takes several glances is waited for."""
+    ended = threading.Event()
+
+    class Slow:
+        name = "slow"
+        fingerprint = "0"
+
+        async def answer(self, question):
+            try:
+                await asyncio.sleep(0.5 if question == QUESTION.question else 60)
+            except asyncio.CancelledError:
+                ended.set()
+                raise
+            return Answer("Two.")
+
+    waiting = PendingEvaluation(engine.submit(task(Slow(), question=UNANSWERABLE)), lambda it: it, refuse)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(waiting, 0.3)
+    assert ended.wait(timeout=5)
+    finished = await PendingEvaluation(engine.submit(task(Slow())), lambda it: it, refuse)
+    assert finished.answer.text == "Two."
+
+
 def test_close_while_busy():
     """Closing cancels what still runs: whoever waits for it is told at once, and no thread is left."""
     engine = Engine()

@@ -142,7 +142,11 @@
 
   const recall = () => {
     const chosen = new URLSearchParams(location.hash.slice(2));
-    for (const one of controls) one.value = chosen.get(one.id) ?? "";
+    for (const one of controls) {
+      const wanted = chosen.get(one.id) ?? "";
+      // The address may have been typed; a number field says in the console what it cannot take.
+      one.value = one.type === "number" && Number.isNaN(Number(wanted)) ? "" : wanted;
+    }
     const [, column, falling] = /^(\d+)(-?)$/.exec(chosen.get("sort") ?? "") ?? [];
     if (column !== undefined && Number(column) < heads.length) sort(Number(column), !falling);
     else if (sorted) arrange(inOrder, null);
