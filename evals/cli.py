@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from evals.commands import ask, baseline, cache, compare, flaky, judge, merge, models, plan, report
+from evals.commands import ask, baseline, cache, compare, flaky, judge, merge, models, plan, replay, report
 from evals.errors import EvalsError
 from rag.errors import RagError
 
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="rag-evals", description="Evaluate retrieval-augmented generation with pytest, locally."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (ask, plan, merge, report, compare, baseline, flaky, models, judge, cache):
+    for command in (ask, plan, merge, report, replay, compare, baseline, flaky, models, judge, cache):
         command.add_to(commands)
     return parser
 

@@ -108,7 +108,7 @@ def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, 
     seen: set[str] = set()
     for run in runs:
         for line, event in run.events():
-            if event["type"] in ("run", "end") or (event["type"] != "evaluation" and line in seen):
+            if event["type"] in ("run", "ruling", "end") or (event["type"] != "evaluation" and line in seen):
                 continue
             folder.append(line)
             if event["type"] != "evaluation":

@@ -7,6 +7,7 @@ controller by itself: serial and parallel runs are one code path.
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,9 @@ from evals.errors import LabelFileError, RunFileError, UsageError, printable
 from evals.labels import load_labels
 from evals.progress import Progress
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
-from evals.session import baseline_for
+from evals.session import baseline_for, baseline_path
 from evals.settings import Settings, settings_from
+from evals.trackers.choosing import started_guards, tracker_options
 from evals.trackers.jsonl import RunFolder
 from evals.versions import installed_versions
 from rag.identity import canonical
@@ -31,6 +33,7 @@ from rag.identity import canonical
 if TYPE_CHECKING:
     from evals.ruling import Ruling
     from evals.runs import RunData
+    from evals.trackers.guard import Guard
 
 EVALUATION = "evals"
 # An answer of the baseline, judged anew.
@@ -85,6 +88,8 @@ class Recorder:
         self._taken: dict[tuple[str, str], int] = {}
         self._folder: RunFolder | None = None
         self._base: RunData | None = None
+        self._base_path: Path | None = None
+        self._guards: list[Guard] = []
         self._left_out = 0
 
     @property
@@ -132,10 +137,13 @@ class Recorder:
         self._run, others = self._folder.read()
         self._troubles = [line["problem"] for line in others if line["type"] == "cache"]
         outcomes = Counter(evaluation.outcome for evaluation in self._run.evaluations)
-        self._folder.finish(dict(sorted(outcomes.items())))
-        if not self._run.evaluations:
-            return
-        self._ruling = self._ruled(self._run, others)
+        try:
+            if not self._run.evaluations:
+                return
+            self._ruling = self._ruled(self._run, others)
+            self._folder.append(canonical(self._ruling_event(self._ruling)))
+        finally:
+            self._folder.finish(dict(sorted(outcomes.items())))
         fails = self._ruling.fails
         if self._settings.update_baseline:
             self._update_baseline(self._run, session)
@@ -155,6 +163,8 @@ class Recorder:
             terminalreporter.line(f"no question falls into shard {self._settings.shard}")
         for trouble in self._troubles:
             terminalreporter.line(printable(trouble), red=True)
+        for line in self._tracked():
+            terminalreporter.line(line)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")
 
     def _say(self, terminal: pytest.TerminalReporter, run: RunData, ruling: Ruling) -> None:
@@ -184,6 +194,16 @@ class Recorder:
             judged = [evaluation_from_json(line) for line in others if line["type"] == "rejudged"]
             self._base = base = rejudged(base, judged, run.abouts) if judged else base
         return rule(self._settings.rules, run, base)
+
+    def _ruling_event(self, ruling: Ruling) -> dict[str, Any]:
+        from evals.closing import ruling_lines
+
+        return {
+            "type": "ruling",
+            "verdict": ruling.verdict,
+            "lines": ruling_lines(ruling),
+            "baseline": str(self._base_path) if self._base_path else None,
+        }
 
     def _update_baseline(self, run: RunData, session: pytest.Session) -> None:
         """Make the run the baseline, and say that this is why the session fails."""
@@ -261,6 +281,7 @@ class Recorder:
 
     def _started(self) -> RunFolder:
         self._base = baseline_for(self._config)  # before `latest` is this very run
+        self._base_path = baseline_path(self._settings) if self._base else None
         folder = RunFolder(self._settings.home)
         folder.start(
             {
@@ -278,9 +299,23 @@ class Recorder:
                 "shard": astuple(self._settings.shard) if self._settings.shard else None,
                 "machine": {"python": platform.python_version(), "system": platform.platform()},
                 "versions": installed_versions(),
+                "offline": self._settings.offline,
+                "trackers": tracker_options(self._settings, os.environ),
             }
         )
+        self._guards = started_guards(self._settings, os.environ, folder.path)
+        # Where nothing is printed, or the session ends in the middle.
+        self._config.add_cleanup(self._end_trackers)
         return folder
+
+    def _end_trackers(self) -> None:
+        self._tracked()
+
+    def _tracked(self) -> list[str]:
+        """End the trackers, and give what they have to say."""
+        count = len(self._run.evaluations) if self._run else 0
+        guards, self._guards = self._guards, []
+        return [line for guard in guards for line in guard.finish(count)]
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note that not every test will run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from evals.questions import Question, expand_globs, load_questions
 from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering
 from evals.settings import Settings, checked_thresholds, settings_from
 from evals.spending import Spending
+from evals.trackers.choosing import check_trackers
 
 if TYPE_CHECKING:
     from evals.early import Early
@@ -49,6 +51,7 @@ def settings_of(config: pytest.Config) -> Settings:
         settings = settings_from(config)
         if settings.labels:
             load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
+        check_trackers(settings.trackers)
         config.stash[SETTINGS] = settings
         if settings.baseline:
             baseline_for(config)  # so that what is wrong with it is said now
@@ -166,10 +169,21 @@ def baseline_for(config: pytest.Config) -> RunData | None:
 
 def _baseline(settings: Settings) -> RunData | None:
     from evals.baselines import baseline_file
-    from evals.runs import find_run, load_run
+    from evals.runs import load_run
 
     name = settings.baseline or ""
     # The first time there is nothing to compare with, and nothing wrong with that.
     if settings.update_baseline and not baseline_file(settings.baselines, name).exists():
         return None
-    return load_run(find_run(name, settings.home, baselines=settings.baselines))
+    return load_run(baseline_path(settings))
+
+
+def baseline_path(settings: Settings) -> Path:
+    """Give the folder of the run, or the file, that the run is held against.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    from evals.runs import find_run
+
+    return find_run(settings.baseline or "", settings.home, baselines=settings.baselines).absolute()

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from evals.conditions import Condition, parse_condition
-from evals.errors import UsageError
+from evals.errors import UsageError, printable
 from evals.judges.choosing import FORMS
 from evals.metrics import DEFAULT_METRICS, METRICS
 from evals.rules import Inconclusive, Mode, Rules
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     import pytest
 
 DEFAULT_PIPELINES = ("baseline", "auto_merging")
+
+WandbRuns = Literal["session", "pipeline"]
+# What W&B does not take in the name of a project.
+_NOT_IN_PROJECTS = "/\\#?%:"
+_LONGEST_PROJECT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,10 @@ class Settings:
         max_cost: USD that the run may cost; None for no bound.
         max_minutes: Minutes that the run may take; None for no bound.
         prices: TOML file of prices that go before the bundled ones.
+        wandb: The W&B project that the run is sent to, perhaps with its entity before a slash; None for none.
+        wandb_runs: Whether W&B gets one run a session or one a pipeline.
+        trackers: Names of all trackers.
+        tracker_wait: Seconds that a tracker may take when the session is over.
     """
 
     root: Path
@@ -108,6 +117,10 @@ class Settings:
     max_cost: float | None
     max_minutes: float | None
     prices: Path | None
+    wandb: str | None
+    wandb_runs: WandbRuns
+    trackers: tuple[str, ...]
+    tracker_wait: float
 
     @property
     def rules(self) -> Rules:
@@ -220,6 +233,10 @@ OPTIONS = (
     Option("max-cost", "string", "", "USD that the run may cost", "USD"),
     Option("max-minutes", "string", "", "minutes that the run may take", "MINUTES"),
     Option("prices", "string", "", "TOML file of prices of models, before the bundled ones", "FILE"),
+    Option("wandb", "string", "", "send scores and tables to Weights & Biases", "[ENTITY/]PROJECT"),
+    Option("wandb-runs", "string", "session", "W&B gets one run a session, or one a pipeline", "WHAT"),
+    Option("trackers", "args", [], "further trackers, by the names of their entry points", "NAME[,NAME]"),
+    Option("tracker-wait", "string", "10", "seconds a tracker may take when the session is over", "SECONDS"),
 )
 
 
@@ -295,6 +312,10 @@ def settings_from(config: pytest.Config) -> Settings:
         max_cost=_bound("evals_max_cost", values),
         max_minutes=_bound("evals_max_minutes", values),
         prices=path("evals_prices") if values["evals_prices"] else None,
+        wandb=parse_project(values["evals_wandb"]) if values["evals_wandb"] else None,
+        wandb_runs=parse_choice("evals_wandb_runs", values["evals_wandb_runs"], get_args(WandbRuns)),
+        trackers=_names((*(["wandb"] if values["evals_wandb"] else []), *values["evals_trackers"])),
+        tracker_wait=parse_number("evals_tracker_wait", values["evals_tracker_wait"]),
     )
 
 
@@ -409,6 +430,29 @@ def parse_refresh(text: str) -> tuple[str, ...]:
     if text not in known:
         raise UsageError(f"evals_refresh = {text}: one of answers, scores, all")
     return known[text]
+
+
+def parse_project(text: str) -> str:
+    """Parse the name of a W&B project, perhaps with its entity before a slash.
+
+    Raises:
+        UsageError: W&B would not take it.
+    """
+    entity, slash, project = text.strip().rpartition("/")
+    wrong = [c for c in dict.fromkeys(f"{entity}{project}") if c in _NOT_IN_PROJECTS or not c.isprintable()]
+    if wrong:
+        raise UsageError(
+            f"evals_wandb = {printable(text)}: a name has none of {' '.join(_NOT_IN_PROJECTS)}: "
+            "give PROJECT or ENTITY/PROJECT"
+        )
+    if not project or (slash and not entity):
+        raise UsageError(f"evals_wandb = {text}: give PROJECT or ENTITY/PROJECT")
+    if len(project) > _LONGEST_PROJECT:
+        raise UsageError(
+            f"evals_wandb: the name of the project has {len(project)} characters, "
+            f"and W&B takes {_LONGEST_PROJECT}"
+        )
+    return text.strip()
 
 
 def parse_number(name: str, text: str, *, is_whole: bool = False) -> float:

@@ -162,7 +162,7 @@ def _row(evaluation: Evaluation, metrics: Sequence[str], stages: Sequence[str]) 
         "reference": question.reference,
         "tags": list(question.tags),
         "outcome": evaluation.outcome,
-        "worst_claim": _worst_claim(evaluation.scores),
+        "worst_claim": worst_claim(evaluation.scores),
         "seconds": float(sum(evaluation.seconds.values())),
         "tokens_evaluated": used.evaluated,
         "tokens_reused": used.reused,
@@ -195,7 +195,7 @@ def _contexts(answer: Answer | None) -> dict[str, Any]:
     }
 
 
-def _worst_claim(scores: Sequence[Score]) -> str | None:
+def worst_claim(scores: Sequence[Score]) -> str | None:
     """Give the claim with the lowest value; of equal ones the first metric's. None without verdicts."""
     claims: list[ClaimScore] = [c for score in scores for c in score.claims if c.value is not None]
     worst = min(claims, key=lambda claim: claim.value or 0.0, default=None)

@@ -1,1 +1,1 @@
-"""Trackers: where the records of a run go."""
+"""Trackers: where a run can be watched; they read its records in processes of their own."""

@@ -50,6 +50,8 @@ def other():
         "shard": None,
         "machine": lines[0]["machine"],
         "versions": installed_versions(),
+        "offline": False,
+        "trackers": {},
     }
     assert json.loads((run / "run.json").read_text("utf-8")) == lines[0]
     assert lines[-1] == {"type": "end", "passed": 6, "failed": 6}
@@ -250,7 +252,7 @@ def slow():
     assert time.monotonic() - began < 30
     assert result.ret == 2
     assert result.stderr.str() == ""
-    assert types(project) == ["run", "pipeline", "judge", "evaluation", "evaluation", "end"]
+    assert types(project) == ["run", "pipeline", "judge", "evaluation", "evaluation", "ruling", "end"]
     assert [line["question_id"] for line in project.evaluations] == ["first", "second"]
     assert project.lines[-1] == {"type": "end", "passed": 2}
 

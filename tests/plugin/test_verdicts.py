@@ -151,7 +151,14 @@ def test_nan_fails_that_very_test(project, errors, score):
         f"ValueError: faithfulness = {score} is no score: "
         "a judge without a verdict gives None and says the reason"
     ]
-    assert [line["type"] for line in project.lines] == ["run", "pipeline", "judge", "evaluation", "end"]
+    assert [line["type"] for line in project.lines] == [
+        "run",
+        "pipeline",
+        "judge",
+        "evaluation",
+        "ruling",
+        "end",
+    ]
     assert [line["question_id"] for line in project.evaluations] == ["good"]
 
 

@@ -18,6 +18,7 @@ from evals.settings import (
     parse_choice,
     parse_count,
     parse_number,
+    parse_project,
     parse_refresh,
     parse_share,
     parse_thresholds,
@@ -104,6 +105,10 @@ def test_defaults():
         max_cost=None,
         max_minutes=None,
         prices=None,
+        wandb=None,
+        wandb_runs="session",
+        trackers=(),
+        tracker_wait=10,
     )
 
 
@@ -148,6 +153,10 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
             "evals_max_cost": "1.5",
             "evals_max_minutes": "0",
             "evals_prices": "prices.toml",
+            "evals_wandb": " team/rag ",
+            "evals_wandb_runs": "pipeline",
+            "evals_trackers": ["mlflow, wandb"],
+            "evals_tracker_wait": "2.5",
         }
     )
     assert read == Settings(
@@ -189,6 +198,10 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
         max_cost=1.5,
         max_minutes=0,
         prices=Path("/project/prices.toml"),
+        wandb="team/rag",
+        wandb_runs="pipeline",
+        trackers=("wandb", "mlflow"),
+        tracker_wait=2.5,
     )
 
 
@@ -252,6 +265,8 @@ def test_options_and_ini_values_have_one_name():
         ("--evals-cache-size", "evals_cache_size"),
         ("--evals-max-cost", "evals_max_cost"),
         ("--evals-max-minutes", "evals_max_minutes"),
+        ("--evals-wandb-runs", "evals_wandb_runs"),
+        ("--evals-tracker-wait", "evals_tracker_wait"),
     ]
 
 
@@ -265,6 +280,21 @@ def test_options_and_ini_values_have_one_name():
 def test_wrong_counts(text, message):
     """A number of times is whole and at least 1."""
     assert problem(parse_count, "evals_repeat", text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a/b/c", r"evals_wandb = a/b/c: a name has none of / \ # ? % :: give PROJECT or ENTITY/PROJECT"),
+        ("a:b", r"evals_wandb = a:b: a name has none of / \ # ? % :: give PROJECT or ENTITY/PROJECT"),
+        ("/rag", "evals_wandb = /rag: give PROJECT or ENTITY/PROJECT"),
+        ("team/", "evals_wandb = team/: give PROJECT or ENTITY/PROJECT"),
+        ("x" * 129, "evals_wandb: the name of the project has 129 characters, and W&B takes 128"),
+    ],
+)
+def test_wrong_projects(text, message):
+    """What W&B would not take is said before anything runs."""
+    assert problem(parse_project, text) == message
 
 
 @pytest.mark.parametrize("text", ["Strict", "", "reports"])

@@ -1,0 +1,69 @@
+"""`rag-evals replay`: send a recorded run to its trackers again; what is there already is not doubled."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from evals.commands.folders import add_home
+from evals.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from evals.cli import Commands
+    from evals.runs import StoredRun
+
+
+def add_to(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("replay", help="send a recorded run to Weights & Biases, or what it misses")
+    parser.add_argument("run_name", metavar="RUN", help="a run folder, its records.jsonl, its id, or latest")
+    parser.add_argument(
+        "--wandb", metavar="[ENTITY/]PROJECT", help="send it there (default: where its session sent it)"
+    )
+    parser.add_argument(
+        "--trackers", metavar="NAME[,NAME]", help="send it to these (default: those of its session)"
+    )
+    add_home(parser)
+    parser.set_defaults(run=_replay)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from evals.runs import find_run, read_run
+    from evals.trackers.replaying import replay
+
+    run = read_run(find_run(options.run_name, options.home))
+    told = _trackers(run, options)
+    if not told:
+        raise UsageError(f"run {run.name} was sent nowhere: say where with --wandb PROJECT")
+    status = 0
+    for name, its_options in told.items():
+        sent = replay(run, name, its_options)
+        for line in sent.lines:
+            print(printable(f"{name}: {line}"))
+        if sent.problem:
+            print(printable(f"{name}: {sent.problem}"))
+            status = 1
+    return status
+
+
+def _trackers(run: StoredRun, options: argparse.Namespace) -> Mapping[str, Mapping[str, Any]]:
+    """Give what to send to, with the options of each; what is asked for goes before what the run says."""
+    from evals.settings import parse_project
+    from evals.trackers.choosing import WANDB, check_trackers
+
+    told: dict[str, Mapping[str, Any]] = dict(run.head.get("trackers") or {})
+    if options.wandb:
+        entity, _, project = parse_project(options.wandb).rpartition("/")
+        told[WANDB] = {**told.get(WANDB, {}), "project": project, "entity": entity or None}
+    if options.trackers:
+        names = [name.strip() for name in options.trackers.split(",") if name.strip()]
+        told = {name: told.get(name, {}) for name in names}
+        if WANDB in told and not told[WANDB]:
+            raise UsageError("replay to wandb: say where with --wandb PROJECT")
+    elif options.wandb:
+        told = {WANDB: told[WANDB]}
+    check_trackers(told)
+    return told

@@ -1,0 +1,83 @@
+"""Which trackers a run has, what they are told, and their guards."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.errors import UsageError, printable
+from evals.settings import Settings
+
+if TYPE_CHECKING:
+    from evals.trackers.guard import Guard
+
+WANDB = "wandb"
+
+
+def check_trackers(names: Iterable[str]) -> None:
+    """Look whether there are trackers of these names, without importing any.
+
+    Raises:
+        UsageError: There is no such tracker, or its library is not installed.
+    """
+    for name in names:
+        if name == WANDB and find_spec(WANDB) is None:
+            raise UsageError("evals_wandb: the package wandb is not installed: pip install wandb")
+        from evals.trackers.tracker import known_trackers
+
+        if name not in (known := known_trackers()):
+            raise UsageError(f"unknown tracker {printable(name)!r}: there are {', '.join(sorted(known))}")
+
+
+def tracker_options(settings: Settings, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Give what each tracker is told, by its name; it stands in the first line of the records.
+
+    The environment counts as it is when the run begins: a run that is sent again has the same tags then.
+    """
+    options: dict[str, dict[str, Any]] = {name: {} for name in settings.trackers}
+    if settings.wandb is None:
+        options.pop(WANDB, None)
+    elif environment.get("WANDB_MODE") == "disabled":
+        del options[WANDB]
+    else:
+        options[WANDB] = _wandb_options(settings.wandb, settings.wandb_runs, environment)
+    return options
+
+
+def _wandb_options(project: str, runs: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    entity, _, name = project.rpartition("/")
+    tags = [tag.strip() for tag in environment.get("WANDB_TAGS", "").split(",")]
+    return {
+        "project": name,
+        "entity": entity or environment.get("WANDB_ENTITY") or None,
+        "runs": runs,
+        "group": environment.get("WANDB_RUN_GROUP") or None,
+        "name": environment.get("WANDB_NAME") or None,
+        "tags": [tag for tag in tags if tag],
+        "notes": environment.get("WANDB_NOTES") or None,
+    }
+
+
+def started_guards(settings: Settings, environment: Mapping[str, str], folder: Path) -> list[Guard]:
+    """Begin the trackers of the run in `folder`, each in a process of its own."""
+    names = tracker_options(settings, environment)
+    if not names:
+        return []
+    from evals.trackers.guard import Guard
+
+    replay = replay_command(folder)
+    guards = [Guard(name, folder, seconds=settings.tracker_wait, replay=replay) for name in names]
+    for guard in guards:
+        guard.start()
+    return guards
+
+
+def replay_command(folder: Path) -> str:
+    """Give the command that sends the run in `folder` again, for the folder that we are in."""
+    is_default = folder.parents[1] == Path.cwd() / ".rag-evals"
+    shown = Path(os.path.relpath(folder))
+    return f"rag-evals replay {folder.name if is_default else shlex.quote(str(shown))}"

@@ -1,0 +1,229 @@
+"""From the records of a run to the calls of a tracker: the same for one that goes on and one that is over."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evals.differences import corpora_of
+from evals.errors import EvalsError
+from evals.metrics import METRICS
+from evals.records import Evaluation, evaluation_from_json
+from evals.replaying import rejudged
+from evals.runs import RunData, load_run
+from evals.trackers.files import files_of, questions_digest
+from evals.trackers.rows import STAGES, columns_for, row_of
+from evals.trackers.running import Running
+from evals.trackers.summarizing import means_of, summary_of
+from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, Tracker, TrackerFactory
+
+ABOUTS = ("pipeline", "judge")
+
+
+class Feed:
+    """Tells a tracker what stands in the records, line by line.
+
+    Args:
+        name: Name of the tracker; the first line of the records has its options under `trackers`.
+        factory: Makes the tracker: one, or one a pipeline where the option `runs` is `pipeline`.
+        folder: The run folder.
+        is_replay: Whether the run is over.
+        seconds: What the end may take; None for no bound.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        factory: TrackerFactory,
+        folder: Path,
+        *,
+        is_replay: bool = False,
+        seconds: float | None = None,
+    ) -> None:
+        self._name = name
+        self._factory = factory
+        self._folder = folder
+        self._is_replay = is_replay
+        self._seconds = seconds
+        self._head: Mapping[str, Any] = {}
+        self._abouts: list[Mapping[str, Any]] = []
+        self._rejudged: list[Evaluation] = []
+        self._ruling: Mapping[str, Any] = {}
+        self._is_finished = False
+        self._parts: dict[str | None, _Part] = {}
+
+    @property
+    def trackers(self) -> list[Tracker]:
+        """Those that were begun."""
+        return [part.tracker for part in self._parts.values()]
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Take the next line; of a type that nobody knows it is passed over."""
+        kind = event["type"]
+        if kind == "run":
+            self._head = event
+        elif kind in ABOUTS:
+            self._abouts.append(event)
+            for part in self._parts.values():
+                part.tell(event)
+        elif kind == "evaluation":
+            evaluation = evaluation_from_json(event)
+            self._part_of(evaluation).take(evaluation)
+        elif kind == "rejudged":
+            self._rejudged.append(evaluation_from_json(event))
+        elif kind == "ruling":
+            self._ruling = event
+        elif kind == "end":
+            self._is_finished = True
+
+    def finish(self) -> None:
+        """Say what the run comes to, keep its files, and end it.
+
+        Raises:
+            Exception: Whatever a tracker raises; all of them are ended first.
+        """
+        problem: Exception | None = None
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="sending-") as scratch:
+            for number, part in enumerate(self._parts.values()):
+                place = Path(scratch, str(number))
+                place.mkdir()
+                try:
+                    part.finish(self._run(part), self._ending(part, place), place)
+                except Exception as error:  # noqa: BLE001  # the other pipelines' runs are ended all the same
+                    problem = problem or error
+        if problem:
+            raise problem
+
+    @property
+    def _options(self) -> Mapping[str, Any]:
+        return (self._head.get("trackers") or {}).get(self._name) or {}
+
+    def _part_of(self, evaluation: Evaluation) -> _Part:
+        key = evaluation.pipeline if self._options.get("runs") == "pipeline" else None
+        if key not in self._parts:
+            self._parts[key] = self._begun(key)
+        return self._parts[key]
+
+    def _begun(self, pipeline: str | None) -> _Part:
+        name = str(self._head.get("run", self._folder.name))
+        metrics = tuple(self._head.get("metrics") or METRICS)
+        run = TrackedRun(
+            id=f"{name}-{pipeline}" if pipeline else name,
+            name=f"{pipeline} {name}" if pipeline else name,
+            group=name if pipeline else None,
+            pipeline=pipeline,
+            folder=self._folder,
+            options=self._options,
+            columns=columns_for(metrics),
+            is_offline=bool(self._head.get("offline")),
+            is_replay=self._is_replay,
+            seconds=self._seconds,
+        )
+        part = _Part(self._factory(), run, metrics)
+        part.begin(self._head, self._abouts)
+        return part
+
+    def _run(self, part: _Part) -> RunData:
+        return RunData(part.run.name, self._head, tuple(self._abouts), tuple(part.evaluations))
+
+    def _ending(self, part: _Part, scratch: Path) -> Ending:
+        metrics = part.found_metrics
+        stages = dict.fromkeys((*STAGES, *(stage for e in part.evaluations for stage in e.seconds)))
+        corpora = corpora_of(self._run(part))
+        lines = tuple(map(str, self._ruling.get("lines") or ()))
+        return Ending(
+            verdict=self._ruling.get("verdict"),
+            lines=lines,
+            is_finished=self._is_finished,
+            means=means_of(part.evaluations, part.metrics),
+            values={metric: _values(part.evaluations, metric) for metric in metrics},
+            columns=columns_for(metrics, tuple(stages)),
+            rows=tuple(row_of(e, metrics, corpora.get(e.pipeline)) for e in part.evaluations),
+            report=self._report(self._run(part), lines, scratch / "report.html"),
+        )
+
+    def _report(self, run: RunData, lines: Iterable[str], file: Path) -> Path | None:
+        from evals.reports.html import run_html
+
+        try:
+            text = run_html(run, gate=list(lines), base=self._base(run))
+            file.write_text(text, "utf-8", errors="backslashreplace")
+        except Exception:  # noqa: BLE001  # the rest is worth having without it
+            return None
+        return file
+
+    def _base(self, run: RunData) -> RunData | None:
+        """Give what the run was held to, if it is still there."""
+        path = self._ruling.get("baseline")
+        if not path:
+            return None
+        try:
+            base = load_run(Path(path))
+        except EvalsError:
+            return None
+        return rejudged(base, self._rejudged, run.abouts) if self._rejudged else base
+
+
+class _Part:
+    """One run of a tracker: that of the session, or of one of its pipelines."""
+
+    def __init__(self, tracker: Tracker, run: TrackedRun, metrics: tuple[str, ...]) -> None:
+        self.tracker = tracker
+        self.run = run
+        self.metrics = tuple(metric for metric in metrics if metric in METRICS)
+        self.evaluations: list[Evaluation] = []
+        self._columns = metrics
+        self._running = Running()
+        self._corpora: dict[str, frozenset[str]] = {}
+
+    @property
+    def found_metrics(self) -> tuple[str, ...]:
+        """All that have a score: a judge may give others than it was asked for."""
+        found = (score.metric for e in self.evaluations for score in e.scores)
+        return tuple(dict.fromkeys((*self._columns, *found)))
+
+    def begin(self, head: Mapping[str, Any], abouts: Iterable[Mapping[str, Any]]) -> None:
+        """Begin, and say what is known of the run."""
+        self.tracker.start(self.run)
+        self.tracker.config({key: value for key, value in head.items() if key not in ("type", "schema")})
+        for about in abouts:
+            self.tell(about)
+
+    def tell(self, about: Mapping[str, Any]) -> None:
+        """Say what a pipeline or a judge is made of, if it is one of this run."""
+        if about["type"] == "pipeline" and self.run.pipeline not in (None, about["name"]):
+            return
+        self._corpora |= corpora_of(RunData("", {}, (about,), ()))
+        told = {key: value for key, value in about.items() if key not in ("type", "name")}
+        self.tracker.config({f"{about['type']}s": {str(about["name"]): told}})
+
+    def take(self, evaluation: Evaluation) -> None:
+        """Take one evaluation."""
+        row = row_of(evaluation, self._columns, self._corpora.get(evaluation.pipeline))
+        self.tracker.row(row, self._running.add(evaluation), len(self.evaluations))
+        self.evaluations.append(evaluation)
+
+    def finish(self, run: RunData, ending: Ending, scratch: Path) -> None:
+        """Give summary and files, and end."""
+        try:
+            self.tracker.config({"questions": questions_digest(self.evaluations)})
+            summary = summary_of(self.evaluations, self.metrics)
+            self.tracker.summary({**summary, "gate": ending.verdict or "none"})
+            abouts = [
+                about
+                for about in run.abouts
+                if about["type"] == "judge" or self.run.pipeline in (None, about["name"])
+            ]
+            for file in files_of(self.evaluations, abouts, self.run.folder, scratch):
+                self.tracker.file(file)
+            if ending.report:
+                self.tracker.file(TrackedFile("report", "report", {"report.html": ending.report}))
+        finally:
+            self.tracker.finish(ending)
+
+
+def _values(evaluations: Iterable[Evaluation], metric: str) -> list[float]:
+    scores = (score for e in evaluations for score in e.scores if score.metric == metric)
+    return [score.value for score in scores if score.value is not None]

@@ -1,0 +1,39 @@
+"""Reading the records of a run while they are written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+SECONDS_BETWEEN = 0.2
+
+
+def follow(file: Path, *, is_over: Callable[[], bool]) -> Iterator[Mapping[str, Any]]:
+    """Give the lines of `file` as they are written, to its last line of type `end`.
+
+    Args:
+        file: The records.
+        is_over: Whether nobody writes them any more: what stands there then is all there will be.
+    """
+    rest = b""
+    with file.open("rb") as opened:
+        while True:
+            # Asked first: what was written before that is in what is read next.
+            was_over = is_over()
+            *lines, rest = (rest + opened.read()).split(b"\n")
+            for line in lines:
+                event = json.loads(line)
+                yield event
+                if event["type"] == "end":
+                    return
+            if was_over:
+                return
+            time.sleep(SECONDS_BETWEEN)
+
+
+def lock_of(folder: Path, name: str) -> Path:
+    """Give the file in a run folder whose lock says that the tracker `name` is being told of the run."""
+    return folder / f"{name}.lock"

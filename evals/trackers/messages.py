@@ -1,0 +1,29 @@
+"""What a tracker's process says to the session: one JSON object a line.
+
+`said`: a line for people. `problem`: what went wrong. `rows`: how many evaluations the tracker has taken.
+`done`: all has arrived.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+
+def say(**message: Any) -> None:
+    """Say it on standard output; where nobody listens any more, nothing happens."""
+    with suppress(OSError, ValueError):
+        print(json.dumps(message), flush=True)  # noqa: T201  # it is what standard output is for here
+
+
+def messages_in(output: bytes) -> list[Mapping[str, Any]]:
+    """Read what was said; what a library printed among it, or what was cut off, is passed over."""
+    found: list[Mapping[str, Any]] = []
+    for line in output.splitlines():
+        with suppress(ValueError):
+            message = json.loads(line)
+            if isinstance(message, dict):
+                found.append(message)
+    return found
