@@ -864,7 +864,8 @@ def test_an_overload_makes_the_calls_fewer(start):
     """A server that refuses what is too much is asked for less at once."""
     throttle = Throttle(8)
     faults = Faults(delay=0.01, most=2)
-    short = {"attempts": 8, "sleep": lambda seconds: time.sleep(seconds / 100)}
+    # Many tries: in a hundredth of the time that pauses take, a busy machine may not answer any call at all.
+    short = {"attempts": 50, "sleep": lambda seconds: time.sleep(seconds / 100)}
     llm, _ = start(lambda body: reply("Yes."), faults=faults, throttle=throttle, **short)
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(lambda _: llm.complete(PROMPT, max_tokens=1).text, range(60)))
