@@ -20,7 +20,7 @@ from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError
 if TYPE_CHECKING:
     import wandb as wandb_
 
-LIVE_TABLE = "evaluations/live"
+LIVE_TABLE = "evaluations_live"
 TABLE = "evaluations"
 MOST_LIVE_LOGS = 90
 LEAST_ROWS = 25
@@ -326,6 +326,7 @@ def _set_environment(folder: Path) -> None:
         WANDB_DATA_DIR=str(own / "data"),
         # It asks who we are, which nobody wants to know, and where the server hangs that takes ten seconds.
         WANDB_X_DISABLE_VIEWER="true",
+        WANDB_SILENT="true",
     )
     os.environ.setdefault("WANDB_CACHE_DIR", str(own / "data"))
 
