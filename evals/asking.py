@@ -7,14 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 from evals import prompts
 from evals.claims import Span, declines, split_claims
 from evals.evidence import Evidence
 from evals.prompts import Wording, passage_parts, prompt_for
 from evals.questions import Question
-from evals.readings import Reading
+from evals.readings import Reading, told_of
+from rag import tracing
 from rag.answer import Answer, Context, Tokens, question_part
+from rag.conventions import INPUT, counted, spoken
 from rag.embedding import Embedder
 from rag.errors import ContextWindowError
 from rag.llm import LLM, Choice, Prompt, ReadsLikelihood
@@ -142,16 +145,33 @@ class Asker:
         """Give the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
         if not isinstance(self._llm, ReadsLikelihood):
             return None
-        try:
-            read = self._llm.likelihood(Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.text))))
-        except ContextWindowError:
-            return None  # `ask` says it
+        prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.text)))
+        with tracing.span("likelihood", kind="LLM") as step:
+            try:
+                read = self._llm.likelihood(prompt)
+            except ContextWindowError as error:
+                step.fail(error)
+                return None  # `ask` says it
+            step.set_from(spoken, self._llm.name, read.tokens, prompt.parts, "")
         self.tokens += read.tokens
         # The first token is the colon behind the lead, the last the blank line: both are always there.
         return fmean(read.logs[1:-1]) if len(read.logs) > 2 else None
 
     def ask(self, wording: Wording, span: Span, *before: str, closest: Context | None = None) -> Reading:
         """Ask `wording` of `span`, behind the prompt parts `before`."""
+        used = self.tokens
+        with tracing.span("verdict", kind="EVALUATOR") as step:
+            reading = self._ask(wording, span, *before, closest=closest)
+            step.set_from(self._told, reading, (*before, span.text, wording.task), used)
+            if reading.reason:
+                step.fail(reading.reason)
+        return reading
+
+    def _told(self, reading: Reading, asked: Sequence[str], used: Tokens) -> dict[str, Any]:
+        cost = counted(self.tokens - used)
+        return {**told_of(reading), INPUT: "\n\n".join(asked), "llm.model_name": self._llm.name, **cost}
+
+    def _ask(self, wording: Wording, span: Span, *before: str, closest: Context | None) -> Reading:
         nothing = Reading(span.text, None, start=span.start, end=span.end, closest=closest)
         try:
             choice = self._llm.choose(prompt_for(wording, span.text, *before), ("yes", "no"))

@@ -7,7 +7,20 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from evals.commands import ask, baseline, cache, compare, flaky, judge, merge, models, plan, replay, report
+from evals.commands import (
+    ask,
+    baseline,
+    cache,
+    compare,
+    flaky,
+    judge,
+    merge,
+    models,
+    plan,
+    questions,
+    replay,
+    report,
+)
 from evals.errors import EvalsError
 from rag.errors import RagError
 
@@ -48,7 +61,20 @@ def _parser() -> argparse.ArgumentParser:
         prog="rag-evals", description="Evaluate retrieval-augmented generation with pytest, locally."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (ask, plan, merge, report, replay, compare, baseline, flaky, models, judge, cache):
+    for command in (
+        ask,
+        plan,
+        merge,
+        report,
+        replay,
+        compare,
+        baseline,
+        flaky,
+        models,
+        judge,
+        cache,
+        questions,
+    ):
         command.add_to(commands)
     return parser
 

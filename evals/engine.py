@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from evals.errors import UsageError
@@ -17,6 +18,7 @@ from evals.evaluating import Watcher, evaluate, evaluation_of
 from evals.records import Evaluation
 from evals.remembering import ANSWER, SCORES, Remembering, Task
 from evals.threads import DaemonThreads
+from evals.traces import trace_of_nothing, traced
 
 SOON = 0.001  # seconds
 # Seconds. A signal that comes just before the main thread falls asleep does not wake it (and none does on
@@ -38,6 +40,7 @@ class Engine:
             (`most_at_once`); 0 for one.
         seconds: What one task may take in all; None for no bound.
         watcher: Is told what the engine is at.
+        is_traced: Whether evaluations come with the spans of what was done for them.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class Engine:
         concurrency: int = 0,
         seconds: float | None = None,
         watcher: Watcher | None = None,
+        is_traced: bool = False,
     ) -> None:
+        self._is_traced = is_traced
         self._remembering = remembering or Remembering()
         self._concurrency = concurrency
         self._seconds = seconds
@@ -69,6 +74,8 @@ class Engine:
         if known is None:
             return self._begin(task)
         evaluation = evaluation_of(task, *known, cached=(ANSWER, SCORES))
+        if self._is_traced:
+            evaluation = replace(evaluation, spans=trace_of_nothing(task))
         if self._watcher:
             self._watcher.finished(evaluation)
         future: Future[Evaluation] = Future()
@@ -112,7 +119,8 @@ class Engine:
             places *= BESIDE
         # The places are those of a kind: local tasks wait for each other, not for a server.
         async with self._places.setdefault(places, asyncio.Semaphore(places)):
-            return await evaluate(task, self._remembering, seconds=self._seconds, watcher=self._watcher)
+            making = evaluate(task, self._remembering, seconds=self._seconds, watcher=self._watcher)
+            return await (traced(task, making) if self._is_traced else making)
 
 
 async def _cancel_others() -> None:

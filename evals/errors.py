@@ -26,6 +26,10 @@ class LabelFileError(UsageError):
     """Raised when labels are missing, wrong or too few; the message lists every offender with its line."""
 
 
+class GenerationError(UsageError):
+    """Raised when questions cannot be generated: from these documents, with this model, or so many."""
+
+
 class RunFileError(UsageError):
     """Raised when recorded runs are missing, damaged or do not belong together; every offender is listed."""
 

@@ -10,6 +10,7 @@ from evals.errors import UsageError
 from evals.metrics import metrics_for
 from evals.records import Evaluation, Judgement, Score
 from evals.remembering import ANSWER, SCORES, Remembering, Task
+from evals.secrets import masked_text
 from rag.answer import Answer
 from rag.deadline import deadline
 from rag.errors import RemoteError
@@ -118,7 +119,7 @@ async def _answer(
         if bound.expired():
             raise _Trouble(f"there is no answer within {seconds:g} s") from error
         if isinstance(error, RemoteError):
-            raise _Trouble(f"there is no answer: {error}") from error
+            raise _Trouble(masked_text(f"there is no answer: {error}")) from error
         raise _Trouble(_named(error), is_error=True) from error
 
 
@@ -165,4 +166,5 @@ def _unscored(task: Task, reason: str) -> tuple[Score, ...]:
 
 
 def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    # What a client raises may quote the request, with its key.
+    return masked_text(f"{type(error).__name__}: {error}") if str(error) else type(error).__name__

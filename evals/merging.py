@@ -15,7 +15,9 @@ from evals.labels import Labelled
 from evals.records import Evaluation
 from evals.rules import rules_from
 from evals.ruling import Ruling, rule
+from evals.run_lines import whole_lines, whole_size
 from evals.runs import RunData, StoredRun
+from evals.traces import FILE as TRACES
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
 
@@ -114,8 +116,17 @@ def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, 
             if event["type"] != "evaluation":
                 seen.add(line)
         evaluations += map(_slim, run.evaluations())
+        _join_traces(folder, run)
     folder.finish(dict(sorted(Counter(evaluation.outcome for evaluation in evaluations).items())))
     return evaluations
+
+
+def _join_traces(folder: RunFolder, run: StoredRun) -> None:
+    file = run.path / TRACES
+    if file.is_file():
+        size, _ = whole_size(file)
+        for line in whole_lines(file, size):
+            folder.append_trace(line.decode(errors="replace").rstrip("\n"))
 
 
 def _about_part(run: StoredRun) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from evals.metrics import DEFAULT_THRESHOLD, METRICS
 from evals.planning import plan_lines
 from evals.progress import Progress
 from evals.questions import Question
-from evals.recorder import Recorder, attach_about, attach_evaluation, attach_rejudged
+from evals.recorder import Recorder, attach_about, attach_evaluation, attach_rejudged, attach_trace
 from evals.records import Evaluation
 from evals.remembering import Task, keys_of
 from evals.session import (
@@ -272,6 +272,7 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
                 keys=keys_of(task, evaluation.answer),
             )
             attach_evaluation(request.node, held)
+            attach_trace(request.node, held)
             if early:
                 early.add(held)
             if judged_again:

@@ -37,6 +37,9 @@ from evals.entries import (
 )
 from evals.errors import QuestionFileError
 
+# What lies beside question files and is none: a pattern for them does not mean it.
+BESIDE = (".manifest.json", ".work.jsonl")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -136,7 +139,7 @@ def _matches(pattern: str, root: Path) -> list[Path]:
         return [root / pattern]  # also a file whose name holds brackets
     # Unlike Path.glob it takes absolute patterns and passes hidden files over.
     found = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
-    return sorted(root / name for name in found if (root / name).is_file())
+    return sorted(root / name for name in found if (root / name).is_file() and not name.endswith(BESIDE))
 
 
 def _barren(pattern: str, root: Path) -> str:
@@ -164,6 +167,7 @@ def _slug(question: str, limit: int = 60) -> str:
 
 
 _READERS = readers_for("questions") | {".txt": _text_lines}
+SUFFIXES = tuple(_READERS)
 
 
 def _read(path: Path) -> Iterator[tuple[str, Question | Fault]]:

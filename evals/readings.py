@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from evals.questions import Question
 from rag.answer import Answer, Context, Tokens
+from rag.conventions import INPUT, OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,14 @@ class Reader(Protocol):
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
         """Read `answer` for each of `metrics`, in the calling thread."""
+
+
+def told_of(reading: Reading) -> dict[str, Any]:
+    """Describe `reading` for a trace: the claim, and its value or why there is none."""
+    return {
+        INPUT: reading.text,
+        OUTPUT: str(reading.reason if reading.value is None else reading.value),
+        "evals.claim": reading.text,
+        "evals.value": reading.value,
+        "evals.closest": reading.closest.text if reading.closest else None,
+    }

@@ -23,14 +23,18 @@ from evals.errors import LabelFileError, RunFileError, UsageError, printable
 from evals.labels import load_labels
 from evals.progress import Progress
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
-from evals.session import baseline_for, baseline_path
+from evals.repository import git_state
+from evals.secrets import masked
+from evals.session import baseline_for, baseline_path, used_of
 from evals.settings import Settings, settings_from
+from evals.traces import spans_of, trace_lines
 from evals.trackers.choosing import started_guards, tracker_options
 from evals.trackers.jsonl import RunFolder
 from evals.versions import installed_versions
 from rag.identity import canonical
 
 if TYPE_CHECKING:
+    from evals.reports.waterfall import Waterfalls
     from evals.ruling import Ruling
     from evals.runs import RunData
     from evals.trackers.guard import Guard
@@ -40,7 +44,9 @@ EVALUATION = "evals"
 REJUDGED = "evals-rejudged"
 # What describes a pipeline or a judge.
 ABOUT = "evals-about"
-OURS = (EVALUATION, REJUDGED, ABOUT)
+# The spans of an evaluation.
+TRACE = "evals-trace"
+OURS = (EVALUATION, REJUDGED, ABOUT, TRACE)
 
 
 def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
@@ -58,8 +64,16 @@ def attach_rejudged(item: pytest.Item, evaluation: Evaluation) -> None:
 
 
 def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
-    """Put what describes a pipeline or a judge on the test's report."""
-    _attach(item, ABOUT, event)
+    """Put what describes a pipeline or a judge on the test's report, without secrets."""
+    # By these two it is found again: they stay.
+    named: dict[str, Any] = {key: event[key] for key in ("name", "fingerprint") if key in event}
+    _attach(item, ABOUT, {**masked(event), **named})
+
+
+def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
+    """Put the spans of `evaluation` on the test's report, if the run has traces."""
+    if evaluation.spans:
+        item.user_properties.append((TRACE, trace_lines(spans_of(evaluation))))
 
 
 def _attach(item: pytest.Item, name: str, event: dict[str, Any]) -> None:
@@ -91,6 +105,7 @@ class Recorder:
         self._base_path: Path | None = None
         self._guards: list[Guard] = []
         self._left_out = 0
+        self._traces_trouble = ""
 
     @property
     def decided(self) -> tuple[RunData, Ruling, RunData | None] | None:
@@ -107,7 +122,9 @@ class Recorder:
         new = self._new(ours, report)
         self._tell_junit(report, ours, new)
         for name, text in new:
-            if name != ABOUT or text not in self._seen:
+            if name == TRACE:
+                self._write_trace(text)
+            elif name != ABOUT or text not in self._seen:
                 self._write(text)
             if name == EVALUATION and hasattr(report, "node"):  # from a worker
                 self._progress.finished(evaluation_from_json(json.loads(text)))
@@ -136,6 +153,8 @@ class Recorder:
             return
         self._run, others = self._folder.read()
         self._troubles = [line["problem"] for line in others if line["type"] == "cache"]
+        self._troubles += [self._traces_trouble] if self._traces_trouble else []
+        self._troubles += [fetched.warning for fetched in used_of(self._config) if fetched.warning]
         outcomes = Counter(evaluation.outcome for evaluation in self._run.evaluations)
         try:
             if not self._run.evaluations:
@@ -240,12 +259,19 @@ class Recorder:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(
-                run_html(run, gate=ruling_lines(ruling), base=self._base), "utf-8", errors="backslashreplace"
+                run_html(run, gate=ruling_lines(ruling), base=self._base, traces=self._waterfalls()),
+                "utf-8",
+                errors="backslashreplace",
             )
         except Exception as error:  # noqa: BLE001  # whatever it is, the run is recorded and decided
             self._troubles.append(f"{self._shown(file)} was not written: {error}")
             return False
         return True
+
+    def _waterfalls(self) -> Waterfalls:
+        from evals.reports.waterfall import waterfalls_of
+
+        return waterfalls_of(self._folder.path) if self._folder and self._settings.traces else {}
 
     def _is_empty_shard(self, session: pytest.Session) -> bool:
         if self._folder is not None or session.exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -275,13 +301,22 @@ class Recorder:
                 returncode=pytest.ExitCode.USAGE_ERROR,
             )
 
+    def _write_trace(self, lines: str) -> None:
+        """Keep spans; a run whose traces cannot be written goes on without."""
+        if self._folder is None or self._traces_trouble:
+            return
+        try:
+            self._folder.append_trace(lines)
+        except OSError as error:
+            self._traces_trouble = f"traces.jsonl ends early: it could not be written ({error.strerror})"
+
     @cached_property
     def _settings(self) -> Settings:
         return settings_from(self._config)
 
     def _started(self) -> RunFolder:
         self._base = baseline_for(self._config)  # before `latest` is this very run
-        self._base_path = baseline_path(self._settings) if self._base else None
+        self._base_path = baseline_path(self._config) if self._base else None
         folder = RunFolder(self._settings.home)
         folder.start(
             {
@@ -297,10 +332,16 @@ class Recorder:
                 "baseline": self._settings.baseline,
                 "stop_early": self._settings.stop_early,
                 "shard": astuple(self._settings.shard) if self._settings.shard else None,
-                "machine": {"python": platform.python_version(), "system": platform.platform()},
+                "machine": {
+                    "python": platform.python_version(),
+                    "system": platform.platform(),
+                    "processors": os.cpu_count(),
+                },
+                "git": git_state(self._settings.root),
                 "versions": installed_versions(),
                 "offline": self._settings.offline,
                 "trackers": tracker_options(self._settings, os.environ),
+                "used": [fetched.told for fetched in used_of(self._config)],
             }
         )
         self._guards = started_guards(self._settings, os.environ, folder.path)
@@ -315,6 +356,8 @@ class Recorder:
         """End the trackers, and give what they have to say."""
         count = len(self._run.evaluations) if self._run else 0
         guards, self._guards = self._guards, []
+        for guard in guards:  # all of them first: they end side by side
+            guard.say_over()
         return [line for guard in guards for line in guard.finish(count)]
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from evals.errors import BreachError, UnscoredError, UsageError, printable
 from evals.questions import Question, Source
 from rag.answer import Answer, Context, Span, Tokens
+from rag.tracing import TraceSpan
 
 SCHEMA = 1
 
@@ -98,6 +99,7 @@ class Evaluation:
         conditions: Conditions on the run that marks of its test set, as they were written.
         test: Node id of its test.
         keys: Identities of its answer and its scores, under which the cache has them.
+        spans: What was done for it, where the run has traces; they are kept beside the records.
     """
 
     question: Question
@@ -115,6 +117,7 @@ class Evaluation:
     conditions: tuple[str, ...] = ()
     test: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
+    spans: tuple[TraceSpan, ...] = ()
 
     @property
     def total(self) -> Tokens:

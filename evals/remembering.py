@@ -28,9 +28,11 @@ from evals.records import (
     judgement_to_json,
 )
 from rag.answer import Answer, Context, Pipeline, Retrieval, RetrievesFirst, Tokens
+from rag.conventions import INPUT, OUTPUT, RETRIEVED, documents
 from rag.errors import RagError
 from rag.identity import canonical, digest
 from rag.loading import Loads, load
+from rag.tracing import span
 
 # Kinds of items in the cache; `written` is an answer under what it was written from.
 ANSWER = "answer"
@@ -95,9 +97,7 @@ class Remembering:
             return known, True
         await self._load(pipeline)
         if not isinstance(pipeline, RetrievesFirst):
-            answer = await pipeline.answer(asked)
-            if not isinstance(answer, Answer):
-                raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
+            answer = await _answered(pipeline, asked)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return answer, False
         retrieval = await pipeline.retrieve(asked)
@@ -127,9 +127,7 @@ class Remembering:
         if (known := self._recall(judge, SCORES, key, judgement_from_json)) is not None:
             return _pointing_into(known, answer.contexts), True
         await self._load(judge)
-        judgement = await judge.score(task.question, answer)
-        if not isinstance(judgement, Judgement):
-            raise TypeError(f"score() gave {type(judgement).__name__}, not a Judgement")
+        judgement = await _judged(judge, task.question, answer)
         # Whether another try would give a verdict, only the judge can tell.
         if getattr(judge, "unscored_is_final", False) or all(s.value is not None for s in judgement.scores):
             self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
@@ -171,11 +169,17 @@ class Remembering:
     async def _load(self, thing: Pipeline | Judge) -> None:
         if not isinstance(thing, Loads):
             return
-        if id(thing) not in self._loading:
-            self._loading[id(thing)] = asyncio.ensure_future(asyncio.to_thread(load, thing))
+        loading = self._loading.get(id(thing))
         try:
-            # Others wait for the same loading: one that gives up does not end it.
-            await asyncio.shield(self._loading[id(thing)])
+            if loading is not None and loading.done():
+                loading.result()
+                return
+            with span("load") as step:
+                step.set({"evals.loaded": thing.name})
+                loading = loading or asyncio.ensure_future(asyncio.to_thread(load, thing))
+                self._loading[id(thing)] = loading
+                # Others wait for the same loading: one that gives up does not end it.
+                await asyncio.shield(loading)
         except RagError as error:
             raise UsageError(str(error)) from error
 
@@ -207,6 +211,44 @@ class Remembering:
         maker = Maker(thing.fingerprint, name, identity if isinstance(identity, Mapping) else {})
         for kind, key in keys.items():
             self.cache.keep(kind, {key: data}, subject=task.question.id, maker=maker)
+
+
+async def _answered(pipeline: Pipeline, asked: str) -> Answer:
+    with span("answer") as step:
+        step.set({INPUT: asked})
+        answer = await pipeline.answer(asked)
+        if not isinstance(answer, Answer):
+            raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
+        step.set_from(_answer_told, answer)
+    return answer
+
+
+def _answer_told(answer: Answer) -> dict[str, Any]:
+    # All that is known of the passages of anyone's own pipeline.
+    return {OUTPUT: answer.text, **documents(RETRIEVED, answer.contexts)}
+
+
+async def _judged(judge: Judge, question: Question, answer: Answer) -> Judgement:
+    with span("judge", kind="EVALUATOR") as step:
+        judgement = await judge.score(question, answer)
+        if not isinstance(judgement, Judgement):
+            raise TypeError(f"score() gave {type(judgement).__name__}, not a Judgement")
+        step.set_from(_judgement_told, judge, question, answer, judgement)
+        if missing := [
+            f"{score.metric}: {score.reason}" for score in judgement.scores if score.value is None
+        ]:
+            step.fail("; ".join(missing))
+    return judgement
+
+
+def _judgement_told(judge: Judge, question: Question, answer: Answer, judgement: Judgement) -> dict[str, Any]:
+    scores = {score.metric: score.value for score in judgement.scores}
+    return {
+        "evals.judge": judge.name,
+        INPUT: f"{question.question}\n\n{answer.text}",
+        OUTPUT: canonical(scores),
+        **{f"evals.score.{metric}": value for metric, value in scores.items()},
+    }
 
 
 def keys_of(task: Task, answer: Answer | None) -> dict[str, str]:

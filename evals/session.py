@@ -20,11 +20,13 @@ from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering
 from evals.settings import Settings, checked_thresholds, settings_from
 from evals.spending import Spending
 from evals.trackers.choosing import check_trackers
+from evals.trackers.references import is_reference
 
 if TYPE_CHECKING:
     from evals.early import Early
     from evals.replaying import OldAnswers
     from evals.runs import RunData
+    from evals.trackers.fetching import Fetched
 
 SETTINGS = pytest.StashKey[Settings]()
 CACHE = pytest.StashKey[Cache | None]()
@@ -72,11 +74,45 @@ def questions_of(config: pytest.Config) -> tuple[Question, ...]:
             raise UsageError(
                 "no questions: give --evals-questions GLOB, or set evals_questions in the ini file"
             )
-        questions = load_questions(expand_globs(globs, config.rootpath))
+        patterns = [pattern for given in globs for pattern in _patterns(config, given)]
+        questions = load_questions(expand_globs(patterns, config.rootpath))
         for question in questions:
             checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
         config.stash[QUESTIONS] = questions
     return config.stash[QUESTIONS]
+
+
+def _patterns(config: pytest.Config, given: str) -> list[str]:
+    """Give the files that a reference means; a glob as it is."""
+    if not is_reference(given):
+        return [given]
+    from evals.trackers.using import question_files
+
+    return [str(file) for file in question_files(fetched_for(config, given))]
+
+
+def fetched_for(config: pytest.Config, text: str) -> Fetched:
+    """Give the artifact that a reference means; the same version in all processes of the session.
+
+    Raises:
+        UsageError: It cannot be had.
+    """
+    from evals.trackers.fetching import fetch_text
+
+    settings = settings_from(config)
+    return fetch_text(text, settings.home, is_offline=settings.offline, session=f"{_began(config)!r}")
+
+
+def used_of(config: pytest.Config) -> list[Fetched]:
+    """Give the artifacts that were fetched in this session, by whichever of its processes."""
+    settings = settings_from(config)
+    texts = [text for text in (*settings.questions, settings.baseline or "") if is_reference(text)]
+    if not texts:
+        return []
+    from evals.trackers.fetching import fetched_in
+
+    found = (fetched_in(f"{_began(config)!r}", text, settings.home) for text in dict.fromkeys(texts))
+    return [fetched for fetched in found if fetched]
 
 
 def cache_for(config: pytest.Config) -> Cache | None:
@@ -106,6 +142,7 @@ def engine_of(config: pytest.Config) -> Engine:
             concurrency=settings.concurrency,
             seconds=settings.timeout,
             watcher=config.stash[PROGRESS],
+            is_traced=settings.traces,
         )
         config.add_cleanup(engine.close)
     return config.stash[ENGINE]
@@ -163,11 +200,11 @@ def baseline_for(config: pytest.Config) -> RunData | None:
     """
     if BASELINE not in config.stash:
         settings = settings_from(config)
-        config.stash[BASELINE] = _baseline(settings) if settings.baseline else None
+        config.stash[BASELINE] = _baseline(config, settings) if settings.baseline else None
     return config.stash[BASELINE]
 
 
-def _baseline(settings: Settings) -> RunData | None:
+def _baseline(config: pytest.Config, settings: Settings) -> RunData | None:
     from evals.baselines import baseline_file
     from evals.runs import load_run
 
@@ -175,10 +212,10 @@ def _baseline(settings: Settings) -> RunData | None:
     # The first time there is nothing to compare with, and nothing wrong with that.
     if settings.update_baseline and not baseline_file(settings.baselines, name).exists():
         return None
-    return load_run(baseline_path(settings))
+    return load_run(baseline_path(config))
 
 
-def baseline_path(settings: Settings) -> Path:
+def baseline_path(config: pytest.Config) -> Path:
     """Give the folder of the run, or the file, that the run is held against.
 
     Raises:
@@ -186,4 +223,9 @@ def baseline_path(settings: Settings) -> Path:
     """
     from evals.runs import find_run
 
+    settings = settings_from(config)
+    if is_reference(settings.baseline or ""):
+        from evals.trackers.using import run_folder
+
+        return run_folder(fetched_for(config, settings.baseline or "")).absolute()
     return find_run(settings.baseline or "", settings.home, baselines=settings.baselines).absolute()

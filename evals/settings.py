@@ -10,13 +10,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from evals.conditions import Condition, parse_condition
 from evals.errors import UsageError, printable
 from evals.judges.choosing import FORMS
 from evals.metrics import DEFAULT_METRICS, METRICS
 from evals.rules import Inconclusive, Mode, Rules
+from evals.secrets import masked_text
 from evals.sharding import Shard, parse_shard
+from evals.trackers.references import is_reference
 
 if TYPE_CHECKING:
     import pytest
@@ -36,7 +39,7 @@ class Settings:
     Attributes:
         root: The folder that relative paths start from.
         pipelines: Names of the pipeline fixtures.
-        questions: Globs of question files.
+        questions: Globs of question files, and references to artifacts of W&B with such files.
         docs: A document or a folder of documents.
         mode: `strict`: a breach fails its test. `gate`: breaches are reported, the run as a whole decides.
             `report`: nothing fails but the budget of unscored evaluations and conditions on coverage.
@@ -73,6 +76,8 @@ class Settings:
         max_cost: USD that the run may cost; None for no bound.
         max_minutes: Minutes that the run may take; None for no bound.
         prices: TOML file of prices that go before the bundled ones.
+        traces: Whether the steps of each evaluation are kept.
+        otlp: Where they are sent: the URL of a collector, or `wandb`; None for nowhere.
         wandb: The W&B project that the run is sent to, perhaps with its entity before a slash; None for none.
         wandb_runs: Whether W&B gets one run a session or one a pipeline.
         trackers: Names of all trackers.
@@ -117,6 +122,8 @@ class Settings:
     max_cost: float | None
     max_minutes: float | None
     prices: Path | None
+    traces: bool
+    otlp: str | None
     wandb: str | None
     wandb_runs: WandbRuns
     trackers: tuple[str, ...]
@@ -167,7 +174,13 @@ class Option:
 
 OPTIONS = (
     Option("pipelines", "args", [*DEFAULT_PIPELINES], "pipeline fixtures to evaluate", "NAME[,NAME]"),
-    Option("questions", "args", [], "question files (.jsonl, .json, .yaml, .txt); may be repeated", "GLOB"),
+    Option(
+        "questions",
+        "args",
+        [],
+        "question files (.jsonl, .json, .yaml, .txt), or wandb:PROJECT/NAME:ALIAS; may be repeated",
+        "GLOB",
+    ),
     Option("docs", "string", "", "a document or a folder of documents to answer from", "PATH"),
     Option(
         "mode",
@@ -184,7 +197,13 @@ OPTIONS = (
         "CONDITION",
     ),
     Option("inconclusive", "string", "warn", "what a verdict INCONCLUSIVE does: pass, warn or block", "WHAT"),
-    Option("baseline", "string", "", "run, path, 'latest' or name of a baseline to compare with", "RUN"),
+    Option(
+        "baseline",
+        "string",
+        "",
+        "run, path, 'latest', name of a baseline or wandb:PROJECT/RUN_ID to compare with",
+        "RUN",
+    ),
     Option("baselines", "string", "evals-baselines", "folder of baselines", "DIR"),
     Option("margin", "string", "0.05", "the drop against the baseline that is too much", "SHARE"),
     Option("update-baseline", "bool", False, "make this run the baseline, and fail: it is yours to commit"),
@@ -233,6 +252,8 @@ OPTIONS = (
     Option("max-cost", "string", "", "USD that the run may cost", "USD"),
     Option("max-minutes", "string", "", "minutes that the run may take", "MINUTES"),
     Option("prices", "string", "", "TOML file of prices of models, before the bundled ones", "FILE"),
+    Option("traces", "bool", False, "keep the steps of each evaluation with their times, in traces.jsonl"),
+    Option("otlp", "string", "", "send the traces to a collector or to W&B, and keep them", "URL|wandb"),
     Option("wandb", "string", "", "send scores and tables to Weights & Biases", "[ENTITY/]PROJECT"),
     Option("wandb-runs", "string", "session", "W&B gets one run a session, or one a pipeline", "WHAT"),
     Option("trackers", "args", [], "further trackers, by the names of their entry points", "NAME[,NAME]"),
@@ -276,7 +297,10 @@ def settings_from(config: pytest.Config) -> Settings:
     return Settings(
         root=root,
         pipelines=_names(values["evals_pipelines"]),
-        questions=tuple(str(start / pattern) for pattern in values["evals_questions"]),
+        questions=tuple(
+            pattern if is_reference(pattern) else str(start / pattern)
+            for pattern in values["evals_questions"]
+        ),
         docs=path("evals_docs") if values["evals_docs"] else None,
         mode=parse_choice("mode", values["evals_mode"], get_args(Mode)),
         gate=parse_conditions(values["evals_gate"]),
@@ -312,9 +336,13 @@ def settings_from(config: pytest.Config) -> Settings:
         max_cost=_bound("evals_max_cost", values),
         max_minutes=_bound("evals_max_minutes", values),
         prices=path("evals_prices") if values["evals_prices"] else None,
+        traces=values["evals_traces"] or bool(values["evals_otlp"]),
+        otlp=parse_collector(values["evals_otlp"], values["evals_wandb"]) if values["evals_otlp"] else None,
         wandb=parse_project(values["evals_wandb"]) if values["evals_wandb"] else None,
         wandb_runs=parse_choice("evals_wandb_runs", values["evals_wandb_runs"], get_args(WandbRuns)),
-        trackers=_names((*(["wandb"] if values["evals_wandb"] else []), *values["evals_trackers"])),
+        trackers=_names(
+            (*(name for name in ("wandb", "otlp") if values[f"evals_{name}"]), *values["evals_trackers"])
+        ),
         tracker_wait=parse_number("evals_tracker_wait", values["evals_tracker_wait"]),
     )
 
@@ -453,6 +481,29 @@ def parse_project(text: str) -> str:
             f"and W&B takes {_LONGEST_PROJECT}"
         )
     return text.strip()
+
+
+def parse_collector(text: str, project: str) -> str:
+    """Parse where traces are sent.
+
+    Raises:
+        UsageError: It is no URL, has a secret in it, or is `wandb` without a project.
+    """
+    if text == "wandb":
+        if not project:
+            raise UsageError("evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT")
+        return text
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"evals_otlp = {printable(text)}: give wandb, or a URL such as http://localhost:4318/v1/traces"
+        )
+    if masked_text(text) != text:
+        raise UsageError(
+            "evals_otlp: there is a credential in the URL, which would be recorded: "
+            "set OTEL_EXPORTER_OTLP_HEADERS instead"
+        )
+    return text
 
 
 def parse_number(name: str, text: str, *, is_whole: bool = False) -> float:

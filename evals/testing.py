@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from evals.errors import ScriptError
 from evals.metrics import METRICS, metrics_for
@@ -43,7 +44,13 @@ class ScriptedLLM:
         """Count the words of `text`."""
         return len(text.split())
 
-    def complete(self, prompt: Prompt, *, max_tokens: int) -> Completion:
+    def complete(
+        self,
+        prompt: Prompt,
+        *,
+        max_tokens: int,
+        schema: Mapping[str, Any] | None = None,  # noqa: ARG002 - the script says what it says
+    ) -> Completion:
         """Give the script's next reply as a completion, cut at `max_tokens` words if it is a text.
 
         Raises:

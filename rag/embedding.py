@@ -9,11 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.conventions import embedded
 from rag.errors import ModelError
 from rag.identity import digest
 from rag.memory import Memory
 from rag.models import Model, resolve
 from rag.threads import let_threads_sleep
+from rag.tracing import span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +71,11 @@ class Embedder:
         Raises:
             ModelError: The model cannot be loaded.
         """
+        with span("embed", kind="EMBEDDING") as step:
+            step.set_from(embedded, self.name, texts)
+            return self._embedded(texts, progress)
+
+    def _embedded(self, texts: Sequence[str], progress: str | None) -> NDArray[np.float32]:
         import numpy as np
 
         keys = [digest([self.fingerprint, text]) for text in texts]

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from rag.answer import Context, Retrieval, Span
 from rag.config import PipelineConfig
+from rag.conventions import RETRIEVED, documents
 from rag.documents import Corpus, Document
 from rag.identity import digest
+from rag.tracing import span
 
 if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode, NodeWithScore
@@ -91,7 +93,9 @@ class Index:
             self._vectors.storage_context,
             simple_ratio_thresh=self._config.merge_ratio,
         )
-        found: Sequence[NodeWithScore] = merging.retrieve(question)
+        with span("merge") as step:
+            found: Sequence[NodeWithScore] = merging.retrieve(question)
+            step.set_from(_merge_told, nearest, found)
         return found
 
 
@@ -208,6 +212,10 @@ def _without_nested(contexts: Sequence[Context]) -> tuple[Context, ...]:
 def _lies_within(one: Context, other: Context) -> bool:
     inner, outer = ((context.start or 0, context.end or 0) for context in (one, other))
     return one.document == other.document and inner != outer and outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _merge_told(nearest: Sequence[NodeWithScore], found: Sequence[NodeWithScore]) -> dict[str, Any]:
+    return {"evals.passages_before": len(nearest), **documents(RETRIEVED, list(map(_context, found)))}
 
 
 def _context(found: NodeWithScore) -> Context:

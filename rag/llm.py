@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from rag.answer import Tokens
 from rag.config import LLMConfig
 from rag.errors import ContextWindowError, ModelError
+from rag.grammar import Grammar, Greedy, Picker, is_json
 from rag.identity import digest
 from rag.models import Model, resolve
 from rag.prefixes import Block, Prefixes, Saved, common, length_of
@@ -108,8 +109,10 @@ class LLM(Protocol):
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text` as a prompt part."""
 
-    def complete(self, prompt: Prompt, *, max_tokens: int) -> Completion:
-        """Write the answer to `prompt`, greedily."""
+    def complete(
+        self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        """Write the answer to `prompt`, greedily; as JSON of `schema` (a JSON schema), if one is given."""
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Read the probability of each of `options` (single words) as the answer to `prompt`."""
@@ -197,24 +200,31 @@ class LocalLLM:
         """Count the tokens of `text` as a prompt part."""
         return len(self._tokenize(text))
 
-    def complete(self, prompt: Prompt, *, max_tokens: int) -> Completion:
+    def complete(
+        self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
         """Write the answer to `prompt`, greedily, until the model ends it or `max_tokens` are written.
 
-        A text that goes round in circles ends there, and what it says again is left out of it.
+        A text that goes round in circles ends there, and what it says again is left out of it. With a
+        `schema` each token is the most probable of those that continue a JSON value of it, and the text ends
+        with that value.
 
         Raises:
             ContextWindowError: Prompt and `max_tokens` do not fit the context window.
+            ModelError: llama.cpp has no grammar for `schema`.
         """
-        with self._lock:
+        with self._lock, self._picker(schema) as picker:
             tokens = self._feed(self._blocks(prompt), room=max_tokens)
             generated: list[int] = []
             pieces: list[str] = []
             while len(generated) < max_tokens:
-                token = int(self._logits().argmax())
+                token = picker.best(self._logits())
                 if self._is_end(token):
                     return Completion(self._text(generated), _with(tokens, generated), finished=True)
                 generated.append(token)
                 pieces.append(self._piece(token))
+                if schema is not None and "}" in pieces[-1] and is_json(self._text(generated)):
+                    return Completion(self._text(generated), _with(tokens, generated), finished=True)
                 repeated = repeated_from(pieces)
                 if repeated is not None:
                     text = self._text(generated[:repeated])
@@ -222,6 +232,9 @@ class LocalLLM:
                 if len(generated) < max_tokens:
                     self._llama.eval([token])
             return Completion(self._text(generated), _with(tokens, generated), finished=False)
+
+    def _picker(self, schema: Mapping[str, Any] | None) -> Picker:
+        return Greedy() if schema is None else Grammar(self._llama, schema)
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Read the probability of each of `options` at the first answer position.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rag.answer import Answer, Context, Pipeline, Retrieval, Tokens, context_parts, question_part
 from rag.config import LLMConfig, PipelineConfig
+from rag.conventions import INPUT, reranked, retrieved, spoken
 from rag.documents import Corpus
 from rag.embedding import Embedder, load_embedder
 from rag.errors import ConfigError
@@ -25,6 +27,7 @@ from rag.memory import Memory
 from rag.models import is_cached, resolve
 from rag.remote import RemoteLLM
 from rag.reranking import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
+from rag.tracing import Kind, OpenSpan, is_tracing, span
 
 # What `auto` takes where it can be had.
 AUTO_RERANKER = "ms-marco-minilm-l-6-v2"
@@ -205,13 +208,16 @@ class RetrievalPipeline:
     def retrieve_now(self, question: str) -> Retrieval:
         """Retrieve and rerank, as many passages as are kept."""
         seconds: dict[str, float] = {}
-        with _timed(seconds, "retrieve"):
+        with _timed(seconds, "retrieve", "RETRIEVER") as step:
+            step.set({INPUT: question})
             found = self.index.retrieve(question)
-        with _timed(seconds, "rerank"):
+            step.set_from(retrieved, question, found.contexts)
+        with _timed(seconds, "rerank", "RERANKER") as step:
+            step.set({INPUT: question})
             ranking = self.reranker.rerank(question, found.contexts)
-        return Retrieval(
-            ranking.contexts[: self._kept], seconds, {"rerank": ranking.tokens}, found.candidates
-        )
+            kept = ranking.contexts[: self._kept]
+            step.set_from(reranked, question, found.contexts, kept, name=self.reranker.name, top=self._kept)
+        return Retrieval(kept, seconds, {"rerank": ranking.tokens}, found.candidates)
 
     def write_now(self, question: str, retrieval: Retrieval) -> Answer:
         """Fit the passages to the token budget and write the answer."""
@@ -220,8 +226,9 @@ class RetrievalPipeline:
             contexts = contexts[::-1]
         prompt = Prompt((*context_parts(contexts), question_part(question), self.config.instruction))
         seconds = dict(retrieval.seconds)
-        with _timed(seconds, "generate"):
+        with _timed(seconds, "generate", "LLM") as step:
             written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)
+            step.set_from(spoken, self._llm.name, written.tokens, prompt.parts, written.text)
         return Answer(
             written.text,
             contexts,
@@ -286,11 +293,12 @@ class FunctionPipeline:
     async def answer(self, question: str) -> Answer:
         """Answer `question` with the function; one that is not async runs in a thread."""
         start = time.perf_counter()
-        if inspect.iscoroutinefunction(self._function):
-            given = await self._function(question)
-        else:
-            given = await asyncio.to_thread(self._function, question)
-            given = await given if isinstance(given, Awaitable) else given
+        with _llama_index_heard():
+            if inspect.iscoroutinefunction(self._function):
+                given = await self._function(question)
+            else:
+                given = await asyncio.to_thread(self._function, question)
+                given = await given if isinstance(given, Awaitable) else given
         seconds = time.perf_counter() - start
         return given if isinstance(given, Answer) else _answer_from(self.name, given, seconds)
 
@@ -336,6 +344,15 @@ def pipeline_from_query_engine(
     return pipeline_from(ask, name=name, fingerprint=fingerprint)
 
 
+def _llama_index_heard() -> AbstractContextManager[None]:
+    """Give what makes spans of LlamaIndex's steps, where there is a trace and it is used at all."""
+    if not is_tracing() or "llama_index.core" not in sys.modules:
+        return nullcontext()
+    from rag.bridge_tracing import heard
+
+    return heard()
+
+
 def _answer_from(name: str, given: Any, seconds: float) -> Answer:
     match given:
         case (str() as text, [*contexts]) if all(isinstance(c, str | Context) for c in contexts):
@@ -369,7 +386,9 @@ def _context_from_node(found: Any) -> Context:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def _timed(seconds: dict[str, float], stage: str, kind: Kind) -> Iterator[OpenSpan]:
+    """Take the time of a stage, and make a span of it where there are traces."""
     start = time.perf_counter()
-    yield
+    with span(stage, kind) as step:
+        yield step
     seconds[stage] = time.perf_counter() - start

@@ -12,7 +12,7 @@ import math
 import os
 import re
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,8 @@ _BEHIND_ANGLE = (
 _BEHIND_BRACKET = r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\]"
 # The first characters are matched, not looked back at: so the search leaps from one to the next.
 _TEMPLATE_TOKEN = re.compile(rf"<(?={_BEHIND_ANGLE})|\[(?={_BEHIND_BRACKET})")
+
+_ABOUT_JSON = re.compile(r"response_format|json_schema|json_object|structured.outputs?", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
@@ -113,7 +115,7 @@ class RemoteLLM:
             _key(host),
             patience=patience or Patience(),
             throttle=self._throttle,
-            is_final=_is_about_logprobs,
+            is_final=_is_final,
             is_near=_is_loopback(host),
         )
         # Nobody closes the models of a session, and a socket left open is an error where warnings are.
@@ -149,13 +151,18 @@ class RemoteLLM:
         """
         return max(math.ceil(len(text) / 4), len(text.split()))
 
-    def complete(self, prompt: Prompt, *, max_tokens: int) -> Completion:
+    def complete(
+        self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
         """Write the answer to `prompt`, greedily; the thoughts of a reasoning model are no part of it.
+
+        A `schema` is asked for as the server takes it: as such, else as any JSON object, else not at all. So
+        the text may be another than the schema says, or have words around it: the caller reads it with care.
 
         Raises:
             RemoteError: The server cannot be reached, refuses, or answers something else.
         """
-        reply = self._ask(prompt, max_tokens=max_tokens)
+        reply = self._ask(prompt, max_tokens=max_tokens, schema=schema)
         return Completion(without_thoughts(reply.text).strip(), reply.tokens, reply.finished)
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
@@ -207,7 +214,9 @@ class RemoteLLM:
         masses = {option: float(option == said) for option in options}
         return Choice(masses, float(said is None), spent, graded=False, text=reply.text)
 
-    def _ask(self, prompt: Prompt, *, max_tokens: int, **fields: Any) -> Reply:
+    def _ask(
+        self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None, **fields: Any
+    ) -> Reply:
         turns = (("system", prompt.system), ("user", "".join(prompt.parts)))
         # plain() sees the joined parts: a token could be spelled across a border.
         messages = [{"role": role, "content": plain(text)} for role, text in turns]
@@ -215,6 +224,7 @@ class RemoteLLM:
         form = self._form
         while True:
             body = {"model": self._model, "messages": messages, **form.fields(max_tokens), **fields}
+            body |= form.constraint(schema)
             try:
                 reply = self._reply(body, size, max_tokens)
             except RefusedError as refused:
@@ -260,16 +270,30 @@ class _Form:
     Attributes:
         bound: Name of the bound on the reply's length.
         is_greedy: Whether the temperature is set, to 0.
+        json: How a reply in JSON is asked for: `json_schema`, `json_object`, or not at all.
     """
 
     bound: str = "max_tokens"
     is_greedy: bool = True
+    json: str = "json_schema"
 
     def fields(self, max_tokens: int) -> dict[str, Any]:
         return {self.bound: max_tokens, **({"temperature": 0} if self.is_greedy else {})}
 
+    def constraint(self, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Give the fields that ask for JSON of `schema`; none without one."""
+        if schema is None or not self.json:
+            return {}
+        if self.json == "json_object":
+            return {"response_format": {"type": "json_object"}}
+        # OpenAI wants a name. Strict: there every key is required and no other is allowed, as in our schemas.
+        named = {"name": "item", "strict": True, "schema": dict(schema)}
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
+
     def after(self, refused: RefusedError) -> _Form:
         """Give the form that a refusal asks for; the same one if it is about something else."""
+        if self.json and _is_about_json(refused.status, refused.body):
+            return replace(self, json="json_object" if self.json == "json_schema" else "")
         if refused.status not in (400, 422):
             return self
         if self.bound == "max_tokens" and re.search(r"\bmax_completion_tokens\b", refused.body):
@@ -277,6 +301,15 @@ class _Form:
         if self.is_greedy and "temperature" in refused.body and "support" in refused.body:
             return replace(self, is_greedy=False)
         return self
+
+
+def _is_final(status: int, body: str) -> bool:
+    return _is_about_logprobs(status, body) or _is_about_json(status, body)
+
+
+def _is_about_json(status: int, body: str) -> bool:
+    # llama_cpp.server refuses a form of reply that it does not know with status 500; so did llama-server.
+    return status in (400, 422, 500, 501) and bool(_ABOUT_JSON.search(body))
 
 
 def _is_about_logprobs(status: int, body: str) -> bool:

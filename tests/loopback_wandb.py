@@ -221,7 +221,7 @@ def _kind_of(path: str) -> str:
         return "file_stream"
     if path.startswith(("/storage/", "/artifactsV2/")):
         return "storage"
-    return "otel" if path == "/otel/v1/traces" else ""
+    return "otel" if path.endswith("/otel/v1/traces") else ""
 
 
 def _storage_path(path: str) -> str:

@@ -292,6 +292,29 @@ def _delete_aliases(backend: Backend, asked: dict[str, Any]) -> dict[str, Any]:
     return {"result": {"success": True}}
 
 
+def _run_files(backend: Backend, asked: dict[str, Any]) -> dict[str, Any]:
+    kept = backend.runs[asked["name"]].files
+    nodes = [
+        _run_file(backend, asked["name"], name, kept[name])
+        for name in asked["fileNames"] or kept
+        if name in kept
+    ]
+    return {"project": {"internalId": "1", "run": {"fileCount": len(nodes), "files": _page(nodes)}}}
+
+
+def _run_file(backend: Backend, run: str, name: str, data: bytes) -> dict[str, Any]:
+    url = f"{backend.url}/storage/run/{run}/{quote(name)}"
+    about = dict.fromkeys(("mimetype", "updatedAt", "md5"))
+    return {
+        "id": _opaque("File", name),
+        "name": name,
+        "url": url,
+        "directUrl": url,
+        "sizeBytes": len(data),
+        **about,
+    }
+
+
 def _logged_artifacts(backend: Backend, asked: dict[str, Any]) -> dict[str, Any]:
     nodes = [_artifact(one) for one in backend.artifacts if one.run_id == asked["run"]]
     return {"project": {"run": {"artifacts": _page(nodes)}}}
@@ -390,6 +413,7 @@ OPERATIONS: dict[str, Callable[[Backend, dict[str, Any]], dict[str, Any]]] = {
     "NotifyScriptableRunAlert": _alert,
     "OrganizationCoreWeaveOrganizationID": _fixed({"entity": {"organization": None}}),
     "Run": _run,
+    "RunFiles": _run_files,
     "RunFullHistory": _history,
     "RunHistoryKeys": _run,
     "RunInputArtifacts": _used_artifacts,
@@ -415,6 +439,7 @@ READING = {
     "GetArtifactMembershipFileUrls",
     "HistoryPage",
     "Run",
+    "RunFiles",
     "RunFullHistory",
     "RunHistoryKeys",
     "RunInputArtifacts",

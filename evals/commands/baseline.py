@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from evals.commands.folders import add_baselines, add_home
-from evals.errors import RunFileError, printable
+from evals.errors import RunFileError, UsageError, printable
 
 if TYPE_CHECKING:
     from evals.cli import Commands
     from evals.runs import RunData
+
+# What `wandb:PROJECT/run-records:baseline` means.
+WANDB_ALIAS = "baseline"
 
 
 def add_to(commands: Commands) -> None:
@@ -19,9 +23,19 @@ def add_to(commands: Commands) -> None:
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     setting = verbs.add_parser("set", help="write a run to a file fit for git, in place of the one before")
     setting.add_argument(
-        "run_name", metavar="RUN", help="a run folder, its records.jsonl, a run's id, latest, or a baseline"
+        "run_name",
+        metavar="RUN",
+        help="a run folder, its records.jsonl, a run's id, latest, wandb:[ENTITY/]PROJECT/RUN_ID, "
+        "or a baseline",
     )
     setting.add_argument("--name", required=True, help="name of the baseline, such as main")
+    setting.add_argument(
+        "--wandb",
+        nargs="?",
+        const="",
+        metavar="[ENTITY/]PROJECT",
+        help="call it baseline at W&B as well (default: WANDB_PROJECT, or where its session sent it)",
+    )
     add_home(setting)
     setting.set_defaults(run=_set)
     listing = verbs.add_parser("list", help="what baselines there are, and their means")
@@ -35,10 +49,41 @@ def _set(options: argparse.Namespace) -> int:
     from evals.runs import find_run, load_run
 
     run = load_run(find_run(options.run_name, options.home, options.baselines))
+    # First, as it is what may go wrong: then nothing is written.
+    artifact = _at_wandb(options, run) if options.wandb is not None else None
     file = write_baseline(run, options.baselines, options.name)
     for line in (f"written: {file}, of run {run.name}", *_about(run)):
         print(printable(line))
+    if artifact:
+        print(printable(f"wandb: {artifact} is the baseline"))
     return 0
+
+
+def _at_wandb(options: argparse.Namespace, run: RunData) -> str:
+    """Give the records of `run` at W&B the name of a baseline, and say what they are called there."""
+    from evals.baselines import baseline_file
+    from evals.trackers.fetching import give_aliases
+    from evals.trackers.references import RECORDS_ARTIFACT, Reference, is_version
+
+    baseline_file(options.baselines, options.name)  # what is wrong with the name is said before
+    if is_version(options.name):
+        raise UsageError(f"{options.name} is what W&B calls a version: give the baseline another name")
+    entity, project = _project(options.wandb, run)
+    reference = Reference(entity, project, RECORDS_ARTIFACT, str(run.head.get("run", run.name)))
+    return give_aliases(reference, tuple(dict.fromkeys((WANDB_ALIAS, options.name))))
+
+
+def _project(given: str, run: RunData) -> tuple[str | None, str]:
+    """Give entity and project: as given, as W&B's own variables say, or where the session sent the run."""
+    from evals.settings import parse_project
+
+    entity, _, project = parse_project(given).rpartition("/") if given else ("", "", "")
+    sent = (run.head.get("trackers") or {}).get("wandb") or {}
+    project = project or os.environ.get("WANDB_PROJECT") or sent.get("project") or ""
+    entity = entity or os.environ.get("WANDB_ENTITY") or sent.get("entity") or ""
+    if not project:
+        raise UsageError(f"run {run.name} was not sent to W&B: say where it is with --wandb PROJECT")
+    return entity or None, project
 
 
 def _list(options: argparse.Namespace) -> int:

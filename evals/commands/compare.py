@@ -29,7 +29,10 @@ def add_to(commands: Commands) -> None:
         help="compare a run with another or with a baseline",
         epilog="exit status: 0 PASS, 1 BLOCK, 2 INCONCLUSIVE with --strict (0 without), 4 usage",
     )
-    what = "a run folder, its records.jsonl, a run's id, latest, or a baseline's name or file"
+    what = (
+        "a run folder, its records.jsonl, a run's id, latest, wandb:[ENTITY/]PROJECT/RUN_ID, "
+        "or a baseline's name or file"
+    )
     parser.add_argument("run_name", metavar="RUN", help=what)
     parser.add_argument("base_name", metavar="BASE", help="what it is compared with, named in the same way")
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")

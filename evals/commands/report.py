@@ -24,9 +24,10 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "run_name",
         metavar="RUN",
-        help="a run folder, its records.jsonl, a run's id, latest, or a baseline's name or file",
+        help="a run folder, its records.jsonl, a run's id, latest, wandb:[ENTITY/]PROJECT/RUN_ID, "
+        "or a baseline's name or file",
     )
-    parser.add_argument("--format", choices=(*TEXTS, "parquet"), default="terminal", help="default: terminal")
+    parser.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file (default: standard output)")
     add_home(parser)
     add_baselines(parser)
@@ -38,16 +39,21 @@ def _report(options: argparse.Namespace) -> int:
 
     if options.format == "parquet" and options.out is None:
         raise UsageError("--format parquet is not for a terminal: name a file with --out")
-    run = load_run(find_run(options.run_name, options.home, options.baselines))
+    path = find_run(options.run_name, options.home, options.baselines)
+    run = load_run(path)
     for note in run.notes:
         print(printable(note), file=sys.stderr)
     if options.format == "parquet":
         _write_parquet(run, options.out)
     elif options.out:
-        _write(options.out, TEXTS[options.format](run))
+        _write(options.out, _text(options.format, run, path))
     else:
-        _show(TEXTS[options.format](run))
+        _show(_text(options.format, run, path))
     return 0
+
+
+def _text(form: str, run: RunData, path: Path) -> str:
+    return _html(run, path) if form == "html" else TEXTS[form](run)
 
 
 def _terminal(run: RunData) -> str:
@@ -66,10 +72,11 @@ def _markdown(run: RunData) -> str:
     return run_markdown(run, _gate(run))
 
 
-def _html(run: RunData) -> str:
+def _html(run: RunData, path: Path) -> str:
     from evals.reports.html import run_html
+    from evals.reports.waterfall import waterfalls_of
 
-    return run_html(run, gate=_gate(run))
+    return run_html(run, gate=_gate(run), traces=waterfalls_of(path))
 
 
 def _gate(run: RunData) -> list[str]:
@@ -93,10 +100,11 @@ def _junit(run: RunData) -> str:
     return run_junit(run)
 
 
+FORMATS = ("terminal", "markdown", "html", "csv", "junit", "parquet")
+# Those that are made of the records alone.
 TEXTS: Mapping[str, Callable[[RunData], str]] = {
     "terminal": _terminal,
     "markdown": _markdown,
-    "html": _html,
     "csv": _csv,
     "junit": _junit,
 }

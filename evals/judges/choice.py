@@ -18,6 +18,7 @@ from rag.embedding import Embedder
 from rag.identity import digest
 from rag.llm import LLM, Prompt
 from rag.loading import load
+from rag.tracing import span
 
 # What judging an answer takes, before any was judged: measured on short answers by the three metrics that are
 # scored by default (benchmarks/results/judge_time.json).
@@ -82,8 +83,10 @@ class ChoiceReader:
 
 def _read(metric: str, asker: Asker) -> Readings:
     before = asker.tokens
-    try:
-        items = tuple(METRICS[metric].read(asker))
-    except NoVerdict as nothing:
-        return Readings(tokens=asker.tokens - before, reason=str(nothing))
+    with span(metric) as step:
+        try:
+            items = tuple(METRICS[metric].read(asker))
+        except NoVerdict as nothing:
+            step.fail(str(nothing))
+            return Readings(tokens=asker.tokens - before, reason=str(nothing))
     return Readings(items, asker.tokens - before)

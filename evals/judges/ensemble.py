@@ -13,6 +13,7 @@ from evals.records import Judgement, Score
 from rag.answer import Answer, Tokens
 from rag.identity import digest
 from rag.loading import load
+from rag.tracing import span
 
 # Judges that differ by this much are said to: one of them is wrong.
 LARGE_SPREAD = 0.3
@@ -68,7 +69,10 @@ class EnsembleJudge:
 
     async def score(self, question: Question, answer: Answer) -> Judgement:
         """Score `answer` by every metric that any of the judges scores."""
-        judgements = [await judge.score(question, answer) for judge in self._judges]
+        judgements = []
+        for judge in self._judges:
+            with span(judge.name):
+                judgements.append(await judge.score(question, answer))
         given: dict[str, list[tuple[str, Score]]] = {}
         for judge, judgement in zip(self._judges, judgements, strict=True):
             for score in judgement.scores:

@@ -10,11 +10,12 @@ from evals.asking import log_odds, whole_of
 from evals.claims import Span, declines, split_claims
 from evals.errors import NoVerdict
 from evals.questions import Question
-from evals.readings import Reading, Readings
+from evals.readings import Reading, Readings, told_of
 from evals.windows import windows_of
 from rag.answer import Answer, Context, Tokens
 from rag.entailment import Entailment, EntailmentModel
 from rag.identity import digest
+from rag.tracing import OpenSpan, span
 
 # Counts up when the way from an answer to its readings changes in a way that no setting shows.
 VERSION = 1
@@ -45,10 +46,12 @@ class EntailmentReader:
 
     def _read(self, metric: str, question: Question, answer: Answer) -> Readings:
         bench = Bench(self._model)
-        try:
-            items = _READ[metric](bench, question, answer)
-        except NoVerdict as nothing:
-            return Readings(tokens=bench.tokens, reason=str(nothing))
+        with span(metric) as step:
+            try:
+                items = _READ[metric](bench, question, answer)
+            except NoVerdict as nothing:
+                step.fail(str(nothing))
+                return Readings(tokens=bench.tokens, reason=str(nothing))
         return Readings(tuple(items), bench.tokens)
 
 
@@ -105,15 +108,26 @@ class Bench:
     def hold(self, claims: Sequence[Span], premises: Sequence[Context]) -> list[Finding]:
         """Hold each of `claims` against all windows of `premises`, in one batch."""
         windows = [self._windows(claim, premises) for claim in claims]
-        said = self._model.read(
-            [(window.text, claim.text) for claim, of in zip(claims, windows, strict=True) for window in of]
-        )
-        self.tokens += said.tokens
-        items = iter(said.items)
-        return [
-            self._finding(claim, of, [next(items) for _ in of])
-            for claim, of in zip(claims, windows, strict=True)
-        ]
+        with span("entailment") as step:
+            pairs = ((window, claim) for claim, of in zip(claims, windows, strict=True) for window in of)
+            said = self._model.read([(window.text, claim.text) for window, claim in pairs])
+            self.tokens += said.tokens
+            items = iter(said.items)
+            found = [
+                self._finding(claim, of, [next(items) for _ in of])
+                for claim, of in zip(claims, windows, strict=True)
+            ]
+            if step.is_recording:
+                self._tell(step, found)
+        return found
+
+    def _tell(self, step: OpenSpan, found: Sequence[Finding]) -> None:
+        """Tell of each claim; all are read in one batch, so that they take all of its time."""
+        for finding in found:
+            told = told_of(finding.reading(finding.support))
+            step.child(
+                "verdict", "EVALUATOR", error=finding.reason, **told, **{"llm.model_name": self._model.name}
+            )
 
     def _windows(self, claim: Span, premises: Sequence[Context]) -> list[Context]:
         room = self._model.limit - self._count(claim.text)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from evals.asking import MOST_LOG_ODDS
 from evals.errors import UsageError
 from evals.questions import Question
-from evals.readings import Reading, Readings
+from evals.readings import Reading, Readings, told_of
 from rag.answer import Answer, Tokens
+from rag.conventions import counted
 from rag.errors import RemoteError
 from rag.identity import digest
 from rag.llm import LLM, Completion, Prompt
+from rag.tracing import span
 
 if TYPE_CHECKING:
     from rag.llm import LocalLLM
@@ -60,7 +62,17 @@ class LlamaIndexReader:
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
         """Read `answer` for each of `metrics`, in the calling thread: one reading for the whole answer."""
-        return {metric: self._read(metric, question, answer) for metric in metrics}
+        return {metric: self._traced(metric, question, answer) for metric in metrics}
+
+    def _traced(self, metric: str, question: Question, answer: Answer) -> Readings:
+        with span(metric), span("verdict", kind="EVALUATOR") as step:
+            readings = self._read(metric, question, answer)
+            for reading in readings.items:
+                step.set_from(told_of, reading)
+            step.set_from(counted, readings.tokens)
+            if readings.reason:
+                step.fail(readings.reason)
+        return readings
 
     def _read(self, metric: str, question: Question, answer: Answer) -> Readings:
         metered = _Metered(self._llm)

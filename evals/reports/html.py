@@ -8,50 +8,63 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from statistics import fmean
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from evals.baseline_gate import mean_of, metrics_of, passed, score_of
 from evals.differences import corpora_of
 from evals.records import Evaluation
-from evals.reports.html_questions import Beside, Passages, View, number_text, question_views, shown
+from evals.reports.html_questions import Beside, Passages, View, number_text, question_views
 from evals.reports.judge import judge_lines
 from evals.reports.phrases import COSTS, HEADER, detectable_text, row_cells, verdict_text
 from evals.reports.plots import counts_of, histogram, scatter
+from evals.reports.visible import shown
 from evals.verdicts import verdict_in
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
+    from evals.reports.waterfall import Waterfalls
     from evals.runs import RunData
 
 
-def run_html(run: RunData, *, gate: Sequence[str] = (), base: RunData | None = None) -> str:
+def run_html(
+    run: RunData,
+    *,
+    gate: Sequence[str] = (),
+    base: RunData | None = None,
+    traces: Waterfalls = MappingProxyType({}),
+) -> str:
     """Give the report of a run; the same run gives the same text.
 
     Args:
         run: The run.
         gate: What the run was held to and what came of it, line by line.
         base: A run to put beside it; None without.
+        traces: Its waterfalls, where it has some.
     """
     if base is None:
-        return _page(run, Beside(), {**_NOTHING_BESIDE, "notes": run.notes}, gate)
+        return _page(run, Beside(traces=traces), {**_NOTHING_BESIDE, "notes": run.notes}, gate)
     from evals.compare import compare
 
     comparison = compare(run, base)
     if not gate:
-        return comparison_html(comparison, run, base)
+        return comparison_html(comparison, run, base, traces=traces)
     # The lines of the gate have the differences, held to the margin of the run, and most notes.
     notes = [note for note in comparison.notes if not any(note in line for line in gate)]
-    return _page(run, _beside(comparison), {**_compared(comparison), "notes": notes, "differences": []}, gate)
+    beside = _beside(comparison, traces)
+    return _page(run, beside, {**_compared(comparison), "notes": notes, "differences": []}, gate)
 
 
-def comparison_html(comparison: Comparison, run: RunData, base: RunData) -> str:
+def comparison_html(
+    comparison: Comparison, run: RunData, base: RunData, *, traces: Waterfalls = MappingProxyType({})
+) -> str:
     """Give the report of a run beside another: verdict, what changed, and each question in both."""
     verdict = verdict_text(comparison.gate, run.name, base.name)
-    return _page(run, _beside(comparison), _compared(comparison), [verdict])
+    return _page(run, _beside(comparison, traces), _compared(comparison), [verdict])
 
 
 def _page(run: RunData, beside: Beside, compared: View, gate: Sequence[str]) -> str:
-    early, css, js = _asset("early.js"), _asset("report.css"), _asset("report.js")
+    early, css, js = _asset("early.js"), _style(has_bars=bool(beside.traces)), _asset("report.js")
     name = shown(run.name)
     judges = (about for about in run.abouts if about.get("type") == "judge")
     page: str = _template().render(
@@ -101,6 +114,15 @@ def _asset(name: str) -> Any:
 
     # Ours, and without a closing tag in it: the only texts here that are not escaped.
     return Markup((files("evals.reports") / "templates" / name).read_text("utf-8"))
+
+
+@cache
+def _style(*, has_bars: bool) -> Any:
+    from markupsafe import Markup
+
+    from evals.reports.waterfall import bar_rules
+
+    return _asset("report.css") + Markup(bar_rules() if has_bars else "")
 
 
 @cache
@@ -158,7 +180,7 @@ _NOTHING_BESIDE: Mapping[str, Any] = {
 }
 
 
-def _beside(comparison: Comparison) -> Beside:
+def _beside(comparison: Comparison, traces: Waterfalls) -> Beside:
     flips = {
         (flip.pipeline, flip.question.id): "fixed" if flip.is_fixed else "newly failing"
         for flip in comparison.flips
@@ -168,6 +190,7 @@ def _beside(comparison: Comparison) -> Beside:
         name=shown(comparison.base),
         evaluations={(a.pipeline, a.question.id, a.repeat): b for b, a in comparison.pairs},
         flips={**added, **flips},
+        traces=traces,
     )
 
 

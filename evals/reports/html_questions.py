@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +10,10 @@ from evals.attribution import Stage, stage_of
 from evals.differences import Corpora
 from evals.questions import Question, Source
 from evals.records import ClaimScore, Evaluation, Score
+from evals.reports.visible import shown
+from evals.reports.waterfall import Waterfall, Waterfalls, rows_html
 from rag.answer import Context
 
-# What would hide or turn around the text beside it: control characters, but for line ends and tabs, and
-# embeddings, overrides and isolates of direction.
-_TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Of a question in the table, where it has one line; whole it stands with its answer.
 _LONGEST = 140
 
@@ -31,11 +28,13 @@ class Beside:
         name: Its name.
         evaluations: Its evaluations of the same question, by pipeline, question id and repeat.
         flips: Which way a question went, by pipeline and question id.
+        traces: Waterfalls of the run that is reported, by pipeline, question id and repeat.
     """
 
     name: str = ""
     evaluations: Mapping[tuple[str, str, int], Evaluation] = field(default_factory=dict)
     flips: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    traces: Waterfalls = field(default_factory=dict)
 
 
 class Passages:
@@ -53,11 +52,6 @@ class Passages:
             view = {"id": self._ids[key], "place": _place(context), "text": shown(context.text)}
             self.views.append(view)
         return self._ids[key]
-
-
-def shown(text: object) -> str:
-    """Give text without characters that hide what stands beside them or turn it around."""
-    return _TRICKS.sub(_REPLACEMENT, str(text))
 
 
 def number_text(value: float | None, threshold: float | None = None, digits: int = 2) -> str:
@@ -121,7 +115,14 @@ def _question(
         "flip": beside.flips.get(key, ""),
         "after": _side(evaluation, old, passages, "gained"),
         "before": _side(old, evaluation, passages, "lost") if old else None,
+        "trace": _trace(beside.traces.get((*key, evaluation.repeat))),
     }
+
+
+def _trace(waterfall: Waterfall | None) -> View | None:
+    from markupsafe import Markup
+
+    return {"more": waterfall.more, "rows": Markup(rows_html(waterfall))} if waterfall else None
 
 
 def _facts(question: Question, test: str, stage: Stage | None) -> list[tuple[str, str]]:

@@ -45,6 +45,9 @@ def tracker_options(settings: Settings, environment: Mapping[str, str]) -> dict[
         del options[WANDB]
     else:
         options[WANDB] = _wandb_options(settings.wandb, settings.wandb_runs, environment)
+    if settings.otlp:
+        whose = _wandb_options(settings.wandb or "", settings.wandb_runs, environment)
+        options["otlp"] = {"endpoint": settings.otlp, "project": whose["project"], "entity": whose["entity"]}
     return options
 
 

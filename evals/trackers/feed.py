@@ -13,7 +13,7 @@ from evals.metrics import METRICS
 from evals.records import Evaluation, evaluation_from_json
 from evals.replaying import rejudged
 from evals.runs import RunData, load_run
-from evals.trackers.files import files_of, questions_digest
+from evals.trackers.files import digest_of, files_of
 from evals.trackers.rows import STAGES, columns_for, row_of
 from evals.trackers.running import Running
 from evals.trackers.summarizing import means_of, summary_of
@@ -117,6 +117,7 @@ class Feed:
             folder=self._folder,
             options=self._options,
             columns=columns_for(metrics),
+            used=tuple(str(one["artifact"]) for one in self._head.get("used") or ()),
             is_offline=bool(self._head.get("offline")),
             is_replay=self._is_replay,
             seconds=self._seconds,
@@ -146,9 +147,11 @@ class Feed:
 
     def _report(self, run: RunData, lines: Iterable[str], file: Path) -> Path | None:
         from evals.reports.html import run_html
+        from evals.reports.waterfall import waterfalls_of
 
         try:
-            text = run_html(run, gate=list(lines), base=self._base(run))
+            traces = waterfalls_of(self._folder)
+            text = run_html(run, gate=list(lines), base=self._base(run), traces=traces)
             file.write_text(text, "utf-8", errors="backslashreplace")
         except Exception:  # noqa: BLE001  # the rest is worth having without it
             return None
@@ -208,7 +211,7 @@ class _Part:
     def finish(self, run: RunData, ending: Ending, scratch: Path) -> None:
         """Give summary and files, and end."""
         try:
-            self.tracker.config({"questions": questions_digest(self.evaluations)})
+            self.tracker.config({"questions": digest_of(self.evaluations)})
             summary = summary_of(self.evaluations, self.metrics)
             self.tracker.summary({**summary, "gate": ending.verdict or "none"})
             abouts = [
@@ -216,7 +219,8 @@ class _Part:
                 for about in run.abouts
                 if about["type"] == "judge" or self.run.pipeline in (None, about["name"])
             ]
-            for file in files_of(self.evaluations, abouts, self.run.folder, scratch):
+            run_id = str(run.head.get("run", self.run.folder.name))
+            for file in files_of(self.evaluations, abouts, self.run.folder, scratch, run_id=run_id):
                 self.tracker.file(file)
             if ending.report:
                 self.tracker.file(TrackedFile("report", "report", {"report.html": ending.report}))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.question_lines import question_to_json, questions_digest, to_line
+from evals.questions import Question
 from evals.records import Evaluation
 from evals.runs import RECORDS
 from evals.trackers.tracker import TrackedFile
@@ -18,20 +20,25 @@ TRACES = "traces.jsonl"
 MOST_INDEX_BYTES = 64 * 2**20
 
 
-def questions_of(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
-    """Give the questions that were asked, as lines of a question file, each once and sorted by id."""
+def questions_of(evaluations: Iterable[Evaluation]) -> list[Question]:
+    """Give the questions that were asked, as far as records tell them, each once and sorted by id."""
     found = {evaluation.question.id: evaluation.question for evaluation in evaluations}
-    return [_line(found[id]) for id in sorted(found)]
+    return [found[id] for id in sorted(found)]
 
 
-def questions_digest(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
+def digest_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
     """Give the number of the questions, and SHA-256 over them."""
     questions = questions_of(evaluations)
-    return {"count": len(questions), "sha256": digest(questions)}
+    return {"count": len(questions), "sha256": questions_digest(questions)}
 
 
 def files_of(
-    evaluations: Sequence[Evaluation], abouts: Sequence[Mapping[str, Any]], run: Path, scratch: Path
+    evaluations: Sequence[Evaluation],
+    abouts: Sequence[Mapping[str, Any]],
+    run: Path,
+    scratch: Path,
+    *,
+    run_id: str,
 ) -> Iterator[TrackedFile]:
     """Give the files to keep, but for the report.
 
@@ -40,6 +47,7 @@ def files_of(
         abouts: What describes its pipelines and judges.
         run: The run folder, in the home folder of runs and indexes.
         scratch: An empty folder for those that are made here; they are gone with it.
+        run_id: The run's own: its folder may be named otherwise, `latest` above all.
     """
     yield _questions(evaluations, scratch)
     for about in abouts:
@@ -47,41 +55,23 @@ def files_of(
             yield _judge(about, scratch)
         elif index := _index(about, run.parent.parent, scratch):
             yield index
-    yield _records(run, scratch)
+    yield _records(run, scratch, run_id)
 
 
 def _questions(evaluations: Sequence[Evaluation], scratch: Path) -> TrackedFile:
     questions = questions_of(evaluations)
-    lines = _write(scratch / "questions.jsonl", "".join(f"{json.dumps(q)}\n" for q in questions))
-    # One a line, as those who keep their questions in a plain file read them.
-    texts = _write(
-        scratch / "questions.txt", "".join(f"{' '.join(q['question'].split())}\n" for q in questions)
+    lines = _write(
+        scratch / "questions.jsonl", "".join(f"{to_line(question_to_json(each))}\n" for each in questions)
     )
+    # One a line, as those who keep their questions in a plain file read them.
+    texts = _write(scratch / "questions.txt", "".join(f"{' '.join(q.question.split())}\n" for q in questions))
     return TrackedFile(
         "eval-questions",
         "dataset",
         {"questions.jsonl": lines, "questions.txt": texts},
         is_used=True,
-        about=questions_digest(evaluations),
+        about=digest_of(evaluations),
     )
-
-
-def _line(question: Any) -> dict[str, Any]:
-    line: dict[str, Any] = {"id": question.id, "question": question.question}
-    if question.reference is not None:
-        line["reference"] = question.reference
-    if not question.answerable:
-        line["answerable"] = False
-    if question.tags:
-        line["tags"] = list(question.tags)
-    if question.sources:
-        line["sources"] = [_told(source) for source in question.sources]
-    return line
-
-
-def _told(source: Any) -> dict[str, Any]:
-    parts = {name: getattr(source, name) for name in source.__dataclass_fields__}
-    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _judge(about: Mapping[str, Any], scratch: Path) -> TrackedFile:
@@ -112,13 +102,13 @@ def _index(about: Mapping[str, Any], home: Path, scratch: Path) -> TrackedFile |
     )
 
 
-def _records(run: Path, scratch: Path) -> TrackedFile:
+def _records(run: Path, scratch: Path, run_id: str) -> TrackedFile:
     paths = {}
     # A copy: what is sent must not change while it is read.
     for name in (RECORDS, TRACES):
         if (run / name).exists():
             paths[name] = Path(shutil.copyfile(run / name, scratch / name))
-    return TrackedFile("run-records", "run-records", paths, aliases=(run.name,))
+    return TrackedFile("run-records", "run-records", paths, aliases=(run_id,))
 
 
 def _write(file: Path, text: str) -> Path:

@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import evals
 from evals.errors import printable
@@ -33,24 +34,16 @@ class Guard:
         self._seconds = seconds
         self._replay = replay
         self._log = folder / f"{name}.log"
-        # A file, not a pipe: what nobody reads before the end would fill it.
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the process
+        self._temporary = ExitStack()
+        self._said: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._until: float | None = None
         self._problem = ""
 
     def start(self) -> None:
         """Begin the process; trouble with it is said at the end."""
-        command = [sys.executable, "-m", "evals.trackers.process", self._name, str(self._folder)]
         try:
-            with self._log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    [*command, str(self._seconds)],
-                    stdin=subprocess.PIPE,
-                    stdout=self._said,
-                    stderr=log,
-                    env=_environment(),
-                    start_new_session=True,  # a Ctrl-C is for the tests
-                )
+            self._process = self._begun()
         except OSError as error:
             self._problem = f"its process cannot be begun: {error.strerror}"
 
@@ -60,26 +53,52 @@ class Guard:
         Args:
             count: How many evaluations the run has.
         """
+        self.say_over()
         process, self._process = self._process, None
-        if process is None:
-            return [self._trouble(self._problem)] if self._problem else []
-        try:
-            in_time = self._wait(process)
-        finally:
-            _kill(process)
-        with self._said:
+        with self._temporary:
+            if process is None or self._said is None:
+                return [self._trouble(self._problem)] if self._problem else []
+            try:
+                in_time = self._wait(process)
+            finally:
+                _kill(process)
             self._said.seek(0)
             messages = messages_in(self._said.read())
-        if process.returncode == 0 and not _is_written(self._log):
-            self._log.unlink(missing_ok=True)
+        if not _is_written(self._log):
+            with suppress(OSError):
+                self._log.unlink()
         return self._lines(messages, count, in_time=in_time)
 
+    def _begun(self) -> subprocess.Popen[bytes]:
+        # A file, not a pipe: what nobody reads before the end would fill it.
+        self._said = self._temporary.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack does
+        # What a library leaves where temporary files go, because it was killed, goes with it. Not in the run
+        # folder: the path of a socket in it may have some hundred characters.
+        scratch = self._temporary.enter_context(
+            tempfile.TemporaryDirectory(prefix="rag-evals-", ignore_cleanup_errors=True)
+        )
+        command = [sys.executable, "-m", "evals.trackers.process", self._name, str(self._folder)]
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                [*command, str(self._seconds), scratch],
+                stdin=subprocess.PIPE,
+                stdout=self._said,
+                stderr=log,
+                env={**_environment(), "TMPDIR": scratch},
+                start_new_session=True,  # a Ctrl-C is for the tests
+            )
+
+    def say_over(self) -> None:
+        """Tell the tracker that the session is over; what it may take counts from the first time."""
+        if self._until is not None or self._process is None or self._process.stdin is None:
+            return
+        self._until = time.monotonic() + self._seconds
+        with suppress(OSError):
+            self._process.stdin.close()
+
     def _wait(self, process: subprocess.Popen[bytes]) -> bool:
-        if process.stdin:
-            with suppress(OSError):
-                process.stdin.close()
         try:
-            process.wait(self._seconds)
+            process.wait(max(0.0, (self._until or 0.0) - time.monotonic()))
         except subprocess.TimeoutExpired:
             return False
         return True
@@ -91,7 +110,8 @@ class Guard:
         if any("done" in message for message in messages):
             return said
         if not problem and in_time:
-            problem = f"its process ended before it was done (see {self._log.name} in the run folder)"
+            more = f" (see {self._log.name} in the run folder)" if _is_written(self._log) else ""
+            problem = f"its process ended before it was done{more}"
         elif not problem:
             taken = f"it had taken {rows:,} of {count:,} evaluations"
             problem = f"not done {self._seconds:g} s after the end, and given up: {taken}"

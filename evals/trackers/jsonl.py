@@ -12,6 +12,8 @@ from typing import Any
 
 from evals.records import SCHEMA, evaluation_from_json
 from evals.runs import RunData
+from evals.secrets import masked
+from evals.traces import FILE as TRACES
 from rag.identity import canonical
 
 # Half of a surrogate pair (the name of a file need not be valid Unicode) becomes JSON's own escape for it.
@@ -31,14 +33,15 @@ class RunFolder:
         self.path = home / "runs" / self.run_id
         self._home = home
         self._file: Any = None
+        self._traces: Any = None
 
     def start(self, info: Mapping[str, Any]) -> None:
-        """Make the folder, write `run.json` and the first line, and point `latest` at it."""
+        """Make the folder, write `run.json` and the first line, without secrets, and point `latest` at it."""
         self.path.mkdir(parents=True)
         ignore = self._home / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
-        head = {"type": "run", "schema": SCHEMA, "run": self.run_id, **info}
+        head = {"type": "run", "schema": SCHEMA, "run": self.run_id, **masked(dict(info))}
         (self.path / "run.json").write_text(canonical(head) + "\n", encoding="utf-8", errors=_HALVES)
         self._file = (self.path / "records.jsonl").open("w+", encoding="utf-8", errors=_HALVES)
         self.append(canonical(head))
@@ -48,6 +51,13 @@ class RunFolder:
         """Append one event, JSON already, and flush it: a killed session loses the question in flight."""
         self._file.write(line + "\n")
         self._file.flush()
+
+    def append_trace(self, lines: str) -> None:
+        """Append the spans of an evaluation, JSON Lines already, to a file of their own."""
+        if self._traces is None:
+            self._traces = (self.path / TRACES).open("a", encoding="utf-8", errors=_HALVES)
+        self._traces.write(lines + "\n")
+        self._traces.flush()
 
     def read(self) -> tuple[RunData, list[dict[str, Any]]]:
         """Read back the run, its evaluations in the order they were finished in, and all other lines."""
@@ -66,6 +76,8 @@ class RunFolder:
         """Write the last line and close the file."""
         self.append(canonical({"type": "end", **totals}))
         self._file.close()
+        if self._traces is not None:
+            self._traces.close()
 
     def _point_latest(self) -> None:
         latest = self._home / "runs" / "latest"

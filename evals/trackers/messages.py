@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,14 @@ def say(**message: Any) -> None:
     """Say it on standard output; where nobody listens any more, nothing happens."""
     with suppress(OSError, ValueError):
         print(json.dumps(message), flush=True)  # noqa: T201  # it is what standard output is for here
+
+
+def text_of(error: BaseException) -> str:
+    """Give what an error says in one line; where a disk is full, without the paths of temporary files."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        text = str(error.strerror)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def messages_in(output: bytes) -> list[Mapping[str, Any]]:

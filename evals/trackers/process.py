@@ -1,19 +1,21 @@
 """The process of one tracker: follows the records of a run, and ends by itself whatever the tracker does.
 
-    python -m evals.trackers.process NAME FOLDER SECONDS
+    python -m evals.trackers.process NAME FOLDER SECONDS SCRATCH
 
-The end of its standard input says that the session is over, or dead; the tracker then has SECONDS. What there
-is to say goes to standard output (evals/trackers/messages.py).
+The end of its standard input says that the session is over, or dead; the tracker then has SECONDS. Temporary
+files go to the folder SCRATCH, which is removed. What there is to say goes to standard output (messages.py).
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from filelock import FileLock, Timeout
 
@@ -21,12 +23,11 @@ from evals.errors import printable
 from evals.runs import RECORDS
 from evals.trackers.feed import Feed
 from evals.trackers.following import follow, lock_of
-from evals.trackers.messages import say
+from evals.trackers.messages import say, text_of
 from evals.trackers.tracker import tracker_for
 
 # A session that is alive ends this process itself; one that was killed cannot.
 SECONDS_BEYOND = 3.0
-SECONDS_BETWEEN_COUNTS = 1.0
 NICENESS = 5
 
 
@@ -55,27 +56,26 @@ def main(arguments: list[str]) -> int:
     with suppress(OSError, AttributeError):
         os.nice(NICENESS)  # the tests go first
     session = Session()
-    threading.Thread(target=_end_with, args=(session, seconds + SECONDS_BEYOND), daemon=True).start()
+    scratch = Path(arguments[3])
+    threading.Thread(target=_end_with, args=(session, seconds + SECONDS_BEYOND, scratch), daemon=True).start()
     try:
         with FileLock(lock_of(folder, name), timeout=0):
             return _track(name, folder, seconds, session)
     except Timeout:
         say(problem="another process is sending it")
     except Exception as error:  # noqa: BLE001  # whatever a tracker raises, here it ends
-        say(problem=" ".join(printable(" ".join(str(error).split()) or type(error).__name__).split())[:300])
+        say(problem=" ".join(printable(text_of(error)).split())[:300])
     return 1
 
 
 def _track(name: str, folder: Path, seconds: float, session: Session) -> int:
     feed = Feed(name, tracker_for(name), folder, seconds=seconds)
-    rows, told = 0, 0.0
+    rows = 0
     for event in follow(folder / RECORDS, is_over=lambda: session.is_over):
         feed.take(event)
-        rows += event["type"] == "evaluation"
-        if event["type"] == "evaluation" and time.monotonic() - told > SECONDS_BETWEEN_COUNTS:
-            told = time.monotonic()
-            say(rows=rows)
-    say(rows=rows)
+        if event["type"] == "evaluation":
+            rows += 1
+            say(rows=rows)  # each: the next may never be done
     try:
         feed.finish()
     finally:
@@ -86,15 +86,18 @@ def _track(name: str, folder: Path, seconds: float, session: Session) -> int:
     return 0
 
 
-def _end_with(session: Session, seconds: float) -> None:
+def _end_with(session: Session, seconds: float, scratch: Path) -> None:
     while not session.is_over:
         time.sleep(0.5)
     time.sleep(seconds)
-    os._exit(1)
+    leave(1, scratch)
+
+
+def leave(status: int, scratch: Path) -> NoReturn:
+    """End at once: what a tracker's library does when a process ends may take minutes."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    status = main(sys.argv[1:])
-    sys.stdout.flush()
-    # Not by returning: what a tracker's library does when a process ends may take minutes.
-    os._exit(status)
+    leave(main(sys.argv[1:]), Path(sys.argv[4]))

@@ -12,6 +12,7 @@ from evals.errors import UsageError, printable
 from evals.runs import StoredRun
 from evals.trackers.feed import Feed
 from evals.trackers.following import lock_of
+from evals.trackers.messages import text_of
 from evals.trackers.tracker import tracker_for
 
 
@@ -48,7 +49,9 @@ def replay(run: StoredRun, name: str, options: Mapping[str, Any]) -> Sent:
                     feed.take({**event, "trackers": {name: options}} if event["type"] == "run" else event)
                 feed.finish()
             except Exception as error:  # noqa: BLE001  # a tracker may raise anything
-                problem = printable(" ".join(str(error).split()) or type(error).__name__)
+                problem = printable(text_of(error))
     except Timeout:
         raise UsageError(f"run {run.name} is being sent to {name} right now: wait for it to end") from None
+    if not problem and not feed.trackers:
+        return Sent((f"run {run.name} has no evaluation: there is nothing to send",), "")
     return Sent(tuple(line for tracker in feed.trackers for line in tracker.where()), problem)

@@ -12,7 +12,10 @@ from evals.errors import UsageError, printable
 
 GROUP = "rag_evals.trackers"
 # Not among the installed ones: a checkout that was updated has them without being installed anew.
-BUNDLED = (EntryPoint("wandb", "evals.trackers.wandb:WandbTracker", GROUP),)
+BUNDLED = (
+    EntryPoint("wandb", "evals.trackers.wandb:WandbTracker", GROUP),
+    EntryPoint("otlp", "evals.trackers.otlp_tracker:OtlpTracker", GROUP),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class TrackedRun:
         folder: The run folder, in which the tracker may keep its own files.
         options: What the tracker itself was told.
         columns: Names of the columns of the rows.
+        used: Artifacts of W&B that the run was made from, as `ENTITY/PROJECT/NAME:VERSION`.
         is_offline: Whether no connection but loopback is allowed.
         is_replay: Whether the records are those of a run that is over.
         seconds: What the end may take; None for no bound.
@@ -39,6 +43,7 @@ class TrackedRun:
     folder: Path
     options: Mapping[str, Any]
     columns: tuple[str, ...]
+    used: tuple[str, ...] = ()
     is_offline: bool = False
     is_replay: bool = False
     seconds: float | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.trackers.choosing import replay_command
+from evals.trackers.messages import text_of
 from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ LEAST_SECONDS = 10.0
 SHARE_OF_ROWS = 1 / 20
 SHARE_OF_SECONDS = 1 / 15
 # Seconds: with what comes before it, the fall back to offline is done in ten.
-INIT_TIMEOUT = 7.0
-REPLAY_TIMEOUT = 60.0
+INIT_TIMEOUT = 6.0
+REPLAY_TIMEOUT = 30.0
 # What the deadline of the end leaves for looking whether all has arrived.
 SECONDS_FOR_LOOKING = 3.0
 WATCHED = ("score/*", "mean/*", "seconds/*", "tokens/*", "pass_rate/*", "pass_rate", "unscored", "seconds")
 ALERT_CHARACTERS = 2000
+SECONDS_BETWEEN_POSTS = "5"
 
 
 class WandbTracker:
@@ -63,6 +65,14 @@ class WandbTracker:
         for name in WATCHED:
             self._run.define_metric(name, step_metric="test/index", summary="none")
         self._live = _LiveTable(run.columns)
+        for artifact in () if self._is_offline else run.used:
+            self._use(artifact)
+
+    def _use(self, artifact: str) -> None:
+        try:
+            self._run.use_artifact(artifact)
+        except Exception as error:  # noqa: BLE001  # the run is worth having without it
+            self._lost[artifact] = _said(error)
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Merge `values` into the config."""
@@ -77,9 +87,15 @@ class WandbTracker:
             return
         logged: dict[str, Any] = dict(scalars)
         if not self._told.is_replay and self._live.add(row):
-            logged[LIVE_TABLE] = self._live.take()
+            self._log_live(step)
         self._run.log(logged, step=step)
         self._next = step + 1
+
+    def _log_live(self, step: int) -> None:
+        try:
+            self._run.log({LIVE_TABLE: self._live.take()}, step=step)
+        except Exception:  # noqa: BLE001  # the scores go on without it, and the whole table comes at the end
+            self._live.stop()
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Set the summary."""
@@ -157,15 +173,17 @@ class WandbTracker:
         text, options = str(error), self._told.options
         server = os.environ.get("WANDB_BASE_URL") or "W&B"
         project = "/".join(filter(None, (options.get("entity"), options["project"])))
+        # Not the bare number: it may well be part of a run's id, or a port.
         for mark, reason in (
             ("No API key", "there is no API key (`wandb login`, or set WANDB_API_KEY)"),
-            ("401", f"{server} does not accept the API key (401)"),
-            ("403", f"there is no permission for {project} at {server} (403)"),
+            ("error 401", f"{server} does not accept the API key (401)"),
+            ("error 403", f"there is no permission for {project} at {server} (403)"),
             ("ermission denied", f"there is no permission for {project} at {server}"),
-            ("404", f"{server} knows no {project} (404)"),
-            ("429", f"{server} takes no more requests for now (429)"),
+            ("error 404", f"{server} knows no {project} (404)"),
+            ("HTTP 429", f"{server} takes no more requests for now (429)"),
+            ("HTTP 5", f"{server} answers with errors of its own (5xx)"),
+            ("dial tcp", f"there is no connection to {server}"),
             ("deadline exceeded", f"there is no answer from {server}"),
-            ("onnection refused", f"there is no connection to {server}"),
         ):
             if mark in text:
                 return reason
@@ -202,6 +220,9 @@ class WandbTracker:
                 disable_git=True,
                 disable_code=True,
                 save_code=False,
+                # Host name, paths and disks of this very process: the config has what matters.
+                x_disable_meta=True,
+                x_disable_stats=True,
             ),
         )
 
@@ -210,6 +231,9 @@ class WandbTracker:
     def _log_end(self, ending: Ending) -> None:
         import wandb
 
+        was_ended = self._first > len(ending.rows)
+        if was_ended and self._has_files_of_end():
+            return
         logged: dict[str, Any] = {TABLE: _table(ending.columns, ending.rows)}
         for metric, values in ending.values.items():
             if values:
@@ -220,9 +244,22 @@ class WandbTracker:
         self._run.log(logged, step=max(self._next, len(ending.rows)))
         self._next = max(self._next, len(ending.rows)) + 1
         # Who was told once is not told again.
-        if ending.verdict == "BLOCK" and not self._run.resumed:
+        if ending.verdict == "BLOCK" and not was_ended:
             text = "\n".join(ending.lines)[:ALERT_CHARACTERS]
             self._run.alert(f"BLOCK: {self._told.name}", text, level="ERROR")
+
+    def _has_files_of_end(self) -> bool:
+        """Ask the server for the files of tables and report: the line that names them goes another way."""
+        import wandb
+
+        try:
+            run: Any = wandb.Api(timeout=2).run(self._run.path)
+            shown = (run.summary.get(key) for key in (TABLE, "report"))
+            names = [str(value["path"]) for value in shown if value is not None]
+            found = [file.name for file in run.files(names) if file.size > 0] if names else []
+        except Exception:  # noqa: BLE001  # they are sent again then
+            return False
+        return TABLE in run.summary and sorted(found) == sorted(names)
 
     def _wait_for_artifacts(self) -> None:
         if self._is_offline:
@@ -289,6 +326,10 @@ class _LiveTable:
         seconds = max(LEAST_SECONDS, (now - self._began) * SHARE_OF_SECONDS)
         return self._waiting >= rows or now - self._last >= seconds
 
+    def stop(self) -> None:
+        """Log no more."""
+        self._logs = MOST_LIVE_LOGS
+
     def take(self) -> Any:
         """Give the table, which logs what is new in it."""
         self._last = time.monotonic()
@@ -329,9 +370,11 @@ def _set_environment(folder: Path) -> None:
         WANDB_SILENT="true",
     )
     os.environ.setdefault("WANDB_CACHE_DIR", str(own / "data"))
+    # The client's own fifteen are the whole of a short run, and what an outage at its end loses.
+    os.environ.setdefault("WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL", SECONDS_BETWEEN_POSTS)
 
 
 def _said(error: BaseException) -> str:
     """Give what an error says in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = text_of(error)
     return text if len(text) <= 200 else f"{text[:199]}…"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 # These cannot be loaded twice in one process, and pytester forgets what the pytest inside it has loaded.
 import numpy  # noqa: F401
+import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401
 import pytest
+import requests  # noqa: F401
 import scipy.stats  # noqa: F401
 import statsmodels.stats.multitest  # noqa: F401
 

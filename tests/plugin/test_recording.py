@@ -49,9 +49,11 @@ def other():
         "stop_early": False,
         "shard": None,
         "machine": lines[0]["machine"],
+        "git": lines[0]["git"],
         "versions": installed_versions(),
         "offline": False,
         "trackers": {},
+        "used": [],
     }
     assert json.loads((run / "run.json").read_text("utf-8")) == lines[0]
     assert lines[-1] == {"type": "end", "passed": 6, "failed": 6}

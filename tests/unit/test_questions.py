@@ -370,8 +370,11 @@ def test_ten_thousand_questions_load_fast():
 
 
 def test_globs_expand_in_the_order_of_the_patterns(here):
-    """Files are sorted within a pattern and given once; folders and hidden files are passed over."""
-    for name in ("b.jsonl", "a.jsonl", ".hidden.jsonl", "sub/deep/c.jsonl", "q[1].jsonl"):
+    """Files are sorted within a pattern and given once; folders and hidden files are passed over.
+
+    So is what lies beside a question set: the work of generating it.
+    """
+    for name in ("b.jsonl", "a.jsonl", "a.work.jsonl", ".hidden.jsonl", "sub/deep/c.jsonl", "q[1].jsonl"):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).touch()
     (here / "folder.jsonl").mkdir()

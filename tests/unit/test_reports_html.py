@@ -16,8 +16,9 @@ from evals.compare import compare
 from evals.questions import Question, Source
 from evals.records import ClaimScore, Evaluation, Score
 from evals.reports.html import comparison_html, run_html
-from evals.reports.html_questions import number_text, shown
+from evals.reports.html_questions import number_text
 from evals.reports.plots import counts_of
+from evals.reports.visible import shown
 from evals.runs import RunData
 from evals.stats import Interval
 from rag.answer import Answer, Context, Tokens

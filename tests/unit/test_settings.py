@@ -16,6 +16,7 @@ from evals.settings import (
     Settings,
     checked_thresholds,
     parse_choice,
+    parse_collector,
     parse_count,
     parse_number,
     parse_project,
@@ -105,6 +106,8 @@ def test_defaults():
         max_cost=None,
         max_minutes=None,
         prices=None,
+        traces=False,
+        otlp=None,
         wandb=None,
         wandb_runs="session",
         trackers=(),
@@ -153,6 +156,8 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
             "evals_max_cost": "1.5",
             "evals_max_minutes": "0",
             "evals_prices": "prices.toml",
+            "evals_traces": True,
+            "evals_otlp": "wandb",
             "evals_wandb": " team/rag ",
             "evals_wandb_runs": "pipeline",
             "evals_trackers": ["mlflow, wandb"],
@@ -198,9 +203,11 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
         max_cost=1.5,
         max_minutes=0,
         prices=Path("/project/prices.toml"),
+        traces=True,
+        otlp="wandb",
         wandb="team/rag",
         wandb_runs="pipeline",
-        trackers=("wandb", "mlflow"),
+        trackers=("wandb", "otlp", "mlflow"),
         tracker_wait=2.5,
     )
 
@@ -295,6 +302,26 @@ def test_wrong_counts(text, message):
 def test_wrong_projects(text, message):
     """What W&B would not take is said before anything runs."""
     assert problem(parse_project, text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wandb", "evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT"),
+        (
+            "localhost:4318",
+            "evals_otlp = localhost:4318: give wandb, or a URL such as http://localhost:4318/v1/traces",
+        ),
+        (
+            "https://me:pw@host/v1/traces",
+            "evals_otlp: there is a credential in the URL, which would be recorded: "
+            "set OTEL_EXPORTER_OTLP_HEADERS instead",
+        ),
+    ],
+)
+def test_wrong_collectors(text, message):
+    """Where traces go is a URL that may be recorded, or W&B with a project."""
+    assert problem(parse_collector, text, "") == message
 
 
 @pytest.mark.parametrize("text", ["Strict", "", "reports"])

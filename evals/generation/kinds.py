@@ -1,0 +1,74 @@
+"""The kinds of question: what a model is shown for each, what it gives back, and how many of each are wanted.
+
+The wordings and examples are in `evals/generation/wordings.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from evals.prompts import plain
+from rag.llm import Prompt
+
+# Per cent.
+DEFAULT_MIX: Mapping[str, int] = MappingProxyType(
+    {
+        "fact": 25,
+        "number": 20,
+        "list": 8,
+        "definition": 10,
+        "comparison": 7,
+        "paraphrase": 10,
+        "unanswerable": 10,
+        "false_premise": 5,
+        "distractor": 5,
+    }
+)
+
+SYSTEM = "You write exam questions about texts and give them as JSON."
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind of question is written.
+
+    Attributes:
+        name: One of `KINDS`.
+        keys: What the model gives, in this order; all are texts.
+        task: What it is told to do.
+        examples: What it is shown, and what it would give for that.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    task: str
+    examples: tuple[tuple[str, Mapping[str, str]], ...]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of what the model gives."""
+        properties = {key: {"type": "string"} for key in self.keys}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(self.keys),
+            "additionalProperties": False,
+        }
+
+    def prompt(self, given: Mapping[str, str]) -> Prompt:
+        """Give the prompt: task and examples first, as all prompts of the kind share them.
+
+        Args:
+            given: What is shown, by its label, such as heading, text and sentence.
+        """
+        examples = "".join(f"{one}JSON: {json.dumps(dict(reply))}\n\n" for one, reply in self.examples)
+        return Prompt((f"{self.task}\n\n{examples}", f"{shown(given)}JSON:"), system=SYSTEM)
+
+
+def shown(given: Mapping[str, str]) -> str:
+    """Give what a model is shown, a line each, by its label."""
+    return "".join(f"{label}: {plain(text)}\n" for label, text in given.items() if text)

@@ -1,0 +1,197 @@
+"""The run: item by item to the number that is wanted, going on from where an earlier run was stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from evals.errors import GenerationError, printable
+from evals.generation.candidates import Candidate
+from evals.generation.planning import Planner
+from evals.generation.working import Done, WorkFile, done_of
+from evals.generation.writing import InvalidItemError, Item, write
+from rag.llm import LLM
+
+# Replies in a row that are no valid item: a model that gives so many has not understood.
+MOST_INVALID = 12
+SHOWN_OUTPUTS = 3
+# The rule that needs none: its name in the work file and the summary.
+REPEATED = "repeated"
+
+
+class Dropped(Protocol):
+    """What a rule says of a candidate that it drops."""
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+
+    @property
+    def value(self) -> float | None:
+        """The number by which it was dropped."""
+
+    @property
+    def threshold(self) -> float | None:
+        """The number that it should have had."""
+
+    @property
+    def reason(self) -> str:
+        """One line for people."""
+
+
+class Rule(Protocol):
+    """Decides whether a candidate is kept."""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+
+    def check(self, candidate: Candidate, kept: Sequence[Candidate]) -> Dropped | None:
+        """Say why `candidate` is dropped; None when it passes."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run has done so far.
+
+    Attributes:
+        kept: The candidates that passed every rule, in order.
+        dropped: How many each rule dropped.
+        invalid: How many replies were no valid item.
+        tried: Items by kind.
+        resumed: Items that an earlier run had done.
+        given_up: Kinds that ended before their share was reached, and why.
+        is_exhausted: Whether the documents gave all they have.
+    """
+
+    kept: list[Candidate] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    invalid: int = 0
+    tried: Counter[str] = field(default_factory=Counter)
+    resumed: int = 0
+    given_up: Mapping[str, str] = field(default_factory=dict)
+    is_exhausted: bool = False
+
+    def add(self, done: Done) -> None:
+        """Count what became of an item."""
+        self.tried[done.kind] += 1
+        if done.outcome == "kept" and done.candidate:
+            self.kept.append(done.candidate)
+        elif done.outcome == "dropped":
+            self.dropped[done.rule or ""] += 1
+        else:
+            self.invalid += 1
+
+    @property
+    def items(self) -> int:
+        """Items done."""
+        return sum(self.tried.values())
+
+
+def generate(
+    planner: Planner,
+    llm: LLM,
+    rules: Sequence[Rule],
+    work: WorkFile,
+    *,
+    count: int,
+    seed: int,
+    restart: bool = False,
+    on_item: Callable[[Outcome], None] | None = None,
+) -> Outcome:
+    """Write questions until `count` are kept, or nothing is left to ask about.
+
+    Args:
+        planner: Says what is written next.
+        llm: Writes.
+        rules: Decide what is kept, cheapest first; the first that drops a candidate ends it.
+        work: Where every item is kept.
+        count: Questions wanted.
+        seed: Of the run.
+        restart: Forget what an earlier run did.
+        on_item: Called behind every item.
+
+    Raises:
+        GenerationError: The work is of another run, or the model gives nothing valid `MOST_INVALID` times in
+            a row; then its last outputs are shown.
+        RagError: A model cannot be loaded or reached.
+    """
+    outcome = Outcome()
+    earlier = work.load(restart=restart)
+    outputs: list[tuple[str, str]] = []
+    while len(outcome.kept) < count:
+        item = planner.next(outcome.kept)
+        if item is None:
+            outcome.is_exhausted = True
+            break
+        if outcome.items < len(earlier):
+            done = _recalled(earlier[outcome.items], item, work)
+            outcome.resumed += 1
+        else:
+            done = _done(item, llm, rules, outcome.kept, seed)
+            work.append(done)
+        outcome.add(done)
+        if on_item:
+            on_item(outcome)
+        outputs = [*outputs, (done.reason or "", done.output or "")] if done.outcome == "invalid" else []
+        # What an earlier run gave up on is tried once more: the server may be another now.
+        if len(outputs) >= MOST_INVALID and outcome.items > len(earlier):
+            raise GenerationError(_never_valid(llm, outputs))
+    outcome.given_up = planner.given_up
+    return outcome
+
+
+def _done(item: Item, llm: LLM, rules: Sequence[Rule], kept: Sequence[Candidate], seed: int) -> Done:
+    try:
+        candidate = write(item, llm, seed)
+    except InvalidItemError as error:
+        return done_of(item, "invalid", reason=str(error), output=error.output)
+    same = next((other for other in kept if other.question.id == candidate.question.id), None)
+    if same:
+        reason = f"the very same question is kept already, as item {same.number}"
+        return done_of(item, "dropped", reason=reason, rule=REPEATED, candidate=candidate)
+    values: dict[str, float | None] = {}
+    for rule in rules:
+        drop = rule.check(candidate, kept)
+        values[rule.name] = drop.value if drop else None
+        if drop:
+            return done_of(
+                item,
+                "dropped",
+                reason=drop.reason,
+                rule=drop.rule,
+                value=drop.value,
+                threshold=drop.threshold,
+                values=values,
+                candidate=candidate,
+            )
+    return done_of(item, "kept", values=values, candidate=candidate)
+
+
+def _recalled(done: Done, item: Item, work: WorkFile) -> Done:
+    """Give what an earlier run did, once it is seen to be the same item."""
+    if (done.number, done.kind, done.start) != (item.number, item.kind, item.target.start):
+        raise GenerationError(
+            f"{printable(str(work.path))}: item {done.number} is a {done.kind} at {done.start}, but would "
+            f"be a {item.kind} at {item.target.start} now: another version wrote this file. Give "
+            "--restart to begin anew, or another --out."
+        )
+    return done
+
+
+def _never_valid(llm: LLM, outputs: Sequence[tuple[str, str]]) -> str:
+    shown = [
+        line
+        for reason, output in outputs[-SHOWN_OUTPUTS:]
+        for line in (f"  {printable(reason)}:", f"    {printable(output[:400])}")
+    ]
+    return "\n".join(
+        [
+            f"{printable(llm.name)} gave no valid item {len(outputs)} times in a row; the last replies were",
+            *shown,
+            "Use a larger model (--llm), or other kinds (--kinds). What was kept is kept: the same "
+            "command goes on.",
+        ]
+    )

@@ -1,0 +1,205 @@
+"""No secrets in what is kept: values of keys that look like a credential, and tokens of known shapes.
+
+Numbers, hashes, commits and names of options stay. A W&B key of forty hexadecimal digits looks like a git
+commit: only what it is called tells them apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+MASK = "***"
+# Where secrets touch, one may be seen only when the one before it is gone.
+MOST_PASSES = 10
+
+T = TypeVar("T")
+
+# What the name of a credential ends in, without the signs between its words.
+_ENDING = re.compile(
+    r"(?:(?:api|access|secret|private|session|signing|encryption|subscription|account|storage|master|deploy|ssh"
+    r"|auth|openai|anthropic|wandb|huggingface|gemini|cohere|mistral|groq)keys?|accesskeyid|password|passwd"
+    r"|passphrase|passcode|pwd|secret|authorization|bearer|credential|cookie|(?:api|access|auth|bearer|refresh"
+    r"|session)token)s?$"
+)
+_PASSWORD = re.compile(r"(?i)(?:password|passwd|passphrase|passcode|pwd)$")
+# A token of a language model, or many: one that stands in a text, or how many do.
+_TOKEN_OF_TEXT = re.compile(
+    r"(?:eos|bos|pad|unk|sep|cls|mask|stop|start|end|begin|yes|no|first|last|next|previous|per|special|max|min"
+    r"|image|audio|think|thinking|separator|prefix|suffix|answer|one|each|new)token$"
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_NO_VALUES = frozenset(("none", "null", "true", "false", ""))
+# Only in the query of a URL; elsewhere they are anything.
+_OF_QUERIES = frozenset(("key", "sig", "signature"))
+# Before a colon they are as often a word of a sentence as a name.
+_WORDS = frozenset(("token", "auth", "credential", "credentials"))
+
+# Shapes are those that the services document. A letter or digit before them makes another word of it.
+_SHAPES = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"sk-[\w-]{20,}"  # OpenAI, Anthropic (sk-ant-), OpenRouter (sk-or-)
+    r"|[rsp]k_(?:live|test)_[A-Za-z0-9]{16,}"  # Stripe
+    r"|wandb_v\d+_\w{20,}|local-[0-9a-f]{40}"  # W&B, and servers of one's own
+    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    r"|gl(?:pat|ptt|dt|rt|rtr|cbt|oas|soat|ft|imt|agent)-[\w.-]{16,}"  # GitLab
+    r"|(?:hf|api_org)_[A-Za-z0-9]{30,}"  # Hugging Face
+    r"|(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA)[A-Z0-9]{16}(?![A-Za-z0-9])"  # AWS
+    r"|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
+    r"|xox[abceoprs]-[\w-]{10,}|xapp-\d-[\w-]{10,}"  # Slack
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"  # JSON Web Tokens
+    r"|(?:gsk_|r8_|npm_|pplx-|xai-|tvly-|nvapi-|pcsk_|lsv2_|jina_|pypi-|dapi|dop_v1_|SG\.)[\w.-]{24,}"
+    r")"
+)
+_PEM = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.S
+)
+_USER = re.compile(r"://([^/\s?#\"'<>]+)@")
+
+# Without one of these there is no name of a credential in a text.
+_HINTS = ("key", "token", "pass", "pwd", "secret", "auth", "bearer", "credential", "cookie", "sig")
+# A name begins where it can, once in a run of letters: so a long text is gone through once.
+_NAMED = re.compile(
+    rf"(?i)(?<![\w.-])([\w.-]{{0,80}}?(?:{'|'.join(_HINTS)})[\w.-]{{0,40}})(\\?[\"']?\s{{0,3}}[=:](?!:)\s{{0,3}})"
+)
+_OPTION = re.compile(r"(?<![\w-])(--[A-Za-z][\w-]{1,80})(\s{1,3})(?!-)")
+_VALUE = re.compile(
+    r"\\?\"[^\"]*\"?|'[^']*'?|[\[({][^\])}]*[\])}]?"
+    # Up to the next name: a password may have any of these signs in it.
+    r"|(?:[^\s&;,\"'<>)}\]\\]|[&;,](?!\s|[\w.-]+[=:]|$))+"
+)
+_SCHEME = re.compile(
+    r"(?i)(authorization\\?[\"']?\s{0,3}[:=]\s{0,3}\\?[\"']?)((?:bearer|basic|token|digest)\s+)?([^\s\"',;}\\]+)"
+)
+_BEARER = re.compile(r"(?i)(?<![\w-])(bearer\s{1,3})((?=\S*\d)[\w.~+/=-]{8,}|[\w.~+/=-]{20,})")
+_BEHIND = re.compile(
+    r"(?i)\b((?:api|access|secret)[ _-]?key\b|password\b)(\W{1,3}(?:[a-z]{1,12}\W{1,3}){0,2}?)([\w-]{20,})"
+)
+
+
+def masked(value: T) -> T:
+    """Give nested JSON with `***` in place of everything that looks like a secret; its structure stays."""
+    return _masked(value)  # type: ignore[no-any-return]
+
+
+def masked_text(text: str) -> str:
+    """Give a text, such as an error or a command line, with `***` in place of what looks like a secret."""
+    for _ in range(MOST_PASSES):
+        before, text = text, _pass(text)
+        if text == before:
+            break
+    return text
+
+
+def _pass(text: str) -> str:
+    if "://" in text:
+        text = _USER.sub(_without_user, text)
+    text = _SHAPES.sub(MASK, text)
+    if not _has_hint(text):
+        return text
+    text = _PEM.sub(MASK, text)
+    text = _SCHEME.sub(rf"\1\2{MASK}", text)
+    text = _without_values(text, _NAMED)
+    text = _without_values(text, _OPTION)
+    text = _BEARER.sub(rf"\1{MASK}", text)
+    return _BEHIND.sub(rf"\1\2{MASK}", text)
+
+
+def is_credential(name: str) -> bool:
+    """Tell whether a key, an option or a variable of this name holds a credential."""
+    words = [word.lower() for word in _WORD.findall(name)] if _has_hint(name) else []
+    if not words or words[0] in ("no", "without"):
+        return False
+    joined = "".join(words)
+    if words[-1] == "token":
+        return not _TOKEN_OF_TEXT.search(joined)
+    return words[-1] == "auth" or _ENDING.search(joined) is not None
+
+
+def _has_hint(text: str) -> bool:
+    lower = text.lower()
+    return any(hint in lower for hint in _HINTS)
+
+
+# --- nested values ---
+
+
+def _masked(value: Any, *, is_secret: bool = False) -> Any:
+    if isinstance(value, str):
+        return MASK if is_secret and value.lower() not in _NO_VALUES else masked_text(value)
+    if isinstance(value, Mapping):
+        return {_key(key): _member(key, part, is_secret) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [_masked(part, is_secret=is_secret) for part in value]
+        return type(value)(_without_arguments(value, parts))
+    return value
+
+
+def _key(key: Any) -> Any:
+    return masked_text(key) if isinstance(key, str) else key
+
+
+def _member(key: Any, value: Any, is_secret: bool) -> Any:
+    if not isinstance(key, str) or not is_credential(key):
+        return _masked(value, is_secret=is_secret)
+    # Other credentials have no numbers, and a number of them is none.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return MASK if is_number and _PASSWORD.search(key) else _masked(value, is_secret=True)
+
+
+def _without_arguments(given: Sequence[Any], parts: list[Any]) -> list[Any]:
+    """Mask the values of options of a command line: in the same word, with its blanks, or in the next."""
+    for place, word in enumerate(given):
+        name, equals, _ = word.partition("=") if isinstance(word, str) else ("", "", "")
+        if equals and re.fullmatch(r"-{0,2}[\w.-]+", name) and is_credential(name):
+            parts[place] = f"{name}={MASK}"
+    for place, (option, value) in enumerate(pairwise(given), 1):
+        if _is_option(option) and isinstance(value, str) and not value.startswith("-"):
+            parts[place] = MASK
+    return parts
+
+
+def _is_option(word: Any) -> bool:
+    return isinstance(word, str) and re.fullmatch(r"--[\w-]+", word) is not None and is_credential(word)
+
+
+# --- texts ---
+
+
+def _without_user(found: re.Match[str]) -> str:
+    user = found[1]
+    # A name alone is no secret; what is as long as a token may be one.
+    return f"://{MASK}@" if ":" in user or len(user) >= 20 else found[0]
+
+
+def _without_values(text: str, names: re.Pattern[str]) -> str:
+    """Mask what stands behind the names of credentials that `names` finds."""
+    kept, done = [], 0
+    for name in names.finditer(text):
+        value = _VALUE.match(text, name.end()) if name.start() >= done and _is_named(name) else None
+        if value is None or _stays(name, value[0]):
+            continue
+        quote = re.match(r"\\?[\"']?", value[0])
+        mask = f"{quote[0]}{MASK}{quote[0]}" if quote else MASK
+        kept += [text[done : value.start()], mask]
+        done = value.end()
+    return "".join((*kept, text[done:]))
+
+
+def _is_named(found: re.Match[str]) -> bool:
+    name, before = found[1], found.string[max(found.start() - 1, 0) : found.start()]
+    if name.lower().endswith("authorization"):
+        return False  # that has words of its own
+    return is_credential(name) or (before in ("?", "&") and name.lower() in _OF_QUERIES)
+
+
+def _stays(name: re.Match[str], value: str) -> bool:
+    bare = value.strip("\\\"'")
+    is_sentence = name[1].lower() in _WORDS and name[2].lstrip().startswith(":")
+    return bare.lower() in _NO_VALUES or (is_sentence and not _is_opaque(bare))
+
+
+def _is_opaque(text: str) -> bool:
+    return len(text) >= 16 and any(map(str.isdigit, text)) and any(map(str.isalpha, text))

@@ -1,0 +1,230 @@
+"""Spans to a collector by OTLP over HTTP: anyone's own, or that of W&B."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from evals.errors import UsageError, printable
+from evals.versions import installed_versions
+from rag.conventions import KIND
+from rag.tracing import TraceSpan
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+# Spans in a request; one with a hundred passages of a few thousand characters has some 300 kB.
+MOST_AT_ONCE = 64
+# Seconds for a request and the tries after it.
+TIMEOUT = 10.0
+API = "https://api.wandb.ai"
+TRACES = "https://trace.wandb.ai"
+_QUIET = logging.NullHandler()
+# Says where W&B's traces go, in place of what follows from WANDB_BASE_URL; Weave reads it as well.
+TRACE_SERVER = "WF_TRACE_SERVER_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where spans go.
+
+    Attributes:
+        endpoint: The whole URL.
+        headers: What goes with each request, besides those of OTEL_EXPORTER_OTLP_HEADERS.
+        resource: What the spans are of.
+    """
+
+    endpoint: str
+    headers: Mapping[str, str]
+    resource: Mapping[str, str]
+
+
+def wandb_target(project: str, entity: str | None, environment: Mapping[str, str]) -> Target:
+    """Give W&B's own endpoint for traces.
+
+    Args:
+        project: Name of the W&B project.
+        entity: Whose it is; None for WANDB_ENTITY.
+        environment: Has the key, and where W&B is.
+
+    Raises:
+        UsageError: There is no key, or it is not said whose the project is.
+    """
+    base = environment.get("WANDB_BASE_URL", "").rstrip("/") or API
+    entity = entity or environment.get("WANDB_ENTITY")
+    if not entity:
+        raise UsageError(
+            "traces to W&B need an entity: give --evals-wandb ENTITY/PROJECT, or set WANDB_ENTITY"
+        )
+    key = environment.get("WANDB_API_KEY") or _kept_key(base, environment)
+    if not key:
+        raise UsageError(
+            f"traces to W&B need an API key for {printable(base)}: wandb login, or set WANDB_API_KEY"
+        )
+    server = environment.get(TRACE_SERVER) or (TRACES if base == API else f"{base}/traces")
+    return Target(
+        f"{server.rstrip('/')}/otel/v1/traces",
+        {"wandb-api-key": key},
+        {"wandb.entity": entity, "wandb.project": project},
+    )
+
+
+def _kept_key(base: str, environment: Mapping[str, str]) -> str | None:
+    """Give the key that `wandb login` has kept for the host."""
+    from netrc import NetrcParseError, netrc
+
+    home = Path(environment.get("HOME") or Path.home())
+    given = environment.get("NETRC")
+    for file in [Path(given)] if given else [home / ".netrc", home / "_netrc"]:
+        try:
+            found = netrc(file).authenticators(urlsplit(base).netloc)
+        except (OSError, NetrcParseError):
+            continue
+        if found:
+            return found[2]
+    return None
+
+
+class OtlpExporter:
+    """Sends spans; nothing raises, and what went wrong is given as a text.
+
+    Args:
+        endpoint: The whole URL, such as http://localhost:4318/v1/traces.
+        headers: What goes with each request; they win over OTEL_EXPORTER_OTLP_HEADERS.
+        resource: What the spans are of; OTEL_RESOURCE_ATTRIBUTES adds to it.
+        timeout: Seconds for a request and the tries after it.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        headers: Mapping[str, str] | None = None,
+        resource: Mapping[str, str] | None = None,
+        *,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter
+        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+        self._resource = _resource(resource or {})
+        self._scope = InstrumentationScope("rag-evals", installed_versions().get("rag-evals"))
+        # The last alone counts: earlier ones were followed by another try.
+        self._answers: deque[str] = deque(maxlen=1)
+        self._exporter = trace_exporter.OTLPSpanExporter(
+            endpoint=endpoint,
+            headers=dict(headers or {}),
+            timeout=timeout,
+            session=_session(self._answers),
+        )
+        self._where = _without_secrets(endpoint)
+        # The library prints what goes wrong; here it is given back.
+        self._log = logging.getLogger(trace_exporter.__name__)
+        self._log.addHandler(_QUIET)
+        self._propagated, self._log.propagate = self._log.propagate, False
+
+    def export(self, spans: Sequence[TraceSpan]) -> str | None:
+        """Send `spans`, and wait until they are there.
+
+        Returns:
+            Why not all of them are; None when they are.
+        """
+        for some in _batches(spans):
+            try:
+                result = self._exporter.export(
+                    [_readable(span, self._resource, self._scope) for span in some]
+                )
+                sent = result.name == "SUCCESS"
+            except Exception as error:  # noqa: BLE001 - the network, or what the library makes of the spans
+                return self._lost(f"{type(error).__name__}: {error}")
+            if not sent:
+                return self._lost(self._answers[-1] if self._answers else "nothing was sent")
+        return None
+
+    def close(self) -> None:
+        """Give back the connection."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # as the library has it
+        self._log.removeHandler(_QUIET)
+        self._log.propagate = self._propagated
+
+    def _lost(self, reason: str) -> str:
+        text = " ".join(reason.split())
+        return printable(f"traces were not taken by {self._where}: {text[:300]}")
+
+
+def _session(answers: deque[str]) -> Any:
+    """Give what the library sends with, such that `answers` has the collector's last answer, or the error."""
+    import requests
+
+    class Session(requests.Session):
+        def send(self, request: Any, **kwargs: Any) -> requests.Response:
+            try:
+                answer = super().send(request, **kwargs)
+            except requests.RequestException as error:
+                answers.append(_cause(error))
+                raise
+            answers.append(f"{answer.status_code} {answer.reason} {answer.text[:200]}")
+            return answer
+
+    return Session()
+
+
+def _cause(error: BaseException) -> str:
+    """Give what is behind the errors that libraries have wrapped it in."""
+    for inner in (*error.args, getattr(error, "reason", None)):
+        if isinstance(inner, BaseException):
+            return _cause(inner)
+    return str(error).rpartition(": ")[2].partition(" (")[0] or type(error).__name__
+
+
+def _batches(spans: Sequence[TraceSpan]) -> Iterable[Sequence[TraceSpan]]:
+    return (spans[start : start + MOST_AT_ONCE] for start in range(0, len(spans), MOST_AT_ONCE))
+
+
+def _without_secrets(endpoint: str) -> str:
+    """Leave out user, password and query of a URL."""
+    parts = urlsplit(endpoint)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _resource(attributes: Mapping[str, str]) -> Resource:
+    from opentelemetry.sdk.resources import Resource
+
+    name = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "rag-evals"}
+    return Resource.create({**name, **attributes})
+
+
+def _readable(span: TraceSpan, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.trace import SpanKind
+    from opentelemetry.trace.status import Status, StatusCode
+
+    failed = span.error is not None
+    event = Event("exception", {"exception.message": span.error or ""}, span.end_ns)
+    return ReadableSpan(
+        name=span.name,
+        context=_context(span.trace_id, span.span_id),
+        parent=_context(span.trace_id, span.parent_id) if span.parent_id else None,
+        resource=resource,
+        attributes={KIND: span.kind, **span.attributes},
+        events=[event] if failed else [],
+        kind=SpanKind.INTERNAL,
+        instrumentation_scope=scope,
+        status=Status(StatusCode.ERROR, span.error) if failed else Status(StatusCode.OK),
+        start_time=span.start_ns,
+        end_time=span.end_ns,
+    )
+
+
+def _context(trace_id: str, span_id: str) -> Any:
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    return SpanContext(int(trace_id, 16), int(span_id, 16), False, TraceFlags(TraceFlags.SAMPLED))
