@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import evals
+from evals.trackers.children import environment, kill
 from evals.trackers.messages import messages_in
 from evals.trackers.references import Reference
 
@@ -92,7 +90,7 @@ def _output_of(asked: Mapping[str, Any], scratch: Path) -> bytes:
         except subprocess.TimeoutExpired:
             pass
         finally:
-            _kill(process)
+            kill(process)
         said.seek(0)
         return said.read()
 
@@ -100,24 +98,12 @@ def _output_of(asked: Mapping[str, Any], scratch: Path) -> bytes:
 def _environment(scratch: Path) -> dict[str, str]:
     """Give our own environment, with the client's files in `scratch` and without its reports on itself."""
     own = str(scratch.absolute() / "client")
-    paths = (str(Path(evals.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "WANDB_DIR": own,
-        "WANDB_DATA_DIR": own,
-        "WANDB_CACHE_DIR": own,
-        "WANDB_ERROR_REPORTING": "false",
-        "WANDB_SILENT": "true",
+    return environment(
+        WANDB_DIR=own,
+        WANDB_DATA_DIR=own,
+        WANDB_CACHE_DIR=own,
+        WANDB_ERROR_REPORTING="false",
+        WANDB_SILENT="true",
         # It asks who we are, which nobody wants to know.
-        "WANDB_X_DISABLE_VIEWER": "true",
-    }
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-    process.wait()
+        WANDB_X_DISABLE_VIEWER="true",
+    )

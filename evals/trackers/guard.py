@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,8 +11,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
-import evals
 from evals.errors import printable
+from evals.trackers.children import environment, kill
 from evals.trackers.messages import messages_in
 
 
@@ -61,7 +59,7 @@ class Guard:
             try:
                 in_time = self._wait(process)
             finally:
-                _kill(process)
+                kill(process)
             self._said.seek(0)
             messages = messages_in(self._said.read())
         if not _is_written(self._log):
@@ -84,7 +82,7 @@ class Guard:
                 stdin=subprocess.PIPE,
                 stdout=self._said,
                 stderr=log,
-                env={**_environment(), "TMPDIR": scratch},
+                env=environment(TMPDIR=scratch),
                 start_new_session=True,  # a Ctrl-C is for the tests
             )
 
@@ -119,22 +117,6 @@ class Guard:
 
     def _trouble(self, problem: str) -> str:
         return f"{self._name}: {printable(problem)}; `{self._replay}` sends what is missing"
-
-
-def _environment() -> dict[str, str]:
-    """Give our own environment; the process finds this very package, wherever it begins."""
-    ours = str(Path(evals.__file__).parents[1])
-    paths = (ours, os.environ.get("PYTHONPATH", ""))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-    process.wait()
 
 
 def _is_written(log: Path) -> bool:

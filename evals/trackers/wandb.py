@@ -17,18 +17,13 @@ from typing import TYPE_CHECKING, Any
 from evals.trackers.choosing import replay_command
 from evals.trackers.messages import text_of
 from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError
+from evals.trackers.wandb_tables import LiveTable, bars_of, whole_table
 
 if TYPE_CHECKING:
     import wandb as wandb_
 
 LIVE_TABLE = "evaluations_live"
 TABLE = "evaluations"
-MOST_LIVE_LOGS = 90
-LEAST_ROWS = 25
-LEAST_SECONDS = 10.0
-# The batches grow with the run, by so much that the logs last for some 15,000 rows, or five hours.
-SHARE_OF_ROWS = 1 / 20
-SHARE_OF_SECONDS = 1 / 15
 # Seconds: with what comes before it, the fall back to offline is done in ten.
 INIT_TIMEOUT = 6.0
 REPLAY_TIMEOUT = 30.0
@@ -45,6 +40,7 @@ class WandbTracker:
     def __init__(self) -> None:
         self._lost: dict[str, str] = {}
         self._offline_because = ""
+        self._is_told = False
         self._artifacts: list[tuple[str, Any]] = []
 
     def start(self, run: TrackedRun) -> None:
@@ -64,7 +60,7 @@ class WandbTracker:
         self._run.define_metric("test/index", hidden=True)
         for name in WATCHED:
             self._run.define_metric(name, step_metric="test/index", summary="none")
-        self._live = _LiveTable(run.columns)
+        self._live = LiveTable(run.columns)
         for artifact in () if self._is_offline else run.used:
             self._use(artifact)
 
@@ -138,12 +134,20 @@ class WandbTracker:
             first = next(iter(self._lost.values()))
             problems.append(f"artifacts {', '.join(self._lost)} did not arrive ({first})")
         if problems:
-            raise TrackerError("; ".join(problems))
+            raise TrackerError(self._in_one_line(problems))
         self._tidy()
 
+    def _in_one_line(self, problems: list[str]) -> str:
+        """Put why the run is offline before what was lost of its copy, where it is not the same."""
+        because = self._offline_because
+        if because and because not in problems:
+            problems = [f"offline, as {because}", *problems]
+        self._is_told = self._is_offline
+        return "; ".join(problems)
+
     def where(self) -> Sequence[str]:
-        """Give the run's address, or its folder and why it is offline."""
-        if not hasattr(self, "_run"):
+        """Give the run's address, or its folder and why it is offline; nothing where an error has said it."""
+        if self._is_told or not hasattr(self, "_run"):
             return ()
         if not self._is_offline:
             return (str(self._run.url),)
@@ -234,11 +238,11 @@ class WandbTracker:
         was_ended = self._first > len(ending.rows)
         if was_ended and self._has_files_of_end():
             return
-        logged: dict[str, Any] = {TABLE: _table(ending.columns, ending.rows)}
+        logged: dict[str, Any] = {TABLE: whole_table(ending.columns, ending.rows)}
         for metric, values in ending.values.items():
             if values:
                 logged[f"histogram/{metric}"] = wandb.Histogram(list(values), num_bins=20)
-        logged |= _bars(ending.means)
+        logged |= bars_of(ending.means)
         if ending.report:
             logged["report"] = wandb.Html(str(ending.report), inject=False)
         self._run.log(logged, step=max(self._next, len(ending.rows)))
@@ -302,60 +306,6 @@ class WandbTracker:
             for other in folder.glob(f"offline-run-*-{self._told.id}"):
                 if other.resolve() != mine.resolve():
                     shutil.rmtree(other, ignore_errors=True)
-
-
-class _LiveTable:
-    """The growing table: decides when its new rows are worth a log."""
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        import wandb
-
-        self._columns = columns
-        self._table = wandb.Table(columns=list(columns), log_mode="INCREMENTAL", allow_mixed_types=True)
-        self._began = self._last = time.monotonic()
-        self._logs = self._sent = self._waiting = 0
-
-    def add(self, row: Mapping[str, Any]) -> bool:
-        """Take a row, and tell whether it is time to log."""
-        if self._logs >= MOST_LIVE_LOGS:
-            return False
-        self._table.add_data(*(row.get(column) for column in self._columns))
-        self._waiting += 1
-        now = time.monotonic()
-        rows = max(LEAST_ROWS, self._sent * SHARE_OF_ROWS)
-        seconds = max(LEAST_SECONDS, (now - self._began) * SHARE_OF_SECONDS)
-        return self._waiting >= rows or now - self._last >= seconds
-
-    def stop(self) -> None:
-        """Log no more."""
-        self._logs = MOST_LIVE_LOGS
-
-    def take(self) -> Any:
-        """Give the table, which logs what is new in it."""
-        self._last = time.monotonic()
-        self._sent, self._waiting = self._sent + self._waiting, 0
-        self._logs += 1
-        return self._table
-
-
-def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
-    import wandb
-
-    cells = [[row.get(column) for column in columns] for row in rows]
-    return wandb.Table(columns=list(columns), data=cells, log_mode="IMMUTABLE", allow_mixed_types=True)
-
-
-def _bars(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, Any]:
-    """Give one bar chart a metric, one bar a pipeline."""
-    import wandb
-
-    charts = {}
-    for metric in dict.fromkeys(metric for of_pipeline in means.values() for metric in of_pipeline):
-        bars = [[name, of[metric]] for name, of in means.items() if of.get(metric) is not None]
-        if bars:
-            table = wandb.Table(columns=["pipeline", metric], data=bars)
-            charts[f"bars/{metric}"] = wandb.plot.bar(table, "pipeline", metric, title=f"mean {metric}")
-    return charts
 
 
 def _set_environment(folder: Path) -> None:

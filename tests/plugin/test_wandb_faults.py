@@ -31,7 +31,7 @@ MISSING = "`rag-evals replay RUN` sends what is missing"
 TAKEN = r"it had taken \d+ of \d+ evaluations"
 GIVEN_UP = rf"wandb: not done \d+ s after the end, and given up: {TAKEN}; {MISSING}"
 OFFLINE = "wandb: offline, as {}; `rag-evals replay RUN` sends it"
-FULL = rf"wandb: No space left on device; {MISSING}"
+FULL = rf"wandb: (?:offline, as [^;\n]+; )?No space left on device; {MISSING}"
 HISTORY = rf"{SENT}\nwandb: W&B has \d+ of {TESTS + 1} lines of the history; {MISSING}"
 # What is said, by fault; a machine that is busy may come to the end of the time first, which is said then.
 SAID = {

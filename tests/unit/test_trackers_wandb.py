@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evals.trackers.messages import text_of
-from evals.trackers.tracker import TrackedRun
+from evals.trackers.tracker import Ending, TrackedRun, TrackerError
 from evals.trackers.wandb import WandbTracker
 
 # A run id and a port that look like the codes of errors.
@@ -22,7 +22,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> WandbTracker:
     monkeypatch.setenv("WANDB_BASE_URL", SERVER)
     tracker = WandbTracker()
     options = {"project": "rag", "entity": "team"}
-    tracker._told = TrackedRun(RUN, RUN, None, None, Path(RUN), options, ())
+    tracker._told = TrackedRun(RUN, RUN, None, None, Path.cwd() / ".rag-evals" / "runs" / RUN, options, ())
     return tracker
 
 
@@ -56,3 +56,26 @@ def test_text_of_an_error():
     assert text_of(FileNotFoundError(errno.ENOENT, "No such file", "a")) == "[Errno 2] No such file: 'a'"
     assert text_of(ValueError("two\n lines")) == "two lines"
     assert text_of(TimeoutError()) == "TimeoutError"
+
+
+@pytest.mark.parametrize(
+    ("because", "line"),
+    [
+        ("No space left on device", "No space left on device"),
+        ("there is no connection to S", "offline, as there is no connection to S; No space left on device"),
+    ],
+)
+def test_incomplete_offline_copy_is_one_line(tracker, monkeypatch, because, line):
+    """A run that went offline and then lost some of its copy says both in its error, and nothing else."""
+
+    def full(ending: Ending) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tracker._offline_because, tracker._is_offline = because, True
+    tracker._run = object()
+    assert tracker.where() == (f"offline, as {because}; `rag-evals replay {RUN}` sends it",)
+    monkeypatch.setattr(tracker, "_log_end", full)
+    with pytest.raises(TrackerError) as caught:
+        tracker.finish(Ending(None, (), True, {}, {}, (), (), None))
+    assert str(caught.value) == line
+    assert tracker.where() == ()
