@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from evals.errors import RunFileError, UsageError, printable
 from evals.records import SCHEMA, Evaluation, evaluation_to_json
+from evals.replacing import new_path
 from evals.runs import RunData
 from rag.identity import canonical
 
@@ -43,7 +42,8 @@ def write_baseline(run: RunData, folder: Path, name: str) -> Path:
     text = "".join(f"{canonical(line)}\n" for line in _lines(run))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(file, text.encode(errors="backslashreplace"))
+        with new_path(file) as scratch:
+            scratch.write_bytes(text.encode(errors="backslashreplace"))
     except OSError as error:
         raise RunFileError(
             f"{printable(str(file))} cannot be written: {error.strerror}: "
@@ -94,17 +94,3 @@ def _line(evaluation: Evaluation) -> Mapping[str, Any]:
     # Milliseconds are enough to compare latency by.
     line["seconds"] = {stage: round(seconds, 3) for stage, seconds in evaluation.seconds.items()}
     return line
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Write `file` whole or not at all."""
-    handle, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        # mkstemp makes a file for its owner alone; one that goes to git is for everybody.
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(file)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise

@@ -175,7 +175,7 @@ def _read(path: Path) -> Iterator[tuple[str, Question | Fault]]:
     is_empty = True
     for place, value in read_entries(path, "question files", _READERS):
         is_empty = False
-        yield place, value if isinstance(value, Fault) else _parse_question(value)
+        yield place, value if isinstance(value, Fault) else parse_question(value)
     if is_empty:
         yield shown(path), Fault(("no questions in it",))
 
@@ -184,7 +184,8 @@ _KEYS = tuple(Question.__dataclass_fields__)
 _SOURCE_KEYS = tuple(Source.__dataclass_fields__)
 
 
-def _parse_question(value: object) -> Question | Fault:
+def parse_question(value: object) -> Question | Fault:
+    """Give the question that an entry of a question file is, or all that is wrong with the entry."""
     if not isinstance(value, dict):
         return Fault((f"not an object but {kind_of(value)}",))
     problems: list[str] = []

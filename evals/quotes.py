@@ -58,6 +58,22 @@ def find_quote(quote: str, text: str, start: int | None = None) -> Place | None:
     return None
 
 
+def find_words(quote: str, text: str) -> Place | None:
+    """Find the words that a model quotes: whatever their case and blanks, and what stands around them.
+
+    Returns:
+        The first place; None when they are not there, or the quote holds no word.
+    """
+    bare = quote.strip(_EDGES)
+    if not bare:
+        return None
+    start = text.find(bare)
+    if start >= 0:
+        return Place(start, start + len(bare), "elsewhere")
+    found = _however_set(bare).search(text)
+    return Place(*found.span(), "reset") if found else None
+
+
 def nearest_to(quote: str, text: str) -> Place | None:
     """Give the passage that is most like a quote; None when none is like enough to be its later form."""
     from rapidfuzz import fuzz
@@ -111,11 +127,24 @@ def _nearest(found: Sequence[tuple[int, int]], start: int | None) -> tuple[int, 
 
 
 # What another setting of the same words exchanges: hyphens and dashes, single and double quotation marks.
-_ALIKE = ("-\u2010\u2011\u2012\u2013\u2014\u2212", "'`\u2018\u2019", '"\u201c\u201d')
+_ALIKE = (
+    "-\u2010\u2011\u2012\u2013\u2014\u2212",
+    "'`\u2018\u2019\u201b\u2032",
+    '"\u201c\u201d\u201e\u2033\u00ab\u00bb',
+)
+# What a model puts around the words, or leaves away there.
+_EDGES = " \t\n\"'.,;:!?\u2026"
+# What may stand between two letters: blanks, soft hyphens, spaces of no width.
+_BETWEEN = "\\s\u00ad\u200b"
 
 
 def _loosely(quote: str) -> re.Pattern[str]:
     return re.compile(r"\s+".join("".join(map(_one, word)) for word in quote.split()))
+
+
+def _however_set(quote: str) -> re.Pattern[str]:
+    letters = map(_one, re.sub(f"[{_BETWEEN}]", "", quote))
+    return re.compile(f"[{_BETWEEN}]*".join(letters), re.IGNORECASE)
 
 
 def _one(character: str) -> str:

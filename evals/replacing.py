@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from evals.entries import shown
@@ -28,7 +31,8 @@ def replace_file(file: Path, text: str, *, before: bytes | None = None) -> bytes
     data = text.encode()
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        _replace(real, data, file if before is not None else None, before)
+        with new_path(real, check=None if before is None else partial(_check_same, file, before)) as scratch:
+            scratch.write_bytes(data)
     except OSError as error:
         raise QuestionFileError(
             printable(f"{shown(file)} cannot be written: {error.strerror or error}; nothing was changed")
@@ -36,24 +40,36 @@ def replace_file(file: Path, text: str, *, before: bytes | None = None) -> bytes
     return data
 
 
-def _replace(real: Path, data: bytes, named: Path | None, before: bytes | None) -> None:
-    handle, scratch = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}-")
+@contextmanager
+def new_path(file: Path, *, check: Callable[[], None] | None = None) -> Iterator[Path]:
+    """Give the path of a file to write, which takes the place of `file` when all went well.
+
+    It lies in the same folder, and is gone when something did not go well.
+
+    Args:
+        file: The file; its folder is there.
+        check: Is called when all is written; what it raises leaves `file` as it is.
+
+    Raises:
+        OSError: The folder is missing, or something cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    os.close(handle)
+    scratch = Path(name)
     try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        # mkstemp makes a file for its owner alone; a question file is for everybody who had it before.
-        Path(scratch).chmod(real.stat().st_mode & 0o7777 if real.exists() else 0o644)
-        if named is not None:
-            _check_same(named, before)
-        Path(scratch).replace(real)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+        yield scratch
+        with scratch.open("r+b") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes a file for its owner alone; these are for everybody who had the one before.
+        scratch.chmod(file.stat().st_mode & 0o7777 if file.exists() else 0o644)
+        if check:
+            check()
+        scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
-def _check_same(file: Path, before: bytes | None) -> None:
+def _check_same(file: Path, before: bytes) -> None:
     """Hold a file to what it held when it was read.
 
     Raises:

@@ -40,6 +40,11 @@ class Item:
     verdict: Verdict | None = None
 
 
+def review_path(path: Path) -> Path:
+    """Give the file of what was decided in reviews of the question file `path`."""
+    return path.with_name(f".{path.name}.review.jsonl")
+
+
 class Review:
     """The questions of a file, and what is decided about them.
 
@@ -63,7 +68,7 @@ class Review:
         self._now: dict[str, Question | None] = {
             question.id: question for question in marked_edits(found.questions, found.edits)
         }
-        self.log = path.with_name(f".{path.name}.review.jsonl")
+        self.log = review_path(path)
         known = {} if is_again else _decisions(self.log)
         self.items = [
             Item(question, _verdict_on(question, known.get(question.id)))

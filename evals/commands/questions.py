@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evals.commands import questions_check, questions_formats, questions_review
+from evals.commands import questions_audit, questions_check, questions_formats, questions_review
 
 if TYPE_CHECKING:
     from evals.cli import Commands
@@ -14,5 +14,5 @@ def add_to(commands: Commands) -> None:
     """Declare `questions` and its verbs."""
     parser = commands.add_parser("questions", help="keep question files: check, review, audit, convert them")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for verb in (questions_check, questions_review, questions_formats):
+    for verb in (questions_audit, questions_check, questions_review, questions_formats):
         verb.add_to(verbs)

@@ -11,7 +11,7 @@ from evals.entries import Fault, parse_object
 from evals.formats.shelf import Shelf
 from evals.question_lines import question_to_json
 from evals.question_sets import edited
-from evals.questions import Question, Source, _parse_question
+from evals.questions import Question, Source, parse_question
 from rag.answer import Context
 from rag.identity import digest
 
@@ -100,7 +100,7 @@ def parse_ours(entry: Mapping[str, Any], problems: list[str]) -> Mapping[str, An
 
 def question_from(line: Mapping[str, Any]) -> Question | Fault:
     """Return the question of a line that an export wrote, or what is wrong with it."""
-    return _parse_question({key: value for key, value in line.items() if key != _MARK})
+    return parse_question({key: value for key, value in line.items() if key != _MARK})
 
 
 def question_of(item: Item, name: str, shelf: Shelf | None) -> Made | Fault:
@@ -150,7 +150,7 @@ def _foreign(item: Item, name: str, shelf: Shelf | None) -> Made | Fault:
         "provenance": provenance,
         **item.more,
     }
-    question = _parse_question(entry)
+    question = parse_question(entry)
     if isinstance(question, Fault):
         return question
     return _counted(replace(question, sources=tuple(sources)), sources, len(loose))

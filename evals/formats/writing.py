@@ -1,8 +1,7 @@
-"""Files that are written whole or not at all."""
+"""Files and folders of other formats, written whole or not at all."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from evals import replacing
 from evals.entries import shown
 from evals.errors import UsageError, printable
 
@@ -29,20 +29,10 @@ def new_path(path: Path) -> Iterator[Path]:
         UsageError: The folder of `path` is missing or cannot be written to.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        with replacing.new_path(path) as scratch:
+            yield scratch
     except OSError as error:
         raise UsageError(_refused(path, error)) from error
-    os.close(handle)
-    scratch = Path(name)
-    try:
-        yield scratch
-        # mkstemp makes a file for its owner alone; a question set is for everybody.
-        scratch.chmod(0o644)
-        scratch.replace(path)
-    except OSError as error:
-        raise UsageError(_refused(path, error)) from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from evals.questions import Question, Source
+from evals.entries import Fault
+from evals.question_lines import question_to_json
+from evals.questions import Question, parse_question
 
 KINDS = (
     "fact",
@@ -65,7 +67,7 @@ class Candidate:
 def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
     """Give `candidate` as JSON holds it."""
     return {
-        "question": _question_to_json(candidate.question),
+        "question": question_to_json(candidate.question),
         "kind": candidate.kind,
         "passage": passage_to_json(candidate.passage),
         "other": passage_to_json(candidate.other) if candidate.other else None,
@@ -79,10 +81,11 @@ def candidate_from_json(value: dict[str, Any]) -> Candidate:
     Raises:
         KeyError: Something is missing.
         TypeError: Something has another shape.
+        ValueError: The question is none.
     """
     other = value["other"]
     return Candidate(
-        question=_question_from_json(value["question"]),
+        question=_parsed(value["question"]),
         kind=value["kind"],
         passage=Passage(**value["passage"]),
         other=Passage(**other) if other else None,
@@ -95,26 +98,8 @@ def passage_to_json(passage: Passage) -> dict[str, Any]:
     return {name: getattr(passage, name) for name in Passage.__dataclass_fields__}
 
 
-def _question_to_json(question: Question) -> dict[str, Any]:
-    fields = {name: getattr(question, name) for name in Question.__dataclass_fields__}
-    sources = [
-        {name: getattr(source, name) for name in Source.__dataclass_fields__} for source in question.sources
-    ]
-    return {
-        **fields,
-        "sources": sources,
-        "tags": list(question.tags),
-        "thresholds": dict(question.thresholds),
-        "provenance": dict(question.provenance) if question.provenance is not None else None,
-    }
-
-
-def _question_from_json(value: dict[str, Any]) -> Question:
-    return Question(
-        **{
-            **value,
-            "sources": tuple(Source(**source) for source in value["sources"]),
-            "tags": tuple(value["tags"]),
-            "thresholds": tuple(sorted(value["thresholds"].items())),
-        }
-    )
+def _parsed(value: object) -> Question:
+    question = parse_question(value)
+    if isinstance(question, Fault):
+        raise ValueError("; ".join(question.problems))
+    return question

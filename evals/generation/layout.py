@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from evals.generation.language import NOT_ENGLISH, is_of_other_script, words_in
 from rag.documents import Document
 
 # On so many pages a line is a page header or footer.
@@ -92,7 +93,7 @@ def layout_of(document: Document) -> Layout:
             continue
         reason = section.casefold() if is_skipped else _reason(line, repeated)
         if reason:
-            found.left_out[reason] += len(line.text.split())
+            found.left_out[reason] += words_in(line.text)
             is_open = False
         elif is_open:
             last = found.blocks[-1]
@@ -197,6 +198,8 @@ def _reason(line: _Line, repeated: frozenset[str]) -> str:
         return "references"
     if _is_names(text):
         return "authors"
+    if is_of_other_script(text):
+        return NOT_ENGLISH
     return "" if _is_prose(line) else "fragments"
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import takewhile
 
 from evals.errors import GenerationError, printable
 from evals.generation.candidates import Candidate
 from evals.generation.planning import Planner
+from evals.generation.rules import Rule
 from evals.generation.working import Done, WorkFile, done_of
 from evals.generation.writing import InvalidItemError, Item, write
 from rag.llm import LLM
@@ -17,39 +18,10 @@ from rag.llm import LLM
 # Replies in a row that are no valid item: a model that gives so many has not understood.
 MOST_INVALID = 12
 SHOWN_OUTPUTS = 3
+# Items in a row of which none is kept. Where one in twenty is, that is bad luck in one case of 170.
+MOST_FRUITLESS = 100
 # The rule that needs none: its name in the work file and the summary.
 REPEATED = "repeated"
-
-
-class Dropped(Protocol):
-    """What a rule says of a candidate that it drops."""
-
-    @property
-    def rule(self) -> str:
-        """The rule's name."""
-
-    @property
-    def value(self) -> float | None:
-        """The number by which it was dropped."""
-
-    @property
-    def threshold(self) -> float | None:
-        """The number that it should have had."""
-
-    @property
-    def reason(self) -> str:
-        """One line for people."""
-
-
-class Rule(Protocol):
-    """Decides whether a candidate is kept."""
-
-    @property
-    def name(self) -> str:
-        """Name for people."""
-
-    def check(self, candidate: Candidate, kept: Sequence[Candidate]) -> Dropped | None:
-        """Say why `candidate` is dropped; None when it passes."""
 
 
 @dataclass(slots=True)
@@ -114,13 +86,13 @@ def generate(
         on_item: Called behind every item.
 
     Raises:
-        GenerationError: The work is of another run, or the model gives nothing valid `MOST_INVALID` times in
-            a row; then its last outputs are shown.
+        GenerationError: The work is of another run, the model gives nothing valid `MOST_INVALID` times in a
+            row, or nothing that is kept `MOST_FRUITLESS` times; then the last ones are shown.
         RagError: A model cannot be loaded or reached.
     """
     outcome = Outcome()
     earlier = work.load(restart=restart)
-    outputs: list[tuple[str, str]] = []
+    fruitless: list[Done] = []
     while len(outcome.kept) < count:
         item = planner.next(outcome.kept)
         if item is None:
@@ -135,10 +107,10 @@ def generate(
         outcome.add(done)
         if on_item:
             on_item(outcome)
-        outputs = [*outputs, (done.reason or "", done.output or "")] if done.outcome == "invalid" else []
+        fruitless = [] if done.outcome == "kept" else [*fruitless, done]
         # What an earlier run gave up on is tried once more: the server may be another now.
-        if len(outputs) >= MOST_INVALID and outcome.items > len(earlier):
-            raise GenerationError(_never_valid(llm, outputs))
+        if outcome.items > len(earlier):
+            _check_fruitful(fruitless, llm, outcome)
     outcome.given_up = planner.given_up
     return outcome
 
@@ -154,9 +126,9 @@ def _done(item: Item, llm: LLM, rules: Sequence[Rule], kept: Sequence[Candidate]
         return done_of(item, "dropped", reason=reason, rule=REPEATED, candidate=candidate)
     values: dict[str, float | None] = {}
     for rule in rules:
-        drop = rule.check(candidate, kept)
-        values[rule.name] = drop.value if drop else None
-        if drop:
+        ruling = rule.judge(candidate, kept)
+        values[rule.name] = ruling.value
+        if drop := ruling.drop:
             return done_of(
                 item,
                 "dropped",
@@ -181,17 +153,32 @@ def _recalled(done: Done, item: Item, work: WorkFile) -> Done:
     return done
 
 
-def _never_valid(llm: LLM, outputs: Sequence[tuple[str, str]]) -> str:
-    shown = [
-        line
-        for reason, output in outputs[-SHOWN_OUTPUTS:]
-        for line in (f"  {printable(reason)}:", f"    {printable(output[:400])}")
+def _check_fruitful(fruitless: Sequence[Done], llm: LLM, outcome: Outcome) -> None:
+    """Look at the items since the last one that was kept.
+
+    Raises:
+        GenerationError: They are too many, or the last ones are nothing that the model was asked for.
+    """
+    invalid = len(list(takewhile(lambda done: done.outcome == "invalid", reversed(fruitless))))
+    if invalid >= MOST_INVALID:
+        headline = f"{printable(llm.name)} gave no valid item {invalid} times in a row; the last replies were"
+    elif len(fruitless) >= MOST_FRUITLESS:
+        why = Counter(done.rule or "no valid item" for done in fruitless).most_common()
+        counts = ", ".join(f"{printable(rule)} {count}" for rule, count in why)
+        headline = f"of the last {len(fruitless)} items none was kept ({counts}); the last ones were"
+    else:
+        return
+    shown = [line for done in fruitless[-SHOWN_OUTPUTS:] for line in _shown(done)]
+    remedies = [
+        "Use a larger model (--llm), or other kinds (--kinds). What was kept is kept: the same "
+        "command goes on."
     ]
-    return "\n".join(
-        [
-            f"{printable(llm.name)} gave no valid item {len(outputs)} times in a row; the last replies were",
-            *shown,
-            "Use a larger model (--llm), or other kinds (--kinds). What was kept is kept: the same "
-            "command goes on.",
-        ]
-    )
+    if outcome.kept:
+        remedies.append(f"With --n {len(outcome.kept)} it gives a set of the questions that there are.")
+    raise GenerationError("\n".join([headline, *shown, *remedies]))
+
+
+def _shown(done: Done) -> tuple[str, str]:
+    said = done.candidate.question.question if done.candidate else done.output or ""
+    reason = f"{done.rule}: {done.reason}" if done.rule else done.reason or ""
+    return f"  {printable(reason)}:", f"    {printable(said[:400])}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from evals.claims import Span, split_sentences
 from evals.generation.candidates import Passage
+from evals.generation.language import LEAST_OF_SENTENCE, english_share
 
 PageAt = Callable[[int], int | None]
 
@@ -152,6 +153,7 @@ def _is_telling(span: Span) -> bool:
         and not _DANGLING.match(span.text)
         and not _POINTING.search(span.text)
         and len(_FORMULA.findall(span.text)) < 2
+        and english_share(span.text) >= LEAST_OF_SENTENCE
     )
 
 

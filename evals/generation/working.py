@@ -78,7 +78,7 @@ class WorkFile:
             GenerationError: The file is of a run with other settings, is damaged, or cannot be written.
         """
         try:
-            lines = [] if restart or not self.path.exists() else self._whole_lines()
+            lines = [] if restart or not self.path.exists() else self._lines_cut()
             if not lines:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.path.write_text(_line({"type": "work", "schema": SCHEMA, **self._header}), "utf-8")
@@ -92,16 +92,18 @@ class WorkFile:
 
     def append(self, done: Done) -> None:
         """Write one item; it is on disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
+        # What a model wrote may hold halves of surrogate pairs: JSON has an escape for them.
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(_line(_to_json(done)))
 
-    def _whole_lines(self) -> list[str]:
+    def _lines_cut(self) -> list[str]:
+        """Give the lines, and cut off what is behind the last whole one."""
         data = self.path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
             with self.path.open("r+b") as file:
-                file.truncate(len(whole))
-        return whole.decode("utf-8", errors="replace").splitlines()
+                file.truncate(whole)
+        return _whole_lines(data)
 
     def _parsed(self, number: int, line: str) -> dict[str, Any]:
         try:
@@ -116,7 +118,7 @@ class WorkFile:
         value = self._parsed(number, line)
         try:
             return _done(value)
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise self._damaged(number) from None
 
     def _damaged(self, number: int) -> GenerationError:
@@ -154,17 +156,34 @@ def done_of(item: Item, outcome: str, **fields: Any) -> Done:
 
 
 def load_work(path: Path) -> Iterator[Done]:
-    """Give the items of a work file, whatever run it is of.
+    """Give the items of a work file, whatever run it is of; one that is being written is left as it is.
 
     Raises:
         GenerationError: The file cannot be read, or a line is damaged.
     """
-    work = WorkFile(path, {})
+    lines, work = _read(path), WorkFile(path, {})
+    yield from (work._item(number, line) for number, line in enumerate(lines[1:], 2))
+
+
+def load_header(path: Path) -> Mapping[str, Any]:
+    """Give the first line of a work file: what its items depend on.
+
+    Raises:
+        GenerationError: The file cannot be read, or has no such line.
+    """
+    return WorkFile(path, {})._parsed(1, next(iter(_read(path)), ""))
+
+
+def _read(path: Path) -> list[str]:
     try:
-        lines = work._whole_lines()
+        return _whole_lines(path.read_bytes())
     except OSError as error:
         raise GenerationError(f"{printable(str(path))} cannot be read: {error.strerror}") from error
-    yield from (work._item(number, line) for number, line in enumerate(lines[1:], 2))
+
+
+def _whole_lines(data: bytes) -> list[str]:
+    # Not str.splitlines: a text may hold any other end of a line.
+    return data[: data.rfind(b"\n") + 1].decode("utf-8", errors="replace").split("\n")[:-1]
 
 
 def _line(value: Mapping[str, Any]) -> str:

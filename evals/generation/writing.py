@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evals.entries import text_problem
 from evals.errors import EvalsError
 from evals.evidence import stems
 from evals.generation.candidates import Candidate, Passage
 from evals.generation.kinds import Kind
-from evals.generation.quotes import find_quote
 from evals.generation.targets import Target, falsified
 from evals.generation.wordings import DETAILS, EXAMPLE_WORDS, PROMPT_VERSION, PROMPTS
 from evals.questions import Question, Source
+from evals.quotes import find_words
 from rag.llm import LLM
 
 # Of a reply; the longest valid one seen took 180.
@@ -155,6 +156,8 @@ def _parse_reply(text: str, kind: Kind) -> dict[str, str]:
     missing = [key for key in kind.keys if not isinstance(reply.get(key), str) or not reply[key].strip()]
     if missing:
         raise InvalidItemError(f"the reply has no {' and no '.join(missing)}", text)
+    if odd := next((key for key in kind.keys if text_problem(reply[key])), None):
+        raise InvalidItemError(f"the {odd} {text_problem(reply[odd])}", text)
     return {key: " ".join(reply[key].split()) for key in kind.keys}
 
 
@@ -237,7 +240,7 @@ def _source(target: Target, quote: str) -> Source:
 
     The whole sentence, as it is what says something: nobody can tell what there are "13 billion" of.
     """
-    if find_quote(quote, target.text) is None:
+    if find_words(quote, target.text) is None:
         raise _Flaw(f'the quote is not in the sentence: "{quote}"')
     return _whole(target)
 

@@ -97,8 +97,10 @@ class _Metered:
         self.tokens = Tokens()
         self._llm = llm
 
-    def complete(self, prompt: Prompt, *, max_tokens: int) -> Completion:
-        completion = self._llm.complete(prompt, max_tokens=max_tokens)
+    def complete(
+        self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        completion = self._llm.complete(prompt, max_tokens=max_tokens, schema=schema)
         self.tokens += completion.tokens
         return completion
 

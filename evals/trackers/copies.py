@@ -7,14 +7,13 @@ version of which a file is missing or has another size is not there.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from evals.replacing import new_path
 
 FOLDER = "wandb"
 KNOWN = "known.json"
@@ -105,15 +104,8 @@ def read_object(file: Path) -> dict[str, Any]:
 def write_object(file: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(value, out, indent=1)
-        Path(scratch).replace(file)
-    except BaseException:
-        with suppress(OSError):
-            Path(scratch).unlink()
-        raise
+    with new_path(file) as scratch:
+        scratch.write_text(json.dumps(value, indent=1), "utf-8")
 
 
 def _object(value: Any) -> dict[str, Any]:

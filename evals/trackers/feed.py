@@ -20,6 +20,8 @@ from evals.trackers.summarizing import means_of, summary_of
 from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, Tracker, TrackerFactory
 
 ABOUTS = ("pipeline", "judge")
+# Of the first line of the records. The questions are told at the end, those that were asked.
+NOT_TOLD = ("type", "schema", "questions")
 
 
 class Feed:
@@ -190,7 +192,7 @@ class _Part:
     def begin(self, head: Mapping[str, Any], abouts: Iterable[Mapping[str, Any]]) -> None:
         """Begin, and say what is known of the run."""
         self.tracker.start(self.run)
-        self.tracker.config({key: value for key, value in head.items() if key not in ("type", "schema")})
+        self.tracker.config({key: value for key, value in head.items() if key not in NOT_TOLD})
         for about in abouts:
             self.tell(about)
 
@@ -220,7 +222,10 @@ class _Part:
                 if about["type"] == "judge" or self.run.pipeline in (None, about["name"])
             ]
             run_id = str(run.head.get("run", self.run.folder.name))
-            for file in files_of(self.evaluations, abouts, self.run.folder, scratch, run_id=run_id):
+            asked = [one for one in run.head.get("questions") or () if isinstance(one, Mapping)]
+            for file in files_of(
+                self.evaluations, abouts, self.run.folder, scratch, run_id=run_id, question_files=asked
+            ):
                 self.tracker.file(file)
             if ending.report:
                 self.tracker.file(TrackedFile("report", "report", {"report.html": ending.report}))

@@ -12,6 +12,7 @@ from evals.question_lines import question_to_json, questions_digest, to_line
 from evals.questions import Question
 from evals.records import Evaluation
 from evals.runs import RECORDS
+from evals.trackers.question_sets import sets_of
 from evals.trackers.tracker import TrackedFile
 from rag.identity import digest
 
@@ -39,6 +40,7 @@ def files_of(
     scratch: Path,
     *,
     run_id: str,
+    question_files: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[TrackedFile]:
     """Give the files to keep, but for the report.
 
@@ -48,6 +50,7 @@ def files_of(
         run: The run folder, in the home folder of runs and indexes.
         scratch: An empty folder for those that are made here; they are gone with it.
         run_id: The run's own: its folder may be named otherwise, `latest` above all.
+        question_files: What the first line of the records says of the files that its questions came from.
     """
     yield _questions(evaluations, scratch)
     for about in abouts:
@@ -56,6 +59,7 @@ def files_of(
         elif index := _index(about, run.parent.parent, scratch):
             yield index
     yield _records(run, scratch, run_id)
+    yield from sets_of(question_files, run, scratch)
 
 
 def _questions(evaluations: Sequence[Evaluation], scratch: Path) -> TrackedFile:

@@ -50,6 +50,21 @@ class TrackedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackedTable:
+    """Rows to look at.
+
+    Attributes:
+        name: What the table is called.
+        columns: Names of the columns.
+        rows: The cells of each row, in the order of the columns: texts, numbers, truth values, None.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[Sequence[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrackedFile:
     """Files to keep with the run.
 
@@ -60,6 +75,7 @@ class TrackedFile:
         aliases: Names of this version besides the tracker's own for the newest.
         is_used: Whether the run was made from them; else they were made by the run.
         about: What is known of them.
+        table: What is in them, to look at; of tables of the same name the run has one with the rows of all.
     """
 
     name: str
@@ -68,6 +84,7 @@ class TrackedFile:
     aliases: tuple[str, ...] = ()
     is_used: bool = False
     about: Mapping[str, Any] | None = None
+    table: TrackedTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

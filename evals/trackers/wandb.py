@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from evals.trackers.choosing import replay_command
 from evals.trackers.messages import text_of
-from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError
-from evals.trackers.wandb_tables import LiveTable, bars_of, whole_table
+from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackedTable, TrackerError
+from evals.trackers.wandb_tables import LiveTable, bars_of, joined, table_of, whole_table
 
 if TYPE_CHECKING:
     import wandb as wandb_
@@ -42,6 +42,7 @@ class WandbTracker:
         self._offline_because = ""
         self._is_told = False
         self._artifacts: list[tuple[str, Any]] = []
+        self._tables: dict[str, TrackedTable] = {}
 
     def start(self, run: TrackedRun) -> None:
         """Begin or resume the W&B run; without a connection or a key it is an offline one.
@@ -104,6 +105,9 @@ class WandbTracker:
         artifact = wandb.Artifact(file.name, file.kind, metadata=dict(file.about or {}))
         for name, path in file.paths.items():
             artifact.add_file(str(path), name, skip_cache=True)
+        if file.table:
+            artifact.add(table_of(file.table), file.table.name)
+            self._tables[file.table.name] = joined(self._tables.get(file.table.name), file.table)
         aliases = ["latest", *file.aliases]
         try:
             if file.is_used and not self._is_offline:
@@ -243,6 +247,7 @@ class WandbTracker:
             if values:
                 logged[f"histogram/{metric}"] = wandb.Histogram(list(values), num_bins=20)
         logged |= bars_of(ending.means)
+        logged |= {name: table_of(table) for name, table in self._tables.items()}
         if ending.report:
             logged["report"] = wandb.Html(str(ending.report), inject=False)
         self._run.log(logged, step=max(self._next, len(ending.rows)))
@@ -258,7 +263,7 @@ class WandbTracker:
 
         try:
             run: Any = wandb.Api(timeout=2).run(self._run.path)
-            shown = (run.summary.get(key) for key in (TABLE, "report"))
+            shown = (run.summary.get(key) for key in (TABLE, "report", *self._tables))
             names = [str(value["path"]) for value in shown if value is not None]
             found = [file.name for file in run.files(names) if file.size > 0] if names else []
         except Exception:  # noqa: BLE001  # they are sent again then

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from evals.trackers.tracker import TrackedTable
 
 MOST_LIVE_LOGS = 90
 LEAST_ROWS = 25
@@ -50,10 +53,21 @@ class LiveTable:
 
 def whole_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
     """Give all rows as a table that stays as it is."""
+    cells = tuple([row.get(column) for column in columns] for row in rows)
+    return table_of(TrackedTable("", tuple(columns), cells))
+
+
+def table_of(table: TrackedTable) -> Any:
+    """Give a table of rows that are known; it stays as it is."""
     import wandb
 
-    cells = [[row.get(column) for column in columns] for row in rows]
-    return wandb.Table(columns=list(columns), data=cells, log_mode="IMMUTABLE", allow_mixed_types=True)
+    cells = [list(row) for row in table.rows]
+    return wandb.Table(columns=list(table.columns), data=cells, log_mode="IMMUTABLE", allow_mixed_types=True)
+
+
+def joined(first: TrackedTable | None, second: TrackedTable) -> TrackedTable:
+    """Give the rows of two tables with the same columns as one."""
+    return replace(second, rows=(*(first.rows if first else ()), *second.rows))
 
 
 def bars_of(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, Any]:

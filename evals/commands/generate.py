@@ -1,0 +1,149 @@
+"""`rag-evals generate`: documents to a question set, with the sources of each question."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evals.commands.folders import add_home
+from evals.errors import GenerationError, printable
+
+if TYPE_CHECKING:
+    from evals.cli import Commands
+    from evals.generation.making import Order
+    from evals.generation.running import Outcome
+    from rag.documents import Corpus
+
+SEED = 7
+
+
+def add_to(commands: Commands) -> None:
+    """Declare `generate`."""
+    parser = commands.add_parser(
+        "generate", help="write questions about documents, filtered, with their sources"
+    )
+    parser.add_argument("docs", type=Path, metavar="DOCS", help="a document or a folder of documents")
+    parser.add_argument("--n", type=int, default=60, help="questions wanted (default: 60)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("questions.jsonl"), help="file of the set (default: questions.jsonl)"
+    )
+    parser.add_argument("--llm", metavar="MODEL", help="language model that writes: name, path or URL")
+    parser.add_argument("--kinds", metavar="MIX", help="kinds in per cent, such as fact=40,number=60")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of the choice of passages (default: {SEED})")
+    parser.add_argument(
+        "--curated",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="question file whose questions are not to be asked again; may be given several times",
+    )
+    parser.add_argument("--restart", action="store_true", help="forget the work of an earlier run")
+    parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
+    parser.add_argument(
+        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
+    )
+    add_home(parser, "the cache")
+    parser.set_defaults(run=_generate)
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from evals.generation.making import Order, check_out, make_set, material_for
+    from evals.generation.working import work_path
+    from evals.questions import load_questions
+    from rag.config import config_for
+    from rag.pipelines import Resources
+
+    order = Order(
+        options.out,
+        _count(options),
+        _mix(options),
+        options.seed,
+        load_questions(options.curated),
+        options.restart,
+    )
+    check_out(order.out)
+    material = material_for(order, _corpus(options))
+    print(material.line)
+    config = config_for("baseline", path=options.config, model=options.llm)
+    resources = Resources(offline=options.offline)
+    start = time.monotonic()
+    try:
+        with progress(order.count) as on_item:
+            outcome = make_set(
+                order, material, resources.llm(config.llm), resources.embedder(config.embedder), on_item
+            )
+    except KeyboardInterrupt:
+        place = printable(str(work_path(order.out)))
+        print(f"interrupted: the work is in {place}; the same command goes on from there", file=sys.stderr)
+        return 130
+    print("\n".join(_summary(order, outcome, time.monotonic() - start)))
+    return 0 if len(outcome.kept) >= order.count else 1
+
+
+def _count(options: argparse.Namespace) -> int:
+    if options.n < 1:
+        raise GenerationError(f"--n {options.n} is no number of questions: give 1 or more")
+    count: int = options.n
+    return count
+
+
+def _mix(options: argparse.Namespace) -> dict[str, int]:
+    from evals.generation.kinds import DEFAULT_MIX
+    from evals.generation.mix import parse_mix
+
+    return parse_mix(options.kinds) if options.kinds is not None else dict(DEFAULT_MIX)
+
+
+def _corpus(options: argparse.Namespace) -> Corpus:
+    from evals.commands.questions_check import read_corpus
+    from evals.offline import forbid_connections
+
+    if options.offline:
+        forbid_connections()
+    return read_corpus(options.docs, options.home)
+
+
+@contextmanager
+def progress(count: int) -> Iterator[Callable[[Outcome], None]]:
+    """Show questions kept, and the time left, where there is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=count, desc="writing", unit="question", disable=None, leave=False) as bar:
+
+        def show(outcome: Outcome) -> None:
+            bar.n = len(outcome.kept)
+            if outcome.items == outcome.resumed:
+                bar.initial = bar.n  # what was there before says nothing of the speed
+                return
+            bar.set_postfix_str(
+                f"{sum(outcome.dropped.values())} dropped, {outcome.invalid} invalid", refresh=False
+            )
+            bar.refresh()
+
+        yield show
+
+
+def _summary(order: Order, outcome: Outcome, seconds: float) -> list[str]:
+    from evals.generation.mix import mix_lines
+
+    resumed = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
+    dropped = sum(outcome.dropped.values())
+    lines = [
+        f"kept {len(outcome.kept)} of {outcome.items} items{resumed}; "
+        f"{dropped} dropped, {outcome.invalid} invalid; {seconds:.0f} s",
+        *(f"  dropped by {rule}: {count}" for rule, count in outcome.dropped.most_common()),
+        "",
+        *mix_lines(order.mix, outcome),
+        "",
+    ]
+    if len(outcome.kept) < order.count:
+        lines.append(f"{order.count} were wanted: the documents have nothing left to ask about.")
+    if outcome.kept:
+        lines.append(f"questions: {printable(str(order.out))} ({len(outcome.kept)})")
+    return [*lines, f"work: {printable(str(order.out))}.work.jsonl"]

@@ -1,0 +1,69 @@
+"""The rules that decide which candidates are kept, cheapest first: the first that drops one ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evals.generation import (
+    answering,
+    copying,
+    corpus_wide,
+    duplicates,
+    self_contained,
+    to_the_point,
+    well_formed,
+)
+from evals.generation.candidates import Passage
+from evals.generation.corpus_wide import Nearest
+from evals.generation.duplicates import Duplicates
+from evals.generation.examining import Examiner
+from evals.generation.rules import Criterion, Rule
+from evals.questions import Question
+from rag.embedding import Embedder
+from rag.llm import LLM
+
+CRITERIA: tuple[Criterion, ...] = (
+    well_formed.CRITERION,
+    self_contained.CRITERION,
+    copying.CRITERION,
+    to_the_point.CRITERION,
+    duplicates.CRITERION,
+    answering.GROUNDED,
+    answering.ANSWERABLE,
+    answering.NEEDS_DOCUMENTS,
+    corpus_wide.UNSUPPORTED,
+    corpus_wide.PREMISE_IS_FALSE,
+    corpus_wide.TOLD_APART,
+)
+
+
+def default_rules(
+    llm: LLM, embedder: Embedder, passages: Sequence[Passage], curated: Sequence[Question] = ()
+) -> tuple[Rule, ...]:
+    """Give the rules, in the order of `CRITERIA`.
+
+    Args:
+        llm: Answers and reads what the rules ask.
+        embedder: Finds questions that are alike, and the passages that are closest to one.
+        passages: All passages of the documents.
+        curated: Questions that are not to be asked again.
+    """
+    nearest = Nearest(embedder, passages)
+
+    def asked(criterion: Criterion, measure: Callable[[Examiner], answering.Measure]) -> Rule:
+        examiner = Examiner(llm, embedder)
+        return Rule(criterion, measure(examiner), examiner)
+
+    return (
+        Rule(well_formed.CRITERION, well_formed.well_formed),
+        Rule(self_contained.CRITERION, self_contained.self_contained),
+        Rule(copying.CRITERION, copying.own_words),
+        Rule(to_the_point.CRITERION, to_the_point.to_the_point),
+        Rule(duplicates.CRITERION, Duplicates(embedder, curated)),
+        asked(answering.GROUNDED, answering.grounded),
+        asked(answering.ANSWERABLE, answering.answerable),
+        asked(answering.NEEDS_DOCUMENTS, answering.needs_documents),
+        asked(corpus_wide.UNSUPPORTED, nearest.unsupported),
+        asked(corpus_wide.PREMISE_IS_FALSE, nearest.premise_is_false),
+        asked(corpus_wide.TOLD_APART, corpus_wide.told_apart),
+    )

@@ -1,0 +1,78 @@
+"""Does the source speak of what a question asks for? What is counted, and which relation is asked for.
+
+Small models ask for "the main difference" or "the advantages" where a sentence has none, and count what it
+does not count; asked whether it does, they say yes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from evals.evidence import stems
+from evals.generation.candidates import Candidate
+from evals.generation.rules import ANSWERED, Criterion, Measured
+
+CRITERION = Criterion(
+    name="to-the-point",
+    description="The source speaks of what is asked for: of the things that are counted, and of the "
+    "difference, the advantage or the like.",
+    threshold=0,
+    side="at most",
+    why="things asked for that the source has no word of; one is enough",
+    kinds=ANSWERED - {"comparison"},  # two sentences differ without saying so
+)
+
+# What a source says that has one, besides the word itself.
+_CONTRAST = r"differ|contrast|unlike|wherea|while|than|instead|but|however|rather|compare|versus"
+_GAIN = (
+    r"benefit|advantag|better|improv|fast|cheap|less|fewer|lower|higher|more|reduc|gain|save|allow|enabl|help"
+)
+_RELATIONS = {
+    "difference": _CONTRAST,
+    "distinction": _CONTRAST,
+    "comparison": _CONTRAST,
+    "advantage": _GAIN,
+    "benefit": _GAIN,
+    "disadvantage": r"disadvantag|drawback|weak|limit|cost|worse|slow|but|however|fail",
+    "drawback": r"drawback|disadvantag|weak|limit|cost|worse|slow|but|however|fail",
+    "significance": r"signific|import|key|crucial|essential|central",
+    "importance": r"signific|import|key|crucial|essential|central",
+    "feature": r"featur|characteri|key|propert|with",
+    "limitation": r"limit|weak|drawback|cannot|fail|but|however|only",
+}
+_RELATION = re.compile(
+    r"\b(?:what|which) (?:is|are|was|were) (?:the |an? |some )?(?:[\w-]+ ){0,2}?"
+    rf"(?P<noun>{'|'.join(_RELATIONS)})s?\b",
+    re.IGNORECASE,
+)
+_VERB = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|must|should|may|might|there)"
+_LINK = r"(?:in|of|per|on|for|from|with|at|to|by|that|each|it)"
+_COUNTED = re.compile(
+    rf"\bhow many (?P<things>(?:[\w'-]+ ){{0,4}}?[\w'-]+)(?= {_VERB}\b| {_LINK}\b|\?|,)", re.IGNORECASE
+)
+
+
+def missing(question: str, source: str) -> list[str]:
+    """Give the things that `question` asks for and `source` has no word of."""
+    return [*_uncounted(question, set(stems(source))), *_unrelated(question, source)]
+
+
+def to_the_point(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+    """Count the things asked for that the source has no word of."""
+    source = " ".join(source.quote or "" for source in candidate.question.sources)
+    found = missing(candidate.question.question, source)
+    return Measured(float(len(found)), f"the source says nothing of: {', '.join(found)}")
+
+
+def _uncounted(question: str, said: set[str]) -> Iterator[str]:
+    for found in _COUNTED.finditer(question):
+        things = stems(found["things"])
+        if things and things[-1] not in said:
+            yield found["things"]
+
+
+def _unrelated(question: str, source: str) -> Iterator[str]:
+    for found in _RELATION.finditer(question):
+        if not re.search(rf"\b(?:{_RELATIONS[found['noun'].lower()]})", source, re.IGNORECASE):
+            yield found["noun"]

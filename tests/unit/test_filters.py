@@ -1,0 +1,294 @@
+"""Which candidates are kept: the rules that need no model, on written candidates; the others with scripts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evals.generation import answering, copying, corpus_wide, duplicates, self_contained, to_the_point
+from evals.generation import well_formed as form
+from evals.generation.answering import sources_of
+from evals.generation.candidates import KINDS, Candidate, Passage
+from evals.generation.corpus_wide import Nearest, told_apart
+from evals.generation.duplicates import Duplicates, may_ask_the_same
+from evals.generation.examining import Examiner, words_found
+from evals.generation.filters import CRITERIA, default_rules
+from evals.generation.rules import Criterion, Measured, Rule, Ruling
+from evals.generation.self_contained import dangling
+from evals.generation.to_the_point import missing
+from evals.questions import Question, Source
+from evals.testing import ScriptedLLM
+from tests.written_candidates import Written, written
+
+SENTENCE = "The dunes of Ostra move 11 metres a year towards the lake."
+YES, NO = {"yes": 0.9, "no": 0.1}, {"yes": 0.1, "no": 0.9}
+
+
+@pytest.fixture(scope="module")
+def candidates() -> list[Written]:
+    return written()
+
+
+def passage(text: str) -> Passage:
+    return Passage("a.md", "0" * 64, None, 0, len(text), text, "Dunes")
+
+
+def candidate(
+    question: str = "How many metres do the dunes of Ostra move a year?",
+    reference: str | None = "11 metres.",
+    *,
+    kind: str = "number",
+    other: str | None = None,
+    id: str = "q",
+) -> Candidate:
+    sources = (Source("a.md", None, 0, len(SENTENCE), SENTENCE),) if reference else ()
+    asked = Question(id, question, reference, sources, answerable=reference is not None)
+    return Candidate(asked, kind, passage(SENTENCE), passage(other) if other else None, 0)
+
+
+# --- all of them ---
+
+
+def test_every_rule_can_be_listed():
+    """Each has a name of its own, a description, a reason for its threshold, and kinds that there are."""
+    assert len({one.name for one in CRITERIA}) == len(CRITERIA) == 11
+    for one in CRITERIA:
+        assert one.description.endswith(".")
+        assert one.why
+        assert one.kinds <= frozenset(KINDS)
+    rules = default_rules(ScriptedLLM(), Still(), [passage(SENTENCE)])
+    assert tuple(rule.criterion for rule in rules) == CRITERIA
+
+
+def test_what_cannot_be_measured_is_dropped():
+    """Nobody has seen that it is good: it goes, and the reason says that there is no verdict."""
+    criterion = Criterion("sure", "It is sure.", 0.5, "at least", "")
+    found = Rule(criterion, lambda candidate, kept: Measured(None, "it fits nowhere")).judge(candidate(), [])
+    assert found.value is None
+    assert found.drop is not None
+    assert found.drop.reason == "no verdict: it fits nowhere"
+
+
+def test_rule_leaves_other_kinds_alone():
+    """A rule on false premises says nothing of numbers."""
+    llm = ScriptedLLM()
+    rule = Rule(corpus_wide.PREMISE_IS_FALSE, Nearest(Still(), []).premise_is_false(Examiner(llm)))
+    assert rule.judge(candidate(), []).drop is None
+    assert llm.prompts == []
+
+
+# --- without a model ---
+
+
+@pytest.mark.parametrize(
+    ("module", "measure", "name"),
+    [
+        (form, form.well_formed, "well-formed"),
+        (self_contained, self_contained.self_contained, "self-contained"),
+        (copying, copying.own_words, "own-words"),
+    ],
+)
+def test_written_candidates(candidates, module, measure, name):
+    """Every candidate that was written to fail a rule does, and no good one."""
+    criterion = module.CRITERION
+    wrong = []
+    for one in candidates:
+        if one.candidate.kind not in criterion.kinds or (one.faults and name not in one.faults):
+            continue
+        value = measure(one.candidate, []).value
+        if criterion.is_met(value) == (name in one.faults):
+            wrong.append(one.candidate.question.question)
+    assert wrong == []
+
+
+def test_good_candidates_are_to_the_point(candidates):
+    """None of the good ones asks for what its source has no word of."""
+    good = [one.candidate for one in candidates if not one.faults and one.candidate.question.sources]
+    for one in good:
+        if one.kind in to_the_point.CRITERION.kinds:
+            assert to_the_point.to_the_point(one, []).value == 0.0, one.question.question
+
+
+@pytest.mark.parametrize(
+    ("question", "source", "words"),
+    [
+        ("How many sub-blocks does it use?", "We set K to 2.", ["sub-blocks"]),
+        ("How many sub-blocks does it use?", "It has 2 sub-blocks.", []),
+        ("What is the main difference between A and B?", "A replaces B.", ["difference"]),
+        ("What is the main difference between A and B?", "A has one, while B has two.", []),
+        ("What are the advantages of running A on one machine?", "A runs on one machine.", ["advantage"]),
+        ("What are the advantages of running A?", "A is better and faster.", []),
+    ],
+)
+def test_to_the_point(question, source, words):
+    """What is counted, and the relation that is asked for, are in the source."""
+    assert missing(question, source) == words
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("Which model outperforms the others in the benchmarks?", ["the others"]),
+        ("What does the paper propose?", ["the paper"]),
+        ("How many layers does it have?", ["it"]),
+        ("How many of its layers does Mixtral share?", []),
+        ("Which of the others of the family of Mixtral is open?", []),
+        ("What is shown in Table 3?", ["in Table 3", "Table 3"]),
+    ],
+)
+def test_dangling_words(question, words):
+    """What points out of a question is named."""
+    found = dangling(question)
+    assert bool(found) == bool(words)
+    assert all(any(word in one for one in found) or word in words for word in found)
+
+
+class Still:
+    """An embedder that finds all texts that begin alike to be the same."""
+
+    name = fingerprint = "still"
+
+    def embed(self, texts):
+        rows = np.zeros((len(texts), 32), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[ord(text[0]) % 32] = 1.0
+        return rows
+
+
+def test_same_question_is_found():
+    """Of questions that are close, the one with other names or another answer is another question."""
+    first = candidate(id="first")
+    measure = Duplicates(Still())
+    again = candidate("How far in metres do the dunes of Ostra move each year?", id="again")
+    found = measure(again, [first])
+    assert found.value == 1.0
+    assert found.reason == 'asks the same as "How many metres do the dunes of Ostra move a year?" (first)'
+    norr = candidate("How many metres do the dunes of Norr move a year?", "30 metres.", id="norr")
+    assert measure(norr, [first]).value == 0.0
+    assert measure(again, []).value == 0.0
+    assert Duplicates(Still(), [first.question])(again, []).value == 1.0
+
+
+def test_paraphrase_is_no_duplicate_of_its_original():
+    """It asks the same, as it should; of every other question it is one."""
+    first = candidate(id="first")
+    said = replace(candidate("How far do they go?").question, provenance={"paraphrase_of": "first"})
+    again = replace(candidate(), question=said, kind="paraphrase")
+    assert Duplicates(Still())(again, [first]).value == 0.0
+
+
+def test_written_pairs_differ_in_names_or_answers():
+    """Questions that have no answer may be the same only among themselves."""
+    unanswerable = candidate("What do the dunes of Ostra cost?", None, kind="unanswerable").question
+    assert not may_ask_the_same(candidate().question, unanswerable)
+    assert duplicates.CRITERION.is_met(0.8)
+
+
+# --- with a model ---
+
+
+def test_grounded():
+    """The reference is held against the source, which is all that the model sees of the document."""
+    llm = ScriptedLLM(YES)
+    rule = Rule(answering.GROUNDED, answering.grounded(Examiner(llm)))
+    assert rule.judge(candidate(), []).value == pytest.approx(0.9)
+    assert SENTENCE in llm.prompts[0].parts[0]
+    wrong = Rule(answering.GROUNDED, answering.grounded(Examiner(ScriptedLLM(NO))))
+    drop = wrong.judge(candidate(reference="12 metres."), []).drop
+    assert drop is not None
+    assert (drop.rule, drop.reason) == ("grounded", '"12 metres." is not what the source says')
+
+
+def test_answerable():
+    """The model answers from the source, and is asked whether that is the reference."""
+    llm = ScriptedLLM("11 metres a year.", YES)
+    examiner = Examiner(llm)
+    rule = Rule(answering.ANSWERABLE, answering.answerable(examiner), examiner)
+    assert rule.judge(candidate(), []).value == pytest.approx(0.95)
+    assert rule.calls == 2
+    assert "Reference answer: 11 metres." in "".join(llm.prompts[1].parts)
+    silent = Rule(answering.ANSWERABLE, answering.answerable(Examiner(ScriptedLLM("They do not say."))))
+    drop = silent.judge(candidate(), []).drop
+    assert drop is not None
+    assert (drop.value, drop.reason) == (0.0, 'from the source the model says "They do not say."')
+
+
+def test_needs_documents():
+    """Who gives the reference with nothing before it has known it: the question goes."""
+    llm = ScriptedLLM("11 metres.", YES)
+    drop = (
+        Rule(answering.NEEDS_DOCUMENTS, answering.needs_documents(Examiner(llm))).judge(candidate(), []).drop
+    )
+    assert drop is not None
+    assert drop.reason == 'from memory the model says "11 metres."'
+    assert SENTENCE not in "".join(llm.prompts[0].parts)
+
+
+def test_unsupported():
+    """The passages closest to the question are read: what they answer is no unanswerable question."""
+    places = [passage(f"{letter}. {SENTENCE}") for letter in "HABCDE"]
+    asked = candidate("How many metres?", None, kind="unanswerable")
+    llm = ScriptedLLM("11 metres.", YES, YES, YES)
+    rule = Rule(corpus_wide.UNSUPPORTED, Nearest(Still(), places).unsupported(Examiner(llm)))
+    drop = rule.judge(asked, []).drop
+    assert drop is not None
+    assert drop.reason == 'the documents seem to answer it: "11 metres."'
+    assert "H. The dunes" in llm.prompts[0].parts[0]
+    declined = Nearest(Still(), places).unsupported(Examiner(ScriptedLLM("They do not say.")))
+    assert Rule(corpus_wide.UNSUPPORTED, declined).judge(asked, []) == Ruling(0.0)
+
+
+def test_premise_is_false():
+    """A premise that the passages bear out is none that is false."""
+    asked = candidate("Why do the dunes move 11 metres?", kind="false_premise")
+    for said, is_dropped in ((YES, True), (NO, False)):
+        measure = Nearest(Still(), [passage(SENTENCE)]).premise_is_false(Examiner(ScriptedLLM(said)))
+        drop = Rule(corpus_wide.PREMISE_IS_FALSE, measure).judge(asked, []).drop
+        assert bool(drop) == is_dropped
+
+
+def test_told_apart():
+    """Where the similar passage gives the same answer, nothing is distracting about it."""
+    asked = candidate(kind="distractor", other="The dunes of Norr move 30 metres a year.")
+    llm = ScriptedLLM("30 metres.", NO)
+    assert Rule(corpus_wide.TOLD_APART, told_apart(Examiner(llm))).judge(asked, []).drop is None
+    assert "The dunes of Norr" in llm.prompts[0].parts[0]
+    same = Rule(corpus_wide.TOLD_APART, told_apart(Examiner(ScriptedLLM("11 metres.", YES))))
+    drop = same.judge(asked, []).drop
+    assert drop is not None
+    assert drop.reason == 'the similar passage says it as well: "11 metres."'
+
+
+def test_too_long_a_passage_is_no_verdict():
+    """What does not fit the context window drops one candidate, with the reason, and ends no run."""
+    from rag.errors import ContextWindowError
+
+    def full(prompt):
+        raise ContextWindowError("the prompt has 5,000 tokens, the context window 4,096")
+
+    rule = Rule(answering.ANSWERABLE, answering.answerable(Examiner(ScriptedLLM(full))))
+    drop = rule.judge(candidate(), []).drop
+    assert drop is not None
+    assert drop.reason == "no verdict: the prompt has 5,000 tokens, the context window 4,096"
+
+
+@pytest.mark.parametrize(
+    ("reference", "said", "share"),
+    [
+        ("11 metres.", "11 metres a year", 1.0),
+        ("11 metres.", "12 metres", 0.0),
+        ("About 30 percent.", "30%", 1.0),
+        ("From the back to the front.", "the back", 0.5),
+        ("The.", "anything", 0.0),
+    ],
+)
+def test_words_found(reference, said, share):
+    """Numbers have to be right; of other words the share that is there counts."""
+    assert words_found(reference, said) == share
+
+
+def test_sources_of():
+    """The words of a candidate's sources are those of the documents."""
+    assert sources_of(candidate()) == [SENTENCE]
