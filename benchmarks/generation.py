@@ -1,0 +1,137 @@
+"""What `rag-evals generate` gives: what is kept of what is written, at which cost, and how much is good.
+
+The sets are made in FOLDER, where an interrupted run goes on. Whether a question is good is for people to
+say: `--list` writes those that are kept with reference, source and passage, and the verdicts, one line a
+question in `audits/generation.jsonl`, are counted against what is kept now. The criteria are in
+docs/generating.md.
+
+    python -m benchmarks.generation --docs paper.pdf fixtures/corpus/primer.pdf --n 20 --folder sets
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import print_table, save
+from evals.commands.generate import SEED, progress
+from evals.generation.audit import audit_of, audit_to_json
+from evals.generation.kinds import DEFAULT_MIX
+from evals.generation.making import Order, make_set, material_for
+from evals.generation.running import Outcome
+from evals.generation.working import load_work, work_path
+from evals.questions import Question
+from evals.stats import wilson
+from rag.config import config_for
+from rag.documents import read_documents
+from rag.pipelines import Resources
+
+VERDICTS = Path(__file__).parent / "audits" / "generation.jsonl"
+
+
+def main() -> None:
+    """Make a set of each document, and say what it is worth."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--docs", type=Path, nargs="+", required=True, metavar="PATH")
+    parser.add_argument("--n", type=int, default=20, help="questions wanted of each (default: 20)")
+    parser.add_argument("--folder", type=Path, required=True, help="where the sets are made")
+    parser.add_argument("--model", help="language model that writes")
+    parser.add_argument(
+        "--list", type=Path, metavar="FILE", help="write what was kept as Markdown, for an audit"
+    )
+    options = parser.parse_args()
+    config = config_for("baseline", path=None, model=options.model)
+    resources = Resources(offline=True)
+    known = _verdicts()
+    found, lines = [], []
+    for docs in options.docs:
+        out = options.folder / docs.stem / "questions.jsonl"
+        seconds, outcome = _made(Order(out, options.n, dict(DEFAULT_MIX), SEED), docs, resources, config)
+        found.append(_result(docs, out, outcome, seconds, known))
+        lines += _listed(docs, out)
+    if options.list:
+        options.list.write_text("\n".join(lines) + "\n", "utf-8")
+    _print(found)
+    save("generation", {"model": config.llm.model, "documents": found, "all": _all(found)})
+
+
+def _made(order: Order, docs: Path, resources: Resources, config: Any) -> tuple[float, Outcome]:
+    order.out.parent.mkdir(parents=True, exist_ok=True)
+    material = material_for(order, read_documents(docs))
+    llm, embedder = resources.llm(config.llm), resources.embedder(config.embedder)
+    start = time.monotonic()
+    with progress(order.count) as on_item:
+        outcome = make_set(order, material, llm, embedder, on_item)
+    return time.monotonic() - start, outcome
+
+
+def _verdicts() -> dict[str, Mapping[str, Any]]:
+    """Give what people said, by the id of the question: it has a hash of its words."""
+    if not VERDICTS.exists():
+        return {}
+    return {line["id"]: line for line in map(json.loads, VERDICTS.read_text("utf-8").splitlines())}
+
+
+def _result(
+    docs: Path, out: Path, outcome: Outcome, seconds: float, known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    questions = [candidate.question for candidate in outcome.kept]
+    told = [known[question.id] for question in questions if question.id in known]
+    return {
+        "document": docs.name,
+        "audit": audit_to_json(audit_of(work_path(out))),
+        # Of a run that was gone on with, only of its last part.
+        "seconds": round(seconds) if not outcome.resumed else None,
+        "audited": len(told),
+        "good": sum(bool(verdict["good"]) for verdict in told),
+        "why_not": dict(Counter(str(verdict["why"]) for verdict in told if not verdict["good"])),
+    }
+
+
+def _all(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    audited, good = (sum(one[key] for one in found) for key in ("audited", "good"))
+    interval = wilson(good / audited, audited) if audited else None
+    return {
+        "audited": audited,
+        "good": good,
+        "share": round(good / audited, 3) if audited else None,
+        "interval": [round(interval.low, 3), round(interval.high, 3)] if interval else None,
+    }
+
+
+def _listed(docs: Path, out: Path) -> list[str]:
+    lines = [f"# {docs.name}", ""]
+    for done in load_work(work_path(out)):
+        if done.outcome == "kept" and done.candidate:
+            passage = " ".join(done.candidate.passage.text.split())
+            lines += [*_shown(done.kind, done.candidate.question), f"- passage: {passage}", ""]
+    return lines
+
+
+def _shown(kind: str, question: Question) -> list[str]:
+    sources = [f"- source: {' '.join((source.quote or '').split())}" for source in question.sources]
+    about = (f"- id: {question.id}", f"- kind: {kind}", f"- reference: {question.reference}")
+    return [f"## {question.question}", "", *about, *sources]
+
+
+def _print(found: Sequence[Mapping[str, Any]]) -> None:
+    rows = [("document", "items", "kept", "dropped", "invalid", "seconds", "good of audited")]
+    for one in found:
+        counts = (str(one["audit"][key]) for key in ("items", "kept", "dropped", "invalid"))
+        rows.append((one["document"], *counts, str(one["seconds"]), f"{one['good']} of {one['audited']}"))
+    print_table(rows)
+    whole = _all(found)
+    if whole["interval"]:
+        low, high = whole["interval"]
+        print(f"\ngood: {whole['good']} of {whole['audited']}, {whole['share']:.2f} [{low:.2f}, {high:.2f}]")
+
+
+if __name__ == "__main__":
+    main()
