@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import print_table, save
-from evals.commands.generate import SEED, progress
+from evals.generating import SEED, progress
 from evals.generation.audit import audit_of, audit_to_json
 from evals.generation.kinds import DEFAULT_MIX
 from evals.generation.making import Order, make_set, material_for
@@ -41,6 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--docs", type=Path, nargs="+", required=True, metavar="PATH")
     parser.add_argument("--n", type=int, default=20, help="questions wanted of each (default: 20)")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of the sets (default: {SEED})")
     parser.add_argument("--folder", type=Path, required=True, help="where the sets are made")
     parser.add_argument("--model", help="language model that writes")
     parser.add_argument(
@@ -53,13 +54,18 @@ def main() -> None:
     found, lines = [], []
     for docs in options.docs:
         out = options.folder / docs.stem / "questions.jsonl"
-        seconds, outcome = _made(Order(out, options.n, dict(DEFAULT_MIX), SEED), docs, resources, config)
+        seconds, outcome = _made(
+            Order(out, options.n, dict(DEFAULT_MIX), options.seed), docs, resources, config
+        )
         found.append(_result(docs, out, outcome, seconds, known))
         lines += _listed(docs, out)
     if options.list:
         options.list.write_text("\n".join(lines) + "\n", "utf-8")
     _print(found)
-    save("generation", {"model": config.llm.model, "documents": found, "all": _all(found)})
+    save(
+        "generation",
+        {"model": config.llm.model, "seed": options.seed, "documents": found, "all": _all(found)},
+    )
 
 
 def _made(order: Order, docs: Path, resources: Resources, config: Any) -> tuple[float, Outcome]:

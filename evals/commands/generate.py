@@ -5,21 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.commands.folders import add_home
 from evals.errors import GenerationError, printable
+from evals.generating import SEED, progress
 
 if TYPE_CHECKING:
     from evals.cli import Commands
     from evals.generation.making import Order
     from evals.generation.running import Outcome
     from rag.documents import Corpus
-
-SEED = 7
 
 
 def add_to(commands: Commands) -> None:
@@ -107,26 +104,6 @@ def _corpus(options: argparse.Namespace) -> Corpus:
     if options.offline:
         forbid_connections()
     return read_corpus(options.docs, options.home)
-
-
-@contextmanager
-def progress(count: int) -> Iterator[Callable[[Outcome], None]]:
-    """Show questions kept, and the time left, where there is a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=count, desc="writing", unit="question", disable=None, leave=False) as bar:
-
-        def show(outcome: Outcome) -> None:
-            bar.n = len(outcome.kept)
-            if outcome.items == outcome.resumed:
-                bar.initial = bar.n  # what was there before says nothing of the speed
-                return
-            bar.set_postfix_str(
-                f"{sum(outcome.dropped.values())} dropped, {outcome.invalid} invalid", refresh=False
-            )
-            bar.refresh()
-
-        yield show
 
 
 def _summary(order: Order, outcome: Outcome, seconds: float) -> list[str]:

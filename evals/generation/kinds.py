@@ -17,11 +17,11 @@ from rag.llm import Prompt
 # Per cent.
 DEFAULT_MIX: Mapping[str, int] = MappingProxyType(
     {
-        "fact": 25,
+        "fact": 27,
         "number": 20,
         "list": 8,
         "definition": 10,
-        "comparison": 7,
+        "comparison": 5,
         "paraphrase": 10,
         "unanswerable": 10,
         "false_premise": 5,

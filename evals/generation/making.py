@@ -9,7 +9,7 @@ from typing import Any
 
 from evals.entries import counted
 from evals.errors import GenerationError, printable
-from evals.generation.filters import default_rules
+from evals.generation.filters import CRITERIA, default_rules
 from evals.generation.mix import check_capacity
 from evals.generation.passages import Survey, survey
 from evals.generation.planning import Planner, targets_in_turn
@@ -104,23 +104,26 @@ def make_set(
         GenerationError: The work is of another run, or the model gives nothing valid.
         RagError: A model cannot be loaded or reached.
     """
-    rules = default_rules(llm, embedder, material.survey.passages, order.curated)
-    generator = generator_of(order, llm)
-    thresholds = {rule.name: rule.criterion.threshold for rule in rules}
-    about = {**generator, "corpus": material.corpus.sha256, "rules": thresholds}
     outcome = generate(
         Planner(material.targets, order.mix, embedder.embed),
         llm,
-        rules,
-        WorkFile(work_path(order.out), about),
+        default_rules(llm, embedder, material.survey.passages, order.curated),
+        WorkFile(work_path(order.out), work_of(order, material.corpus, llm)),
         count=order.count,
         seed=order.seed,
         restart=order.restart,
         on_item=on_item,
     )
     if outcome.kept:
-        save_set(order.out, [one.question for one in outcome.kept], material.corpus, generator)
+        kept = [one.question for one in outcome.kept]
+        save_set(order.out, kept, material.corpus, generator_of(order, llm))
     return outcome
+
+
+def work_of(order: Order, corpus: Corpus, llm: LLM) -> dict[str, Any]:
+    """Say what the items of a set depend on, as the head of their file holds it."""
+    thresholds = {criterion.name: criterion.threshold for criterion in CRITERIA}
+    return {**generator_of(order, llm), "corpus": corpus.sha256, "rules": thresholds}
 
 
 def generator_of(order: Order, llm: LLM) -> dict[str, Any]:
@@ -143,12 +146,21 @@ def check_out(out: Path) -> None:
     place = printable(str(out))
     if out.suffix.lower() != ".jsonl":
         raise GenerationError(f"--out {place}: a question set ends in .jsonl")
-    if not out.exists():
-        return
-    if not work_path(out).exists():
+    if out.exists() and not work_path(out).exists():
         raise GenerationError(f"{place} is there already and is not of this command: give another --out")
+    if how := touched(out):
+        raise GenerationError(f"{place} was {how} since it was written: give another --out")
+
+
+def touched(out: Path) -> str | None:
+    """Say what a person did to the set in `out` since it was written; None for nothing.
+
+    Raises:
+        QuestionFileError: It is damaged.
+    """
+    if not out.exists():
+        return None
     found = load_set(out)
     if found.edits or any(is_curated(question) for question in found.questions):
-        raise GenerationError(f"{place} was edited by hand since it was written: give another --out")
-    if review_path(out).exists():
-        raise GenerationError(f"{place} was reviewed since it was written: give another --out")
+        return "edited by hand"
+    return "reviewed" if review_path(out).exists() else None

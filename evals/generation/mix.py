@@ -58,7 +58,7 @@ def check_capacity(count: int, surveyed: Survey, targets: Sequence[Target]) -> N
         f"sentence that can be asked about by itself, of {passages} passage{'s' * (passages != 1)} in "
         f"{documents} document{'s' * (documents != 1)} of {surveyed.words:,} words",
         *(f"  left out: {line}" for line in surveyed.lines),
-        f"Ask for fewer (--n {len(targets)}), or give more documents." if targets else "Give more documents.",
+        f"Ask for {len(targets)} or fewer, or give more documents." if targets else "Give more documents.",
     ]
     raise GenerationError("\n".join(lines))
 

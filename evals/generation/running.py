@@ -170,11 +170,11 @@ def _check_fruitful(fruitless: Sequence[Done], llm: LLM, outcome: Outcome) -> No
         return
     shown = [line for done in fruitless[-SHOWN_OUTPUTS:] for line in _shown(done)]
     remedies = [
-        "Use a larger model (--llm), or other kinds (--kinds). What was kept is kept: the same "
-        "command goes on."
+        "Use a larger model (--llm, of a run --evals-model), or other kinds (--kinds). What was kept is "
+        "kept: the same command goes on."
     ]
     if outcome.kept:
-        remedies.append(f"With --n {len(outcome.kept)} it gives a set of the questions that there are.")
+        remedies.append(f"Asked for {len(outcome.kept)}, it gives a set of the questions that there are.")
     raise GenerationError("\n".join([headline, *shown, *remedies]))
 
 

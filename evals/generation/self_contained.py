@@ -55,6 +55,8 @@ _POINTING = re.compile(
     r"|\bthe (?:above|following|aforementioned|former|latter)\b|\bthe others?\b(?! [a-z])"
     r"|\b(?:mentioned|described|shown|given|stated|discussed|listed|provided|defined|used|presented|introduced)"
     rf" (?:above|below|here|earlier|in the {_TEXT})\b"
+    rf"|\bthe {_TEXT} (?:says?|states?|mentions?|describes?|discuss(?:es)?|explains?|tells?|suggests?"
+    r"|claims?)\b"
     r"|\b(?:[Ff]igure|[Tt]able|[Ss]ection|[Ee]quation|[Ee]q\.|[Cc]hapter|[Pp]age) \(?\d[\d.]*|\[\d+\]",
 )
 _AUTHORS = re.compile(rf"\bthe (?:{_ANY} )?{_MAKERS}\b(?! {_WHOSE}\b)", re.IGNORECASE)

@@ -105,7 +105,8 @@ def have_own_names(one: Target, other: Target) -> bool:
 def falsified(sentence: str, chance: random.Random) -> tuple[str, str] | None:
     """Give `sentence` with one of its numbers replaced by a wrong one, and that one; None without numbers.
 
-    Numbers in names ("Llama 2") and in citations stay as they are.
+    Numbers in names ("Llama 2"), in citations and in lists of numbers ("10, 20 or 30") stay as they are:
+    who asks about a list takes all of it for granted.
     """
     cited = [match.span() for match in _CITATION.finditer(sentence)]
     spots = [
@@ -113,6 +114,7 @@ def falsified(sentence: str, chance: random.Random) -> tuple[str, str] | None:
         for match in _COUNT.finditer(sentence)
         if not _is_of_a_name(sentence, match.start(1))
         and not any(start <= match.start(1) < end for start, end in cited)
+        and not _is_listed(sentence, *match.span(1))
     ]
     if not spots:
         return None
@@ -125,6 +127,13 @@ _WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"
 _COUNT = re.compile(
     rf"(?<![\w.,-])(\d{{1,3}}(?:,\d{{3}})+|\d+(?:\.\d+)?|{'|'.join(_WORDS)})(?=%|[BMk]?\b)(?![.,]?\d|-\w)"
 )
+
+
+def _is_listed(sentence: str, start: int, end: int) -> bool:
+    """Tell whether the number at `start` stands beside another one in a list."""
+    return bool(re.search(r"\d%?(?:,| or| and|, or|, and) \Z", sentence[:start])) or bool(
+        re.match(r"%?(?:,| or| and|, or|, and) \d", sentence[end:])
+    )
 
 
 def _wrong(number: str, chance: random.Random, *, is_share: bool) -> str:

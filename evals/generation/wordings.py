@@ -12,7 +12,7 @@ from types import MappingProxyType
 from evals.generation.kinds import Kind, shown
 
 # Counts up with every change of a prompt or an example: it is part of a question's provenance.
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 
 # Words of the examples: a model that writes of them has not written about its passage.
 EXAMPLE_WORDS = ("Kestrel", "Norrby", "Marten", "Dahl", "mason bee", "honey bee", "rotary plough")
@@ -244,13 +244,14 @@ FALSE_PREMISE = Kind(
     ),
 )
 # Details that a text on a subject seldom gives; whether it does is for a rule on the whole corpus to find.
+# Nothing that a paper says where nobody looks for questions: its authors, their addresses, whom they thank.
 DETAILS = (
     "what it cost in money",
-    "in which city it was made or carried out",
-    "who built or made it",
-    "how many people worked on it",
     "how long it takes",
-    "which company paid for it",
+    "which patent protects it",
+    "how many lines of code it has",
+    "which operating system it needs",
+    "what its users pay for it",
     "how much electricity it uses",
     "in which month it was first shown in public",
     "which programming language it is written in",

@@ -28,9 +28,23 @@ MOST_ANSWER_WORDS = 80
 # Share of stems that a paraphrase and its original may have in common.
 ALIKE = 0.8
 
+# Of an unanswerable question: it is on one detail of one subject, and what is longer is about neither.
+MOST_UNANSWERABLE_WORDS = 18
+
+_LIMIT = re.compile(
+    r"\b(?:maximum|minimum|most|least|largest|smallest|highest|lowest|best|worst|up to|over|under|only|main"
+    r"|average|total|exactly|first|last|always|never)\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+# Whatever a text is made of: nothing that it is about.
 _NOBODY = frozenset(
-    {"we", "it", "model", "author", "paper", "text", "passage", "sentence", "our", "us", "study"}
+    stems(
+        "we it our us model models author authors paper papers text texts passage passages sentence "
+        "sentences study studies primer document documents article articles section sections chapter "
+        "chapters abstract introduction conclusion glossary appendix bibliography reference references "
+        "table tables figure figures"
+    )
 )
 
 
@@ -169,7 +183,9 @@ def _question(item: Item, reply: Mapping[str, str], wrong: str) -> Question:
     if item.original:
         return _paraphrase(item.original.question, asked)
     if item.kind == "unanswerable":
+        _check_length(asked, MOST_UNANSWERABLE_WORDS)
         _check_subject(reply)
+        _check_known(reply["subject"], item.target.passage)
         return Question("", asked, answerable=False)
     if item.kind == "false_premise":
         return _false_premise(item.target, asked, wrong)
@@ -187,11 +203,15 @@ def _question(item: Item, reply: Mapping[str, str], wrong: str) -> Question:
 
 
 def _check_form(asked: str) -> None:
-    words = len(asked.split())
     if not asked.endswith("?") or asked.count("?") > 1:
         raise _Flaw("the question does not end with the one question mark in it")
-    if not FEWEST_WORDS <= words <= MOST_WORDS:
-        raise _Flaw(f"the question has {words} words, not {FEWEST_WORDS} to {MOST_WORDS}")
+    _check_length(asked, MOST_WORDS)
+
+
+def _check_length(asked: str, most: int) -> None:
+    words = len(asked.split())
+    if not FEWEST_WORDS <= words <= most:
+        raise _Flaw(f"the question has {words} words, not {FEWEST_WORDS} to {most}")
 
 
 def _check_own(reply: Mapping[str, str], passages: Sequence[Passage]) -> None:
@@ -208,6 +228,13 @@ def _check_subject(reply: Mapping[str, str]) -> None:
         raise _Flaw(f'"{reply["subject"]}" is nothing that a question can be about by itself')
     if not set(subject) & set(stems(reply["question"])):
         raise _Flaw(f'the question does not name its subject, "{reply["subject"]}"')
+
+
+def _check_known(subject: str, passage: Passage) -> None:
+    """Check that the passage speaks of the subject: what it asks of must be close to the documents."""
+    strange = [stem for stem in stems(subject) if stem not in set(stems(passage.text))]
+    if len(strange) * 2 > len(stems(subject)):
+        raise _Flaw(f'the passage says nothing of "{subject}"')
 
 
 def _check_answer(kind: str, asked: str, answer: str) -> None:
@@ -256,6 +283,9 @@ def _paraphrase(original: Question, asked: str) -> Question:
     lost = [number for number in _NUMBER.findall(original.question) if number not in asked]
     if lost:
         raise _Flaw(f"the paraphrase has lost a number: {lost[0]}")
+    limit = _LIMIT.search(asked)
+    if limit and not _LIMIT.search(original.question):
+        raise _Flaw(f'the paraphrase asks for more than the question: "{limit[0]}"')
     return Question("", asked, original.reference, original.sources)
 
 

@@ -39,11 +39,19 @@ KNOWN_OF_RAG |= {
     "rag.conventions",
     "rag.attributes",
 }  # what a span is, and how its attributes are called
-KNOWS_ALL = ("evals/generation/", "evals/anchoring.py", "evals/commands/", "evals/suite/")
+KNOWS_ALL = (
+    "evals/generation/",
+    "evals/anchoring.py",
+    "evals/commands/",
+    "evals/suite/",
+    "evals/materials.py",
+    "evals/generating.py",
+)
 KNOWS_PYTEST = (
     "evals/plugin.py",
     "evals/recorder.py",
     "evals/session.py",
+    "evals/materials.py",
     "evals/items.py",
     "evals/live_hooks.py",
     "evals/github_hooks.py",

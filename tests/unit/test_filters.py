@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evals.generation import answering, copying, corpus_wide, duplicates, self_contained, to_the_point
+from evals.generation import (
+    answering,
+    copying,
+    corpus_wide,
+    duplicates,
+    references,
+    self_contained,
+    to_the_point,
+)
 from evals.generation import well_formed as form
 from evals.generation.answering import sources_of
 from evals.generation.candidates import KINDS, Candidate, Passage
@@ -17,7 +25,7 @@ from evals.generation.examining import Examiner, words_found
 from evals.generation.filters import CRITERIA, default_rules
 from evals.generation.rules import Criterion, Measured, Rule, Ruling
 from evals.generation.self_contained import dangling
-from evals.generation.to_the_point import missing
+from evals.generation.to_the_point import is_evaded, misnamed, missing, unexplained
 from evals.questions import Question, Source
 from evals.testing import ScriptedLLM
 from tests.written_candidates import Written, written
@@ -53,7 +61,7 @@ def candidate(
 
 def test_every_rule_can_be_listed():
     """Each has a name of its own, a description, a reason for its threshold, and kinds that there are."""
-    assert len({one.name for one in CRITERIA}) == len(CRITERIA) == 11
+    assert len({one.name for one in CRITERIA}) == len(CRITERIA) == 14
     for one in CRITERIA:
         assert one.description.endswith(".")
         assert one.why
@@ -120,11 +128,140 @@ def test_good_candidates_are_to_the_point(candidates):
         ("What is the main difference between A and B?", "A has one, while B has two.", []),
         ("What are the advantages of running A on one machine?", "A runs on one machine.", ["advantage"]),
         ("What are the advantages of running A?", "A is better and faster.", []),
+        ("What is A known for?", "A can fly.", ["known for"]),
+        ("What is A famous for?", "A is known for flying.", []),
+        ("What is the difference between Arum and Bolo?", "Arum flies instead of walking.", ["Bolo"]),
+        ("What is the difference between Arum and Bolo?", "Arum flies, while Bolo walks.", []),
     ],
 )
 def test_to_the_point(question, source, words):
     """What is counted, and the relation that is asked for, are in the source."""
     assert missing(question, source) == words
+
+
+@pytest.mark.parametrize(
+    ("question", "number", "source", "words"),
+    [
+        (
+            "What is the growth constant of A?",
+            "47.",
+            "The costs of A grow with its size, 47.",
+            ["growth constant"],
+        ),
+        ("What is the size of A?", "47.", "The costs of A grow with its size, 47.", []),
+        ("What is the percentage of wool in A?", "40 percent.", "A holds 40 percent wool.", []),
+        ("How many words does A read?", "32,768.", "A has a window of 32,768 words.", ["window"]),
+        ("How many words are in the window of A?", "32,768.", "A has a window of 32,768 words.", []),
+        ("How many blocks has A?", "8.", "Each layer of A is composed of 8 blocks.", []),
+    ],
+)
+def test_number_of_something_else(question, number, source, words):
+    """What the question calls a number, and what the source says that it is the size of, are in both."""
+    assert misnamed(question, number, source) == words
+
+
+@pytest.mark.parametrize(
+    ("question", "is_right"),
+    [
+        ("How many blocks are in each layer of Carrel 7?", False),
+        ("How many blocks are in each layer of Carrelix?", True),
+        ("Which machine has 8 blocks in each layer, Carrelix or Carrel 7?", True),
+    ],
+)
+def test_what_is_said_of_another(question, is_right):
+    """What a source says behind "except that" is said of what it began with."""
+    source = "Carrelix has the architecture of Carrel 7, except that each layer has 8 blocks."
+    found = to_the_point.to_the_point(asked(question, "8.", source), [])
+    assert found.value == (0.0 if is_right else 1.0)
+    if not is_right:
+        assert found.reason == "the source says it of Carrelix"
+
+
+@pytest.mark.parametrize(
+    ("question", "source", "terms"),
+    [
+        (
+            "What is a bias of judges?",
+            "Self-enhancement bias: a liking for own answers.",
+            ["Self-enhancement bias"],
+        ),
+        ("What is self-enhancement bias?", "Self-enhancement bias: a liking for own answers.", []),
+        ("What does recall mean?", "The recall, or hit rate, is the share of what was found.", []),
+    ],
+)
+def test_another_term_is_explained(question, source, terms):
+    """A definition is asked for by the name of what is defined."""
+    assert unexplained(question, source) == terms
+
+
+@pytest.mark.parametrize(
+    ("question", "reference", "is_so"),
+    [
+        ("What is the first stage of reranking?", "The first stage decides what can be found.", True),
+        ("What is the first stage of reranking?", "Retrieval.", False),
+        ("What are active parameters?", "Active parameters are those that one token uses.", False),
+        ("What is Arum's speed compared to Bolo's?", "Arum outruns Bolo.", False),
+    ],
+)
+def test_what_it_does_is_not_what_it_is(question, reference, is_so):
+    """Who asks what the first stage is does not learn it from what it decides."""
+    assert is_evaded(question, reference) == is_so
+
+
+@pytest.mark.parametrize("name", ["in-its-words", "tells-something", "needs-both"])
+def test_good_references_pass(candidates, name):
+    """Of the good written candidates one goes, which explains in words of its own."""
+    measures = {
+        "in-its-words": (references.IN_ITS_WORDS, references.in_its_words),
+        "tells-something": (references.TELLS, references.tells_something),
+        "needs-both": (references.NEEDS_BOTH, references.needs_both),
+    }
+    rule = Rule(*measures[name])
+    good = [one.candidate for one in candidates if not one.faults]
+    lost = [one.question.question for one in good if rule.judge(one, []).drop]
+    assert lost == (
+        ["Why might BM25 miss a passage on physicians when the query is about doctors?"]
+        if name == "in-its-words"
+        else []
+    )
+
+
+def asked(question: str, reference: str, *quotes: str, kind: str = "fact") -> Candidate:
+    sources = tuple(Source("a.md", None, 0, len(quote), quote) for quote in quotes)
+    return Candidate(Question("q", question, reference, sources), kind, passage(quotes[0]), None, 0)
+
+
+def test_reference_in_words_of_its_own():
+    """A reason that the source does not give is named by its words."""
+    made_up = asked(
+        "Why did Ostra plant beach grass?", "To attract more tourists.", "Ostra planted beach grass in 1902."
+    )
+    found = references.in_its_words(made_up, [])
+    assert found == Measured(0.0, "the reference has words that its source has not: attract, more, tourist")
+
+
+def test_reference_that_says_the_question_again():
+    """Most of its words are in the question: nobody learns anything from it."""
+    source = "Carts travel to the yard that holds their goods and are emptied there."
+    amount = asked("Which tests does A pass?", "Most tests.", "A passes most tests.")
+    assert references.tells_something(amount, []) == Measured(
+        1.0, "the question gives all of the reference but how much"
+    )
+    again = asked("What happens when carts travel to the yard that holds their goods?", source, source)
+    assert references.tells_something(again, []) == Measured(
+        pytest.approx(5 / 6), "83% of the reference's words are in the question already"
+    )
+
+
+def test_comparison_that_one_source_answers():
+    """The other one gives nothing: it is no comparison."""
+    quotes = ("Ostra has 11 dunes.", "The dunes of Vell are higher than those of Ostra.")
+    alone = asked("Which dunes are higher?", "Those of Vell are higher than those of Ostra.", *quotes)
+    found = references.needs_both(alone, [])
+    assert found == Measured(0.0, "one of its two sources is enough for the reference")
+    quotes = ("Ostra has 11 dunes.", "Vell has 14 dunes.")
+    both = asked("Which has more dunes?", "Vell, which has 14; Ostra has 11.", *quotes)
+    assert references.needs_both(both, []).value == 2.0
 
 
 @pytest.mark.parametrize(
@@ -136,6 +273,8 @@ def test_to_the_point(question, source, words):
         ("How many of its layers does Mixtral share?", []),
         ("Which of the others of the family of Mixtral is open?", []),
         ("What is shown in Table 3?", ["in Table 3", "Table 3"]),
+        ("What does the text say about numbers?", ["the text say"]),
+        ("How does a cross-encoder read the query and the passage?", []),
     ],
 )
 def test_dangling_words(question, words):

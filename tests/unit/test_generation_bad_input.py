@@ -182,7 +182,7 @@ def test_more_than_there_is(generate, capsys):
         "  left out: text that is not English: 64 words\n"
         "  left out: fragments: 1 word\n"
         "  left out: b.md: the same text as a.md\n"
-        "Ask for fewer (--n 6), or give more documents.\n"
+        "Ask for 6 or fewer, or give more documents.\n"
     )
 
 
@@ -275,7 +275,8 @@ def test_model_that_never_gives_a_valid_item(generate, capsys):
     assert capsys.readouterr().err == (
         "ERROR: writer gave no valid item 12 times in a row; the last replies were\n"
         + "  the reply is no JSON object:\n    I cannot help with that.\n" * 3
-        + "Use a larger model (--llm), or other kinds (--kinds). What was kept is kept: the same command "
+        + "Use a larger model (--llm, of a run --evals-model), or other kinds (--kinds). What was kept is "
+        "kept: the same command "
         "goes on.\n"
     )
     assert not Path("q.jsonl").exists()
@@ -299,8 +300,9 @@ def test_model_whose_questions_are_all_dropped(generate, capsys):
     assert said == (
         "ERROR: of the last 100 items none was kept (odd 100); the last ones were\n"
         + "".join(f"  odd: it is too much alike:\n    {question}\n" for question in questions)
-        + "Use a larger model (--llm), or other kinds (--kinds). What was kept is kept: the same command "
-        "goes on.\nWith --n 2 it gives a set of the questions that there are.\n"
+        + "Use a larger model (--llm, of a run --evals-model), or other kinds (--kinds). What was kept is "
+        "kept: the same command "
+        "goes on.\nAsked for 2, it gives a set of the questions that there are.\n"
     )
     assert len(questions) == 3
     assert generate("mills.md", "--n", "2", rules=(rule,))[0] == 0

@@ -230,7 +230,7 @@ def test_more_questions_than_sentences():
         "asked about by itself, of 1 passage in 2 documents of 118 words\n"
         "  left out: tables and rows of numbers: 4 words\n"
         "  left out: b.md: the same text as a.md\n"
-        "Ask for fewer (--n 4), or give more documents."
+        "Ask for 4 or fewer, or give more documents."
     )
     check_capacity(4, surveyed, targets)
 
@@ -293,6 +293,7 @@ def test_false_numbers(seed):
     assert wrong in false
     assert "GPT 4 (Lund 1999)" in false
     assert falsified("No number is in here, but for GPT 4 and (Lund 1999).", random.Random(seed)) is None
+    assert falsified("They gave 20, 30 or 75 barrels, or 6%, 7% and 8%.", random.Random(seed)) is None
 
 
 def test_comparable_sentences():

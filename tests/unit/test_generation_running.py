@@ -124,6 +124,24 @@ def test_words_around_the_object_are_passed_over():
             {"question": "How fast do the hills move?", "subject": "Ostra"},
             'the question does not name its subject, "Ostra"',
         ),
+        (
+            "fact",
+            {"subject": "the glossary"},
+            '"the glossary" is nothing that a question can be about by itself',
+        ),
+        (
+            "unanswerable",
+            {
+                "question": "How much do the dunes of Ostra cost in money, with the grass, the roads, the "
+                "fences, the harbour and all?"
+            },
+            "the question has 21 words, not 3 to 18",
+        ),
+        (
+            "unanswerable",
+            {"question": "Who paid for the harbour of Norr?", "subject": "the harbour of Norr"},
+            'the passage says nothing of "the harbour of Norr"',
+        ),
         ("fact", {"quote": "12 metres a year"}, 'the quote is not in the sentence: "12 metres a year"'),
         (
             "fact",
@@ -171,6 +189,9 @@ def test_paraphrase_keeps_answer_and_sources():
         "Question: How fast do the dunes of Ostra move?\nAnswer: 11 metres a year.\nJSON:"
     )
     same = json.dumps({"question": "How fast do the Ostra dunes move?"})
+    more = json.dumps({"question": "What is the maximum speed at which Ostra's dunes move?"})
+    with pytest.raises(InvalidItemError, match='the paraphrase asks for more than the question: "maximum"'):
+        write(again, ScriptedLLM(more), seed=7)
     with pytest.raises(InvalidItemError, match="the paraphrase says the same words again"):
         write(again, ScriptedLLM(same), seed=7)
 
@@ -435,7 +456,8 @@ def test_model_that_never_gives_a_valid_item(tmp_path):
         "writer gave no valid item 12 times in a row; the last replies were\n"
         + shown * 3
         + "Use a larger model "
-        "(--llm), or other kinds (--kinds). What was kept is kept: the same command goes on."
+        "(--llm, of a run --evals-model), or other kinds (--kinds). What was kept is kept: the same "
+        "command goes on."
     )
 
 
