@@ -31,6 +31,7 @@ CRITERIA: tuple[Criterion, ...] = (
     references.IN_ITS_WORDS,
     references.TELLS,
     references.NEEDS_BOTH,
+    duplicates.SAME,
     duplicates.CRITERION,
     answering.GROUNDED,
     answering.ANSWERABLE,
@@ -53,6 +54,7 @@ def default_rules(
         curated: Questions that are not to be asked again.
     """
     nearest = Nearest(embedder, passages)
+    alike = Duplicates(embedder, curated)
 
     def asked(criterion: Criterion, measure: Callable[[Examiner], answering.Measure]) -> Rule:
         examiner = Examiner(llm, embedder)
@@ -66,7 +68,8 @@ def default_rules(
         Rule(references.IN_ITS_WORDS, references.in_its_words),
         Rule(references.TELLS, references.tells_something),
         Rule(references.NEEDS_BOTH, references.needs_both),
-        Rule(duplicates.CRITERION, Duplicates(embedder, curated)),
+        Rule(duplicates.SAME, alike.to_original),
+        Rule(duplicates.CRITERION, alike),
         asked(answering.GROUNDED, answering.grounded),
         asked(answering.ANSWERABLE, answering.answerable),
         asked(answering.NEEDS_DOCUMENTS, answering.needs_documents),

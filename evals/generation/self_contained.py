@@ -102,6 +102,11 @@ made set larger smaller higher lower
 _EMPTY = frozenset(_NOTHING.split())
 
 
+# "The index was rebuilt every 500 steps": that was done once, by somebody who is named before.
+_WAS = re.compile(r"\b(?:was|were|had been|did)\b")
+_BARE_START = re.compile(r"(?:The|An?|In|On|At|By|For|During|After|Each|Every|All) ")
+
+
 def dangling(question: str) -> list[str]:
     """Give the words of `question` that point at something outside it, in no particular order."""
     found = [match[0] for pattern in (_POINTING, _OWN, _AUTHORS) for match in pattern.finditer(question)]
@@ -115,9 +120,23 @@ def dangling(question: str) -> list[str]:
 def self_contained(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
     """Count the words of a question that dangle."""
     words = dangling(candidate.question.question)
+    if not words and _is_of_nobody(candidate):
+        return Measured(
+            1.0, "does not say of what or whom: its sentence tells what was done, and names nobody"
+        )
     told = ", ".join(f'"{word}"' for word in words if word != "nothing in particular")
     reason = f"cannot be understood by itself: {told}" if told else "names nothing in particular"
     return Measured(float(len(words)), reason)
+
+
+def _is_of_nobody(candidate: Candidate) -> bool:
+    """Tell whether neither a question nor its sentence, which tells of a single event, has a name."""
+    if _NAME.search(candidate.question.question):
+        return False
+    quotes = [source.quote or "" for source in candidate.question.sources]
+    return any(
+        _WAS.search(quote) and _BARE_START.match(quote) and not _NAME.search(quote) for quote in quotes
+    )
 
 
 def _unnamed(question: str) -> Iterator[re.Match[str]]:

@@ -42,6 +42,8 @@ _PREPOSITION = re.compile(
 )
 _MARKUP = re.compile(r"[{}<>|\\\ufffd]|\*\*|__|\$\$|```|\"\s*[:,]\s*\"")
 _ENDS = re.compile(r"(?<!\w\.)\?[\"'\u201d\u2019)]?\Z")
+# A second question: of two things that are compared it belongs to the first.
+_ALSO = re.compile(r",? and (?:how|what|why|which|who|when|where)\b", re.IGNORECASE)
 _TWICE = re.compile(r"\b(\w+) \1\b", re.IGNORECASE)
 
 
@@ -49,6 +51,8 @@ def flaws(candidate: Candidate) -> list[str]:
     """Say what is wrong with the form of a candidate, a phrase each."""
     question = candidate.question
     found = list(_of_question(question.question))
+    if candidate.kind != "comparison" and _ALSO.search(question.question):
+        found.append("asks two things")
     if candidate.kind in ANSWERED:
         found += _of_reference(question.question, question.reference or "", candidate.kind)
     return found

@@ -61,7 +61,7 @@ def candidate(
 
 def test_every_rule_can_be_listed():
     """Each has a name of its own, a description, a reason for its threshold, and kinds that there are."""
-    assert len({one.name for one in CRITERIA}) == len(CRITERIA) == 14
+    assert len({one.name for one in CRITERIA}) == len(CRITERIA) == 15
     for one in CRITERIA:
         assert one.description.endswith(".")
         assert one.why
@@ -109,6 +109,13 @@ def test_written_candidates(candidates, module, measure, name):
         if criterion.is_met(value) == (name in one.faults):
             wrong.append(one.candidate.question.question)
     assert wrong == []
+
+
+def test_two_questions_in_one():
+    """One answer cannot be right for both; two things that are compared are asked for together."""
+    both = asked("How far do the dunes move, and why is that so?", "11 metres.", SENTENCE)
+    assert form.well_formed(both, []) == Measured(1.0, "asks two things")
+    assert form.well_formed(replace(both, kind="comparison"), []).value == 0.0
 
 
 def test_good_candidates_are_to_the_point(candidates):
@@ -282,6 +289,32 @@ def test_dangling_words(question, words):
     found = dangling(question)
     assert bool(found) == bool(words)
     assert all(any(word in one for one in found) or word in words for word in found)
+
+
+def test_paraphrase_of_something_else():
+    """A paraphrase is held against its original, which is kept before it."""
+    first = candidate(id="first")
+    measure = Duplicates(Still()).to_original
+    again = replace(first, kind="paraphrase")
+    again = replace(again, question=replace(again.question, provenance={"paraphrase_of": "first"}))
+    alike = replace(again, question=replace(again.question, question="How fast do they move?"))
+    other = replace(again, question=replace(again.question, question="What moves the dunes?"))
+    assert measure(alike, [first]).value == 1.0
+    assert measure(other, [first]) == Measured(0.0, f'asks something else than "{first.question.question}"')
+    assert measure(alike, []) == Measured(None, "its original is not kept")
+
+
+def test_event_without_a_name():
+    """Whose index was rebuilt stands in the sentence before; a question must say it."""
+    source = "The index was rebuilt every 500 steps, as it becomes stale."
+    whose = asked("How often is the index rebuilt?", "Every 500 steps.", source)
+    found = self_contained.self_contained(whose, [])
+    assert found.value == 1.0
+    assert found.reason.startswith("does not say of what or whom")
+    named = asked("How often is the index of REALM rebuilt?", "Every 500 steps.", source)
+    assert self_contained.self_contained(named, []).value == 0.0
+    always = asked("How often is an index rebuilt?", "Often.", "The index is rebuilt often.")
+    assert self_contained.self_contained(always, []).value == 0.0
 
 
 class Still:
