@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -173,22 +173,52 @@ def hashes_of(question: Question) -> Mapping[str, str]:
 def stale_reason(question: Question, corpus: Corpus) -> str | None:
     """Say why a question does not belong to the documents any more; None when nothing tells that.
 
-    A document that is the one that the question was made from is not looked into: for a question set that is
-    up to date this costs some microseconds a question.
-
     Args:
         question: The question; without hashes in its provenance only its tag `stale` can tell.
         corpus: The documents as they are now.
     """
-    known = hashes_of(question)
-    if not known and STALE in question.tags:
-        return f'it is tagged "{STALE}"'
-    now = {document.sha256 for document in corpus.documents} if known else set()
-    for source in question.sources:
-        sha256 = known.get(source.document)
-        if sha256 is None or sha256 in now or source.quote is None:
+    return stale_reasons([question], lambda: corpus).get(question.id)
+
+
+def stale_reasons(questions: Iterable[Question], read: Callable[[], Corpus]) -> dict[str, str]:
+    """Say which questions do not belong to the documents any more, and why.
+
+    A document that is the one that a question was made from is not looked into: for a question set that is
+    up to date this costs some microseconds a question.
+
+    Args:
+        questions: The questions; without hashes in its provenance only its tag `stale` can tell of one.
+        read: Gives the documents as they are now; not called where no question has hashes.
+
+    Returns:
+        Reason by id, in the order of the questions.
+    """
+    reasons: dict[str, str] = {}
+    named: dict[str, Document] | None = None
+    hashes: frozenset[str] = frozenset()
+    for question in questions:
+        known = hashes_of(question)
+        if not known:
+            if STALE in question.tags:
+                reasons[question.id] = f'it is tagged "{STALE}"'
             continue
-        document = next((d for d in corpus.documents if d.name == source.document), None)
+        if named is None:
+            named = {document.name: document for document in read().documents}
+            hashes = frozenset(document.sha256 for document in named.values())
+        if reason := _stale_by(known, question.sources, named, hashes):
+            reasons[question.id] = reason
+    return reasons
+
+
+def _stale_by(
+    known: Mapping[str, str], sources: Iterable[Source], named: Mapping[str, Document], hashes: frozenset[str]
+) -> str | None:
+    """Say which source of a question is gone; those in a document that is the same are not looked up."""
+    for source in sources:
+        sha256 = known.get(source.document)
+        if sha256 is None or sha256 in hashes or source.quote is None:
+            continue
+        document = named.get(source.document)
         if document is None:
             return printable(f"{source.document}, which it was made from, is not among the documents")
         if not find_quote(source.quote, document.text, source.start):

@@ -11,14 +11,17 @@ import pytest
 from evals.conditions import Condition
 from evals.engine import AHEAD, Engine
 from evals.questions import Question
+from evals.recorder import attach_stale
 from evals.remembering import Task
-from evals.session import settings_of
+from evals.session import settings_of, stale_of
 from evals.settings import checked_thresholds, parse_conditions
 from evals.upcoming import Ask, Upcoming
 
 UPCOMING = pytest.StashKey[Upcoming]()
 # The fixture that says which repeat of its question a test is.
 REPEAT = "evals_repeat"
+# Is there on a test whose question is stale.
+STALE = pytest.StashKey[bool]()
 
 
 def param_of(item: pytest.Item, name: str) -> Any:
@@ -48,7 +51,7 @@ def asks_for(pipeline: str, session: pytest.Session) -> Sequence[Ask]:
     asked = (
         (question, repeat_of(item))
         for item in session.items
-        if (question := question_of(item)) and param_of(item, "pipeline") == pipeline
+        if (question := asked_by(item)) and param_of(item, "pipeline") == pipeline
     )
     return list({(question.id, repeat): (question, repeat) for question, repeat in asked}.values())
 
@@ -62,6 +65,22 @@ def keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:
     if others:
         config.hook.pytest_deselected(items=[item for item in items if item in others])
         items[:] = [item for item in items if item not in others]
+
+
+def leave_out_stale(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Skip the tests of questions that do not belong to the documents any more."""
+    asked = [(item, question) for item in items if (question := question_of(item)) is not None]
+    reasons = stale_of(config) if asked else {}
+    for item, question in asked:
+        if reason := reasons.get(question.id):
+            item.stash[STALE] = True
+            item.add_marker(pytest.mark.skip(reason=f"stale: {reason}"))
+            attach_stale(item, question.id)
+
+
+def asked_by(item: pytest.Item) -> Question | None:
+    """Give the question that a test puts to its pipeline; None without, or where it is stale."""
+    return None if STALE in item.stash else question_of(item)
 
 
 def shuffle(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -109,7 +128,7 @@ def ahead_of(task: Task, request: pytest.FixtureRequest, engine: Engine) -> Sequ
                 (question, repeat_of(item)),
             )
             for item in request.session.items
-            if (question := question_of(item)) is not None
+            if (question := asked_by(item)) is not None
         )
     asks = stash[UPCOMING].behind(request.node.nodeid, (task.question, task.repeat), AHEAD * places)
     return [replace(task, question=question, repeat=repeat) for question, repeat in asks]

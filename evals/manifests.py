@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,7 +92,7 @@ class Edits:
 
     def __str__(self) -> str:
         parts = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
-        return "; ".join(f"{counted(len(ids), 'question')} {what}: {_few(ids)}" for what, ids in parts if ids)
+        return "; ".join(f"{counted(len(ids), 'question')} {what}: {few(ids)}" for what, ids in parts if ids)
 
 
 def manifest_path(path: Path) -> Path:
@@ -210,6 +211,7 @@ def edits_since(manifest: Manifest, questions: Sequence[Question]) -> Edits:
     )
 
 
-def _few(ids: Sequence[str]) -> str:
+def few(ids: Collection[str]) -> str:
+    """Name ids; of many the first, and how many more there are."""
     more = f" and {len(ids) - LISTED:,} more" if len(ids) > LISTED else ""
-    return f"{', '.join(ids[:LISTED])}{more}"
+    return f"{', '.join(islice(ids, LISTED))}{more}"

@@ -21,6 +21,7 @@ from evals.items import (
     ahead_of,
     asks_for,
     keep_shard,
+    leave_out_stale,
     marked_conditions,
     marked_thresholds,
     question_of,
@@ -40,6 +41,7 @@ from evals.session import (
     BEGAN,
     ENGINE,
     PROGRESS,
+    SAID,
     SPENDING,
     cache_for,
     early_of,
@@ -125,6 +127,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     problem = config.stash.get(PROBLEM, None) or _gate_problem(config, items)
     if problem is None:
         keep_shard(config, items)
+        leave_out_stale(config, items)
         shuffle(config, items)
         return
     _report_problem(config, problem)
@@ -153,10 +156,12 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take a worker's word that the configuration is wrong."""
-    problem = getattr(node, "workeroutput", {}).get("evals_problem")
-    if problem:
+    """Take a worker's word that the configuration is wrong, and of questions that were written."""
+    output = getattr(node, "workeroutput", {})
+    if problem := output.get("evals_problem"):
         node.config.stash[PROBLEM] = problem
+    said = node.config.stash.setdefault(SAID, [])
+    said += [line for line in output.get("evals_said", ()) if line not in said]
 
 
 @pytest.hookimpl(trylast=True)
@@ -174,11 +179,16 @@ def _say_plainly(config: pytest.Config) -> None:
     """Say plan and problem where pytest itself says nothing, as under `rag-evals plan`."""
     if (problem := config.stash.get(PROBLEM, None)) is not None:
         sys.stderr.write(f"ERROR: {problem}\n")
+    said = config.stash.get(SAID, [])
+    if said and (config.option.collectonly or settings_of(config).plan):
+        sys.stdout.writelines(f"{line}\n" for line in said)
     sys.stdout.writelines(f"{line}\n" for line in _planned(config))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what a run would take, if that was asked, and what a worker found wrong with the configuration."""
+    """Say what a run would take, if that was asked, and what workers had to say."""
+    for line in config.stash.get(SAID, ()) if config.option.verbose >= 0 else ():
+        terminalreporter.line(line)
     for line in _planned(config):
         terminalreporter.line(line)
     problem = config.stash.get(PROBLEM, None)
@@ -188,7 +198,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Say what is about to be evaluated."""
-    count = sum("evaluate" in getattr(item, "fixturenames", ()) for item in items)
+    ours = [item for item in items if "evaluate" in getattr(item, "fixturenames", ())]
+    count = sum(item.get_closest_marker("skip") is None for item in ours)
     if not count:
         return None
     settings = settings_of(config)

@@ -21,16 +21,20 @@ from _pytest.junitxml import xml_key  # as pytest has no public name for its wri
 
 from evals.errors import LabelFileError, RunFileError, UsageError, printable
 from evals.labels import load_labels
+from evals.manifests import few
 from evals.progress import Progress
+from evals.question_lines import questions_digest
+from evals.questions import Question
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
 from evals.repository import git_state
 from evals.secrets import masked
-from evals.session import baseline_for, baseline_path, used_of
+from evals.session import baseline_for, baseline_path, question_sets_of, stale_of, used_of
 from evals.settings import Settings, settings_from
 from evals.traces import spans_of, trace_lines
 from evals.trackers.choosing import started_guards, tracker_options
 from evals.trackers.jsonl import RunFolder
 from evals.versions import installed_versions
+from rag.errors import RagError
 from rag.identity import canonical
 
 if TYPE_CHECKING:
@@ -46,7 +50,9 @@ REJUDGED = "evals-rejudged"
 ABOUT = "evals-about"
 # The spans of an evaluation.
 TRACE = "evals-trace"
-OURS = (EVALUATION, REJUDGED, ABOUT, TRACE)
+# The id of a question that is not asked.
+STALE = "evals-stale"
+OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE)
 
 
 def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
@@ -74,6 +80,11 @@ def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
     """Put the spans of `evaluation` on the test's report, if the run has traces."""
     if evaluation.spans:
         item.user_properties.append((TRACE, trace_lines(spans_of(evaluation))))
+
+
+def attach_stale(item: pytest.Item, question_id: str) -> None:
+    """Put on the test's report that its question is not asked, as it does not belong to the documents."""
+    item.user_properties.append((STALE, question_id))
 
 
 def _attach(item: pytest.Item, name: str, event: dict[str, Any]) -> None:
@@ -105,6 +116,7 @@ class Recorder:
         self._base_path: Path | None = None
         self._guards: list[Guard] = []
         self._left_out = 0
+        self._stale: set[str] = set()
         self._traces_trouble = ""
 
     @property
@@ -119,6 +131,8 @@ class Recorder:
         if not ours:
             return
         report.user_properties = [pair for pair in report.user_properties if pair[0] not in OURS]
+        self._stale |= {text for name, text in ours if name == STALE}
+        ours = [pair for pair in ours if pair[0] != STALE]
         new = self._new(ours, report)
         self._tell_junit(report, ours, new)
         for name, text in new:
@@ -173,9 +187,14 @@ class Recorder:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print breaches, the table and the path of the run folder."""
-        if self._folder is None or not (self._ruling or self._settings.shard):
+        has_run = self._folder is not None and bool(self._ruling or self._settings.shard)
+        if not has_run and not self._stale:
             return
         terminalreporter.section("evals")
+        for line in self._stale_lines() if self._stale else ():
+            terminalreporter.line(line, yellow=True)
+        if self._folder is None or not has_run:
+            return
         if self._run and self._ruling:
             self._say(terminalreporter, self._run, self._ruling)
         else:
@@ -341,6 +360,8 @@ class Recorder:
                 "versions": installed_versions(),
                 "offline": self._settings.offline,
                 "trackers": tracker_options(self._settings, os.environ),
+                "questions": self._question_files(folder.path),
+                "stale": sorted(stale_of(self._config)),
                 "used": [fetched.told for fetched in used_of(self._config)],
             }
         )
@@ -348,6 +369,38 @@ class Recorder:
         # Where nothing is printed, or the session ends in the middle.
         self._config.add_cleanup(self._end_trackers)
         return folder
+
+    def _question_files(self, folder: Path) -> list[dict[str, str]]:
+        """Say which questions these are."""
+        # From the run folder: records are sent to trackers, and paths of this machine are not.
+        return [
+            {"path": os.path.relpath(file, folder), "digest": questions_digest(questions)}
+            for file, questions in self._question_sets.items()
+        ]
+
+    @cached_property
+    def _question_sets(self) -> Mapping[Path, Sequence[Question]]:
+        try:
+            return question_sets_of(self._config)
+        except (UsageError, RagError):
+            return {}  # files that are gone meanwhile are no reason to lose a run
+
+    def _stale_lines(self) -> list[str]:
+        """Say which questions were not asked, and what mends them."""
+        from evals.entries import counted
+
+        files = [
+            file
+            for file, questions in self._question_sets.items()
+            if any(question.id in self._stale for question in questions)
+        ]
+        docs = self._shown(self._settings.docs) if self._settings.docs else "DOCS"
+        were = "was" if len(self._stale) == 1 else "were"
+        return [
+            f"stale: {counted(len(self._stale), 'question')} {were} not asked, the documents having changed: "
+            f"{printable(few(sorted(self._stale)))}",
+            *(f"  rag-evals questions check {self._shown(file)} --docs {docs} --write" for file in files),
+        ]
 
     def _end_trackers(self) -> None:
         self._tracked()

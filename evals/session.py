@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from evals.settings import Settings, checked_thresholds, settings_from
 from evals.spending import Spending
 from evals.trackers.choosing import check_trackers
 from evals.trackers.references import is_reference
+from rag.errors import RagError
 
 if TYPE_CHECKING:
     from evals.early import Early
@@ -35,6 +37,10 @@ BEGAN = pytest.StashKey[float]()
 SPENDING = pytest.StashKey[Spending]()
 PROGRESS = pytest.StashKey[Progress]()
 QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
+SETS = pytest.StashKey[Mapping[Path, tuple[Question, ...]]]()
+# Lines about generated questions that could not be said at once.
+SAID = pytest.StashKey[list[str]]()
+STALE = pytest.StashKey[Mapping[str, str]]()
 BASELINE = pytest.StashKey["RunData | None"]()
 EARLY = pytest.StashKey["Early | None"]()
 OLD_ANSWERS = pytest.StashKey["OldAnswers | None"]()
@@ -69,17 +75,83 @@ def questions_of(config: pytest.Config) -> tuple[Question, ...]:
         UsageError: There are none, or something is wrong with them.
     """
     if QUESTIONS not in config.stash:
-        globs = settings_of(config).questions
-        if not globs:
+        settings = settings_of(config)
+        if not settings.questions and not settings.generate:
             raise UsageError(
-                "no questions: give --evals-questions GLOB, or set evals_questions in the ini file"
+                "no questions: give --evals-questions GLOB, or --evals-generate N to have them written, or "
+                "set evals_questions in the ini file"
             )
-        patterns = [pattern for given in globs for pattern in _patterns(config, given)]
-        questions = load_questions(expand_globs(patterns, config.rootpath))
+        questions = load_questions(_question_files(config))
         for question in questions:
             checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
-        config.stash[QUESTIONS] = questions
+        config.stash[QUESTIONS] = _with_generated(config, questions) if settings.generate else questions
     return config.stash[QUESTIONS]
+
+
+def _question_files(config: pytest.Config) -> tuple[Path, ...]:
+    patterns = [pattern for given in settings_of(config).questions for pattern in _patterns(config, given)]
+    return expand_globs(patterns, config.rootpath)
+
+
+def _with_generated(config: pytest.Config, questions: tuple[Question, ...]) -> tuple[Question, ...]:
+    from evals.materials import generated_questions
+
+    known = {question.id for question in questions}
+    made = generated_questions(config, questions)
+    return (*questions, *(question for question in made if question.id not in known))
+
+
+def question_sets_of(config: pytest.Config) -> Mapping[Path, tuple[Question, ...]]:
+    """Give the questions of each file that this session asks from, all of them, in the order of reading.
+
+    It is for the record of a run: in the controller of xdist they are read for this alone.
+
+    Raises:
+        UsageError: They cannot be had any more.
+    """
+    if SETS not in config.stash:
+        config.stash[SETS] = _question_sets(config)
+    return config.stash[SETS]
+
+
+def _question_sets(config: pytest.Config) -> Mapping[Path, tuple[Question, ...]]:
+    asked, settings = config.stash.get(QUESTIONS, None), settings_of(config)
+    # Serially it is known whether they were asked for; under xdist the workers know.
+    if asked is None and not config.getoption("numprocesses", None):
+        return {}
+    files = _question_files(config)
+    if asked is not None and len(files) == 1 and not settings.generate:
+        return {files[0]: asked}
+    if settings.generate:
+        from evals.materials import generated_for
+
+        files = (*files, generated_for(config).file)
+    return {file: load_questions([file]) for file in files}
+
+
+def stale_of(config: pytest.Config) -> Mapping[str, str]:
+    """Give the questions that do not belong to the documents any more: why, by id.
+
+    Where the documents are not known, as for pipelines of one's own without `--evals-docs`, none is.
+    """
+    if STALE not in config.stash:
+        config.stash[STALE] = _stale(config)
+    return config.stash[STALE]
+
+
+def _stale(config: pytest.Config) -> Mapping[str, str]:
+    from evals.anchoring import stale_reasons
+    from evals.materials import corpus_for
+
+    if settings_of(config).docs is None or config.option.collectonly:
+        return {}
+    try:
+        questions = config.stash.get(QUESTIONS, None)
+        if questions is None:
+            questions = tuple(one for asked in question_sets_of(config).values() for one in asked)
+        return stale_reasons(questions, lambda: corpus_for(config))
+    except (UsageError, RagError):
+        return {}  # whoever needs them says what is wrong
 
 
 def _patterns(config: pytest.Config, given: str) -> list[str]:

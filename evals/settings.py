@@ -40,6 +40,7 @@ class Settings:
         root: The folder that relative paths start from.
         pipelines: Names of the pipeline fixtures.
         questions: Globs of question files, and references to artifacts of W&B with such files.
+        generate: How many questions about the documents are generated, besides those of the files.
         docs: A document or a folder of documents.
         mode: `strict`: a breach fails its test. `gate`: breaches are reported, the run as a whole decides.
             `report`: nothing fails but the budget of unscored evaluations and conditions on coverage.
@@ -87,6 +88,7 @@ class Settings:
     root: Path
     pipelines: tuple[str, ...]
     questions: tuple[str, ...]
+    generate: int
     docs: Path | None
     mode: Mode
     gate: tuple[Condition, ...]
@@ -181,6 +183,7 @@ OPTIONS = (
         "question files (.jsonl, .json, .yaml, .txt), or wandb:PROJECT/NAME:ALIAS; may be repeated",
         "GLOB",
     ),
+    Option("generate", "string", "0", "generate N questions about the documents, once, and ask them", "N"),
     Option("docs", "string", "", "a document or a folder of documents to answer from", "PATH"),
     Option(
         "mode",
@@ -298,9 +301,9 @@ def settings_from(config: pytest.Config) -> Settings:
         root=root,
         pipelines=_names(values["evals_pipelines"]),
         questions=tuple(
-            pattern if is_reference(pattern) else str(start / pattern)
-            for pattern in values["evals_questions"]
+            pattern if is_reference(pattern) else str(start / pattern) for pattern in _asked(config, values)
         ),
+        generate=_generated(config, values),
         docs=path("evals_docs") if values["evals_docs"] else None,
         mode=parse_choice("mode", values["evals_mode"], get_args(Mode)),
         gate=parse_conditions(values["evals_gate"]),
@@ -345,6 +348,21 @@ def settings_from(config: pytest.Config) -> Settings:
         ),
         tracker_wait=parse_number("evals_tracker_wait", values["evals_tracker_wait"]),
     )
+
+
+def _asked(config: pytest.Config, values: Mapping[str, Any]) -> list[str]:
+    """Give the question files; those of the ini file give way to questions generated on the command line."""
+    if config.getoption("evals_generate") is not None and config.getoption("evals_questions") is None:
+        return [] if _generated(config, values) else values["evals_questions"]
+    asked: list[str] = values["evals_questions"]
+    return asked
+
+
+def _generated(config: pytest.Config, values: Mapping[str, Any]) -> int:
+    """Give how many are generated; the ini file's wish gives way to files named on the command line."""
+    if config.getoption("evals_questions") is not None and config.getoption("evals_generate") is None:
+        return 0
+    return int(parse_number("evals_generate", values["evals_generate"], is_whole=True))
 
 
 def parse_conditions(texts: Iterable[str]) -> tuple[Condition, ...]:

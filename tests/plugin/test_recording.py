@@ -7,6 +7,8 @@ import signal
 import time
 from subprocess import TimeoutExpired
 
+from evals.question_lines import questions_digest
+from evals.questions import load_questions
 from evals.versions import installed_versions
 
 GOOD = "faithfulness=0.9 relevancy=0.8"
@@ -32,6 +34,7 @@ def other():
     result.assert_outcomes(passed=6, failed=6)
     lines = project.lines
     (run,) = project.runs
+    asked = load_questions([project.path / "questions.jsonl"])
     assert lines[0] == {
         "type": "run",
         "schema": 1,
@@ -54,6 +57,8 @@ def other():
         "offline": False,
         "trackers": {},
         "used": [],
+        "questions": [{"path": "../../../questions.jsonl", "digest": questions_digest(asked)}],
+        "stale": [],
     }
     assert json.loads((run / "run.json").read_text("utf-8")) == lines[0]
     assert lines[-1] == {"type": "end", "passed": 6, "failed": 6}

@@ -53,7 +53,8 @@ CASES = {
     ),
     "no-questions": (
         ["-o", "evals_questions="],
-        "no questions: give --evals-questions GLOB, or set evals_questions in the ini file",
+        "no questions: give --evals-questions GLOB, or --evals-generate N to have them written, or set "
+        "evals_questions in the ini file",
     ),
     "glob-without-files": (
         ["--evals-questions", "questions.jsonl", "--evals-questions", "more/*.yaml"],

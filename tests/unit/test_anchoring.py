@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.anchoring import Anchors, stale_reason
+from evals.anchoring import STALE, Anchors, stale_reason, stale_reasons
 from evals.checking import check_question, check_questions, lost_words, outdated_refusals
 from evals.questions import Question, Source
 from evals.quotes import LEAST_LIKENESS, find_quote, nearest_to
@@ -337,3 +337,20 @@ def test_a_pdf_that_was_built_anew(tmp_path):
     pages = [(one.question.sources[0].page, one.now.sources[0].page) for one in checked]
     assert all(then <= now <= then + 1 for then, now in pages)
     assert sum(then < now for then, now in pages) > 50
+
+
+def test_many_questions_at_once():
+    """The documents are read once, for those that can tell, and not at all where none can."""
+    read = []
+
+    def now() -> Corpus:
+        read.append(1)
+        return Corpus((document("Other words.", "a.md"),))
+
+    plain = replace(QUESTION, id="plain", provenance=None)
+    tagged = replace(plain, id="tagged", tags=(STALE,))
+    assert stale_reasons([plain, tagged], now) == {"tagged": 'it is tagged "stale"'}
+    assert read == []
+    reasons = stale_reasons([QUESTION, plain, replace(QUESTION, id="again")], now)
+    assert (list(reasons), read) == ([QUESTION.id, "again"], [1])
+    assert reasons["again"] == stale_reason(QUESTION, now())

@@ -71,6 +71,7 @@ def test_defaults():
         root=Path("/project"),
         pipelines=("baseline", "auto_merging"),
         questions=(),
+        generate=0,
         docs=None,
         mode="strict",
         gate=(),
@@ -121,6 +122,7 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
         ini={
             "evals_pipelines": ["mine"],
             "evals_questions": ["q/*.jsonl", "/abs/*.txt"],
+            "evals_generate": "20",
             "evals_docs": "docs",
             "evals_mode": "report",
             "evals_gate": ["pass_rate >= 0.9", "coverage >= 0.95"],
@@ -168,6 +170,7 @@ def test_ini_wins_over_defaults_and_starts_from_its_folder():
         root=Path("/project"),
         pipelines=("mine",),
         questions=("/project/q/*.jsonl", "/abs/*.txt"),
+        generate=20,
         docs=Path("/project/docs"),
         mode="report",
         gate=(parse_condition("pass_rate >= 0.9"), parse_condition("coverage >= 0.95")),
@@ -229,6 +232,22 @@ def test_command_line_wins_and_starts_from_where_one_stands():
     assert read.questions == ("/project/sub/more.jsonl",)
     assert (read.docs, read.home) == (Path("/project/sub/here"), Path("/project/sub/there"))
     assert read.max_unscored == 0.25
+
+
+@pytest.mark.parametrize(
+    ("ini", "line", "asked"),
+    [
+        ({"evals_generate": "20"}, {}, (["/project/q.jsonl"], 20)),
+        ({}, {"evals_generate": "5"}, ([], 5)),
+        ({"evals_generate": "20"}, {"evals_questions": ["more.jsonl"]}, (["/project/sub/more.jsonl"], 0)),
+        ({}, {"evals_generate": "5", "evals_questions": ["more.jsonl"]}, (["/project/sub/more.jsonl"], 5)),
+        ({"evals_generate": "20"}, {"evals_generate": "0"}, (["/project/q.jsonl"], 0)),
+    ],
+)
+def test_questions_of_the_command_line_are_all_there_are(ini, line, asked):
+    """Whoever names files, or has questions generated, on the command line asks none of the ini file."""
+    read = settings(ini={"evals_questions": ["q.jsonl"], **ini}, **line)
+    assert (list(read.questions), read.generate) == asked
 
 
 def test_thresholds_of_the_command_line_change_single_ones():
