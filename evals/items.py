@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from evals.asked import stale_of
 from evals.conditions import Condition
 from evals.engine import AHEAD, Engine
 from evals.questions import Question
 from evals.recorder import attach_stale
 from evals.remembering import Task
-from evals.session import settings_of, stale_of
+from evals.session import settings_of
 from evals.settings import checked_thresholds, parse_conditions
 from evals.upcoming import Ask, Upcoming
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 import pytest
 
+from evals.asked import questions_of
 from evals.cache import Cache
 from evals.engine import Engine, PendingEvaluation
 from evals.errors import UsageError, printable
@@ -47,7 +48,6 @@ from evals.session import (
     early_of,
     engine_of,
     old_answers_of,
-    questions_of,
     settings_of,
     spending_of,
 )

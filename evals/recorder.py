@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.junitxml import xml_key  # as pytest has no public name for its writer
 
+from evals.asked import question_sets_of, stale_of
 from evals.errors import LabelFileError, RunFileError, UsageError, printable
 from evals.labels import load_labels
 from evals.manifests import few
@@ -28,7 +29,7 @@ from evals.questions import Question
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
 from evals.repository import git_state
 from evals.secrets import masked
-from evals.session import baseline_for, baseline_path, question_sets_of, stale_of, used_of
+from evals.session import baseline_for, baseline_path, used_of
 from evals.settings import Settings, settings_from
 from evals.traces import spans_of, trace_lines
 from evals.trackers.choosing import started_guards, tracker_options

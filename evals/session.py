@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,18 +10,15 @@ import pytest
 from evals.cache import FILE as CACHE_FILE
 from evals.cache import Cache
 from evals.engine import Engine
-from evals.errors import UsageError
 from evals.judges import Judge
 from evals.labels import load_labels
 from evals.offline import forbid_connections
 from evals.progress import Progress
-from evals.questions import Question, expand_globs, load_questions
 from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering
-from evals.settings import Settings, checked_thresholds, settings_from
+from evals.settings import Settings, settings_from
 from evals.spending import Spending
 from evals.trackers.choosing import check_trackers
 from evals.trackers.references import is_reference
-from rag.errors import RagError
 
 if TYPE_CHECKING:
     from evals.early import Early
@@ -36,11 +32,8 @@ ENGINE = pytest.StashKey[Engine]()
 BEGAN = pytest.StashKey[float]()
 SPENDING = pytest.StashKey[Spending]()
 PROGRESS = pytest.StashKey[Progress]()
-QUESTIONS = pytest.StashKey[tuple[Question, ...]]()
-SETS = pytest.StashKey[Mapping[Path, tuple[Question, ...]]]()
 # Lines about generated questions that could not be said at once.
 SAID = pytest.StashKey[list[str]]()
-STALE = pytest.StashKey[Mapping[str, str]]()
 BASELINE = pytest.StashKey["RunData | None"]()
 EARLY = pytest.StashKey["Early | None"]()
 OLD_ANSWERS = pytest.StashKey["OldAnswers | None"]()
@@ -66,101 +59,6 @@ def settings_of(config: pytest.Config) -> Settings:
         if settings.offline:
             forbid_connections()
     return config.stash[SETTINGS]
-
-
-def questions_of(config: pytest.Config) -> tuple[Question, ...]:
-    """Give the questions of the run.
-
-    Raises:
-        UsageError: There are none, or something is wrong with them.
-    """
-    if QUESTIONS not in config.stash:
-        settings = settings_of(config)
-        if not settings.questions and not settings.generate:
-            raise UsageError(
-                "no questions: give --evals-questions GLOB, or --evals-generate N to have them written, or "
-                "set evals_questions in the ini file"
-            )
-        questions = load_questions(_question_files(config))
-        for question in questions:
-            checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
-        config.stash[QUESTIONS] = _with_generated(config, questions) if settings.generate else questions
-    return config.stash[QUESTIONS]
-
-
-def _question_files(config: pytest.Config) -> tuple[Path, ...]:
-    patterns = [pattern for given in settings_of(config).questions for pattern in _patterns(config, given)]
-    return expand_globs(patterns, config.rootpath)
-
-
-def _with_generated(config: pytest.Config, questions: tuple[Question, ...]) -> tuple[Question, ...]:
-    from evals.materials import generated_questions
-
-    known = {question.id for question in questions}
-    made = generated_questions(config, questions)
-    return (*questions, *(question for question in made if question.id not in known))
-
-
-def question_sets_of(config: pytest.Config) -> Mapping[Path, tuple[Question, ...]]:
-    """Give the questions of each file that this session asks from, all of them, in the order of reading.
-
-    It is for the record of a run: in the controller of xdist they are read for this alone.
-
-    Raises:
-        UsageError: They cannot be had any more.
-    """
-    if SETS not in config.stash:
-        config.stash[SETS] = _question_sets(config)
-    return config.stash[SETS]
-
-
-def _question_sets(config: pytest.Config) -> Mapping[Path, tuple[Question, ...]]:
-    asked, settings = config.stash.get(QUESTIONS, None), settings_of(config)
-    # Serially it is known whether they were asked for; under xdist the workers know.
-    if asked is None and not config.getoption("numprocesses", None):
-        return {}
-    files = _question_files(config)
-    if asked is not None and len(files) == 1 and not settings.generate:
-        return {files[0]: asked}
-    if settings.generate:
-        from evals.materials import generated_for
-
-        files = (*files, generated_for(config).file)
-    return {file: load_questions([file]) for file in files}
-
-
-def stale_of(config: pytest.Config) -> Mapping[str, str]:
-    """Give the questions that do not belong to the documents any more: why, by id.
-
-    Where the documents are not known, as for pipelines of one's own without `--evals-docs`, none is.
-    """
-    if STALE not in config.stash:
-        config.stash[STALE] = _stale(config)
-    return config.stash[STALE]
-
-
-def _stale(config: pytest.Config) -> Mapping[str, str]:
-    from evals.anchoring import stale_reasons
-    from evals.materials import corpus_for
-
-    if settings_of(config).docs is None or config.option.collectonly:
-        return {}
-    try:
-        questions = config.stash.get(QUESTIONS, None)
-        if questions is None:
-            questions = tuple(one for asked in question_sets_of(config).values() for one in asked)
-        return stale_reasons(questions, lambda: corpus_for(config))
-    except (UsageError, RagError):
-        return {}  # whoever needs them says what is wrong
-
-
-def _patterns(config: pytest.Config, given: str) -> list[str]:
-    """Give the files that a reference means; a glob as it is."""
-    if not is_reference(given):
-        return [given]
-    from evals.trackers.using import question_files
-
-    return [str(file) for file in question_files(fetched_for(config, given))]
 
 
 def fetched_for(config: pytest.Config, text: str) -> Fetched:

@@ -51,6 +51,7 @@ KNOWS_PYTEST = (
     "evals/plugin.py",
     "evals/recorder.py",
     "evals/session.py",
+    "evals/asked.py",
     "evals/materials.py",
     "evals/items.py",
     "evals/live_hooks.py",
