@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from evals.claims import Span, split_sentences
 from evals.generation.candidates import Passage
 from evals.generation.language import LEAST_OF_SENTENCE, english_share
+from evals.generation.names import names_in
 
 PageAt = Callable[[int], int | None]
 
@@ -30,12 +31,12 @@ _DANGLING = re.compile(
 )
 _POINTING = re.compile(
     r"\b(?:figures?|tables?|sections?|appendix|equations?|eq\.|this (?:paper|section|work|primer|chapter"
-    r"|report|article|document|study)|above|below|following|aforementioned|as follows|(?:in|by|from) \[)\b"
+    r"|report|article|document|study)|(?:part|chapter|volume) (?:one|two|three|four|five|\d+)"
+    r"|above|below|following|aforementioned|as follows|(?:in|by|from) \[)\b"
     r"|:\s*\Z|https?://",
     re.IGNORECASE,
 )
 _WE = re.compile(r"\b(?:we|our|us|its|their)\b", re.IGNORECASE)
-_NAME = re.compile(r"(?<!^)\b[A-Z][\w-]+|\b[A-Z][\w-]*[A-Z\d-][\w-]*")
 _FORMULA = re.compile(r"[=≈∑∈∞·{}∝≤≥]|\b\w\(\w+\)")
 _NUMBER = re.compile(
     r"(?<![\w.-])(?:\$|€|£)?\d[\d,]*(?:\.\d+)?(?:\s?%|\s?[BMkKT]\b|\s?(?:°\s?)?[A-Za-z]{3,}|(?=\s*(?:[,;.]|and|to)))"
@@ -98,7 +99,7 @@ def _target(passage: Passage, span: Span, page_at: PageAt | None) -> Target:
 
 def have_own_names(one: Target, other: Target) -> bool:
     """Tell whether each of two sentences names what the other does not, so that they can be compared."""
-    ours, theirs = set(_NAME.findall(one.text)), set(_NAME.findall(other.text))
+    ours, theirs = set(names_in(one.text)), set(names_in(other.text))
     return bool(ours - theirs) and bool(theirs - ours)
 
 

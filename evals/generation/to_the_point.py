@@ -12,6 +12,7 @@ from itertools import takewhile
 
 from evals.evidence import stems
 from evals.generation.candidates import Candidate
+from evals.generation.names import names_in
 from evals.generation.rules import ANSWERED, Criterion, Measured
 
 CRITERION = Criterion(
@@ -24,6 +25,8 @@ CRITERION = Criterion(
     kinds=ANSWERED - {"comparison"},  # two sentences differ without saying so
 )
 
+# Names in a question that its source has not: with so many it is on another sentence.
+STRANGERS = 2
 # What a source says that has one, besides the word itself.
 _CONTRAST = r"differ|contrast|unlike|wherea|while|than|instead|but|however|rather|compare|versus"
 _GAIN = (
@@ -120,6 +123,9 @@ def to_the_point(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  
     if not found:
         found = _passed_over(question.question, question.reference or "", source)
         reason = f"the source says it of {', '.join(found)}"
+    if not found and len(strangers := _strangers(question.question, source)) >= STRANGERS:
+        found = strangers
+        reason = f"the source names none of: {', '.join(found)}"
     if not found and candidate.kind == "definition":
         found = unexplained(question.question, source)
         reason = f"the source explains another term: {', '.join(found)}"
@@ -131,10 +137,16 @@ def to_the_point(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  
 def _passed_over(question: str, reference: str, source: str) -> list[str]:
     """Give whom a source tells apart from others, where neither question nor reference names it."""
     apart = _APART.search(source)
-    name = apart and _NAME.search(source, 0, apart.start())
+    name = _NAME.search(source, 0, apart.start()) if apart else None
     if not name or set(stems(name[0])) & set(stems(f"{question} {reference}")):
         return []
     return [name[0]]
+
+
+def _strangers(question: str, source: str) -> list[str]:
+    """Give the names in `question` that `source` has nothing of; one may be what its passage is about."""
+    said = set(stems(source))
+    return [name for name in names_in(question) if not set(stems(name)) & said]
 
 
 def unexplained(question: str, source: str) -> list[str]:
