@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evals.generation.candidates import Candidate, Passage
+from evals.generation.names import names_in
 from evals.generation.passages import alternate, in_turn, shuffled
 from evals.generation.targets import PageAt, Target, have_own_names, targets_of
 from evals.generation.writing import Item
@@ -114,7 +115,10 @@ class Planner:
         return None
 
     def _open(self, kind: str) -> Iterator[Target]:
-        """Give the free sentences good for `kind`; a fact takes those good for nothing else first."""
+        """Give the free sentences good for `kind`, the best first.
+
+        A fact takes those that are good for nothing else, and what is not answered is asked of a name.
+        """
         wanted = {"false_premise": "number"}.get(kind, kind)
         wanted = wanted if wanted in ("number", "list", "definition") else "fact"
         good = [
@@ -124,6 +128,8 @@ class Planner:
         ]
         if kind == "fact":
             good.sort(key=lambda target: (target.is_doubtful, len(target.kinds) > 1))
+        if kind == "unanswerable":
+            good.sort(key=lambda target: not names_in(target.text))
         return iter(good)
 
     def _again(self, kept: Sequence[Candidate]) -> Item | None:
