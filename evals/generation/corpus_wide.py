@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evals.errors import NoVerdict
 from evals.generation.answering import Measure
-from evals.generation.candidates import Candidate, Passage
+from evals.generation.candidates import Candidate
 from evals.generation.examining import Examiner, is_silent
 from evals.generation.rules import Criterion, Measured
 from evals.prompts import USEFUL, Wording
@@ -63,21 +63,21 @@ class Nearest:
 
     Args:
         embedder: Gives unit vectors.
-        passages: All passages of the documents.
+        texts: All passages of the documents, those included that nobody asks about.
     """
 
-    def __init__(self, embedder: Embedder, passages: Sequence[Passage]) -> None:
+    def __init__(self, embedder: Embedder, texts: Sequence[str]) -> None:
         self._embedder = embedder
-        self._passages = passages
+        self._texts = texts
         self._vectors: NDArray[np.float32] | None = None
 
     def to(self, question: str) -> list[str]:
         """Give the texts of the passages closest to `question`, the closest first."""
         if self._vectors is None:
-            self._vectors = self._embedder.embed([passage.text for passage in self._passages])
+            self._vectors = self._embedder.embed(list(self._texts))
         cosines = self._vectors @ self._embedder.embed([question])[0]
-        order = sorted(range(len(self._passages)), key=lambda place: -float(cosines[place]))
-        return [self._passages[place].text for place in order[:CLOSEST]]
+        order = sorted(range(len(self._texts)), key=lambda place: -float(cosines[place]))
+        return [self._texts[place] for place in order[:CLOSEST]]
 
     def unsupported(self, examiner: Examiner) -> Measure:
         """Give the measure of how far the documents answer a question that they should not answer."""

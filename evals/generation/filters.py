@@ -14,7 +14,6 @@ from evals.generation import (
     to_the_point,
     well_formed,
 )
-from evals.generation.candidates import Passage
 from evals.generation.corpus_wide import Nearest
 from evals.generation.duplicates import Duplicates
 from evals.generation.examining import Examiner
@@ -43,17 +42,17 @@ CRITERIA: tuple[Criterion, ...] = (
 
 
 def default_rules(
-    llm: LLM, embedder: Embedder, passages: Sequence[Passage], curated: Sequence[Question] = ()
+    llm: LLM, embedder: Embedder, texts: Sequence[str], curated: Sequence[Question] = ()
 ) -> tuple[Rule, ...]:
     """Give the rules, in the order of `CRITERIA`.
 
     Args:
         llm: Answers and reads what the rules ask.
         embedder: Finds questions that are alike, and the passages that are closest to one.
-        passages: All passages of the documents.
+        texts: All passages of the documents, those included that nobody asks about.
         curated: Questions that are not to be asked again.
     """
-    nearest = Nearest(embedder, passages)
+    nearest = Nearest(embedder, texts)
     alike = Duplicates(embedder, curated)
 
     def asked(criterion: Criterion, measure: Callable[[Examiner], answering.Measure]) -> Rule:

@@ -11,7 +11,7 @@ from evals.entries import counted
 from evals.errors import GenerationError, printable
 from evals.generation.filters import CRITERIA, default_rules
 from evals.generation.mix import check_capacity
-from evals.generation.passages import Survey, survey
+from evals.generation.passages import Survey, survey, windows_of
 from evals.generation.planning import Planner, targets_in_turn
 from evals.generation.running import Outcome, generate
 from evals.generation.targets import Target
@@ -107,7 +107,7 @@ def make_set(
     outcome = generate(
         Planner(material.targets, order.mix, embedder.embed),
         llm,
-        default_rules(llm, embedder, material.survey.passages, order.curated),
+        default_rules(llm, embedder, windows_of(material.corpus), order.curated),
         WorkFile(work_path(order.out), work_of(order, material.corpus, llm)),
         count=order.count,
         seed=order.seed,

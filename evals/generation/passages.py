@@ -29,6 +29,8 @@ from rag.documents import Corpus, Document
 LONGEST = 220
 USUAL = 170
 SHORTEST = 30
+# Of two windows, so that a sentence at the border is whole in one of them.
+OVERLAP = 40
 # Share of a passage's sentences that earlier passages have as well: from here on it is a copy.
 COPIED = 0.6
 # The same of its runs of words, and of its runs of names and numbers, and of earlier documents: a form with
@@ -71,6 +73,16 @@ class Survey:
         """What was left out and why, a line each."""
         lines = [f"{reason}: {_words(count)}" for reason, count in self.left_out.most_common()]
         return [*lines, *(f"{printable(one)}: the same text as {printable(two)}" for one, two in self.copies)]
+
+
+def windows_of(corpus: Corpus) -> list[str]:
+    """Cut all of the text into passages, also what nobody asks about: references and thanks answer too."""
+    texts = dict.fromkeys(document.text for document in corpus.documents)
+    return [
+        " ".join(words[start : start + USUAL])
+        for words in map(str.split, texts)
+        for start in range(0, max(1, len(words) - OVERLAP), USUAL - OVERLAP)
+    ]
 
 
 def survey(corpus: Corpus) -> Survey:

@@ -67,7 +67,7 @@ def test_every_rule_can_be_listed():
         assert one.description.endswith(".")
         assert one.why
         assert one.kinds <= frozenset(KINDS)
-    rules = default_rules(ScriptedLLM(), Still(), [passage(SENTENCE)])
+    rules = default_rules(ScriptedLLM(), Still(), [SENTENCE])
     assert tuple(rule.criterion for rule in rules) == CRITERIA
 
 
@@ -436,7 +436,7 @@ def test_needs_documents():
 
 def test_unsupported():
     """The passages closest to the question are read: what they answer is no unanswerable question."""
-    places = [passage(f"{letter}. {SENTENCE}") for letter in "HABCDE"]
+    places = [f"{letter}. {SENTENCE}" for letter in "HABCDE"]
     asked = candidate("How many metres?", None, kind="unanswerable")
     llm = ScriptedLLM("11 metres.", YES, YES, YES)
     rule = Rule(corpus_wide.UNSUPPORTED, Nearest(Still(), places).unsupported(Examiner(llm)))
@@ -452,7 +452,7 @@ def test_premise_is_false():
     """A premise that the passages bear out is none that is false."""
     asked = candidate("Why do the dunes move 11 metres?", kind="false_premise")
     for said, is_dropped in ((YES, True), (NO, False)):
-        measure = Nearest(Still(), [passage(SENTENCE)]).premise_is_false(Examiner(ScriptedLLM(said)))
+        measure = Nearest(Still(), [SENTENCE]).premise_is_false(Examiner(ScriptedLLM(said)))
         drop = Rule(corpus_wide.PREMISE_IS_FALSE, measure).judge(asked, []).drop
         assert bool(drop) == is_dropped
 

@@ -13,7 +13,7 @@ from evals.generation.candidates import Passage
 from evals.generation.language import english_share, is_english
 from evals.generation.layout import layout_of
 from evals.generation.mix import check_capacity, parse_mix
-from evals.generation.passages import LONGEST, SHORTEST, in_turn, survey
+from evals.generation.passages import LONGEST, OVERLAP, SHORTEST, USUAL, in_turn, survey, windows_of
 from evals.generation.planning import targets_in_turn
 from evals.generation.targets import falsified, have_own_names, targets_of
 from evals.quotes import find_words
@@ -355,3 +355,16 @@ def test_wrong_mix(text, problems):
         *(f"  {problem}" for problem in problems),
         f"Kinds are {kinds}.",
     ]
+
+
+def test_windows_hold_all_of_the_text():
+    """What nobody asks about is there as well; a document that stands twice is cut once."""
+    thanks = "Acknowledgements\n\nWe thank Ostra Savings Bank for its grant."
+    found = windows_of(Corpus((document(DUNES, thanks), document(DUNES, thanks, name="copy.pdf"))))
+    assert len(found) == 1
+    assert found[0].endswith("We thank Ostra Savings Bank for its grant.")
+    words = [str(number) for number in range(400)]
+    first, second, third = windows_of(Corpus((document(" ".join(words)),)))
+    assert first.split() == words[:USUAL]
+    assert second.split()[:OVERLAP] == first.split()[-OVERLAP:]
+    assert third.split()[-1] == words[-1]
