@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
 
 from evals.evidence import stems
 from evals.generation.candidates import Candidate
-from evals.generation.names import names_in
+from evals.generation.numbers import misnamed
 from evals.generation.rules import ANSWERED, Criterion, Measured
+from evals.generation.subjects import is_evaded, passed_over, strangers, unexplained
 
 CRITERION = Criterion(
     name="to-the-point",
@@ -25,8 +25,6 @@ CRITERION = Criterion(
     kinds=ANSWERED - {"comparison"},  # two sentences differ without saying so
 )
 
-# Names in a question that its source has not: with so many it is on another sentence.
-STRANGERS = 2
 # What a source says that has one, besides the word itself.
 _CONTRAST = r"differ|contrast|unlike|wherea|while|than|instead|but|however|rather|compare|versus"
 _GAIN = (
@@ -51,38 +49,7 @@ _RELATION = re.compile(
     re.IGNORECASE,
 )
 _KNOWN_FOR = re.compile(r"\b(?:known|famous|noted|renowned) for\b", re.IGNORECASE)
-# What a number may be called that a source gives without a name.
-_MEASURES = frozenset(
-    """
-    percentage percent share proportion fraction portion ratio rate number amount quantity size length width
-    height depth dimension distance weight mass volume area age duration time period year date day month
-    speed temperature price cost total sum count value range minimum maximum average mean median limit
-    difference increase decrease reduction improvement gain drop change score by
-    """.split()  # noqa: SIM905
-)
-_MEASURED = re.compile(
-    r"\bwhat (?:is|are|was|were) the (?P<name>(?:[\w'-]+ ){0,4}?[\w'-]+)"
-    r"(?= (?:of|for|between|in|on|with|at|per|by|that|when|used)\b|\?)",
-    re.IGNORECASE,
-)
-# "Mixtral has the architecture of Mistral 7B, except that ...": what follows is said of the first.
-_APART = re.compile(r"\b(?:except|with the difference|with one difference|but with)\b", re.IGNORECASE)
-_NAME = re.compile(r"\b[A-Z][\w-]*(?: \d+[A-Z]?)?\b")
 _BETWEEN = re.compile(r"\bbetween (?P<one>[^?,]+?) and (?P<other>[^?,]+)", re.IGNORECASE)
-# "A hard negative is a wrong passage", "Hard negative: a wrong passage": what is explained.
-_EXPLAINED = re.compile(
-    r"(?:an? |the )?(?P<term>[^,:;(]{2,60}?)(?:,[^,]*,| \([^)]*\))?"
-    r"(?::| is| are| means?\b| refers?\b| denotes?\b)",
-    re.IGNORECASE,
-)
-_WHAT_IS = re.compile(
-    r"\bwhat (?:is|are|was|were) (?P<thing>[^?]+?)(?: (?:of|in|for|with|by|on|to|that|which)\b[^?]*)?\?\Z",
-    re.IGNORECASE,
-)
-_ARTICLE = re.compile(r"\A(?:the|an?) ", re.IGNORECASE)
-_IS = re.compile(r"(?:is|are|was|were|means?|consists?|refers?)", re.IGNORECASE)
-# "a context of 32,768 tokens": the number is that of the context.
-_ATTRIBUTE = r"\b(?P<name>(?![a-z-]+ed )[a-z-]{3,})s? of (?:about |up to |at least |only |over |around )?"
 _VERB = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|must|should|may|might|there)"
 _LINK = r"(?:in|of|per|on|for|from|with|at|to|by|that|each|it)"
 _COUNTED = re.compile(
@@ -90,82 +57,31 @@ _COUNTED = re.compile(
 )
 
 
+def to_the_point(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+    """Count the things asked for that the source has no word of."""
+    for found, reason in _flaws(candidate):
+        if found:
+            return Measured(float(len(found)), f"{reason} {', '.join(found)}")
+    return Measured(0.0)
+
+
+def _flaws(candidate: Candidate) -> Iterator[tuple[Sequence[str], str]]:
+    """Give what each check finds, and what is to be said of it."""
+    asked, reference = candidate.question.question, candidate.question.reference or ""
+    source = " ".join(source.quote or "" for source in candidate.question.sources)
+    yield missing(asked, source), "the source says nothing of:"
+    yield misnamed(asked, reference, source), "the source gives the number of something else:"
+    yield passed_over(asked, reference, source), "the source says it of"
+    yield strangers(asked, source), "the source names none of:"
+    if candidate.kind == "definition":
+        yield unexplained(asked, source), "the source explains another term:"
+    if is_evaded(asked, reference):
+        yield ["what it does"], "asked what something is, the reference says"
+
+
 def missing(question: str, source: str) -> list[str]:
     """Give the things that `question` asks for and `source` has no word of."""
     return [*_uncounted(question, set(stems(source))), *_unrelated(question, source)]
-
-
-def misnamed(question: str, number: str, source: str) -> list[str]:
-    """Give the names of `number` that only one of `question` and `source` has.
-
-    Those are what the question calls it, where the source has no word of that, and what the source says it
-    is the size of, where the question has no word of that.
-    """
-    asked, said = set(stems(question)), set(stems(source))
-    names = [found["name"] for found in _MEASURED.finditer(question)]
-    strange = [name for name in names if not (set(stems(name)) & (said | _MEASURES))]
-    value = re.search(r"\d[\d,.]*\d|\d", number)
-    found = value and re.search(_ATTRIBUTE + re.escape(value[0]), source)
-    if found and not set(stems(found["name"])) <= (asked | _MEASURES):
-        strange.append(found["name"])
-    return strange
-
-
-def to_the_point(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
-    """Count the things asked for that the source has no word of."""
-    question = candidate.question
-    source = " ".join(source.quote or "" for source in question.sources)
-    found = missing(question.question, source)
-    reason = f"the source says nothing of: {', '.join(found)}"
-    if not found and re.search(r"\d", question.reference or ""):
-        found = misnamed(question.question, question.reference or "", source)
-        reason = f"the source gives the number of something else: {', '.join(found)}"
-    if not found:
-        found = _passed_over(question.question, question.reference or "", source)
-        reason = f"the source says it of {', '.join(found)}"
-    if not found and len(strangers := _strangers(question.question, source)) >= STRANGERS:
-        found = strangers
-        reason = f"the source names none of: {', '.join(found)}"
-    if not found and candidate.kind == "definition":
-        found = unexplained(question.question, source)
-        reason = f"the source explains another term: {', '.join(found)}"
-    if not found and is_evaded(question.question, question.reference or ""):
-        found, reason = ["what it is"], "the reference says what it does, not what it is"
-    return Measured(float(len(found)), reason)
-
-
-def _passed_over(question: str, reference: str, source: str) -> list[str]:
-    """Give whom a source tells apart from others, where neither question nor reference names it."""
-    apart = _APART.search(source)
-    name = _NAME.search(source, 0, apart.start()) if apart else None
-    if not name or set(stems(name[0])) & set(stems(f"{question} {reference}")):
-        return []
-    return [name[0]]
-
-
-def _strangers(question: str, source: str) -> list[str]:
-    """Give the names in `question` that `source` has nothing of; one may be what its passage is about."""
-    said = set(stems(source))
-    return [name for name in names_in(question) if not set(stems(name)) & said]
-
-
-def unexplained(question: str, source: str) -> list[str]:
-    """Give the term that `source` explains, where `question` does not ask for it."""
-    found = _EXPLAINED.match(source)
-    term = stems(found["term"]) if found else []
-    if not found or not term or len(set(term) & set(stems(question))) * 2 > len(set(term)):
-        return []
-    return [found["term"].strip()]
-
-
-def is_evaded(question: str, reference: str) -> bool:
-    """Tell whether a question asks what something is, and the reference says what that does."""
-    asked = _WHAT_IS.search(question)
-    thing = set(stems(asked["thing"])) if asked else set()
-    words = _ARTICLE.sub("", reference).split()
-    named = list(takewhile(lambda word: set(stems(word)) <= thing, words))
-    is_named = bool(thing) and thing <= set(stems(" ".join(named)))
-    return is_named and len(named) < len(words) and not any(map(_IS.fullmatch, named))
 
 
 def _uncounted(question: str, said: set[str]) -> Iterator[str]:

@@ -24,9 +24,11 @@ from evals.generation.duplicates import Duplicates, may_ask_the_same
 from evals.generation.examining import Examiner, words_found
 from evals.generation.filters import CRITERIA, default_rules
 from evals.generation.names import names_in
+from evals.generation.numbers import misnamed
 from evals.generation.rules import Criterion, Measured, Rule, Ruling
 from evals.generation.self_contained import dangling
-from evals.generation.to_the_point import is_evaded, misnamed, missing, unexplained
+from evals.generation.subjects import is_evaded, unexplained
+from evals.generation.to_the_point import missing
 from evals.questions import Question, Source
 from evals.testing import ScriptedLLM
 from tests.written_candidates import Written, written
