@@ -10,9 +10,10 @@ from itertools import takewhile
 from evals.errors import GenerationError, printable
 from evals.generation.candidates import Candidate
 from evals.generation.planning import Planner
+from evals.generation.replies import InvalidItemError
 from evals.generation.rules import Rule
 from evals.generation.working import Done, WorkFile, done_of
-from evals.generation.writing import InvalidItemError, Item, write
+from evals.generation.writing import Item, write
 from rag.llm import LLM
 
 # Replies in a row that are no valid item: a model that gives so many has not understood.

@@ -15,12 +15,13 @@ from evals.generation.candidates import Candidate, candidate_from_json, candidat
 from evals.generation.mix import mix_lines
 from evals.generation.passages import survey
 from evals.generation.planning import Planner, targets_in_turn
+from evals.generation.replies import InvalidItemError
 from evals.generation.rules import Criterion, Measured, Rule
 from evals.generation.running import MOST_INVALID, generate
 from evals.generation.targets import Target, targets_of
 from evals.generation.wordings import PROMPT_VERSION, PROMPTS
 from evals.generation.working import WorkFile, load_work, work_path
-from evals.generation.writing import InvalidItemError, Item, write
+from evals.generation.writing import Item, write
 from evals.question_sets import load_set
 from evals.questions import Source
 from evals.testing import ScriptedLLM
