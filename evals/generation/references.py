@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from evals.evidence import stems
 from evals.generation.candidates import Candidate
+from evals.generation.names import names_in
 from evals.generation.rules import ANSWERED, Criterion, Measured
 
 # Of a reference; one with fewer words of content may share half of them with its question.
@@ -35,8 +36,8 @@ TELLS = Criterion(
 )
 NEEDS_BOTH = Criterion(
     name="needs-both",
-    description="Each of the two sources of a comparison gives a part of the reference that neither the "
-    "other one nor the question gives.",
+    description="A comparison names what each of its two sources is on, and each gives a part of the "
+    "reference that neither the other one nor the question gives.",
     threshold=1,
     side="at least",
     why="words of content of the source that gives fewer; with none, one source is enough",
@@ -80,11 +81,24 @@ def tells_something(candidate: Candidate, kept: Sequence[Candidate]) -> Measured
 def needs_both(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
     """Count the words of a reference that only one source gives, for the source that gives fewer."""
     question = candidate.question
+    if not _names_both(question.question, [source.quote or "" for source in question.sources]):
+        return Measured(0.0, "it does not name what each of its two sources is on")
     said = set(stems(question.reference or "")) - set(stems(question.question))
     given = [set(stems(source.quote or "")) for source in question.sources]
     others = [set().union(*(given[:n] + given[n + 1 :])) for n in range(len(given))]
     counts = [len(said & (ours - theirs)) for ours, theirs in zip(given, others, strict=True)]
     return Measured(float(min(counts, default=0)), "one of its two sources is enough for the reference")
+
+
+def _names_both(question: str, quotes: Sequence[str]) -> bool:
+    """Tell whether a question has a name, or else a word, of each source that the others have not."""
+    asked, named = set(stems(question)), set(names_in(question))
+    names, words = [set(names_in(quote)) for quote in quotes], [set(stems(quote)) for quote in quotes]
+    for place in range(len(quotes)):
+        own = names[place].difference(*names[:place], *names[place + 1 :])
+        if not (own & named if own else words[place].difference(*words[:place], *words[place + 1 :]) & asked):
+            return False
+    return True
 
 
 def _content(text: str) -> set[str]:

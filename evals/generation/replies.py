@@ -11,6 +11,7 @@ from evals.errors import EvalsError
 from evals.evidence import stems
 from evals.generation.candidates import Passage
 from evals.generation.kinds import Kind
+from evals.generation.names import names_in
 from evals.generation.wordings import EXAMPLE_WORDS
 from evals.questions import Source
 
@@ -106,6 +107,14 @@ def check_subject(reply: Mapping[str, str]) -> None:
         raise FlawError(f'"{reply["subject"]}" is nothing that a question can be about by itself')
     if not set(subject) & set(stems(reply["question"])):
         raise FlawError(f'the question does not name its subject, "{reply["subject"]}"')
+
+
+def check_names(asked: str, passage: Passage) -> None:
+    """Check that what a question names is in its passage: a model makes names up."""
+    known = f"{passage.section} {passage.text}".casefold()
+    strange = [name for name in names_in(asked) if name.casefold() not in known]
+    if strange:
+        raise FlawError(f'the passage does not name "{strange[0]}"')
 
 
 def check_known(subject: str, passage: Passage) -> None:

@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from evals.evidence import stems
 from evals.generation.names import names_in
+from evals.quotes import find_words
 
 # "Mixtral has the architecture of Mistral 7B, except that ...": what follows is said of the first.
 _APART = re.compile(r"\b(?:except|with the difference|with one difference|but with)\b", re.IGNORECASE)
@@ -21,6 +22,8 @@ _WHAT_IS = re.compile(
     r"\bwhat (?:is|are|was|were) (?P<thing>[^?]+?)(?: (?:of|in|for|with|by|on|to|that|which)\b[^?]*)?\?\Z",
     re.IGNORECASE,
 )
+# Another thing; a verb behind "and" begins something else.
+_MORE = re.compile(r",? and (?P<more>(?:an?|the|more|less) [^,.;:]+)")
 _ARTICLE = re.compile(r"\A(?:the|an?) ", re.IGNORECASE)
 _IS = re.compile(r"(?:is|are|was|were|means?|consists?|refers?)", re.IGNORECASE)
 
@@ -42,6 +45,13 @@ def strangers(question: str, source: str) -> list[str]:
     said = set(stems(source))
     found = [name for name in names_in(question) if not set(stems(name)) & said]
     return found if len(found) > 1 else []
+
+
+def left_out(reference: str, source: str) -> list[str]:
+    """Give what `source` goes on with behind `reference`, where that is more of the same: "and a ..."."""
+    found = find_words(reference.rstrip(" ."), source)
+    more = _MORE.match(source, found.end) if found else None
+    return [more["more"]] if more else []
 
 
 def unexplained(question: str, source: str) -> list[str]:

@@ -13,7 +13,7 @@ from evals.evidence import stems
 from evals.generation.candidates import Candidate
 from evals.generation.numbers import misnamed
 from evals.generation.rules import ANSWERED, Criterion, Measured
-from evals.generation.subjects import is_evaded, passed_over, strangers, unexplained
+from evals.generation.subjects import is_evaded, left_out, passed_over, strangers, unexplained
 
 CRITERION = Criterion(
     name="to-the-point",
@@ -73,6 +73,8 @@ def _flaws(candidate: Candidate) -> Iterator[tuple[Sequence[str], str]]:
     yield misnamed(asked, reference, source), "the source gives the number of something else:"
     yield passed_over(asked, reference, source), "the source says it of"
     yield strangers(asked, source), "the source names none of:"
+    if not re.search(r"\d", reference):  # of two numbers one is asked for
+        yield left_out(reference, source), "the reference leaves out:"
     if candidate.kind == "definition":
         yield unexplained(asked, source), "the source explains another term:"
     if is_evaded(asked, reference):

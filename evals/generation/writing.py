@@ -18,6 +18,7 @@ from evals.generation.replies import (
     check_form,
     check_known,
     check_length,
+    check_names,
     check_numbers,
     check_own,
     check_paraphrase,
@@ -135,6 +136,7 @@ def _question(item: Item, reply: Mapping[str, str], wrong: str) -> Question:
         check_length(asked, MOST_UNANSWERABLE_WORDS)
         check_subject(reply)
         check_known(reply["subject"], item.target.passage)
+        check_names(asked, item.target.passage)
         return Question("", asked, answerable=False)
     if item.kind == "false_premise":
         return _false_premise(item.target, asked, wrong)

@@ -267,13 +267,30 @@ def test_reference_that_says_the_question_again():
 
 def test_comparison_that_one_source_answers():
     """The other one gives nothing: it is no comparison."""
-    quotes = ("Ostra has 11 dunes.", "The dunes of Vell are higher than those of Ostra.")
-    alone = asked("Which dunes are higher?", "Those of Vell are higher than those of Ostra.", *quotes)
+    quotes = ("Ostra has dunes at Lund.", "The dunes of Vell are higher than those of Ostra.")
+    alone = asked(
+        "Are the dunes of Vell higher or Lund's?", "Those of Vell are higher than those of Ostra.", *quotes
+    )
     found = references.needs_both(alone, [])
     assert found == Measured(0.0, "one of its two sources is enough for the reference")
     quotes = ("Ostra has 11 dunes.", "Vell has 14 dunes.")
-    both = asked("Which has more dunes?", "Vell, which has 14; Ostra has 11.", *quotes)
-    assert references.needs_both(both, []).value == 2.0
+    both = asked("Which has more dunes, Vell or Ostra?", "Vell, which has 14; Ostra has 11.", *quotes)
+    assert references.needs_both(both, []).value == 1.0
+    vague = asked("Which has more dunes?", "Vell, which has 14; Ostra has 11.", *quotes)
+    assert references.needs_both(vague, []) == Measured(
+        0.0, "it does not name what each of its two sources is on"
+    )
+
+
+def test_reference_that_is_cut_short():
+    """Half of what a source lists is no whole answer."""
+    source = "Ostra also shows fewer dunes, and a broader beach at Lund."
+    half = asked("What does Ostra show?", "Fewer dunes.", source)
+    assert to_the_point.to_the_point(half, []) == Measured(
+        1.0, "the reference leaves out: a broader beach at Lund"
+    )
+    whole = asked("What does Ostra show?", "Fewer dunes, and a broader beach at Lund.", source)
+    assert to_the_point.to_the_point(whole, []).value == 0.0
 
 
 @pytest.mark.parametrize(

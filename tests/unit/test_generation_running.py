@@ -140,6 +140,14 @@ def test_words_around_the_object_are_passed_over():
         ),
         (
             "unanswerable",
+            {
+                "question": "What do the dunes of Ostra cost Norr Savings Bank?",
+                "subject": "the dunes of Ostra",
+            },
+            'the passage does not name "Norr Savings Bank"',
+        ),
+        (
+            "unanswerable",
             {"question": "Who paid for the harbour of Norr?", "subject": "the harbour of Norr"},
             'the passage says nothing of "the harbour of Norr"',
         ),
