@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import print_table, save
+from benchmarks.report import RESULTS, print_table, save
 from evals.generating import SEED, progress
 from evals.generation.audit import audit_of, audit_to_json
 from evals.generation.kinds import DEFAULT_MIX
@@ -93,12 +93,21 @@ def _result(
     return {
         "document": docs.name,
         "audit": audit_to_json(audit_of(work_path(out))),
-        # Of a run that was gone on with, only of its last part.
-        "seconds": round(seconds) if not outcome.resumed else None,
+        "seconds": round(seconds) if not outcome.resumed else _earlier(docs.name, outcome.items),
         "audited": len(told),
         "good": sum(bool(verdict["good"]) for verdict in told),
         "why_not": dict(Counter(str(verdict["why"]) for verdict in told if not verdict["good"])),
     }
+
+
+def _earlier(document: str, items: int) -> int | None:
+    """Give the seconds of the run that made a set, as a run that only counts verdicts takes none."""
+    try:
+        saved = json.loads((RESULTS / "generation.json").read_text("utf-8"))["documents"]
+    except (OSError, ValueError, KeyError):
+        return None
+    same = (one["seconds"] for one in saved if (one["document"], one["audit"]["items"]) == (document, items))
+    return next(same, None)
 
 
 def _all(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
