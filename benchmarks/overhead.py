@@ -152,9 +152,10 @@ def _heavy_at_collection(suite: Path) -> list[str]:
 
 
 def _import_cost(runs: int = 11) -> float:
-    """Milliseconds of `import evals.plugin` when pytest and its asyncio plugin are there already."""
+    """Milliseconds of `import evals.plugin` when all is there that a bare session imports."""
     code = (
-        "import pytest, _pytest.config, pytest_asyncio.plugin, time; start = time.perf_counter(); "
+        "import difflib, pytest, _pytest.config, _pytest.junitxml, pytest_asyncio.plugin, time, unittest; "
+        "start = time.perf_counter(); "
         "import evals.plugin; print((time.perf_counter() - start) * 1000)"
     )
     times = [

@@ -91,11 +91,11 @@ def stale_of(config: pytest.Config) -> Mapping[str, str]:
 
 
 def _stale(config: pytest.Config) -> Mapping[str, str]:
+    if settings_of(config).docs is None or config.option.collectonly:
+        return {}
     from evals.anchoring import stale_reasons
     from evals.materials import corpus_for
 
-    if settings_of(config).docs is None or config.option.collectonly:
-        return {}
     try:
         questions = config.stash.get(QUESTIONS, None)
         if questions is None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+
+# Names that are given before the rest is only counted.
+NAMED = 10
 
 T = TypeVar("T")
 
@@ -383,6 +387,12 @@ def listing(headline: str, entries: Iterable[str]) -> str:
 def counted(count: int, noun: str) -> str:
     """Give a count and its noun, in the plural unless it is 1."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def few(names: Collection[str]) -> str:
+    """Name the first of them, and how many more there are."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(islice(names, NAMED))}{more}"
 
 
 def shown(path: Path) -> str:

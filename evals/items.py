@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from evals.asked import stale_of
 from evals.conditions import Condition
-from evals.engine import AHEAD, Engine
 from evals.questions import Question
 from evals.recorder import attach_stale
-from evals.remembering import Task
 from evals.session import settings_of
 from evals.settings import checked_thresholds, parse_conditions
-from evals.upcoming import Ask, Upcoming
+from evals.upcoming import Ask
 
-UPCOMING = pytest.StashKey[Upcoming]()
 # The fixture that says which repeat of its question a test is.
 REPEAT = "evals_repeat"
 # Is there on a test whose question is stale.
@@ -112,24 +108,3 @@ def marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
         given = mark.kwargs.get("gate", ())
         texts += [given] if isinstance(given, str) else given
     return parse_conditions(texts)
-
-
-def ahead_of(task: Task, request: pytest.FixtureRequest, engine: Engine) -> Sequence[Task]:
-    """Give the tasks of the tests that follow, as many as are worth beginning now."""
-    places = engine.places(task)
-    # Which tests follow in an xdist worker is the controller's to say, one test before.
-    if places == 1 or hasattr(request.config, "workerinput"):
-        return ()
-    stash = request.config.stash
-    if UPCOMING not in stash:
-        stash[UPCOMING] = Upcoming(
-            (
-                item.nodeid,
-                lane_of(item),
-                (question, repeat_of(item)),
-            )
-            for item in request.session.items
-            if (question := asked_by(item)) is not None
-        )
-    asks = stash[UPCOMING].behind(request.node.nodeid, (task.question, task.repeat), AHEAD * places)
-    return [replace(task, question=question, repeat=repeat) for question, repeat in asks]

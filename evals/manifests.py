@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from evals.entries import counted, shown
+from evals.entries import counted, few, shown
 from evals.errors import QuestionFileError, printable
 from evals.question_lines import questions_digest, short_digest
 from evals.questions import Question
@@ -20,8 +19,6 @@ from evals.replacing import replace_file
 TYPE = "question-set"
 SCHEMA = 1
 SUFFIX = ".manifest.json"
-# Ids of edited questions that are named before the rest is only counted.
-LISTED = 10
 
 
 class HashedDocument(Protocol):
@@ -209,9 +206,3 @@ def edits_since(manifest: Manifest, questions: Sequence[Question]) -> Edits:
             if manifest.questions.get(id, known := short_digest(question)) != known
         ),
     )
-
-
-def few(ids: Collection[str]) -> str:
-    """Name ids; of many the first, and how many more there are."""
-    more = f" and {len(ids) - LISTED:,} more" if len(ids) > LISTED else ""
-    return f"{', '.join(islice(ids, LISTED))}{more}"

@@ -2,73 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Sequence
 from difflib import get_close_matches
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from evals.asked import questions_of
-from evals.cache import Cache
-from evals.engine import Engine, PendingEvaluation
 from evals.errors import UsageError, printable
 from evals.items import (
     REPEAT,
-    ahead_of,
-    asks_for,
     keep_shard,
     leave_out_stale,
     marked_conditions,
     marked_thresholds,
     question_of,
-    repeat_of,
     shuffle,
 )
 from evals.judges import Judge
 from evals.live_hooks import LiveHooks
-from evals.metrics import DEFAULT_THRESHOLD, METRICS
-from evals.planning import plan_lines
 from evals.progress import Progress
-from evals.questions import Question
-from evals.recorder import Recorder, attach_about, attach_evaluation, attach_rejudged, attach_trace
-from evals.records import Evaluation
-from evals.remembering import Task, keys_of
+from evals.recorder import Recorder
 from evals.session import (
     BEGAN,
     ENGINE,
+    PROBLEM,
     PROGRESS,
     SAID,
     SPENDING,
     cache_for,
-    early_of,
-    engine_of,
-    old_answers_of,
+    report_problem,
     settings_of,
-    spending_of,
+    stop_for,
 )
 from evals.settings import DEFAULT_PIPELINES, Settings, add_options
 from rag.answer import Pipeline
 from rag.errors import RagError
 
-PROBLEM = pytest.StashKey[str]()
-DESCRIBED = pytest.StashKey[set[tuple[str, str]]]()
-
-
-class Evaluate(Protocol):
-    """What the fixture `evaluate` gives."""
-
-    def __call__(
-        self, pipeline: Pipeline, question: Question, *, repeat: int | None = None
-    ) -> PendingEvaluation:
-        """Begin an evaluation; with another `repeat` it is made anew, never replayed from the cache.
-
-        Without one it is the repeat that the test itself is.
-        """
+if TYPE_CHECKING:
+    from evals.cache import Cache
+    from evals.starting import Evaluate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -118,7 +94,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except UsageError as error:
         # Raised from here it would be a collection error with a traceback: wrong configuration is one
         # line and pytest's usage exit code, so `pytest_collection_modifyitems` says it.
-        _report_problem(metafunc.config, str(error))
+        report_problem(metafunc.config, str(error))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -130,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         leave_out_stale(config, items)
         shuffle(config, items)
         return
-    _report_problem(config, problem)
+    report_problem(config, problem)
     items.clear()  # nothing will run, and nobody is to announce it
     # An exception in a worker would be printed as a crash: there the controller says it.
     if not hasattr(config, "workeroutput"):
@@ -145,7 +121,7 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
     try:
         return (yield)
     except (RagError, UsageError) as error:
-        _stop_for(request, error)
+        stop_for(request, error)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -249,59 +225,10 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
 
     Write `await evaluate(pipeline, question)`; `evaluate(pipeline, question).result()` in a plain test.
     """
-    # Not fixtures among the arguments: each costs every test some 40 microseconds.
-    settings, engine = settings_of(request.config), engine_of(request.config)
-    marked = marked_thresholds(request.node)
-    conditions = tuple(condition.text for condition in marked_conditions(request.node))
-    this = repeat_of(request.node)
+    # Settings and engine are not fixtures among the arguments: each costs every test some 40 microseconds.
+    from evals.starting import evaluate_for
 
-    def start(pipeline: Pipeline, question: Question, *, repeat: int | None = None) -> PendingEvaluation:
-        thresholds = {**_defaults(judge), **settings.thresholds, **marked, **dict(question.thresholds)}
-        name = _name_for(pipeline, request)
-        repeat = this if repeat is None else repeat
-        task = Task(pipeline, question, judge, settings.metrics, name, repeat, settings.judge_repeat)
-        _hold_to_bounds(task, request, engine)
-        early = early_of(request.config, judge)
-        if early and (verdict := early.verdict(name)):
-            pytest.skip(f"the gate of {name} is decided: {verdict}")
-        _describe(request.node, name, pipeline, judge)
-        future = engine.submit(task)
-        old = old_answers_of(request.config)
-        again = old.task(task) if old else None
-        judged_again = engine.submit(again) if again else None
-        if repeat == this:
-            engine.work_ahead(ahead_of(task, request, engine))
-
-        def finish(evaluation: Evaluation) -> Evaluation:
-            held = replace(
-                evaluation,
-                thresholds=thresholds,
-                enforced=settings.mode == "strict",
-                usd=spending_of(request.config).count(task, evaluation),
-                conditions=conditions,
-                test=request.node.nodeid,
-                keys=keys_of(task, evaluation.answer),
-            )
-            attach_evaluation(request.node, held)
-            attach_trace(request.node, held)
-            if early:
-                early.add(held)
-            if judged_again:
-                attach_rejudged(request.node, replace(judged_again.result(), thresholds=thresholds))
-            _tell_of_cache(request.node)
-            return held
-
-        def refuse(error: UsageError) -> NoReturn:
-            _stop_for(request, error)
-
-        return PendingEvaluation(future, finish, refuse)
-
-    return start
-
-
-def _defaults(judge: Judge) -> Mapping[str, float]:
-    """Give the thresholds that nobody set: those of the judge's card, else 0.5."""
-    return {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **getattr(judge, "thresholds", {})}
+    return evaluate_for(request, judge)
 
 
 def _is_evaluation(metafunc: pytest.Metafunc) -> bool:
@@ -320,15 +247,6 @@ def _is_free(name: str, metafunc: pytest.Metafunc) -> bool:
 def _argument_names(mark: pytest.Mark) -> Sequence[str]:
     names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
-
-
-def _name_for(pipeline: Pipeline, request: pytest.FixtureRequest) -> str:
-    """Give the name of the fixture that `pipeline` is from: two functions may well have one name."""
-    given = getattr(request.node, "callspec", None)
-    name = given.params.get("pipeline") if given else None
-    if isinstance(name, str) and request.node.funcargs.get("pipeline") is pipeline:
-        return name
-    return pipeline.name
 
 
 def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequence[str]:
@@ -389,65 +307,6 @@ def _planned(config: pytest.Config) -> list[str]:
     """Give the lines that `--evals-plan` is for."""
     if SPENDING not in config.stash or not settings_of(config).plan:
         return []
+    from evals.planning import plan_lines
+
     return [printable(line) for line in plan_lines(config.stash[SPENDING].plans.values())]
-
-
-def _hold_to_bounds(task: Task, request: pytest.FixtureRequest, engine: Engine) -> None:
-    """End the session before an evaluation that is only planned, or beyond what the run may take."""
-    __tracebackhide__ = True
-    settings, spending = settings_of(request.config), spending_of(request.config)
-    if (settings.plan or spending.is_bounded) and task.name not in spending.plans:
-        tasks = [
-            replace(task, question=question, repeat=repeat)
-            for question, repeat in asks_for(task.name, request.session)
-        ]
-        try:
-            spending.plan(tasks or [task], places=engine.places(task))
-        except UsageError as error:
-            _stop_for(request, error)
-    if settings.plan:
-        pytest.skip("only planned")
-    if reason := spending.spent_up():
-        request.session.shouldstop = reason
-        pytest.skip(reason)
-
-
-def _tell_of_cache(item: pytest.Item) -> None:
-    """Put trouble with the cache on the report, once a process."""
-    cache = cache_for(item.config)
-    described = item.config.stash.setdefault(DESCRIBED, set())
-    if cache is not None and cache.problem and ("cache", cache.problem) not in described:
-        described.add(("cache", cache.problem))
-        attach_about(item, {"type": "cache", "problem": cache.problem})
-
-
-def _stop_for(request: pytest.FixtureRequest, error: Exception) -> NoReturn:
-    """Stop the session for a wrong configuration: one line, not an error a question."""
-    __tracebackhide__ = True
-    _report_problem(request.config, str(error))
-    request.session.shouldstop = "the configuration is wrong"
-    pytest.skip("the configuration is wrong")
-
-
-def _report_problem(config: pytest.Config, problem: str) -> None:
-    """Keep `problem` for the end of the session; a worker hands it to the controller."""
-    config.stash[PROBLEM] = problem
-    if hasattr(config, "workeroutput"):
-        config.workeroutput["evals_problem"] = problem
-
-
-def _describe(item: pytest.Item, name: str, pipeline: Pipeline, judge: Judge) -> None:
-    """Put what a pipeline and the judge are made of on the report, once a process."""
-    described = item.config.stash.setdefault(DESCRIBED, set())
-    for kind, name_of_it, thing in (("pipeline", name, pipeline), ("judge", judge.name, judge)):
-        if (name_of_it, thing.fingerprint) not in described:
-            described.add((name_of_it, thing.fingerprint))
-            event = {"type": kind, "name": name_of_it, "fingerprint": thing.fingerprint}
-            told = {part: _told(thing, part) for part in ("settings", "identity")}
-            attach_about(item, {**event, **told})
-
-
-def _told(thing: Pipeline | Judge, part: str) -> dict[str, Any]:
-    """Give what `thing` says of its settings or its identity; what JSON has no form for becomes text."""
-    said = getattr(thing, part, None)
-    return dict(json.loads(json.dumps(said, default=str))) if isinstance(said, Mapping) else {}

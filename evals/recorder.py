@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,21 +18,13 @@ import pytest
 from _pytest.junitxml import xml_key  # as pytest has no public name for its writer
 
 from evals.asked import question_sets_of, stale_of
+from evals.entries import counted, few
 from evals.errors import LabelFileError, RunFileError, UsageError, printable
-from evals.labels import load_labels
-from evals.manifests import few
 from evals.progress import Progress
-from evals.question_lines import questions_digest
 from evals.questions import Question
 from evals.records import Evaluation, evaluation_from_json, evaluation_to_json
-from evals.repository import git_state
-from evals.secrets import masked
 from evals.session import baseline_for, baseline_path, used_of
 from evals.settings import Settings, settings_from
-from evals.traces import spans_of, trace_lines
-from evals.trackers.choosing import started_guards, tracker_options
-from evals.trackers.jsonl import RunFolder
-from evals.versions import installed_versions
 from rag.errors import RagError
 from rag.identity import canonical
 
@@ -43,6 +33,7 @@ if TYPE_CHECKING:
     from evals.ruling import Ruling
     from evals.runs import RunData
     from evals.trackers.guard import Guard
+    from evals.trackers.jsonl import RunFolder
 
 EVALUATION = "evals"
 # An answer of the baseline, judged anew.
@@ -72,6 +63,8 @@ def attach_rejudged(item: pytest.Item, evaluation: Evaluation) -> None:
 
 def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
     """Put what describes a pipeline or a judge on the test's report, without secrets."""
+    from evals.secrets import masked
+
     # By these two it is found again: they stay.
     named: dict[str, Any] = {key: event[key] for key in ("name", "fingerprint") if key in event}
     _attach(item, ABOUT, {**masked(event), **named})
@@ -80,6 +73,8 @@ def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
 def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
     """Put the spans of `evaluation` on the test's report, if the run has traces."""
     if evaluation.spans:
+        from evals.traces import spans_of, trace_lines
+
         item.user_properties.append((TRACE, trace_lines(spans_of(evaluation))))
 
 
@@ -208,6 +203,7 @@ class Recorder:
 
     def _say(self, terminal: pytest.TerminalReporter, run: RunData, ruling: Ruling) -> None:
         from evals.closing import closing_lines, colour_of, last_lines
+        from evals.labels import load_labels
 
         settings = self._settings
         # A file, or a log of CI, has no width.
@@ -335,49 +331,26 @@ class Recorder:
         return settings_from(self._config)
 
     def _started(self) -> RunFolder:
+        from evals.heads import head_of
+        from evals.trackers.choosing import started_guards
+        from evals.trackers.jsonl import RunFolder
+
         self._base = baseline_for(self._config)  # before `latest` is this very run
         self._base_path = baseline_path(self._config) if self._base else None
         folder = RunFolder(self._settings.home)
-        folder.start(
-            {
-                "args": [str(arg) for arg in self._config.invocation_params.args],
-                "mode": self._settings.mode,
-                "metrics": list(self._settings.metrics),
-                "thresholds": dict(self._settings.thresholds),
-                "max_unscored": self._settings.max_unscored,
-                "judge_floor": self._settings.judge_floor,
-                "gate": [condition.text for condition in self._settings.gate],
-                "inconclusive": self._settings.inconclusive,
-                "margin": self._settings.margin,
-                "baseline": self._settings.baseline,
-                "stop_early": self._settings.stop_early,
-                "shard": astuple(self._settings.shard) if self._settings.shard else None,
-                "machine": {
-                    "python": platform.python_version(),
-                    "system": platform.platform(),
-                    "processors": os.cpu_count(),
-                },
-                "git": git_state(self._settings.root),
-                "versions": installed_versions(),
-                "offline": self._settings.offline,
-                "trackers": tracker_options(self._settings, os.environ),
-                "questions": self._question_files(folder.path),
-                "stale": sorted(stale_of(self._config)),
-                "used": [fetched.told for fetched in used_of(self._config)],
-            }
+        head = head_of(
+            self._settings,
+            folder.path,
+            args=[str(arg) for arg in self._config.invocation_params.args],
+            questions=self._question_sets,
+            stale=stale_of(self._config),
+            used=used_of(self._config),
         )
+        folder.start(head)
         self._guards = started_guards(self._settings, os.environ, folder.path)
         # Where nothing is printed, or the session ends in the middle.
         self._config.add_cleanup(self._end_trackers)
         return folder
-
-    def _question_files(self, folder: Path) -> list[dict[str, str]]:
-        """Say which questions these are."""
-        # From the run folder: records are sent to trackers, and paths of this machine are not.
-        return [
-            {"path": os.path.relpath(file, folder), "digest": questions_digest(questions)}
-            for file, questions in self._question_sets.items()
-        ]
 
     @cached_property
     def _question_sets(self) -> Mapping[Path, Sequence[Question]]:
@@ -388,8 +361,6 @@ class Recorder:
 
     def _stale_lines(self) -> list[str]:
         """Say which questions were not asked, and what mends them."""
-        from evals.entries import counted
-
         files = [
             file
             for file, questions in self._question_sets.items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evals.entries import few
 from evals.errors import RunFileError, printable
 from evals.records import Evaluation, evaluation_from_json
 from evals.run_lines import LISTED, Lines, checked, count_lines, read_lines, whole_lines, whole_size
@@ -182,17 +183,12 @@ def _not_found(text: str, home: Path, baselines: Path | None) -> str:
     if baselines is not None:
         looked += f" or baseline in {baselines}"
         found.append(("baselines", _names(baselines, "*.jsonl", lambda file: file.stem)))
-    lines = [f"  {what} there: {_first(names)}" for what, names in found]
+    lines = [f"  {what} there: {few(names) or 'none'}" for what, names in found]
     return "\n".join(map(printable, (looked, *lines)))
 
 
 def _names(folder: Path, pattern: str, name: Callable[[Path], str]) -> list[str]:
     return sorted({name(file) for file in folder.glob(pattern)}, reverse=True)
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more if names else "none"
 
 
 # --- a whole run ---
@@ -218,7 +214,7 @@ def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, 
     if not twice:
         return tuple(found.values()), []
     what = "an evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
-    note = f"{what} there more than once, and the last counts: {_first(list(twice))}"
+    note = f"{what} there more than once, and the last counts: {few(twice)}"
     return tuple(found.values()), [note]
 
 
@@ -235,7 +231,7 @@ def _not_finite(file: Path, numbers: Sequence[int]) -> list[str]:
     if not numbers:
         return []
     lines = "line" if len(numbers) == 1 else "lines"
-    shown = _first([str(number) for number in numbers])
+    shown = few([str(number) for number in numbers])
     name = printable(file.name)
     return [f"{name}: NaN or an infinity in {lines} {shown}: a score without a number is unscored"]
 

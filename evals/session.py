@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from evals.cache import FILE as CACHE_FILE
-from evals.cache import Cache
-from evals.engine import Engine
 from evals.judges import Judge
-from evals.labels import load_labels
 from evals.offline import forbid_connections
 from evals.progress import Progress
-from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering
 from evals.settings import Settings, settings_from
-from evals.spending import Spending
 from evals.trackers.choosing import check_trackers
 from evals.trackers.references import is_reference
 
 if TYPE_CHECKING:
+    from evals.cache import Cache
     from evals.early import Early
+    from evals.engine import Engine
     from evals.replaying import OldAnswers
     from evals.runs import RunData
+    from evals.spending import Spending
     from evals.trackers.fetching import Fetched
 
 SETTINGS = pytest.StashKey[Settings]()
-CACHE = pytest.StashKey[Cache | None]()
-ENGINE = pytest.StashKey[Engine]()
+CACHE = pytest.StashKey["Cache | None"]()
+ENGINE = pytest.StashKey["Engine"]()
 BEGAN = pytest.StashKey[float]()
-SPENDING = pytest.StashKey[Spending]()
+SPENDING = pytest.StashKey["Spending"]()
 PROGRESS = pytest.StashKey[Progress]()
 # Lines about generated questions that could not be said at once.
 SAID = pytest.StashKey[list[str]]()
 BASELINE = pytest.StashKey["RunData | None"]()
 EARLY = pytest.StashKey["Early | None"]()
 OLD_ANSWERS = pytest.StashKey["OldAnswers | None"]()
-
-# What `--evals-refresh` makes anew: the kinds in the cache.
-REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
+# What is wrong with the configuration.
+PROBLEM = pytest.StashKey[str]()
 
 
 def settings_of(config: pytest.Config) -> Settings:
@@ -51,6 +47,8 @@ def settings_of(config: pytest.Config) -> Settings:
     if SETTINGS not in config.stash:
         settings = settings_from(config)
         if settings.labels:
+            from evals.labels import load_labels
+
             load_labels(settings.labels)  # they are used at the end: what is wrong with them is said now
         check_trackers(settings.trackers)
         config.stash[SETTINGS] = settings
@@ -88,9 +86,12 @@ def used_of(config: pytest.Config) -> list[Fetched]:
 def cache_for(config: pytest.Config) -> Cache | None:
     """Give the cache; what is to be made anew counts as absent unless this very run made it."""
     if CACHE not in config.stash:
+        from evals.cache import FILE, Cache
+        from evals.remembering import REFRESHED
+
         settings, now = settings_of(config), _began(config)
         since = {kind: now for part in settings.refresh for kind in REFRESHED[part]}
-        cache = Cache(settings.home / CACHE_FILE, mebibytes=settings.cache_mebibytes, since=since)
+        cache = Cache(settings.home / FILE, mebibytes=settings.cache_mebibytes, since=since)
         config.stash[CACHE] = cache if settings.cache else None
         config.add_cleanup(cache.close)
     return config.stash[CACHE]
@@ -105,6 +106,9 @@ def _began(config: pytest.Config) -> float:
 def engine_of(config: pytest.Config) -> Engine:
     """Give the engine that runs pipelines and judges, on an event loop of its own."""
     if ENGINE not in config.stash:
+        from evals.engine import Engine
+        from evals.remembering import Remembering
+
         settings = settings_of(config)
         remembering = Remembering(cache_for(config))
         config.stash[ENGINE] = engine = Engine(
@@ -120,9 +124,11 @@ def engine_of(config: pytest.Config) -> Engine:
 
 def spending_of(config: pytest.Config) -> Spending:
     """Give what knows the cost of the run and its bounds."""
-    from rag.prices import load_prices
-
     if SPENDING not in config.stash:
+        from evals.remembering import Remembering
+        from evals.spending import Spending
+        from rag.prices import load_prices
+
         settings = settings_of(config)
         config.stash[SPENDING] = Spending(
             Remembering(cache_for(config)),
@@ -199,3 +205,18 @@ def baseline_path(config: pytest.Config) -> Path:
 
         return run_folder(fetched_for(config, settings.baseline or "")).absolute()
     return find_run(settings.baseline or "", settings.home, baselines=settings.baselines).absolute()
+
+
+def report_problem(config: pytest.Config, problem: str) -> None:
+    """Keep `problem` for the end of the session; a worker hands it to the controller."""
+    config.stash[PROBLEM] = problem
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["evals_problem"] = problem
+
+
+def stop_for(request: pytest.FixtureRequest, error: Exception) -> NoReturn:
+    """Stop the session for a wrong configuration: one line, not an error a question."""
+    __tracebackhide__ = True
+    report_problem(request.config, str(error))
+    request.session.shouldstop = "the configuration is wrong"
+    pytest.skip("the configuration is wrong")

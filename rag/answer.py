@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,7 @@ class Pipeline(Protocol):
         """Answer `question`."""
 
 
-@runtime_checkable
-class RetrievesFirst(Protocol):
+class RetrievesFirst(Pipeline, Protocol):
     """A pipeline whose answer depends on its documents only by what it retrieves.
 
     Its answers outlive a change of documents that leaves the retrieved passages as they are.
@@ -150,6 +149,12 @@ class RetrievesFirst(Protocol):
 
     async def write(self, question: str, retrieval: Retrieval) -> Answer:
         """Write the answer from what was retrieved."""
+
+
+def retrieves_first(pipeline: Pipeline) -> TypeGuard[RetrievesFirst]:
+    """Tell whether `pipeline` writes only from what it retrieves."""
+    # isinstance() of a protocol takes 6 microseconds, and this is asked for every evaluation.
+    return all(hasattr(pipeline, name) for name in ("writing", "retrieve", "write"))
 
 
 def context_parts(contexts: Sequence[Context]) -> tuple[str, ...]:

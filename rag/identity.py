@@ -6,6 +6,9 @@ import hashlib
 import json
 from typing import Any
 
+# Made once: `json.dumps` makes one for every call that is not its default.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical(value: Any) -> str:
     """Give `value` as one line of canonical JSON.
@@ -13,7 +16,7 @@ def canonical(value: Any) -> str:
     Raises:
         ValueError: There is a NaN or an infinity in it.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def digest(value: Any) -> str:

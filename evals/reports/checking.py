@@ -8,7 +8,7 @@ from itertools import chain
 
 from evals.anchoring import Anchored
 from evals.checking import Checked, counts_of
-from evals.entries import counted, shown
+from evals.entries import counted, few, shown
 from evals.errors import printable
 from evals.question_sets import QuestionSet
 from evals.questions import Source
@@ -39,7 +39,7 @@ def check_lines(
     if without:
         lines.append(f"without a source, so nothing to check: {without:,}")
     if outdated:
-        note = f"unanswerable, made from other documents; these may say it now: {_few(outdated)}"
+        note = f"unanswerable, made from other documents; these may say it now: {few(outdated)}"
         lines += wrapped(note, width, rest="  ")
     moved = [one for one in checked if one.status == "moved"]
     lines += chain(_moved(moved), *(_outdated(one, width) for one in checked if one.is_outdated))
@@ -50,11 +50,6 @@ def _manifest(found: QuestionSet) -> str:
     if found.manifest is None:
         return "none; --write makes one"
     return f"edited since: {found.edits}" if found.edits else "as it was written"
-
-
-def _few(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - LISTED:,} more" if len(ids) > LISTED else ""
-    return f"{', '.join(ids[:LISTED])}{more}"
 
 
 def _moved(moved: Sequence[Checked]) -> Iterator[str]:

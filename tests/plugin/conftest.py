@@ -14,6 +14,15 @@ import requests  # noqa: F401
 import scipy.stats  # noqa: F401
 import statsmodels.stats.multitest  # noqa: F401
 
+# What nearly every test would load anew, or patches: a module that is loaded twice is patched in one place only.
+import evals.cache
+import evals.generation.making
+import evals.heads
+import evals.spending
+import evals.starting
+import evals.testing
+import evals.trackers.jsonl  # noqa: F401
+
 INI = """
 [pytest]
 asyncio_mode = auto

@@ -54,6 +54,7 @@ KNOWS_PYTEST = (
     "evals/asked.py",
     "evals/materials.py",
     "evals/items.py",
+    "evals/starting.py",
     "evals/live_hooks.py",
     "evals/github_hooks.py",
     "evals/suite/",
