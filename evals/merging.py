@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.closing import closing_lines
 from evals.errors import RunFileError, printable
@@ -32,6 +34,8 @@ COMMON: Mapping[str, Any] = {
     "inconclusive": "warn",
 }
 LISTED = 10
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,9 @@ def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, 
             "args": [],
             "machine": {"python": platform.python_version(), "system": platform.platform()},
             "shard": None,
+            "questions": _asked_from(runs, folder.path),
+            "stale": sorted(set(_all("stale", str, runs))),
+            "used": [json.loads(used) for used in dict.fromkeys(map(canonical, _all("used", dict, runs)))],
             "merged": [_about_part(run) for run in runs],
         }
     )
@@ -119,6 +126,26 @@ def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, 
         _join_traces(folder, run)
     folder.finish(dict(sorted(Counter(evaluation.outcome for evaluation in evaluations).items())))
     return evaluations
+
+
+def _asked_from(runs: Iterable[StoredRun], folder: Path) -> list[dict[str, str]]:
+    """Give the question files of all parts, each once, by their path from the new folder."""
+    files = [
+        ((run.path / one["path"]).resolve(), one["digest"])
+        for run in runs
+        for one in _all("questions", dict, [run])
+        if isinstance(one.get("path"), str) and isinstance(one.get("digest"), str)
+    ]
+    return [
+        {"path": os.path.relpath(path, folder.resolve()), "digest": digest}
+        for path, digest in dict.fromkeys(files)
+    ]
+
+
+def _all(name: str, kind: type[T], runs: Iterable[StoredRun]) -> list[T]:
+    """Give the members of a list in the heads of all parts; what another version wrote there is left out."""
+    lists = (run.head.get(name) for run in runs)
+    return [one for given in lists if isinstance(given, list) for one in given if isinstance(one, kind)]
 
 
 def _join_traces(folder: RunFolder, run: StoredRun) -> None:

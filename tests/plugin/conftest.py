@@ -14,7 +14,7 @@ import requests  # noqa: F401
 import scipy.stats  # noqa: F401
 import statsmodels.stats.multitest  # noqa: F401
 
-# What nearly every test would load anew, or patches: a module that is loaded twice is patched in one place only.
+# What nearly every test would load anew, or patches: of a module that is loaded twice only one is patched.
 import evals.cache
 import evals.generation.making
 import evals.heads

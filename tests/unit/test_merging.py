@@ -214,6 +214,9 @@ def test_the_whole(home, store):
         "args": [],
         "machine": first["machine"],
         "shard": None,
+        "questions": [],
+        "stale": [],
+        "used": [],
         "merged": [
             {
                 "run": path.name,
@@ -232,6 +235,29 @@ def test_the_whole(home, store):
     assert whole.notes == ()
     # What would fill the memory stays in the files.
     assert all(e.answer.contexts == () and e.scores[0].claims == () for e in whole.run.evaluations)
+
+
+def test_what_was_asked_is_that_of_all_parts(home, store):
+    """Question files by their path from the new folder, each once; what was stale or fetched in any part."""
+    here = {"path": "../../../sets.jsonl", "digest": "a"}
+    other = {"path": "../../../other.jsonl", "digest": "b"}
+    artifact = {"reference": "wandb:team/project/questions:v1"}
+    parts = [
+        store(evaluation("a"), shard=[1, 2], questions=[here], stale=["y", "x"], used=[artifact]),
+        store(evaluation("b"), shard=[2, 2], questions=[here, other], stale=["x"], used=[artifact]),
+    ]
+    head = events(merged(home, *parts).path)[0]
+    asked = [
+        {"path": "../../../../sets.jsonl", "digest": "a"},
+        {"path": "../../../../other.jsonl", "digest": "b"},
+    ]
+    assert (head["questions"], head["stale"], head["used"]) == (asked, ["x", "y"], [artifact])
+
+
+@pytest.mark.parametrize("odd", [None, "x", [None, {"path": 1}, {}]])
+def test_what_another_version_says_of_its_questions_is_passed_over(home, store, odd):
+    parts = [store(evaluation(name), shard=[n, 2], questions=odd) for n, name in ((1, "a"), (2, "b"))]
+    assert events(merged(home, *parts).path)[0]["questions"] == []
 
 
 def test_the_order_of_the_arguments_does_not_matter(home, store):
