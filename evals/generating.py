@@ -6,7 +6,10 @@ number of questions: a greater number goes on from a smaller one, and a smaller 
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from evals.entries import shown
 from evals.errors import GenerationError, UsageError, printable
+from evals.live import LOG_WIDTH, PERIODS, Place, is_ci
 from evals.question_sets import load_set
 from evals.questions import Question
 from rag.errors import RagError
@@ -176,14 +180,23 @@ class Generated:
 
 @contextmanager
 def progress(count: int, *, is_shown: bool = True) -> Iterator[Callable[[Outcome], None]]:
-    """Show questions kept, and the time left, where there is a terminal."""
+    """Show questions kept, and the time left: a bar on a terminal, a line now and then in the log of CI."""
     from tqdm import tqdm
 
+    place = _place() if is_shown else None
+    said = time.monotonic()
     with tqdm(
-        total=count, desc="writing", unit="question", disable=None if is_shown else True, leave=False
+        total=count,
+        desc="writing",
+        unit="question",
+        disable=place is None,
+        file=sys.stderr if place == "terminal" else io.StringIO(),
+        ncols=LOG_WIDTH if place == "log" else None,
+        leave=False,
     ) as bar:
 
         def show(outcome: Outcome) -> None:
+            nonlocal said
             bar.n = len(outcome.kept)
             if outcome.items == outcome.resumed:
                 bar.initial = bar.n  # what was there before says nothing of the speed
@@ -192,8 +205,17 @@ def progress(count: int, *, is_shown: bool = True) -> Iterator[Callable[[Outcome
                 f"{sum(outcome.dropped.values())} dropped, {outcome.invalid} invalid", refresh=False
             )
             bar.refresh()
+            if place == "log" and time.monotonic() - said >= PERIODS["log"]:
+                said = time.monotonic()
+                sys.stderr.write(f"{bar}\n")
 
         yield show
+
+
+def _place() -> Place | None:
+    if sys.stderr.isatty():
+        return "terminal"
+    return "log" if is_ci(os.environ) else None
 
 
 def _fewer(kept: int, count: int, how: str | None = None) -> str:

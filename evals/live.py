@@ -53,7 +53,12 @@ def place_for(
         return None
     if is_terminal:
         return None if environ.get("TERM", "dumb") in ("", "dumb", "unknown") else "terminal"
-    return "log" if environ.get("CI", "").lower() not in ("", "0", "false", "no") else None
+    return "log" if is_ci(environ) else None
+
+
+def is_ci(environ: Mapping[str, str]) -> bool:
+    """Tell whether continuous integration runs this."""
+    return environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
 def copy_of(file: TextIO) -> TextIO | None:

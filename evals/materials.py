@@ -104,7 +104,9 @@ def generated_questions(config: pytest.Config, others: Sequence[Question]) -> tu
 
 
 def _made(config: pytest.Config, others: Sequence[Question]) -> tuple[Question, ...]:
-    is_shown = _reporter(config) is not None
+    # The standard error of an xdist worker is the terminal, though it has no reporter.
+    is_worker, is_quiet = hasattr(config, "workeroutput"), getattr(config.option, "verbose", 0) < 0
+    is_shown = (is_worker and not is_quiet) or _reporter(config) is not None
     return generated_for(config, others).make(
         lambda line: _say(config, line), lambda count: progress(count, is_shown=is_shown)
     )

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+
+from tests.emulator import run_in_terminal
 
 # A model that asks for the owner of each mill, one embedder, and one rule that drops every second item.
 CONFTEST = """
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +33,8 @@ def writer(prompt):
         file.write("call\\n")
     if Path("interrupt").exists() and len(CALLS.read_text().splitlines()) > 2:
         raise KeyboardInterrupt
+    if Path("slow").exists():
+        time.sleep(0.2)
     if Path("silent").exists():
         return "I cannot."
     sentence = prompt.parts[1].rpartition("Sentence: ")[2].removesuffix("\\nJSON:")
@@ -249,6 +257,38 @@ def test_interrupted(project):
     result = run(project, 3)
     result.assert_outcomes(passed=3)
     assert told(result) == [FOUND, kept(3, 5, " (2 of them by an earlier run)")]
+
+
+def test_workers_are_interrupted(project):
+    """Ctrl-C reaches all processes: they end, what was written is kept, and the same command goes on."""
+    slow = project.write("slow", "")
+    command = [sys.executable, "-m", "pytest", "--evals-docs", "mills.md", "--evals-generate", "6", "-n", "2"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True) as session:
+        until = time.monotonic() + 30
+        while calls(project) < 4 and time.monotonic() < until:
+            time.sleep(0.02)
+        os.killpg(session.pid, signal.SIGINT)
+        session.communicate(timeout=20)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(session.pid, 0)
+    assert session.returncode == 2
+    slow.unlink()
+    result = run(project, 6, "-n", "2")
+    result.assert_outcomes(passed=6)
+    earlier = int(re.search(r"\((\d+) of them by an earlier run\)", told(result)[1])[1])
+    assert earlier >= 3
+    assert calls(project) <= 11 + 1  # the one that was under way
+
+
+def test_workers_show_how_far_they_are(project):
+    """One writes while the others wait, and its bar is on the terminal; `-q` has none."""
+    command = [sys.executable, "-m", "pytest", "--evals-docs", "mills.md", "--evals-generate", "3", "-n", "2"]
+    shown = b"".join(run_in_terminal(command, project.path, dict(os.environ), 100, 30))
+    assert re.search(rb"writing: +33%.+ 1/3 ", shown)
+    assert b"writing" not in b"".join(
+        run_in_terminal([*command, "-q", "--evals-home", "other"], project.path, dict(os.environ), 100, 30)
+    )
 
 
 def test_question_files_beside(project):

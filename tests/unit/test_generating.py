@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from threading import Thread
@@ -11,6 +13,7 @@ import pytest
 from evals.errors import UsageError
 from evals.generating import Generated, Makings, progress
 from evals.generation.rules import Rule
+from evals.generation.running import Outcome
 from evals.reviewing import review_path
 from evals.testing import ScriptedLLM
 from rag.documents import Corpus, Document
@@ -125,3 +128,17 @@ def test_no_bar_where_nobody_looks(capfd):
     with progress(3, is_shown=False):
         pass
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("environ", "lines"), [("true", 2), ("", 0)], ids=["CI", "a file"])
+def test_a_log_gets_a_line_now_and_then(capfd, monkeypatch, environ, lines):
+    """In CI nobody sees a bar, and minutes of silence look like a fault."""
+    monkeypatch.setenv("CI", environ)
+    clock = iter((0.0, 10.0, 31.0, 31.0, 40.0, 62.0, 62.0))
+    monkeypatch.setattr("evals.generating.time.monotonic", lambda: next(clock))
+    with progress(5) as show:
+        for kept in (1, 2, 3, 4):
+            show(Outcome([kept] * kept, Counter(odd=1), 2, Counter(number=kept + 3)))
+    told = capfd.readouterr().err.splitlines()
+    assert [line.partition("%")[0] for line in told] == ["writing:  40", "writing:  80"][:lines]
+    assert all(re.search(r"\d+/5 \[.*<.*, 1 dropped, 2 invalid\]$", line) for line in told), told
