@@ -6,7 +6,7 @@ The wordings and examples are in `evals/generation/wordings.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -48,10 +48,14 @@ class Kind:
     task: str
     examples: tuple[tuple[str, Mapping[str, str]], ...]
 
-    @property
-    def schema(self) -> dict[str, Any]:
-        """The JSON schema of what the model gives."""
-        properties = {key: {"type": "string"} for key in self.keys}
+    def schema(self, choices: Mapping[str, Sequence[str]] = MappingProxyType({})) -> dict[str, Any]:
+        """Give the JSON schema of what the model gives.
+
+        Args:
+            choices: The only values of keys that have such.
+        """
+        properties: dict[str, Any] = {key: {"type": "string"} for key in self.keys}
+        properties |= {key: {"type": "string", "enum": list(values)} for key, values in choices.items()}
         return {
             "type": "object",
             "properties": properties,

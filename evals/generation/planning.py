@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
 
 # A kind is given up when it was tried so often, and so often more for each question that it gave; the last
-# kind never is.
+# kind never is. Where the others have no sentence left, those that were given up go on with theirs.
 TRIES, TRIES_EACH = 6, 4
 # Sentences that are compared with each other; more are not embedded, however long the documents are.
 MOST_EMBEDDED = 600
@@ -69,12 +69,14 @@ class Planner:
         self._vectors: NDArray[np.float32] | None = None
         self._places: dict[tuple[str, object], int] = {}
         self._number = 0
+        self._tired: set[str] = set()
+        self._is_second_round = False
         self.given_up: dict[str, str] = {}
 
     def next(self, kept: Sequence[Candidate]) -> Item | None:
         """Give the next item; None when no kind has anything left."""
         counts = Counter(candidate.kind for candidate in kept)
-        while kind := self._kind(counts):
+        while kind := self._kind(counts) or self._tired_kind(counts):
             item = self._item(kind, kept)
             if item is not None:
                 self._tries[kind] += 1
@@ -94,12 +96,22 @@ class Planner:
         """Give the kind that is farthest below its share; the first named of equals."""
         for kind in self._mix:
             tries = self._tries[kind]
-            is_last = len(self.given_up) == len(self._mix) - 1
+            is_last = self._is_second_round or len(self.given_up) == len(self._mix) - 1
             if kind not in self.given_up and not is_last and tries >= TRIES + TRIES_EACH * counts[kind]:
+                self._tired.add(kind)
                 self.given_up[kind] = f"{tries} tries gave {counts[kind]}"
         open_kinds = {kind: share for kind, share in self._mix.items() if kind not in self.given_up}
         whole, count = sum(open_kinds.values()), sum(counts.values()) + 1
         return max(open_kinds, key=lambda kind: open_kinds[kind] * count / whole - counts[kind], default=None)
+
+    def _tired_kind(self, counts: Counter[str]) -> str | None:
+        """Take up the kinds again that gave too little: no other has a sentence left, and they may have."""
+        if self._is_second_round:
+            return None
+        self._is_second_round = True
+        for kind in self._tired:
+            del self.given_up[kind]
+        return self._kind(counts)
 
     def _item(self, kind: str, kept: Sequence[Candidate]) -> Item | None:
         if kind == "paraphrase":

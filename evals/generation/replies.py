@@ -29,6 +29,8 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+# Two letters, or a number: a single letter is the name of a variable.
+_SAYING = re.compile(r"[^\W\d_]{2}|\d")
 # Whatever a text is made of: nothing that it is about.
 _NOBODY = frozenset(
     stems(
@@ -75,6 +77,13 @@ def parse_reply(text: str, kind: Kind) -> dict[str, str]:
     if odd := next((key for key in kind.keys if text_problem(reply[key])), None):
         raise InvalidItemError(f"the {odd} {text_problem(reply[odd])}", text)
     return {key: " ".join(reply[key].split()) for key in kind.keys}
+
+
+def check_choices(reply: Mapping[str, str], choices: Mapping[str, Sequence[str]]) -> None:
+    """Check that what had to be chosen is among what was offered; a server may take no schema."""
+    for key, values in choices.items():
+        if reply[key] not in values:
+            raise FlawError(f'the {key} is none of those to choose from: "{reply[key]}"')
 
 
 def check_form(asked: str) -> None:
@@ -128,6 +137,8 @@ def check_answer(kind: str, asked: str, answer: str) -> None:
     """Check that an answer is short, not in the question, and of its kind."""
     if len(answer.split()) > MOST_ANSWER_WORDS:
         raise FlawError(f"the answer has {len(answer.split())} words, more than {MOST_ANSWER_WORDS}")
+    if not _SAYING.search(answer):
+        raise FlawError(f'the answer says nothing: "{answer}"')
     told = stems(answer)
     if told and kind not in ("comparison", "definition") and set(told) <= set(stems(asked)):
         raise FlawError("the question gives its answer away")

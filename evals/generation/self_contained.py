@@ -46,6 +46,7 @@ _SAID = (
     r"(?:given|provided|above|following|previous|preceding|aforementioned|mentioned|described|present"
     r"|current)"
 )
+_AUXILIARY = r"(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should|may|might|must)"
 _WHOSE = (
     r"(?:of|by|on|about|behind|that|which|who|whose|where|from|with|for|in|at|to|between|called|named|known)"
 )
@@ -70,12 +71,24 @@ _DEFINITE = re.compile(
     r"| (?:used|introduced|proposed) (?:by|in|for)\b)",
     re.IGNORECASE,
 )
+# Any other thing: "the expedition", "the explicit retrieval system". A superlative tells which one it is, and
+# of some things there is only one.
+_THE = re.compile(
+    r"\b[Tt]he (?!(?:most|least|same|[a-z]+est|world|internet|web|public|sun|earth|moon|sea)\b)(?=[a-z])"
+)
+_TOKEN = re.compile(r"[\w'\u2019-]+|[^\w\s]")
+_TELLS_WHICH = re.compile(rf"{_WHOSE}|[A-Z0-9(].*")
+_THING = re.compile(r"[a-z][\w'\u2019-]*")
+_BEHIND_IT = re.compile(rf"(?:{_AUXILIARY}|and|or|as|if|when|while|than|so|but|not)")
+# "Which islands did the expedition conquer?"
+_VERB_FOLLOWS = re.compile(rf"\b{_AUXILIARY} \Z")
+# "What is the null document?" asks which one that is.
+_WHICH = re.compile(r"[Ww]hat (?:is|are|was|were) the [^?]+\?\Z")
 _PRONOUN = re.compile(r"\b(?:it|its|itself|they|them|their|theirs|he|she|his|her|him|one another)\b", re.I)
 _ASKING = (
     r"(?:how (?:many|much|long|often|far|large|big|fast|well|does|do|did|is|are)?|what|which|who|whom|whose"
     r"|when|where|why)"
 )
-_AUXILIARY = r"(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should|may|might|must)"
 # What is asked for, up to the verb: "How many layers does" is nothing that "it" could stand for.
 _ASKED = re.compile(rf"\b{_ASKING}\b(?:(?!,)[^?])*?\b{_AUXILIARY}\b|\b{_ASKING}\b", re.IGNORECASE)
 _DUMMY_AFTER = re.compile(
@@ -149,6 +162,22 @@ def _unnamed(question: str) -> Iterator[re.Match[str]]:
         for match in pattern.finditer(question):
             if not _NAME.search(question[: match.start()]) and not _NAME.search(match[0][1:]):
                 yield match
+    if not _NAME.search(question) and not _WHICH.match(question):
+        yield from filter(None, (_bare(question, the) for the in _THE.finditer(question)))
+
+
+def _bare(question: str, the: re.Match[str]) -> re.Match[str] | None:
+    """Give the words behind `the`, unless what follows them tells which one is meant."""
+    found: list[re.Match[str]] = []
+    for token in _TOKEN.finditer(question, the.end()):
+        if _TELLS_WHICH.fullmatch(token[0]):
+            return None
+        if _BEHIND_IT.fullmatch(token[0]) or not _THING.fullmatch(token[0]):
+            break
+        found.append(token)
+    if len(found) > 1 and _VERB_FOLLOWS.search(question[: the.start()]):
+        found.pop()
+    return re.compile(".+").search(question, the.start(), found[-1].end()) if found else None
 
 
 def _stands_for(question: str, pronoun: re.Match[str]) -> bool:

@@ -37,6 +37,8 @@ _POINTING = re.compile(
     re.IGNORECASE,
 )
 _WE = re.compile(r"\b(?:we|our|us|its|their)\b", re.IGNORECASE)
+# A word as a word: it belongs to an example of what a text says of other words.
+_QUOTED = re.compile(r"[“\"][\w-]+[.,]?[”\"]")
 _FORMULA = re.compile(r"[=≈∑∈∞·{}∝≤≥]|\b\w\(\w+\)")
 _NUMBER = re.compile(
     r"(?<![\w.-])(?:\$|€|£)?\d[\d,]*(?:\.\d+)?(?:\s?%|\s?[BMkKT]\b|\s?(?:°\s?)?[A-Za-z]{3,}|(?=\s*(?:[,;.]|and|to)))"
@@ -61,7 +63,8 @@ class Target:
         end: Offset behind its last character.
         text: The sentence.
         kinds: The kinds of question that are written from one sentence and that this one is good for.
-        is_doubtful: Whether it speaks of "we": the question may not know who that is.
+        is_doubtful: Whether it speaks of "we", and the question may not know who that is, or of a word in
+            quotes, and may be an example.
     """
 
     passage: Passage
@@ -93,7 +96,7 @@ def _target(passage: Passage, span: Span, page_at: PageAt | None) -> Target:
         end=span.end + passage.start,
         text=span.text,
         kinds=_kinds(span.text),
-        is_doubtful=bool(_WE.search(span.text)),
+        is_doubtful=bool(_WE.search(span.text) or _QUOTED.search(span.text)),
     )
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from evals.generation.kinds import Kind, shown
 
 # Counts up with every change of a prompt or an example: it is part of a question's provenance.
-PROMPT_VERSION = 2
+PROMPT_VERSION = 3
 
 # Words of the examples: a model that writes of them has not written about its passage.
 EXAMPLE_WORDS = ("Kestrel", "Norrby", "Marten", "Dahl", "mason bee", "honey bee", "rotary plough")
@@ -200,21 +200,31 @@ PARAPHRASE = Kind(
 )
 UNANSWERABLE = Kind(
     "unanswerable",
-    ("subject", "question"),
-    "The text says nothing about the detail. Choose a subject of the text, and write one question that "
-    f"asks for this detail of it, such as somebody who works with it might ask. {_ALONE}",
+    ("subject", "detail", "question"),
+    "The text gives none of the details. Choose a subject of the text, and of the details the one that "
+    "somebody would really want to know of this subject. Write one question that asks for it. "
+    f"{_ALONE}",
     (
         _example(
             _RAILWAY,
-            {"Detail": "who built or made it"},
+            {"Details": "which prize was given for it; who built or made it; how many people use it today"},
             subject="the snow plough of the Kestrel line",
+            detail="who built or made it",
             question="Which company built the snow plough that clears the Kestrel line in winter?",
         ),
         _example(
             _BEES,
-            {"Detail": "how long it takes"},
+            {"Details": "how long it takes; who paid for it; which law applies to it"},
             subject="the closing of cells by mason bees",
+            detail="how long it takes",
             question="How many minutes does a female mason bee need to close a cell?",
+        ),
+        _example(
+            _BEES,
+            {"Details": "what it was replaced by later; in which month it began; who paid for it"},
+            subject="Dahl's trials of 2009",
+            detail="who paid for it",
+            question="Who paid for Dahl's trials of orchards with mason bees in 2009?",
         ),
     ),
 )
@@ -244,25 +254,37 @@ FALSE_PREMISE = Kind(
     ),
 )
 # Details that a text on a subject seldom gives; whether it does is for a rule on the whole corpus to find.
+# The subject may be a thing, a method, a person, a place or an event, so the model takes one of a few. Told
+# which one to take, the 1.5B model asked which patent protects Tibetan Buddhism.
 # Nothing that a paper says where nobody looks for questions: its authors, their addresses, whom they thank.
 DETAILS = (
     "what it cost in money",
     "how long it takes",
-    "which patent protects it",
-    "how many lines of code it has",
-    "which operating system it needs",
-    "what its users pay for it",
-    "how much electricity it uses",
-    "in which month it was first shown in public",
-    "which programming language it is written in",
-    "what is planned for it next",
-    "which prize it won",
+    "how long it lasted",
+    "who had the idea for it",
+    "who paid for it",
+    "who owns it today",
+    "how many people worked on it",
     "how many people use it today",
-    "how often it fails",
+    "in which month it began",
+    "in which month it was first shown in public",
+    "in which town it was made",
+    "what is planned for it next",
     "what it was replaced by later",
     "what its critics say about it",
-    "what its name comes from",
+    "where its name comes from",
+    "which prize was given for it",
+    "which law applies to it",
+    "how much it weighs",
+    "how much electricity it uses",
+    "which programming language it is written in",
+    "what its users pay for it",
+    "which school the person went to",
+    "how old the person was then",
+    "who trained or taught the person",
 )
+# That a model may choose from.
+DETAILS_SHOWN = 6
 
 # A distractor is written as a fact or a number: that a similar sentence says something else is no matter
 # of the prompt. Shown both sentences, the 1.5B model gave nothing valid in four of four tries.

@@ -15,6 +15,7 @@ from evals.generation.replies import (
     FlawError,
     InvalidItemError,
     check_answer,
+    check_choices,
     check_form,
     check_known,
     check_length,
@@ -26,7 +27,7 @@ from evals.generation.replies import (
     parse_reply,
 )
 from evals.generation.targets import Target, falsified
-from evals.generation.wordings import DETAILS, PROMPT_VERSION, PROMPTS
+from evals.generation.wordings import DETAILS, DETAILS_SHOWN, PROMPT_VERSION, PROMPTS
 from evals.questions import Question, Source
 from evals.quotes import find_words
 from rag.llm import LLM
@@ -62,10 +63,16 @@ def write(item: Item, llm: LLM, seed: int) -> Candidate:
         RagError: The model cannot be loaded or reached.
     """
     kind = PROMPTS[_written_as(item)]
-    given, wrong = _given(item, random.Random(f"{seed} {item.number}"))
-    completion = llm.complete(kind.prompt(given), max_tokens=MAX_TOKENS, schema=kind.schema)
+    chance = random.Random(f"{seed} {item.number}")
+    given, wrong = _given(item, chance)
+    choices: dict[str, list[str]] = {}
+    if item.kind == "unanswerable":
+        choices["detail"] = chance.sample(DETAILS, DETAILS_SHOWN)
+        given["Details"] = "; ".join(choices["detail"])
+    completion = llm.complete(kind.prompt(given), max_tokens=MAX_TOKENS, schema=kind.schema(choices))
     reply = parse_reply(completion.text, kind)
     try:
+        check_choices(reply, choices)
         question = _question(item, reply, wrong)
     except FlawError as flaw:
         raise InvalidItemError(str(flaw), completion.text) from None
@@ -104,7 +111,7 @@ def _given(item: Item, chance: random.Random) -> tuple[dict[str, str], str]:
     if item.kind == "comparison" and item.other:
         return {"First heading": passage.section, "First": sentence, **_second(item.other)}, ""
     if item.kind == "unanswerable":
-        return {**shown, "Detail": chance.choice(DETAILS)}, ""
+        return shown, ""
     if item.kind == "false_premise":
         made = falsified(sentence, chance)
         if made is None:

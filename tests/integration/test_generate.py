@@ -18,7 +18,7 @@ from tests.integration.conftest import SMALL
 
 PRIMER = Path(__file__).parents[2] / "fixtures/corpus/primer.pdf"
 PROMPT = Prompt(("Two experts process a token.\n\n", "Write a question about it, and the answer, as JSON."))
-SCHEMA = PROMPTS["fact"].schema
+SCHEMA = PROMPTS["fact"].schema()
 
 
 def test_text_is_json_of_the_schema(llm):

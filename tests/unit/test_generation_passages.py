@@ -282,6 +282,13 @@ def test_sentences_of_we_come_last():
     assert [target.is_doubtful for target in made] == [False] * 3 + [True] * 2
 
 
+def test_sentences_with_a_word_in_quotes_come_last():
+    """They are mostly said of an example that a text works through."""
+    text = f"Lund writes \u201cwillow\u201d where others write reeds in all of those letters. {DUNES}"
+    made = targets_in_turn([passage(text)], 3)
+    assert [target.is_doubtful for target in made[-2:]] == [True, True]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_false_numbers(seed):
     """A false premise has another number in the same form; numbers of names and citations stay."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from evals.generation.replies import InvalidItemError
 from evals.generation.rules import Criterion, Measured, Rule
 from evals.generation.running import MOST_INVALID, generate
 from evals.generation.targets import Target, targets_of
-from evals.generation.wordings import PROMPT_VERSION, PROMPTS
+from evals.generation.wordings import DETAILS_SHOWN, PROMPT_VERSION, PROMPTS
 from evals.generation.working import WorkFile, load_work, work_path
 from evals.generation.writing import Item, write
 from evals.question_sets import load_set
@@ -49,6 +51,12 @@ def reply(**fields: str) -> str:
         "answer": "11 metres a year.",
     }
     return json.dumps(usual | fields)
+
+
+def offered(prompt) -> list[str]:
+    """Give the details that the model may choose from."""
+    found = re.search(r"\nDetails: (.+)\n", prompt.parts[1])
+    return found[1].split("; ") if found else [""]
 
 
 def asked(name: str = "Ostra") -> Candidate:
@@ -100,7 +108,7 @@ def test_examples_are_valid(kind):
     for _, given in PROMPTS[kind].examples:
         assert tuple(given) == PROMPTS[kind].keys
         assert given["question"].endswith("?")
-    assert PROMPTS[kind].schema["required"] == list(PROMPTS[kind].keys)
+    assert PROMPTS[kind].schema()["required"] == list(PROMPTS[kind].keys)
 
 
 def test_words_around_the_object_are_passed_over():
@@ -158,6 +166,7 @@ def test_words_around_the_object_are_passed_over():
             "the question gives its answer away",
         ),
         ("fact", {"answer": "word " * 81}, "the answer has 81 words, more than 80"),
+        ("fact", {"answer": "z."}, 'the answer says nothing: "z."'),
         ("fact", {"answer": "12 metres."}, "the answer has a number that the sentence has not: 12"),
         ("number", {"answer": "Very fast."}, "the answer has no number"),
         ("number", {"answer": "One metre."}, "the answer has a number that the sentence has not: 1"),
@@ -171,10 +180,15 @@ def test_words_around_the_object_are_passed_over():
 )
 def test_invalid_replies(kind, fields, reason):
     """What is wrong with a reply is said, with the reply."""
-    said = reply(**fields)
+    said = []
+
+    def answer(prompt) -> str:
+        said.append(reply(detail=offered(prompt)[0], **fields))
+        return said[0]
+
     with pytest.raises(InvalidItemError) as caught:
-        write(item(kind), ScriptedLLM(said), seed=7)
-    assert (str(caught.value), caught.value.output) == (reason, said)
+        write(item(kind), ScriptedLLM(answer), seed=7)
+    assert (str(caught.value), caught.value.output) == (reason, said[0])
 
 
 @pytest.mark.parametrize("said", ["", "none", "[1, 2]", '{"question": "Why', "} {"])
@@ -206,14 +220,22 @@ def test_paraphrase_keeps_answer_and_sources():
 
 
 def test_unanswerable_question():
-    """It has no reference and no sources, and asks for a detail that the seed chose."""
-    said = json.dumps({"subject": "the dunes", "question": "Who paid for the study of the dunes?"})
-    llm = ScriptedLLM(said, said)
+    """It has no reference and no sources, and asks for one of the details that the seed chose."""
+
+    def said(prompt, which: int = 0) -> str:
+        details = offered(prompt)
+        asked = {"subject": "the dunes", "detail": details[which], "question": "Who paid for the dunes?"}
+        return json.dumps(asked)
+
+    llm = ScriptedLLM(said, lambda prompt: said(prompt, -1))
     question = write(item("unanswerable"), llm, seed=7).question
     assert (question.reference, question.sources, question.answerable) == (None, (), False)
     write(item("unanswerable"), llm, seed=7)
     assert llm.prompts[0] == llm.prompts[1]
-    assert "\nDetail: " in llm.prompts[0].parts[1]
+    assert len(set(offered(llm.prompts[0]))) == DETAILS_SHOWN
+    other = json.dumps({"subject": "the dunes", "detail": "why", "question": "Who paid for the dunes?"})
+    with pytest.raises(InvalidItemError, match='the detail is none of those to choose from: "why"'):
+        write(item("unanswerable"), ScriptedLLM(other), seed=7)
 
 
 def test_false_premise():
@@ -320,6 +342,20 @@ def test_kind_that_never_succeeds_is_given_up():
             kept.append(kept_of(planned))
     assert kinds.count("false_premise") == 6
     assert planner.given_up == {"false_premise": "6 tries gave 0"}
+
+
+def test_kinds_that_gave_little_go_on_where_nothing_else_is_left():
+    """Their sentences are not lost to a run that still wants questions; then nothing is left at all."""
+    planner = Planner(sentences(40), {"number": 50, "false_premise": 50})
+    kept = []
+    kinds = []
+    while planned := planner.next(kept):
+        kinds.append(planned.kind)
+        if planned.kind == "number":
+            kept.append(kept_of(planned))
+    assert Counter(kinds) == {"number": 40, "false_premise": 40}
+    assert set(kinds[46:]) == {"false_premise"}
+    assert planner.given_up == dict.fromkeys(("number", "false_premise"), "no sentence left for it")
 
 
 def test_pairs_are_alike_and_of_two_passages():
