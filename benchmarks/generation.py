@@ -31,7 +31,7 @@ from rag.config import config_for
 from rag.documents import read_documents
 from rag.pipelines import Resources
 
-VERDICTS = Path(__file__).parent / "audits" / "generation.jsonl"
+AUDITS = Path(__file__).parent / "audits"
 
 
 def main() -> None:
@@ -47,23 +47,26 @@ def main() -> None:
     parser.add_argument(
         "--list", type=Path, metavar="FILE", help="write what was kept as Markdown, for an audit"
     )
+    parser.add_argument(
+        "--name", default="generation", help="of the result and of the verdicts, for other documents"
+    )
     options = parser.parse_args()
     config = config_for("baseline", path=None, model=options.model)
     resources = Resources(offline=True)
-    known = _verdicts()
+    known = _verdicts(options.name)
     found, lines = [], []
     for docs in options.docs:
         out = options.folder / docs.stem / "questions.jsonl"
         seconds, outcome = _made(
             Order(out, options.n, dict(DEFAULT_MIX), options.seed), docs, resources, config
         )
-        found.append(_result(docs, out, outcome, seconds, known))
+        found.append(_result(docs, out, outcome, seconds, known, options.name))
         lines += _listed(docs, out)
     if options.list:
         options.list.write_text("\n".join(lines) + "\n", "utf-8")
     _print(found)
     save(
-        "generation",
+        options.name,
         {"model": config.llm.model, "seed": options.seed, "documents": found, "all": _all(found)},
     )
 
@@ -78,32 +81,33 @@ def _made(order: Order, docs: Path, resources: Resources, config: Any) -> tuple[
     return time.monotonic() - start, outcome
 
 
-def _verdicts() -> dict[str, Mapping[str, Any]]:
+def _verdicts(name: str) -> dict[str, Mapping[str, Any]]:
     """Give what people said, by the id of the question: it has a hash of its words."""
-    if not VERDICTS.exists():
+    file = AUDITS / f"{name}.jsonl"
+    if not file.exists():
         return {}
-    return {line["id"]: line for line in map(json.loads, VERDICTS.read_text("utf-8").splitlines())}
+    return {line["id"]: line for line in map(json.loads, file.read_text("utf-8").splitlines())}
 
 
 def _result(
-    docs: Path, out: Path, outcome: Outcome, seconds: float, known: Mapping[str, Mapping[str, Any]]
+    docs: Path, out: Path, outcome: Outcome, seconds: float, known: Mapping[str, Mapping[str, Any]], name: str
 ) -> dict[str, Any]:
     questions = [candidate.question for candidate in outcome.kept]
     told = [known[question.id] for question in questions if question.id in known]
     return {
         "document": docs.name,
         "audit": audit_to_json(audit_of(work_path(out))),
-        "seconds": round(seconds) if not outcome.resumed else _earlier(docs.name, outcome.items),
+        "seconds": round(seconds) if not outcome.resumed else _earlier(name, docs.name, outcome.items),
         "audited": len(told),
         "good": sum(bool(verdict["good"]) for verdict in told),
         "why_not": dict(Counter(str(verdict["why"]) for verdict in told if not verdict["good"])),
     }
 
 
-def _earlier(document: str, items: int) -> int | None:
+def _earlier(name: str, document: str, items: int) -> int | None:
     """Give the seconds of the run that made a set, as a run that only counts verdicts takes none."""
     try:
-        saved = json.loads((RESULTS / "generation.json").read_text("utf-8"))["documents"]
+        saved = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["documents"]
     except (OSError, ValueError, KeyError):
         return None
     same = (one["seconds"] for one in saved if (one["document"], one["audit"]["items"]) == (document, items))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from evals.generation.candidates import Candidate, Passage
 from evals.generation.names import names_in
 from evals.generation.passages import alternate, in_turn, shuffled
+from evals.generation.rules import ANSWERED
 from evals.generation.targets import PageAt, Target, have_own_names, targets_of
 from evals.generation.writing import Item
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
 
 # A kind is given up when it was tried so often, and so often more for each question that it gave; the last
-# kind never is. Where the others have no sentence left, those that were given up go on with theirs.
+# kind never is. Where the others have no sentence left, those with an answer go on with theirs.
 TRIES, TRIES_EACH = 6, 4
 # Sentences that are compared with each other; more are not embedded, however long the documents are.
 MOST_EMBEDDED = 600
@@ -105,11 +106,14 @@ class Planner:
         return max(open_kinds, key=lambda kind: open_kinds[kind] * count / whole - counts[kind], default=None)
 
     def _tired_kind(self, counts: Counter[str]) -> str | None:
-        """Take up the kinds again that gave too little: no other has a sentence left, and they may have."""
+        """Take up the kinds again that gave too little: no other has a sentence left, and they may have.
+
+        Not those without an answer: they would become half of the set.
+        """
         if self._is_second_round:
             return None
         self._is_second_round = True
-        for kind in self._tired:
+        for kind in self._tired & ANSWERED:
             del self.given_up[kind]
         return self._kind(counts)
 

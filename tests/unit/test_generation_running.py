@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -346,16 +345,17 @@ def test_kind_that_never_succeeds_is_given_up():
 
 def test_kinds_that_gave_little_go_on_where_nothing_else_is_left():
     """Their sentences are not lost to a run that still wants questions; then nothing is left at all."""
-    planner = Planner(sentences(40), {"number": 50, "false_premise": 50})
+    planner = Planner(sentences(40), {"fact": 40, "comparison": 20, "false_premise": 40}, embed)
     kept = []
     kinds = []
     while planned := planner.next(kept):
         kinds.append(planned.kind)
-        if planned.kind == "number":
+        if planned.kind == "comparison":
             kept.append(kept_of(planned))
-    assert Counter(kinds) == {"number": 40, "false_premise": 40}
-    assert set(kinds[46:]) == {"false_premise"}
-    assert planner.given_up == dict.fromkeys(("number", "false_premise"), "no sentence left for it")
+    assert kinds.count("fact") > 6
+    assert set(kinds[-(kinds.count("fact") - 6) :]) == {"fact"}
+    none = "no sentence left for it"
+    assert planner.given_up == {"fact": none, "comparison": none, "false_premise": "6 tries gave 0"}
 
 
 def test_pairs_are_alike_and_of_two_passages():
