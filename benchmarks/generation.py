@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import RESULTS, print_table, save
+from benchmarks.report import RESULTS, arguments, print_table, save
 from evals.generating import SEED, progress
 from evals.generation.audit import audit_of, audit_to_json
 from evals.generation.kinds import DEFAULT_MIX
@@ -68,6 +68,7 @@ def main() -> None:
     save(
         options.name,
         {"model": config.llm.model, "seed": options.seed, "documents": found, "all": _all(found)},
+        " ".join(["python -m benchmarks.generation", *arguments()]),
     )
 
 
