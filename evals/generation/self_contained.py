@@ -123,7 +123,7 @@ _WAS = re.compile(r"\b(?:was|were|had been|did)\b")
 def dangling(question: str) -> list[str]:
     """Give the words of `question` that point at something outside it, in no particular order."""
     found = [match[0] for pattern in (_POINTING, _OWN, _AUTHORS) for match in pattern.finditer(question)]
-    found += [match[0] for match in _unnamed(question)]
+    found += _unnamed(question)
     found += [match[0] for match in _PRONOUN.finditer(question) if not _stands_for(question, match)]
     if not found and not _names_something(question):
         found.append("nothing in particular")
@@ -156,28 +156,28 @@ def _is_of_nobody(candidate: Candidate) -> bool:
     return bool(names_in(f"{candidate.passage.section}. {candidate.passage.text}"))
 
 
-def _unnamed(question: str) -> Iterator[re.Match[str]]:
+def _unnamed(question: str) -> Iterator[str]:
     """Give the definite and demonstrative terms that no name stands before."""
     for pattern in (_DEMONSTRATIVE, _DEFINITE):
         for match in pattern.finditer(question):
             if not _NAME.search(question[: match.start()]) and not _NAME.search(match[0][1:]):
-                yield match
+                yield match[0]
     if not _NAME.search(question) and not _WHICH.match(question):
         yield from filter(None, (_bare(question, the) for the in _THE.finditer(question)))
 
 
-def _bare(question: str, the: re.Match[str]) -> re.Match[str] | None:
-    """Give the words behind `the`, unless what follows them tells which one is meant."""
+def _bare(question: str, the: re.Match[str]) -> str:
+    """Give `the` with the words behind it; "" where what follows them tells which one is meant."""
     found: list[re.Match[str]] = []
     for token in _TOKEN.finditer(question, the.end()):
         if _TELLS_WHICH.fullmatch(token[0]):
-            return None
+            return ""
         if _BEHIND_IT.fullmatch(token[0]) or not _THING.fullmatch(token[0]):
             break
         found.append(token)
     if len(found) > 1 and _VERB_FOLLOWS.search(question[: the.start()]):
         found.pop()
-    return re.compile(".+").search(question, the.start(), found[-1].end()) if found else None
+    return question[the.start() : found[-1].end()] if found else ""
 
 
 def _stands_for(question: str, pronoun: re.Match[str]) -> bool:
