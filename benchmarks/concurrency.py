@@ -30,7 +30,8 @@ from evals.judges.choice import ChoiceReader
 from evals.judges.reading import ReadingJudge
 from rag.answer import Answer, Context
 from rag.config import LLMConfig
-from rag.llm import Prompt, load_llm
+from rag.llm.protocol import Prompt
+from rag.llm.load import load_llm
 
 PASSAGE = "The router sends each token to two of eight experts. The load is balanced. "
 CONTEXTS = tuple(Context(PASSAGE + f"Passage {n} says no more. ", "a.pdf", 1, n, n + 100) for n in range(4))

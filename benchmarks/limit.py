@@ -31,9 +31,10 @@ from evals.questions import load_questions
 from rag.answer import Tokens
 from rag.config import config_for
 from rag.documents import read_documents
-from rag.llm import LocalLLM
+from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.probe import speeds_now
+from rag.llm.local.speeds import Speeds
 from rag.pipelines import Resources, build_pipeline
-from rag.tuning import Speeds, speeds_now
 
 QUESTIONS = Path(__file__).parent / "questions" / "mixtral.jsonl"
 WRITTEN = 24

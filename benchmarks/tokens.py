@@ -21,7 +21,8 @@ from evals.questions import load_questions
 from rag.answer import Tokens
 from rag.config import config_for
 from rag.documents import read_documents
-from rag.llm import Likelihood, LocalLLM, Prompt
+from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.protocol import Likelihood, Prompt
 from rag.pipelines import Resources, build_pipeline
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

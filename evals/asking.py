@@ -20,7 +20,7 @@ from rag.answer import Answer, Context, Tokens, question_part
 from rag.conventions import INPUT, counted, spoken
 from rag.embedding import Embedder
 from rag.errors import ContextWindowError
-from rag.llm import LLM, Choice, Prompt, ReadsLikelihood
+from rag.llm.protocol import LLM, Choice, Prompt, ReadsLikelihood
 
 # With less of the probability than this on the offered options, the model answered something else.
 LEAST_MASS = 0.5

@@ -12,8 +12,8 @@ from evals.records import Evaluation, Judgement, Score
 from evals.remembering import ANSWER, SCORES, Remembering, Task
 from evals.secrets import masked_text
 from rag.answer import Answer
-from rag.deadline import deadline
 from rag.errors import RemoteError
+from rag.llm.deadline import deadline
 
 
 class Watcher(Protocol):

@@ -24,7 +24,7 @@ from evals.question_sets import load_set
 from evals.questions import Question
 from rag.errors import RagError
 from rag.identity import digest
-from rag.llm import LLM
+from rag.llm.protocol import LLM
 
 if TYPE_CHECKING:
     from evals.generation.making import Order

@@ -67,8 +67,8 @@ def generated_for(config: pytest.Config, others: Sequence[Question] = ()) -> Gen
         RagError: There are no documents, or no model.
     """
     from rag.config import config_for, load_configs
+    from rag.llm.remote.remote_llm import PREFIX
     from rag.pipelines import Resources
-    from rag.remote import PREFIX
 
     settings = settings_from(config)
     names = list(load_configs(settings.config))

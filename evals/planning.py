@@ -11,7 +11,7 @@ from evals.remembering import ANSWER, SCORES, Remembering, Task
 from rag.answer import Tokens
 
 if TYPE_CHECKING:
-    from rag.prices import Price
+    from rag.llm.prices import Price
 
 Prices = Mapping[str, "Price"]
 
@@ -107,7 +107,7 @@ def work_of(thing: Any, kind: str, name: str, remembering: Remembering, prices: 
 
 def cost_of(thing: Any, tokens: Tokens, prices: Prices) -> float | None:
     """Give the USD that `tokens` of a pipeline's or a judge's model cost; None when there is no price."""
-    from rag.prices import price_of
+    from rag.llm.prices import price_of
 
     model = getattr(thing, "priced_as", None)
     price = price_of(model, prices) if model else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rag.answer import Context, context_parts
-from rag.llm import Prompt
+from rag.llm.protocol import Prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def spending_of(config: pytest.Config) -> Spending:
     if SPENDING not in config.stash:
         from evals.remembering import Remembering
         from evals.spending import Spending
-        from rag.prices import load_prices
+        from rag.llm.prices import load_prices
 
         settings = settings_of(config)
         config.stash[SPENDING] = Spending(

@@ -11,7 +11,7 @@ from evals.questions import Question
 from evals.records import Judgement, Score
 from rag.answer import Answer, Tokens
 from rag.identity import digest
-from rag.llm import Choice, Completion, Prompt
+from rag.llm.protocol import Choice, Completion, Prompt
 
 Reply = str | Completion | Mapping[str, float] | Choice
 Said = Answer | str | Exception

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rag.conventions import embedded
 from rag.errors import ModelError
 from rag.identity import digest
+from rag.llm.threads import let_threads_sleep
 from rag.memory import Memory
 from rag.models import Model, resolve
-from rag.threads import let_threads_sleep
 from rag.tracing import span
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from rag.embedding import check_words
 from rag.errors import ModelError
 from rag.fetching import HubSource
 from rag.identity import digest
+from rag.llm.threads import let_threads_sleep
 from rag.models import CatalogueEntry, Model, load_catalogue, resolve
-from rag.threads import let_threads_sleep
 
 if TYPE_CHECKING:
     import numpy as np

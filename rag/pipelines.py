@@ -21,11 +21,12 @@ from rag.embedding import Embedder, load_embedder
 from rag.errors import ConfigError
 from rag.identity import digest
 from rag.index import Index
-from rag.llm import LLM, Prompt, load_llm
+from rag.llm.load import load_llm
+from rag.llm.protocol import LLM, Prompt
+from rag.llm.remote.remote_llm import RemoteLLM
 from rag.loading import load
 from rag.memory import Memory
 from rag.models import is_cached, resolve
-from rag.remote import RemoteLLM
 from rag.reranking import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
 from rag.tracing import Kind, OpenSpan, is_tracing, span
 

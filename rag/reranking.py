@@ -12,8 +12,8 @@ from rag.answer import Context, Tokens, question_part
 from rag.embedding import check_words
 from rag.errors import ModelError
 from rag.identity import digest
-from rag.llm import LLM, Prompt
-from rag.threads import let_threads_sleep
+from rag.llm.protocol import LLM, Prompt
+from rag.llm.threads import let_threads_sleep
 
 
 @dataclass(frozen=True, slots=True)

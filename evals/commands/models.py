@@ -78,8 +78,8 @@ def _verify_models(options: argparse.Namespace) -> int:
 
 def _tune_model(options: argparse.Namespace) -> int:
     from rag.config import LLMConfig
+    from rag.llm.local.tuning import rows_of, tune
     from rag.models import resolve
-    from rag.tuning import rows_of, tune
 
     def say(setting: str) -> None:
         print(f"measuring {setting}", file=sys.stderr)

@@ -14,7 +14,7 @@ from evals.questions import Question
 from rag.answer import Answer, Context, Tokens, question_part
 from rag.embedding import Embedder
 from rag.errors import ContextWindowError
-from rag.llm import LLM, Prompt
+from rag.llm.protocol import LLM, Prompt
 
 # Of an answer; the longest that agreed with a reference had 45.
 MAX_TOKENS = 60

@@ -20,7 +20,7 @@ from evals.generation.examining import Examiner
 from evals.generation.rules import Criterion, Rule
 from evals.questions import Question
 from rag.embedding import Embedder
-from rag.llm import LLM
+from rag.llm.protocol import LLM
 
 CRITERIA: tuple[Criterion, ...] = (
     well_formed.CRITERION,

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from evals.prompts import plain
-from rag.llm import Prompt
+from rag.llm.protocol import Prompt
 
 # Per cent.
 DEFAULT_MIX: Mapping[str, int] = MappingProxyType(

@@ -23,7 +23,7 @@ from evals.questions import Question
 from evals.reviewing import review_path
 from rag.documents import Corpus
 from rag.embedding import Embedder
-from rag.llm import LLM
+from rag.llm.protocol import LLM
 
 
 @dataclass(frozen=True, slots=True)

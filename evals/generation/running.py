@@ -14,7 +14,7 @@ from evals.generation.replies import InvalidItemError
 from evals.generation.rules import Rule
 from evals.generation.working import Done, WorkFile, done_of
 from evals.generation.writing import Item, write
-from rag.llm import LLM
+from rag.llm.protocol import LLM
 
 # Replies in a row that are no valid item: a model that gives so many has not understood.
 MOST_INVALID = 12

@@ -30,7 +30,7 @@ from evals.generation.targets import Target, falsified
 from evals.generation.wordings import DETAILS, DETAILS_SHOWN, PROMPT_VERSION, PROMPTS
 from evals.questions import Question, Source
 from evals.quotes import find_words
-from rag.llm import LLM
+from rag.llm.protocol import LLM
 
 # Of a reply; the longest valid one seen took 180.
 MAX_TOKENS = 300

@@ -16,7 +16,7 @@ from evals.readings import Readings
 from rag.answer import Answer, Tokens
 from rag.embedding import Embedder
 from rag.identity import digest
-from rag.llm import LLM, Prompt
+from rag.llm.protocol import LLM, Prompt
 from rag.loading import load
 from rag.tracing import span
 

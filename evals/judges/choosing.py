@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evals.judges import Judge
     from evals.readings import Reader
     from rag.embedding import Embedder
-    from rag.llm import LLM
+    from rag.llm.protocol import LLM
 
 FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
 

@@ -16,11 +16,11 @@ from rag.answer import Answer, Tokens
 from rag.conventions import counted
 from rag.errors import RemoteError
 from rag.identity import digest
-from rag.llm import LLM, Completion, Prompt
+from rag.llm.protocol import LLM, Completion, Prompt
 from rag.tracing import span
 
 if TYPE_CHECKING:
-    from rag.llm import LocalLLM
+    from rag.llm.local.llama_cpp import LocalLLM
 
 # Counts up when the way from an answer to its readings changes in a way that no setting shows.
 VERSION = 1

@@ -9,7 +9,7 @@ import pytest
 from rag.config import LLMConfig
 from rag.documents import Corpus, Document
 from rag.embedding import Embedder
-from rag.llm import LocalLLM
+from rag.llm.local.llama_cpp import LocalLLM
 from rag.models import Model, resolve
 
 # One thread, so that the tests of this folder take as long beside other work as alone.

@@ -13,7 +13,7 @@ from evals.generation.wordings import PROMPTS
 from evals.question_sets import load_set
 from rag.documents import read_documents
 from rag.errors import ModelError
-from rag.llm import Prompt
+from rag.llm.protocol import Prompt
 from tests.integration.conftest import SMALL
 
 PRIMER = Path(__file__).parents[2] / "fixtures/corpus/primer.pdf"

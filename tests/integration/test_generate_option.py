@@ -17,7 +17,8 @@ import json
 import pytest
 from evals.generation.rules import Criterion, Measured, Rule
 from rag.answer import Tokens
-from rag.llm import Completion, LocalLLM
+from rag.llm.protocol import Completion
+from rag.llm.local.llama_cpp import LocalLLM
 
 LONG = Criterion("long", "The question is not too long.", 30.0, "at most", "it has too many words")
 complete = LocalLLM.complete

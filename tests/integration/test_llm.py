@@ -15,7 +15,9 @@ import pytest
 from rag.bridge import LlamaIndexLLM
 from rag.errors import ContextWindowError, ModelError
 from rag.identity import digest
-from rag.llm import LLM, Choice, Completion, LocalLLM, Prompt, _load, load_llm
+from rag.llm.load import load_llm
+from rag.llm.local.llama_cpp import LocalLLM, _load
+from rag.llm.protocol import LLM, Choice, Completion, Prompt
 from rag.models import Model
 from tests.integration.conftest import SMALL
 
@@ -148,7 +150,7 @@ def test_who_asks_for_the_fingerprint_loads_nothing():
     """A model is found and named, and told from others, without llama.cpp; closing it then does nothing."""
     script = f"""
         import sys
-        from rag.llm import load_llm
+        from rag.llm.load import load_llm
         from rag.config import LLMConfig
         llm = load_llm(LLMConfig(model={SMALL.model!r}), offline=True)
         print(llm.name, len(llm.fingerprint), "llama_cpp" in sys.modules)
@@ -170,7 +172,7 @@ def test_the_fingerprint_has_the_version_that_runs(llm, smollm2):
 def test_two_callers_at_first(smollm2, monkeypatch):
     """Two threads that both want a model which is not there yet load it once."""
     loads = []
-    monkeypatch.setattr("rag.llm._load", lambda *given: loads.append(given) or _load(*given))
+    monkeypatch.setattr("rag.llm.local.llama_cpp._load", lambda *given: loads.append(given) or _load(*given))
     llm = LocalLLM(smollm2, replace(SMALL, n_ctx=256))
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(llm.count_tokens, ["Say hello."] * 2)
@@ -494,7 +496,8 @@ def test_loading_and_leaving_without_a_word(smollm2):
     script = f"""
         from pathlib import Path
         from rag.config import LLMConfig
-        from rag.llm import LocalLLM, Prompt
+        from rag.llm.local.llama_cpp import LocalLLM
+        from rag.llm.protocol import Prompt
         from rag.models import Model
         model = Model("m", Path({str(smollm2.path)!r}), "0" * 64, "path")
         llm = LocalLLM(model, LLMConfig(n_ctx=256, n_threads=1))

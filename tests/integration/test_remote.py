@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from rag.llm import LocalLLM, Prompt, load_llm
+from rag.llm.load import load_llm
+from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.protocol import Prompt
+from rag.llm.remote.remote_llm import RemoteLLM
 from rag.models import Model
-from rag.remote import RemoteLLM
 from tests.integration.conftest import SMALL
 
 pytestmark = pytest.mark.model

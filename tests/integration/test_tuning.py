@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from rag.config import LLMConfig
-from rag.llm import LocalLLM, Prompt
-from rag.tuning import Speeds, Threads, Tuning, keep, speeds_of, tune, tuning_of
+from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.speeds import Speeds, Threads, Tuning, keep, speeds_of, tuning_of
+from rag.llm.local.tuning import tune
+from rag.llm.protocol import Prompt
 from tests.integration.conftest import SMALL
 
 pytestmark = pytest.mark.model
@@ -73,7 +75,7 @@ def test_the_threads_that_were_found_are_used(smollm2, monkeypatch):
 
 def test_given_threads_are_not_tuned(smollm2, monkeypatch):
     """Whoever gives the number of threads gets it, unmeasured; so does who wants no measuring."""
-    monkeypatch.setattr("rag.llm.probe", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("rag.llm.local.llama_cpp.probe", lambda *_, **__: pytest.fail("measured"))
     keep(smollm2, Tuning(Speeds(1.0, 1.0), Threads(2, 2)))
     given = LocalLLM(smollm2, replace(CONFIG, n_threads=1))
     assert threads_of(given) == Threads(1, 1)

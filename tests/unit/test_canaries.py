@@ -20,7 +20,7 @@ from evals.canaries import (
 from evals.judges.choice import ChoiceReader
 from evals.judges.reading import ReadingJudge
 from evals.testing import FakeJudge, ScriptedLLM
-from rag.llm import Prompt
+from rag.llm.protocol import Prompt
 
 CASES = {case.question.id: case for case in CLEAN}
 # Nothing of these need reach the prompt: all that they add is invisible.

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from rag.deadline import deadline, remaining
+from rag.llm.deadline import deadline, remaining
 
 
 def test_no_bound():

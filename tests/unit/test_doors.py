@@ -32,8 +32,15 @@ HEAVY = {
 # What of rag the harness may know; those that put the whole together may know all.
 # rag.entailment: the cross-encoder judge's model, found and loaded as all others are. rag.bridge:
 # LlamaIndex's evaluators are the peer to compare with, on the very model that our judge uses.
-KNOWN_OF_RAG = {"rag.answer", "rag.identity", "rag.llm", "rag.embedding", "rag.errors"}
-KNOWN_OF_RAG |= {"rag.entailment", "rag.bridge", "rag.loading", "rag.deadline", "rag.prices"}
+KNOWN_OF_RAG = {"rag.answer", "rag.identity", "rag.llm.protocol", "rag.embedding", "rag.errors"}
+KNOWN_OF_RAG |= {
+    "rag.entailment",
+    "rag.bridge",
+    "rag.loading",
+    "rag.llm.deadline",
+    "rag.llm.prices",
+    "rag.llm.local.llama_cpp",
+}
 KNOWN_OF_RAG |= {
     "rag.tracing",
     "rag.conventions",

@@ -17,7 +17,7 @@ from evals.questions import Question
 from evals.records import ClaimScore, Score
 from evals.testing import ScriptedLLM
 from rag.answer import Answer, Context, Tokens
-from rag.llm import Choice, Likelihood, Prompt
+from rag.llm.protocol import Choice, Likelihood, Prompt
 
 QUESTION = Question("experts", "How many experts?", reference="Two of eight. They add up.")
 UNANSWERABLE = Question("who", "Who paid?", answerable=False)

@@ -9,10 +9,10 @@ import pytest
 
 from evals.testing import ScriptedLLM
 from rag.errors import RemoteError
-from rag.grammar import is_json
-from rag.llm import LLM, Prompt
-from rag.posting import Patience
-from rag.remote import RemoteLLM
+from rag.llm.local.grammar import is_json
+from rag.llm.protocol import LLM, Prompt
+from rag.llm.remote.http_client import Patience
+from rag.llm.remote.remote_llm import RemoteLLM
 from tests.loopback_openai import LoopbackOpenAI, Said, reply
 
 PROMPT = Prompt(("Write JSON.",), system="Be exact.")

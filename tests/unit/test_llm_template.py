@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.errors import ModelError
-from rag.llm import _Template
+from rag.llm.local.chat_template import ChatTemplate
 
 SYSTEM = "Be brief."
 CHATML = (
@@ -18,7 +18,7 @@ FOLDED = ("<s>[INST] Be brief.\n\n", " [/INST]")
 
 
 def around(source: str) -> tuple[str, str]:
-    return _Template("m", source, bos="<s>", eos="</s>").around_user_turn(SYSTEM)
+    return ChatTemplate("m", source, bos="<s>", eos="</s>").around_user_turn(SYSTEM)
 
 
 def refusal(source: str) -> str:
@@ -121,5 +121,5 @@ def test_a_hostile_template_stays_in_its_sandbox(escape, tmp_path, monkeypatch):
 
 def test_words_of_the_system_text_are_no_template():
     """Template syntax in a system text is text."""
-    head, _ = _Template("m", CHATML, "", "").around_user_turn("{{ 7 * 7 }}")
+    head, _ = ChatTemplate("m", CHATML, "", "").around_user_turn("{{ 7 * 7 }}")
     assert head == "<|im_start|>system\n{{ 7 * 7 }}<|im_end|>\n<|im_start|>user\n"

@@ -24,7 +24,7 @@ from rag.answer import (
 from rag.config import LLMConfig, PipelineConfig
 from rag.errors import ConfigError
 from rag.identity import digest
-from rag.llm import Completion, Prompt
+from rag.llm.protocol import Completion, Prompt
 from rag.pipelines import (
     AUTO_RERANKER,
     Resources,

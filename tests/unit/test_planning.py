@@ -18,7 +18,7 @@ from evals.records import Evaluation, Judgement, Score
 from evals.remembering import Remembering, Task
 from evals.spending import Spending
 from rag.answer import Answer, Tokens
-from rag.prices import Price
+from rag.llm.prices import Price
 
 PRICES = {"gpt": Price(2.0, 1.0, 8.0, date(2026, 1, 1), "here")}
 METRICS = ("faithfulness", "relevancy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.prefixes import Block, Prefixes, Saved, common, length_of
+from rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
 
 HEAD = tuple(range(20))
 FIRST, SECOND, THIRD = (tuple(range(n, n + 100)) for n in (1000, 2000, 3000))

@@ -9,7 +9,7 @@ import pytest
 
 from rag.answer import Tokens
 from rag.errors import ConfigError
-from rag.prices import Price, load_prices, price_of
+from rag.llm.prices import Price, load_prices, price_of
 
 MINE = Price(1.0, 0.1, 4.0, date(2026, 1, 2), "https://example.com/prices")
 ENTRY = """

@@ -20,13 +20,14 @@ import pytest
 
 from rag.answer import Tokens
 from rag.config import LLMConfig
-from rag.deadline import deadline
 from rag.errors import ConfigError, ModelError, RemoteError
 from rag.identity import digest
-from rag.llm import LLM, Choice, Completion, Prompt, load_llm
-from rag.posting import Patience, asked_pause
-from rag.remote import RemoteLLM, plain, remote_llm
-from rag.throttle import Throttle
+from rag.llm.deadline import deadline
+from rag.llm.load import load_llm
+from rag.llm.protocol import LLM, Choice, Completion, Prompt
+from rag.llm.remote.http_client import Patience, asked_pause
+from rag.llm.remote.remote_llm import RemoteLLM, plain, remote_llm
+from rag.llm.remote.throttle import Throttle
 from tests.loopback_openai import Faults, LoopbackOpenAI, Said, graded, reply
 
 ROOT = Path(__file__).parents[2]

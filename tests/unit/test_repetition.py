@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rag.repetition import repeated_from
+from rag.llm.local.repetition import repeated_from
 
 CLAIM = " The router sends each token to two of the eight experts."
 OTHER = " A gate scores every expert and keeps the two highest."

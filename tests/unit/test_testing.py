@@ -12,7 +12,7 @@ from evals.questions import Question
 from evals.records import Score
 from evals.testing import FakeJudge, FakePipeline, ScriptedLLM
 from rag.answer import Answer, Context, Pipeline, Tokens
-from rag.llm import LLM, Choice, Completion, Prompt
+from rag.llm.protocol import LLM, Choice, Completion, Prompt
 
 PROMPT = Prompt(("Question: How many?\n", "Answer."))
 QUESTION = Question("a", "How many?")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rag.throttle import SAMPLES, NoTurnError, Throttle, Turn
+from rag.llm.remote.throttle import SAMPLES, NoTurnError, Throttle, Turn
 
 
 @dataclass

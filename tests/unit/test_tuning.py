@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rag import tuning
+from rag.llm.local import probe, speeds
+from rag.llm.local.speeds import Speeds, Threads, Trial, Tuning, keep, speeds_of, tuning_of
+from rag.llm.local.tuning import rows_of
 from rag.models import Model
-from rag.tuning import Speeds, Threads, Trial, Tuning, keep, rows_of, speeds_of, tuning_of
 
 MODEL = Model("m", Path("m.gguf"), "0" * 64, "path")
 DEFAULT = Speeds(100.0, 20.0)
@@ -51,9 +52,9 @@ def test_another_model_or_machine_is_not_known(other, monkeypatch):
     if other == "weights":
         model = replace(MODEL, sha256="1" * 64)
     elif other == "processor":
-        monkeypatch.setattr(tuning, "processor", lambda: "another")
+        monkeypatch.setattr(speeds, "processor", lambda: "another")
     elif other == "library":
-        monkeypatch.setattr(tuning, "version", lambda name: f"{name} 99")
+        monkeypatch.setattr(speeds, "version", lambda name: f"{name} 99")
     elif other == "waiting":
         monkeypatch.setenv("GOMP_SPINCOUNT", "12345")
     assert tuning_of(model, n_gpu_layers=layers) is None
@@ -94,7 +95,7 @@ def test_asking_for_speeds_imports_no_library(cache):
         import sys
         from pathlib import Path
         from rag.models import Model
-        from rag.tuning import speeds_of
+        from rag.llm.local.speeds import speeds_of
         speeds_of(Model("m", Path("m.gguf"), "0" * 64, "path"))
         print(sorted({"llama_cpp", "numpy", "torch"} & set(sys.modules)))
     """
@@ -117,7 +118,7 @@ def test_asking_for_speeds_imports_no_library(cache):
 def test_fewer_threads_are_taken_where_they_are_clearly_faster(writers, threads, speeds):
     """Reading and writing are chosen apart, and a gain within the noise changes nothing."""
     measured = {count: Speeds(*each) for count, each in writers.items()}
-    found = tuning._chosen(measured, measured, max(measured))
+    found = probe.chosen(measured, measured, max(measured))
     assert found == Tuning(Speeds(*speeds), Threads(*threads))
 
 
@@ -144,6 +145,6 @@ def test_the_table():
 def test_physical_cores(text, usable, cores, monkeypatch):
     """Two threads of a core count once; where the system does not say, each counts."""
     facts = dict(line.split(" : ") for line in text.splitlines())
-    monkeypatch.setattr(tuning, "_cpu_facts", lambda *names: {n: facts[n] for n in names if n in facts})
-    monkeypatch.setattr(tuning.os, "sched_getaffinity", lambda _: set(range(usable)))
-    assert tuning.physical_cores() == cores
+    monkeypatch.setattr(speeds, "_cpu_facts", lambda *names: {n: facts[n] for n in names if n in facts})
+    monkeypatch.setattr(speeds.os, "sched_getaffinity", lambda _: set(range(usable)))
+    assert speeds.physical_cores() == cores

@@ -28,10 +28,10 @@ from urllib3.exceptions import (
 from urllib3.exceptions import TimeoutError as TimedOut
 from urllib3.util import Timeout, make_headers, parse_url
 
-from rag.deadline import remaining
 from rag.errors import ModelError, RemoteError
 from rag.fetching import one_line
-from rag.throttle import NoTurnError, Throttle, Turn
+from rag.llm.deadline import remaining
+from rag.llm.remote.throttle import NoTurnError, Throttle, Turn
 
 CONNECTIONS = 256  # kept open at most; what is called from more threads than that opens new ones
 # Seconds before the second try, doubled before each further one: most trouble is over at once, but who asks

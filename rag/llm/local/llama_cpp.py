@@ -1,7 +1,4 @@
-"""Language models: the LLM protocol, and local llama.cpp models that reuse what they have already read.
-
-Two calls are all the harness needs. `complete` writes text; `choose` reads the probability of each
-offered option at the first answer position, which costs one forward pass and leaves nothing to parse.
+"""Local models run by llama.cpp, which read nothing twice that they have just read.
 
 The key/value cache is fed and reused at the borders of prompt parts only, each part in blocks counted
 from its own start. A part evaluated together with its prefix gives logits that differ in the last digits
@@ -10,7 +7,7 @@ cold cache agree to the last bit.
 
 llama.cpp could hold several prompts at once as sequences of one cache. They would share its cells, and the
 same prompt in other cells adds up its attention in another order (logits differ by up to 0.8), so the cache
-holds one prompt, and `rag.prefixes` keeps copies of what leaves it.
+holds one prompt, and `kept_prefixes` keeps copies of what leaves it.
 """
 
 from __future__ import annotations
@@ -24,18 +21,21 @@ from functools import cached_property
 from importlib.metadata import version
 from io import IOBase
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from rag.answer import Tokens
 from rag.config import LLMConfig
 from rag.errors import ContextWindowError, ModelError
-from rag.grammar import Grammar, Greedy, Picker, is_json
 from rag.identity import digest
-from rag.models import Model, resolve
-from rag.prefixes import Block, Prefixes, Saved, common, length_of
-from rag.repetition import repeated_from
-from rag.threads import let_threads_sleep
-from rag.tuning import Speeds, keep, may_probe, probe, speeds_of, tuning_of
+from rag.llm.local.chat_template import ChatTemplate, read_chat_template
+from rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
+from rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
+from rag.llm.local.probe import may_probe, probe
+from rag.llm.local.repetition import repeated_from
+from rag.llm.local.speeds import Speeds, keep, speeds_of, tuning_of
+from rag.llm.protocol import Choice, Completion, Likelihood, Prompt
+from rag.llm.threads import let_threads_sleep
+from rag.models import Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,95 +43,6 @@ if TYPE_CHECKING:
 
 # Tokens; the logits of one take 600 kB with a vocabulary of 150,000.
 LIKELIHOOD_BATCH = 64
-
-SYSTEM = "You answer questions and check statements, using only the passages you are given."
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One user turn in parts, and the system text before it.
-
-    Every part is tokenized by itself and as plain text: a chat-template token written in a document is
-    just letters. Put what several prompts share in the leading parts.
-    """
-
-    parts: tuple[str, ...]
-    system: str = SYSTEM
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """Generated text; `finished` is False when it was cut at `max_tokens`, or where it repeated itself."""
-
-    text: str
-    tokens: Tokens
-    finished: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Probability of each option at the first answer position; with `other` they sum to 1.
-
-    Attributes:
-        probabilities: Probability by option.
-        other: Probability of everything else.
-        tokens: Tokens that the choice took.
-        graded: False when a server gave text in place of probabilities: then one option has all of the
-            probability, or none has any.
-        text: The reply that an ungraded choice was read from, for the reason of a verdict that could not be
-            had; None when graded.
-    """
-
-    probabilities: Mapping[str, float]
-    other: float
-    tokens: Tokens
-    graded: bool = True
-    text: str | None = None
-
-    def share(self, option: str) -> float:
-        """Give the probability of `option` against the other options alone; 0 where all have none."""
-        offered = sum(self.probabilities.values())
-        return self.probabilities[option] / offered if offered else 0.0
-
-
-@runtime_checkable
-class LLM(Protocol):
-    """What the pipelines and the judges ask of a language model."""
-
-    @property
-    def name(self) -> str:
-        """Name for people: the catalogue's name or the file's."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over everything that changes a result."""
-
-    def count_tokens(self, text: str) -> int:
-        """Count the tokens of `text` as a prompt part."""
-
-    def complete(
-        self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None
-    ) -> Completion:
-        """Write the answer to `prompt`, greedily; as JSON of `schema` (a JSON schema), if one is given."""
-
-    def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
-        """Read the probability of each of `options` (single words) as the answer to `prompt`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Likelihood:
-    """How likely a text is to the model: the natural logarithm of the probability of each of its tokens."""
-
-    logs: tuple[float, ...]
-    tokens: Tokens
-
-
-@runtime_checkable
-class ReadsLikelihood(Protocol):
-    """A model that also says how likely the words of its prompt are; servers seldom do."""
-
-    def likelihood(self, prompt: Prompt) -> Likelihood:
-        """Read how likely each token of the last part of `prompt` is behind what stands before it."""
 
 
 class LocalLLM:
@@ -289,14 +200,14 @@ class LocalLLM:
         return self._ready().llama
 
     @property
-    def _template(self) -> _Template:
+    def _template(self) -> ChatTemplate:
         return self._ready().template
 
     def _ready(self) -> _Loaded:
         with self._loading:
             if self._loaded is None:
                 llama = _load(self._model, self._config)
-                self._loaded = _Loaded(llama, _chat_template(self._model, llama))
+                self._loaded = _Loaded(llama, read_chat_template(self._model, llama))
                 if self._config.n_threads == 0:
                     _use_best_threads(llama, self._model, self._config)
             return self._loaded
@@ -463,79 +374,7 @@ class _Loaded:
     """A model in memory."""
 
     llama: Any
-    template: _Template
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """The chat template of a GGUF file."""
-
-    model: str
-    source: str
-    bos: str
-    eos: str
-
-    def around_user_turn(self, system: str) -> tuple[str, str]:
-        """Render one system and one user turn; give the text before and behind the user's words.
-
-        Templates that refuse or drop a system turn get the system text at the head of the user's.
-
-        Raises:
-            ModelError: The template fails, or drops the user's words.
-        """
-        marker = "\x00user\x00"
-        try:
-            rendered = self._render(
-                [{"role": "system", "content": system}, {"role": "user", "content": marker}]
-            )
-        except ModelError:
-            rendered = ""
-        if system not in rendered or marker not in rendered:
-            rendered = self._render([{"role": "user", "content": f"{system}\n\n{marker}"}])
-        head, found, tail = rendered.partition(marker)
-        if not found:
-            raise ModelError(f"the chat template of {self.model} drops the user's words: use another model.")
-        return head, tail
-
-    def _render(self, turns: list[dict[str, str]]) -> str:
-        from jinja2 import TemplateError
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        def refuse(message: str) -> None:
-            raise TemplateError(message)
-
-        # A template comes with downloaded weights: it runs in a sandbox, set up as transformers does.
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.globals["raise_exception"] = refuse
-        try:
-            # A model that would think aloud gets an empty thought, where its template knows that switch: the
-            # first answer position is then that of the answer.
-            return environment.from_string(self.source).render(
-                messages=turns,
-                add_generation_prompt=True,
-                enable_thinking=False,
-                bos_token=self.bos,
-                eos_token=self.eos,
-            )
-        except Exception as error:  # a stranger's program may raise anything
-            raise ModelError(
-                f"the chat template of {self.model} fails ({error}): use another model."
-            ) from error
-
-
-def load_llm(config: LLMConfig, *, offline: bool = False) -> LLM:
-    """Resolve the model that `config` names, or make one that asks the server it names; load nothing.
-
-    Raises:
-        ModelError: The model cannot be found, fetched or verified, or the server's address is wrong.
-    """
-    from rag import remote  # which imports this module
-
-    if config.model.startswith(remote.PREFIX):
-        return remote.remote_llm(config, offline=offline)
-    return LocalLLM(resolve(config.model, offline=offline), config)
+    template: ChatTemplate
 
 
 def _load(model: Model, config: LLMConfig) -> Any:
@@ -594,23 +433,6 @@ def _close_at_exit(module: ModuleType) -> None:
     for value in vars(module).values():
         if isinstance(value, IOBase):
             atexit.register(value.close)
-
-
-def _chat_template(model: Model, llama: Any) -> _Template:
-    source = llama.metadata.get("tokenizer.chat_template")
-    if not source:
-        llama.close()
-        raise ModelError(
-            f"{model.name} has no chat template in its GGUF file, so it cannot be used as a chat model: "
-            "use an instruction-tuned model."
-        )
-    return _Template(
-        model.name, source, _token_text(llama, llama.token_bos()), _token_text(llama, llama.token_eos())
-    )
-
-
-def _token_text(llama: Any, token: int) -> str:
-    return str(llama._model.token_get_text(token)) if token >= 0 else ""
 
 
 def _log_sum(logits: NDArray[np.float32]) -> float:

@@ -54,7 +54,7 @@ def load_prices(path: Path | None = None) -> dict[str, Price]:
     Raises:
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
-    bundled = _prices("prices.toml", (resources.files("rag") / "prices.toml").read_bytes())
+    bundled = _prices("prices.toml", (resources.files("rag.llm") / "prices.toml").read_bytes())
     if path is None:
         return bundled
     try:

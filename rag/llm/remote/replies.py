@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.answer import Tokens
-from rag.llm import Choice
+from rag.llm.protocol import Choice
 
 _EDGES = string.punctuation + string.whitespace + "“”„\u2018\u2019«»…"
 _TOKEN_EDGES = string.whitespace + "Ġ▁"  # how byte-level BPE and SentencePiece write a leading space

@@ -25,10 +25,10 @@ from rag.config import LLMConfig
 from rag.errors import ModelError, RemoteError
 from rag.fetching import one_line
 from rag.identity import digest
-from rag.llm import Choice, Completion, Prompt
-from rag.posting import Patience, RefusedError, Server
-from rag.replies import Reply, graded_choice, option_said, parsed_reply, table_of, without_thoughts
-from rag.throttle import Throttle
+from rag.llm.protocol import Choice, Completion, Prompt
+from rag.llm.remote.http_client import Patience, RefusedError, Server
+from rag.llm.remote.replies import Reply, graded_choice, option_said, parsed_reply, table_of, without_thoughts
+from rag.llm.remote.throttle import Throttle
 
 PREFIX = "openai:"
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
@@ -75,7 +75,7 @@ def remote_llm(config: LLMConfig, *, offline: bool = False) -> RemoteLLM:
 class RemoteLLM:
     """A chat model behind an OpenAI-compatible server; may be called from several threads at once.
 
-    No request, no wait for a turn and no pause before another try goes beyond `rag.deadline`.
+    No request, no wait for a turn and no pause before another try goes beyond `rag.llm.deadline`.
 
     Args:
         model: The model's name as the server knows it.
