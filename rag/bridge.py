@@ -14,7 +14,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from rag.embedding import Embedder
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.local_llm import LocalLLM
 from rag.llm.protocol import Prompt
 
 

@@ -1,8 +1,7 @@
-"""The embedder: texts to unit vectors, through sentence-transformers."""
+"""The embedder: texts to unit vectors, through sentence-transformers in a process of its own."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from rag.identity import digest
 from rag.llm.threads import let_threads_sleep
 from rag.memory import Memory
 from rag.models import Model, resolve
+from rag.native.hosting.hosted_model import TORCH, HostedModel
 from rag.tracing import span
 
 if TYPE_CHECKING:
@@ -30,20 +30,26 @@ KEPT_AT_ONCE = 64
 class Embedder:
     """A sentence-transformers model that gives one unit vector a text; loaded when the first is wanted.
 
+    It runs in a process of its own: see `rag.native.hosting.hosted_model`.
+
     A text is embedded by itself: its vector does not depend on its neighbours to the last digit, so that one
     changed chunk changes one vector. On a CPU that is no slower than batches, which are padded.
 
     Args:
         model: The resolved model folder.
         memory: Keeps vectors from one run to the next; None computes each anew.
+        models_folder: Where the processes of a session share their models; None for a process of its own.
     """
 
-    def __init__(self, model: Model, memory: Memory | None = None) -> None:
+    def __init__(
+        self, model: Model, memory: Memory | None = None, *, models_folder: Path | None = None
+    ) -> None:
         self.name = model.name
         self._model = model
         self._memory = memory
-        self._lock = threading.Lock()
-        self._loaded: Any = None
+        self._hosted = HostedModel(
+            SentenceModel, model.path, name=model.name, folder=models_folder, group=TORCH
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -58,8 +64,7 @@ class Embedder:
         Raises:
             ModelError: The folder does not hold a model that sentence-transformers can load.
         """
-        with self._lock:
-            self._loaded = self._loaded or _load(self._model.path)
+        self._hosted.call("load")
 
     def embed(self, texts: Sequence[str], *, progress: str | None = None) -> NDArray[np.float32]:
         """Embed `texts`, shape (number of texts, dimensions).
@@ -83,7 +88,6 @@ class Embedder:
         known = dict(self._memory.recall(VECTOR, list(missing))) if self._memory is not None else {}
         missing = {key: text for key, text in missing.items() if key not in known}
         if missing:
-            self.load()
             known |= self._made(_shown(missing, progress))
         if not keys:
             return np.empty((0, 0), dtype=np.float32)
@@ -93,7 +97,7 @@ class Embedder:
         made: dict[str, bytes] = {}
         unkept: dict[str, bytes] = {}
         for key, text in missing:
-            made[key] = unkept[key] = self._vector(text)
+            made[key] = unkept[key] = self._hosted.call("vector", text)
             if len(unkept) == KEPT_AT_ONCE:
                 self._keep(unkept)
                 unkept = {}
@@ -104,19 +108,42 @@ class Embedder:
         if self._memory is not None and vectors:
             self._memory.keep(VECTOR, vectors)
 
-    def _vector(self, text: str) -> bytes:
-        with self._lock:  # the library promises nothing to two threads at once
-            vector = self._loaded.encode(text, normalize_embeddings=True, show_progress_bar=False)
+
+class SentenceModel:
+    """A sentence-transformers model in the process that calls it.
+
+    Args:
+        path: Its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._loaded: Any = None
+
+    def load(self) -> None:
+        """Load the model now, where it is not loaded yet.
+
+        Raises:
+            ModelError: The folder does not hold a model that sentence-transformers can load.
+        """
+        self._loaded = self._loaded or _load(self._path)
+
+    def vector(self, text: str) -> bytes:
+        """Return the unit vector of `text`: its dimensions as little-endian 32-bit floats."""
+        self.load()
+        vector = self._loaded.encode(text, normalize_embeddings=True, show_progress_bar=False)
         return bytes(vector.astype("<f4").tobytes())
 
 
-def load_embedder(name: str, *, offline: bool = False, memory: Memory | None = None) -> Embedder:
+def load_embedder(
+    name: str, *, offline: bool = False, memory: Memory | None = None, models_folder: Path | None = None
+) -> Embedder:
     """Resolve the embedding model `name`; it is loaded when the first vector is wanted.
 
     Raises:
         ModelError: The model cannot be found, fetched or verified.
     """
-    return Embedder(resolve(name, offline=offline), memory)
+    return Embedder(resolve(name, offline=offline), memory, models_folder=models_folder)
 
 
 def _load(path: Path) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from rag.fetching import HubSource
 from rag.identity import digest
 from rag.llm.threads import let_threads_sleep
 from rag.models import CatalogueEntry, Model, load_catalogue, resolve
+from rag.native.hosting.hosted_model import TORCH, HostedModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +64,7 @@ class Entailments:
 
 
 class EntailmentModel:
-    """A cross-encoder that reads a premise and a hypothesis together.
+    """A cross-encoder that reads a premise and a hypothesis together, in a process of its own.
 
     Accepted are classifiers of two labels or more (softmax over all of them), exactly one of which means
     entailment by its name in the config; and models of one logit (sigmoid), such as Vectara's first
@@ -72,6 +73,7 @@ class EntailmentModel:
 
     Args:
         model: The resolved model folder.
+        models_folder: Where the processes of a session share their models; None for a process of its own.
 
     Attributes:
         name: Name for people.
@@ -82,46 +84,85 @@ class EntailmentModel:
             random one), no vocabulary, or no label that is known to mean entailment.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, models_folder: Path | None = None) -> None:
         self.name = model.name
         self._model = model
-        _check_head(model.path)
-        from sentence_transformers import CrossEncoder
-
-        self._encoder = CrossEncoder(str(model.path), device="cpu", local_files_only=True)
-        self._tokenizer: Any = self._encoder.tokenizer
-        check_words(self._tokenizer, model.path)
-        self._labels = labels_of(self._encoder.config.id2label, model.path, _is_sigmoid(self._encoder))
-        self._encoder.max_seq_length = _length(self._encoder)
-        self.limit = _length(self._encoder) - int(self._tokenizer.num_special_tokens_to_add(pair=True))
-        self._special = re.compile("|".join(map(re.escape, self._tokenizer.all_special_tokens)) or r"\Z.")
-        self._lock = threading.Lock()
+        self._hosted = HostedModel(
+            PairClassifier, model.path, name=model.name, folder=models_folder, group=TORCH
+        )
+        self.limit: int = self._hosted.call("limit")
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the weights and the versions of the libraries that run them."""
-        import sentence_transformers
-        import transformers
-
-        versions = [sentence_transformers.__version__, transformers.__version__]
+        versions = [version("sentence-transformers"), version("transformers")]
         return digest({"weights": self._model.sha256, "versions": versions})
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text`, special ones left out."""
-        with self._lock:
-            ids = self._tokenizer(self._plain(text), add_special_tokens=False, verbose=False)["input_ids"]
-        return len(ids)
+        return int(self._hosted.call("count_tokens", text))
 
     def read(self, pairs: Sequence[tuple[str, str]]) -> Entailments:
         """Read pairs of premise and hypothesis; of what is longer than `limit`, the end is not read."""
-        import torch
-
         if not pairs:
             return Entailments((), Tokens())
+        entailments: Entailments = self._hosted.call("read", list(pairs))
+        return entailments
+
+
+class PairClassifier:
+    """An entailment model in the process that calls it.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        ModelError: As `EntailmentModel` says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def _encoder(self) -> Any:
+        _check_head(self._path)
+        from sentence_transformers import CrossEncoder
+
+        encoder = CrossEncoder(str(self._path), device="cpu", local_files_only=True)
+        check_words(encoder.tokenizer, self._path)
+        encoder.max_seq_length = _length(encoder)
+        return encoder
+
+    @cached_property
+    def _labels(self) -> Labels:
+        return labels_of(self._encoder.config.id2label, self._path, _is_sigmoid(self._encoder))
+
+    @cached_property
+    def _special(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self._encoder.tokenizer.all_special_tokens)) or r"\Z.")
+
+    def limit(self) -> int:
+        """Return the tokens that fit premise and hypothesis together; what is wrong with the model is said.
+
+        Raises:
+            ModelError: As `EntailmentModel` says.
+        """
+        self._labels  # noqa: B018 - read for what is wrong with them
+        special = int(self._encoder.tokenizer.num_special_tokens_to_add(pair=True))
+        return _length(self._encoder) - special
+
+    def count_tokens(self, text: str) -> int:
+        """Count the tokens of `text`, special ones left out."""
+        ids = self._encoder.tokenizer(self._plain(text), add_special_tokens=False, verbose=False)["input_ids"]
+        return len(ids)
+
+    def read(self, pairs: Sequence[tuple[str, str]]) -> Entailments:
+        """Read pairs of premise and hypothesis."""
+        import torch
+
         plain = [(self._plain(premise), self._plain(hypothesis)) for premise, hypothesis in pairs]
-        with self._lock:
-            logits = self._encoder.predict(plain, activation_fn=torch.nn.Identity(), show_progress_bar=False)
-            ids = self._tokenizer(*map(list, zip(*plain, strict=True)), truncation=True)["input_ids"]
+        logits = self._encoder.predict(plain, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+        ids = self._encoder.tokenizer(*map(list, zip(*plain, strict=True)), truncation=True)["input_ids"]
         shares = _shares(logits.reshape(len(pairs), -1))
         items = (self._entailment(row) for row in shares.tolist())
         return Entailments(tuple(items), Tokens(evaluated=sum(map(len, ids))))
@@ -135,12 +176,15 @@ class EntailmentModel:
         return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
 
-def load_entailment(name: str, *, offline: bool = False) -> EntailmentModel:
+def load_entailment(
+    name: str, *, offline: bool = False, models_folder: Path | None = None
+) -> EntailmentModel:
     """Resolve an entailment model and load it.
 
     Args:
         name: A name of the catalogue, a repository of the Hugging Face hub ("owner/name"), or a folder.
         offline: Try no network at all.
+        models_folder: Where the processes of a session share their models; None for a process of its own.
 
     Raises:
         ModelError: The model cannot be found, fetched, verified or loaded, or is a reranker.
@@ -152,8 +196,8 @@ def load_entailment(name: str, *, offline: bool = False) -> EntailmentModel:
             f"Use an entailment model, {_EXAMPLE}."
         )
     if name in catalogue or not _HUB_NAME.fullmatch(name) or Path(name).exists():
-        return EntailmentModel(resolve(name, offline=offline))
-    return EntailmentModel(_from_hub(name, offline=offline))
+        return EntailmentModel(resolve(name, offline=offline), models_folder=models_folder)
+    return EntailmentModel(_from_hub(name, offline=offline), models_folder=models_folder)
 
 
 def labels_of(names: Mapping[int, str], path: Path, is_sigmoid: bool = True) -> Labels:

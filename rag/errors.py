@@ -19,6 +19,18 @@ class RemoteError(ModelError):
     """Raised when a model's server cannot be reached, refuses or answers something else, after all tries."""
 
 
+class ModelDiedError(ModelError):
+    """Raised when the process that a model ran in has died; what it was asked for can be asked again.
+
+    Attributes:
+        is_final: Whether it is not begun again: it has died like this before.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+
+
 class ContextWindowError(ModelError):
     """Raised when a prompt does not fit the model's context window; nothing is ever cut silently."""
 

@@ -27,6 +27,7 @@ from rag.llm.remote.remote_llm import RemoteLLM
 from rag.loading import load
 from rag.memory import Memory
 from rag.models import is_cached, resolve
+from rag.native.hosting.models_folder import models_folder as folder_for
 from rag.reranking import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
 from rag.tracing import Kind, OpenSpan, is_tracing, span
 
@@ -41,10 +42,19 @@ class Resources:
         offline: Fetch nothing; use only what is on this machine.
         memory: Keeps vectors from one run to the next; None computes each anew.
         concurrency: How many requests may be under way at once to a server; 0 leaves it to the model.
+        models_folder: Where the processes of a session share local models; by default one of this object's.
     """
 
-    def __init__(self, *, offline: bool = False, memory: Memory | None = None, concurrency: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        offline: bool = False,
+        memory: Memory | None = None,
+        concurrency: int = 0,
+        models_folder: Path | None = None,
+    ) -> None:
         self.offline = offline
+        self.models_folder = models_folder or folder_for()
         self._concurrency = concurrency
         self._memory = memory
         self._llms: dict[LLMConfig, LLM] = {}
@@ -54,7 +64,9 @@ class Resources:
     def llm(self, config: LLMConfig) -> LLM:
         """Give the language model of `config`."""
         if config not in self._llms:
-            self._llms[config] = llm = load_llm(config, offline=self.offline)
+            self._llms[config] = llm = load_llm(
+                config, offline=self.offline, models_folder=self.models_folder
+            )
             if self._concurrency and isinstance(llm, RemoteLLM):
                 llm.allow(self._concurrency)
         return self._llms[config]
@@ -62,7 +74,9 @@ class Resources:
     def embedder(self, name: str) -> Embedder:
         """Give the embedder `name`."""
         if name not in self._embedders:
-            self._embedders[name] = load_embedder(name, offline=self.offline, memory=self._memory)
+            self._embedders[name] = load_embedder(
+                name, offline=self.offline, memory=self._memory, models_folder=self.models_folder
+            )
         return self._embedders[name]
 
     def reranker(self, config: PipelineConfig) -> Reranker:
@@ -78,7 +92,7 @@ class Resources:
         if name not in self._cross_encoders:
             model = resolve(name, offline=self.offline)
             self._cross_encoders[name] = CrossEncoderReranker(
-                model.path, name=model.name, sha256=model.sha256
+                model.path, name=model.name, sha256=model.sha256, models_folder=self.models_folder
             )
         return self._cross_encoders[name]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from rag.errors import ModelError
 from rag.identity import digest
 from rag.llm.protocol import LLM, Prompt
 from rag.llm.threads import let_threads_sleep
+from rag.native.hosting.hosted_model import TORCH, HostedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,13 @@ class CrossEncoderReranker:
         path: Folder of a sequence classification model with one label.
         name: Name for people.
         sha256: Digest of the weights.
+        models_folder: Where the processes of a session share their models; None for a process of its own.
     """
 
-    def __init__(self, path: Path, *, name: str, sha256: str) -> None:
+    def __init__(self, path: Path, *, name: str, sha256: str, models_folder: Path | None = None) -> None:
         self.name = name
         self.fingerprint = digest({"cross_encoder": sha256})
-        self._path = path
-        self._lock = threading.Lock()
-        self._encoder: Any = None
+        self._hosted = HostedModel(PairScorer, path, name=name, folder=models_folder, group=TORCH)
 
     def load(self) -> None:
         """Load the model now.
@@ -96,17 +95,40 @@ class CrossEncoderReranker:
             ModelError: The folder cannot be loaded, has no trained classification head (it would load with
                 a random one and rank at random), has more than one label, or no vocabulary.
         """
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = _loaded(self._path)
+        self._hosted.call("load")
 
     def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:
         """Order `contexts` by falling cross-encoder score."""
         if not contexts:
             return Ranking(())
-        self.load()
         pairs = [(question, context.text) for context in contexts]
-        return Ranking(_by_score(contexts, self._encoder.predict(pairs, show_progress_bar=False).tolist()))
+        return Ranking(_by_score(contexts, self._hosted.call("scores", pairs)))
+
+
+class PairScorer:
+    """A cross-encoder in the process that calls it.
+
+    Args:
+        path: Its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._encoder: Any = None
+
+    def load(self) -> None:
+        """Load the model now, where it is not loaded yet.
+
+        Raises:
+            ModelError: As `CrossEncoderReranker.load` says.
+        """
+        self._encoder = self._encoder or _loaded(self._path)
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Return the score of each pair of a question and a passage."""
+        self.load()
+        scores: list[float] = self._encoder.predict(pairs, show_progress_bar=False).tolist()
+        return scores
 
 
 def _by_score(contexts: Sequence[Context], scores: Sequence[float]) -> tuple[Context, ...]:

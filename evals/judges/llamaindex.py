@@ -14,13 +14,13 @@ from evals.questions import Question
 from evals.readings import Reading, Readings, told_of
 from rag.answer import Answer, Tokens
 from rag.conventions import counted
-from rag.errors import RemoteError
+from rag.errors import ModelDiedError, RemoteError
 from rag.identity import digest
 from rag.llm.protocol import LLM, Completion, Prompt
 from rag.tracing import span
 
 if TYPE_CHECKING:
-    from rag.llm.local.llama_cpp import LocalLLM
+    from rag.llm.local.local_llm import LocalLLM
 
 # Counts up when the way from an answer to its readings changes in a way that no setting shows.
 VERSION = 1
@@ -78,7 +78,7 @@ class LlamaIndexReader:
         metered = _Metered(self._llm)
         try:
             is_passing = _passes(_EVALUATORS[metric], metered, question, answer)
-        except RemoteError:
+        except (RemoteError, ModelDiedError):
             raise  # another try may well give a verdict
         except Exception as error:  # noqa: BLE001 - an evaluator that fails has given no verdict
             reason = f"LlamaIndex's {_EVALUATORS[metric]} raised {type(error).__name__}: {error}"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rag.config import LLMConfig
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.local_llm import LocalLLM
 from rag.llm.protocol import LLM
 from rag.llm.remote.remote_llm import PREFIX, remote_llm
 from rag.models import resolve
 
 
-def load_llm(config: LLMConfig, *, offline: bool = False) -> LLM:
+def load_llm(config: LLMConfig, *, offline: bool = False, models_folder: Path | None = None) -> LLM:
     """Resolve the model that `config` names, or make one that asks the server it names; load nothing.
+
+    Args:
+        config: Which model, and how to run it.
+        offline: Fetch nothing.
+        models_folder: Where the processes of a session share local models; None for a process of its own.
 
     Raises:
         ModelError: The model cannot be found, fetched or verified, or the server's address is wrong.
     """
     if config.model.startswith(PREFIX):
         return remote_llm(config, offline=offline)
-    return LocalLLM(resolve(config.model, offline=offline), config)
+    return LocalLLM(resolve(config.model, offline=offline), config, models_folder=models_folder)

@@ -13,9 +13,9 @@ def let_threads_sleep() -> None:
 
     OpenMP reads this once, when the first library that uses it is loaded (torch, llama.cpp), so it is called
     before either is imported. By default the threads spin: two processes on two cores took 5 to 50 times as
-    long that way. Asleep at once, they cost each pass of a small model up to a third of its time: a process
-    that has the cores for itself lets them spin for a moment first. A worker of `pytest -n` has not.
+    long that way. Asleep at once, they cost each pass of a small model up to a third of its time, so they
+    spin for a moment first.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    if "PYTEST_XDIST_WORKER" not in os.environ and os.environ["OMP_WAIT_POLICY"].lower() == "passive":
+    if os.environ["OMP_WAIT_POLICY"].lower() == "passive":
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -9,8 +9,10 @@ import pytest
 from rag.config import LLMConfig
 from rag.documents import Corpus, Document
 from rag.embedding import Embedder
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.llama_cpp import LlamaCppModel
+from rag.llm.local.local_llm import LocalLLM
 from rag.models import Model, resolve
+from rag.native.hosting.models_folder import models_folder
 
 # One thread, so that the tests of this folder take as long beside other work as alone.
 SMALL = LLMConfig(model="smollm2-135m-instruct", n_ctx=2048, n_threads=1)
@@ -30,6 +32,12 @@ def llm(smollm2: Model) -> Iterator[LocalLLM]:
     loaded.close()
 
 
+@pytest.fixture(scope="session")
+def llama(smollm2: Model) -> LlamaCppModel:
+    """The small language model in the process of the tests, for those that look inside."""
+    return LlamaCppModel(smollm2, SMALL)
+
+
 @pytest.fixture
 def fresh_llm(smollm2: Model) -> Iterator[Callable[[LLMConfig], LocalLLM]]:
     """Loads the small language model anew, with an empty cache."""
@@ -44,10 +52,20 @@ def fresh_llm(smollm2: Model) -> Iterator[Callable[[LLMConfig], LocalLLM]]:
         each.close()
 
 
+# Where the tests of this folder share models that torch runs: importing it takes seconds.
+MODELS = models_folder()
+
+
 @pytest.fixture(scope="session")
 def embedder() -> Embedder:
     """A small embedder."""
-    return Embedder(resolve("all-minilm-l6-v2"))
+    return Embedder(resolve("all-minilm-l6-v2"), models_folder=MODELS)
+
+
+@pytest.fixture(scope="session")
+def torch_stays(embedder: Embedder) -> None:
+    """Keep the process of torch for the whole session."""
+    embedder.load()
 
 
 TOPICS = {

@@ -14,7 +14,7 @@ from evals.judges.reading import ReadingJudge
 from evals.prompts import plain
 from evals.testing import ScriptedLLM
 from rag.config import LLMConfig
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.local_llm import LocalLLM
 from rag.models import is_cached, resolve
 
 pytestmark = pytest.mark.model

@@ -14,8 +14,9 @@ from rag.bridge import LlamaIndexEmbedding
 from rag.embedding import Embedder
 from rag.errors import ModelError
 from rag.models import Model, resolve
+from tests.integration.conftest import MODELS
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.usefixtures("torch_stays")]
 
 TEXTS = ["The cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates rose again."]
 
@@ -57,7 +58,7 @@ def test_what_is_remembered_is_not_computed(embedder):
 
     memory = Memory()
     model = resolve("all-minilm-l6-v2")
-    first = Embedder(model, memory).embed(TEXTS[:2])
+    first = Embedder(model, memory, models_folder=MODELS).embed(TEXTS[:2])
     assert len(memory) == 2
     unloaded = Embedder(Model(model.name, Path("gone"), model.sha256, "path"), memory)
     assert np.array_equal(unloaded.embed(TEXTS[1::-1]), first[::-1])
@@ -134,5 +135,5 @@ def test_a_folder_that_is_no_embedder(damage: Callable[[Path], None], message, t
     shutil.copytree(resolve("all-minilm-l6-v2").path, path)
     damage(path)
     with pytest.raises(ModelError) as caught:
-        Embedder(Model("mine", path, "0" * 64, "path")).load()
+        Embedder(Model("mine", path, "0" * 64, "path"), models_folder=MODELS).load()
     assert str(caught.value) == f"{path} {message.format(path=path)}"

@@ -17,7 +17,10 @@ from rag.answer import Answer, Context, Tokens
 from rag.entailment import EntailmentModel, load_entailment
 from rag.errors import ModelError
 from rag.models import Model
+from tests.integration.conftest import MODELS
 from tests.loopback_hub import LoopbackHub, Published
+
+pytestmark = pytest.mark.usefixtures("torch_stays")
 
 ANIMALS = ("cat", "dog", "bird", "fish")
 FOODS = ("milk", "bone", "seed", "fly")
@@ -95,7 +98,7 @@ def saved(model: Any, folder: Path) -> Path:
 
 
 def load(path: Path, sha256: str = "0" * 64, name: str = "mine") -> EntailmentModel:
-    return EntailmentModel(Model(name, path, sha256, "path"))
+    return EntailmentModel(Model(name, path, sha256, "path"), models_folder=MODELS)
 
 
 def refusal(path: Path) -> str:
@@ -328,14 +331,14 @@ def test_a_missing_vocabulary_is_refused(folder, tmp_path):
 def test_a_folder_by_its_path(folder, tmp_path, monkeypatch):
     """A model of one's own is loaded by its path."""
     monkeypatch.setenv("RAG_EVALS_MODELS", str(tmp_path))
-    assert load_entailment(str(folder), offline=True).name == str(folder)
+    assert load_entailment(str(folder), offline=True, models_folder=MODELS).name == str(folder)
 
 
 def test_a_name_of_the_hub_from_the_cache(folder, tmp_path, monkeypatch):
     """A repository that was copied into the cache is loaded offline, under its own name."""
     monkeypatch.setenv("RAG_EVALS_MODELS", str(tmp_path))
     shutil.copytree(folder, tmp_path / "owner--my-nli")
-    assert load_entailment("owner/My-NLI", offline=True).name == "owner/My-NLI"
+    assert load_entailment("owner/My-NLI", offline=True, models_folder=MODELS).name == "owner/My-NLI"
 
 
 def test_a_name_of_the_hub_is_fetched_and_verified(folder, tmp_path, monkeypatch):
@@ -348,8 +351,8 @@ def test_a_name_of_the_hub_is_fetched_and_verified(folder, tmp_path, monkeypatch
     files = {f"owner/My-NLI/{path.name}": Published(path.read_bytes()) for path in folder.iterdir()}
     with LoopbackHub(files) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        fetched = load_entailment("owner/My-NLI")
+        fetched = load_entailment("owner/My-NLI", models_folder=MODELS)
         huggingface_hub.close_session()
-    cached = load_entailment("owner/My-NLI", offline=True)
+    cached = load_entailment("owner/My-NLI", offline=True, models_folder=MODELS)
     assert fetched.name == cached.name == "owner/My-NLI"
     assert fetched.fingerprint == cached.fingerprint

@@ -18,7 +18,7 @@ import pytest
 from evals.generation.rules import Criterion, Measured, Rule
 from rag.answer import Tokens
 from rag.llm.protocol import Completion
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.local_llm import LocalLLM
 
 LONG = Criterion("long", "The question is not too long.", 30.0, "at most", "it has too many words")
 complete = LocalLLM.complete

@@ -12,7 +12,7 @@ from rag.bridge import LlamaIndexEmbedding, LlamaIndexLLM
 from rag.config import PipelineConfig
 from rag.documents import Corpus
 from rag.embedding import Embedder
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.local_llm import LocalLLM
 from rag.llm.protocol import Prompt
 from rag.pipelines import Resources, build_pipeline, pipeline_from_query_engine
 from tests.integration.conftest import SMALL

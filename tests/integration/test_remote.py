@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rag.llm.load import load_llm
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.local_llm import LocalLLM
 from rag.llm.protocol import Prompt
 from rag.llm.remote.remote_llm import RemoteLLM
 from rag.models import Model

@@ -15,6 +15,9 @@ from rag.config import PipelineConfig
 from rag.errors import ModelError
 from rag.pipelines import Resources
 from rag.reranking import CrossEncoderReranker, LLMReranker
+from tests.integration.conftest import MODELS
+
+pytestmark = pytest.mark.usefixtures("torch_stays")
 
 ANIMALS = ("cat", "dog", "bird", "fish")
 FOODS = ("milk", "bone", "seed", "fly")
@@ -90,7 +93,7 @@ def copy(cross_encoder, tmp_path):
 
 
 def load(path: Path) -> CrossEncoderReranker:
-    reranker = CrossEncoderReranker(path, name="mine", sha256="0" * 64)
+    reranker = CrossEncoderReranker(path, name="mine", sha256="0" * 64, models_folder=MODELS)
     reranker.load()
     return reranker
 

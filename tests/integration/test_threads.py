@@ -12,10 +12,11 @@ import pytest
 pytestmark = pytest.mark.model
 
 LOAD = {
-    "embedder": "from rag.embedding import load_embedder as load; "
-    "load('all-minilm-l6-v2', offline=True).load()",
-    "llm": "from rag.llm import load_llm as load; from rag.config import LLMConfig; "
-    "load(LLMConfig('smollm2-135m-instruct', n_ctx=256), offline=True).load()",
+    "embedder": "from rag.embedding import SentenceModel; from rag.models import resolve; "
+    "SentenceModel(resolve('all-minilm-l6-v2', offline=True).path).load()",
+    "llm": "from rag.llm.local.llama_cpp import LlamaCppModel; from rag.models import resolve; "
+    "from rag.config import LLMConfig; "
+    "LlamaCppModel(resolve('smollm2-135m-instruct', offline=True), LLMConfig(n_ctx=256)).load()",
 }
 
 
@@ -25,11 +26,6 @@ def test_threads_sleep_while_they_wait(first, smollm2, embedder):
     assert policy_after(LOAD[first], bare()) == "passive 1000"
 
 
-def test_threads_of_workers_sleep_at_once(smollm2):
-    """Under `pytest -n` others want the cores."""
-    assert policy_after(LOAD["llm"], {**bare(), "PYTEST_XDIST_WORKER": "gw0"}) == "passive None"
-
-
 def test_a_policy_of_the_users_own_stays(smollm2):
     """Whoever has the cores for himself may let them spin."""
     assert policy_after(LOAD["llm"], {**bare(), "OMP_WAIT_POLICY": "active"}) == "active None"
@@ -37,7 +33,7 @@ def test_a_policy_of_the_users_own_stays(smollm2):
 
 def bare() -> dict[str, str]:
     """Give the environment as it is without this session's own policy."""
-    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "PYTEST_XDIST_WORKER")
+    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rag.config import LLMConfig
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.llama_cpp import LlamaCppModel
+from rag.llm.local.local_llm import LocalLLM
 from rag.llm.local.speeds import Speeds, Threads, Tuning, keep, speeds_of, tuning_of
 from rag.llm.local.tuning import tune
 from rag.llm.protocol import Prompt
@@ -67,9 +68,7 @@ def test_the_threads_that_were_found_are_used(smollm2, monkeypatch):
     before = said(smollm2, replace(CONFIG, n_threads=1))
     for threads in (Threads(2, 1), Threads(1, 2)):
         keep(smollm2, Tuning(Speeds(1.0, 1.0), threads))
-        llm = LocalLLM(smollm2, CONFIG)
-        assert threads_of(llm) == threads
-        llm.close()
+        assert threads_of(LlamaCppModel(smollm2, CONFIG)) == threads
         assert said(smollm2, CONFIG) == before
 
 
@@ -77,16 +76,13 @@ def test_given_threads_are_not_tuned(smollm2, monkeypatch):
     """Whoever gives the number of threads gets it, unmeasured; so does who wants no measuring."""
     monkeypatch.setattr("rag.llm.local.llama_cpp.probe", lambda *_, **__: pytest.fail("measured"))
     keep(smollm2, Tuning(Speeds(1.0, 1.0), Threads(2, 2)))
-    given = LocalLLM(smollm2, replace(CONFIG, n_threads=1))
-    assert threads_of(given) == Threads(1, 1)
-    given.close()
+    assert threads_of(LlamaCppModel(smollm2, replace(CONFIG, n_threads=1))) == Threads(1, 1)
     monkeypatch.setenv("RAG_EVALS_PROBE", "0")
-    other = LocalLLM(replace(smollm2, sha256="1" * 64), CONFIG)
+    other = LlamaCppModel(replace(smollm2, sha256="1" * 64), CONFIG)
     assert threads_of(other) == Threads(CONFIG.threads, CONFIG.threads)
-    other.close()
 
 
-def threads_of(llm: LocalLLM) -> Threads:
+def threads_of(llm: LlamaCppModel) -> Threads:
     """Give the threads that llama.cpp itself says it uses."""
     import llama_cpp
 

@@ -39,9 +39,10 @@ KNOWN_OF_RAG |= {
     "rag.loading",
     "rag.llm.deadline",
     "rag.llm.prices",
-    "rag.llm.local.llama_cpp",
+    "rag.llm.local.local_llm",
 }
 KNOWN_OF_RAG |= {
+    "rag.native.hosting.models_folder",
     "rag.tracing",
     "rag.conventions",
     "rag.attributes",

@@ -12,30 +12,24 @@ holds one prompt, and `kept_prefixes` keeps copies of what leaves it.
 
 from __future__ import annotations
 
-import atexit
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import version
-from io import IOBase
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rag.answer import Tokens
 from rag.config import LLMConfig
 from rag.errors import ContextWindowError, ModelError
-from rag.identity import digest
 from rag.llm.local.chat_template import ChatTemplate, read_chat_template
 from rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
 from rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
 from rag.llm.local.probe import may_probe, probe
 from rag.llm.local.repetition import repeated_from
-from rag.llm.local.speeds import Speeds, keep, speeds_of, tuning_of
+from rag.llm.local.speeds import keep, tuning_of
 from rag.llm.protocol import Choice, Completion, Likelihood, Prompt
 from rag.llm.threads import let_threads_sleep
 from rag.models import Model
+from rag.native.hosting.free_memory import free_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,16 +37,15 @@ if TYPE_CHECKING:
 
 # Tokens; the logits of one take 600 kB with a vocabulary of 150,000.
 LIKELIHOOD_BATCH = 64
+# Bytes that a model takes at least besides its weights: caches, buffers, libraries.
+WORKING_MEMORY = 400_000_000
 
 
-class LocalLLM:
-    """A chat model in a GGUF file, run by llama.cpp in this process; loaded when it is first wanted.
+class LlamaCppModel:
+    """A chat model in a GGUF file, run by llama.cpp in the process that calls it; loaded when first wanted.
 
-    One call runs at a time, whichever thread it comes from. Decoding is greedy, so the same prompt gives
-    the same tokens and the same probabilities, with a warm or a cold cache.
-
-    Besides the weights it takes the memory of the context window and, at most, that of `kept_tokens` more
-    tokens: 28 kB each with the 1.5B model, 12 kB with the 0.5B model.
+    Decoding is greedy, so the same prompt gives the same tokens and the same probabilities, with a warm or a
+    cold cache. It is called by one thread at a time.
 
     Args:
         model: The resolved model file.
@@ -64,51 +57,27 @@ class LocalLLM:
         self._model = model
         self._config = config
         self._loaded: _Loaded | None = None
-        self._loading = threading.Lock()
-        self._lock = threading.Lock()
         self._cached: list[Block] = []
         # The first of the cached blocks that went in in smaller batches than it otherwise does, if any did.
         self._in_pieces: int | None = None
         self._prefixes = Prefixes(config.kept_tokens)
         self._turns: dict[str, tuple[str, str]] = {}
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over the weights, the library version and the settings that change a result."""
-        config = self._config
-        settings: dict[str, Any] = {"n_gpu_layers": config.n_gpu_layers, "n_batch": config.n_batch}
-        # Later settings count where they are not the default: fingerprints of before stay what they were.
-        if config.flash_attn:
-            settings |= {"flash_attn": True, "cache_type": config.cache_type}
-        # Of what is installed: importing the library takes long, and most runs ask for no more than this.
-        library = version("llama_cpp_python")
-        return digest({"weights": self._model.sha256, "llama_cpp": library, **settings})
-
     def load(self) -> None:
         """Load the model now, where it is not loaded yet.
 
         Raises:
-            ModelError: The file cannot be loaded, or has no chat template.
+            ModelError: The file cannot be loaded, has no chat template, or is larger than the free memory.
         """
         self._ready()
 
-    @property
-    def speeds(self) -> Speeds | None:
-        """How fast it ran on this machine when it was measured; None if it never was."""
-        return speeds_of(self._model, n_gpu_layers=self._config.n_gpu_layers)
-
-    @property
     def context_size(self) -> int:
-        """Tokens the context window holds; known once the model is loaded.
-
-        Raises:
-            ModelError: The model cannot be loaded, as in everything below.
-        """
+        """Return the tokens that the context window holds."""
         # llama.cpp rounds n_ctx up to a multiple of 256, llama-cpp-python's own buffer does not.
         return min(self._config.n_ctx, int(self._llama.n_ctx()))
 
     def count_tokens(self, text: str) -> int:
-        """Count the tokens of `text` as a prompt part."""
+        """Return the number of tokens of `text` as a prompt part."""
         return len(self._tokenize(text))
 
     def complete(
@@ -124,7 +93,7 @@ class LocalLLM:
             ContextWindowError: Prompt and `max_tokens` do not fit the context window.
             ModelError: llama.cpp has no grammar for `schema`.
         """
-        with self._lock, self._picker(schema) as picker:
+        with self._picker(schema) as picker:
             tokens = self._feed(self._blocks(prompt), room=max_tokens)
             generated: list[int] = []
             pieces: list[str] = []
@@ -160,9 +129,8 @@ class LocalLLM:
         import numpy as np
 
         spellings = {option: self._spellings(option) for option in options}
-        with self._lock:
-            tokens = self._feed(self._blocks(prompt), room=1)
-            logits = self._logits().astype(np.float64)
+        tokens = self._feed(self._blocks(prompt), room=1)
+        logits = self._logits().astype(np.float64)
         weights = np.exp(logits - logits.max())
         total = weights.sum()
         masses = {option: float(weights[ids].sum() / total) for option, ids in spellings.items()}
@@ -180,20 +148,11 @@ class LocalLLM:
         head, _ = self._around(prompt.system)
         blocks = [self._tokenize(head, template=True), *map(self._tokenize, prompt.parts)]
         *before, last = [tuple(block) for block in blocks if block]
-        with self._lock:
-            tokens = self._rewind([*before, last], room=0)
-            for block in before[len(self._cached) :]:
-                self._read(block)
-            logs = self._evaluate_for_logs(last)
+        tokens = self._rewind([*before, last], room=0)
+        for block in before[len(self._cached) :]:
+            self._read(block)
+        logs = self._evaluate_for_logs(last)
         return Likelihood(tuple(logs), tokens)
-
-    def close(self) -> None:
-        """Free the model's memory; whoever asks again loads it again."""
-        with self._lock, self._loading:
-            if self._loaded:
-                self._loaded.llama.close()
-            self._loaded, self._cached, self._in_pieces = None, [], None
-            self._prefixes.clear()
 
     @property
     def _llama(self) -> Any:
@@ -204,13 +163,12 @@ class LocalLLM:
         return self._ready().template
 
     def _ready(self) -> _Loaded:
-        with self._loading:
-            if self._loaded is None:
-                llama = _load(self._model, self._config)
-                self._loaded = _Loaded(llama, read_chat_template(self._model, llama))
-                if self._config.n_threads == 0:
-                    _use_best_threads(llama, self._model, self._config)
-            return self._loaded
+        if self._loaded is None:
+            llama = _load(self._model, self._config)
+            self._loaded = _Loaded(llama, read_chat_template(self._model, llama))
+            if self._config.n_threads == 0:
+                _use_best_threads(llama, self._model, self._config)
+        return self._loaded
 
     def _blocks(self, prompt: Prompt) -> list[Block]:
         """Tokenize `prompt`: the template's head, one block per part, the template's tail with the last.
@@ -331,11 +289,11 @@ class LocalLLM:
         return logs
 
     def _check_fits(self, length: int, room: int) -> None:
-        excess = length + room - self.context_size
+        excess = length + room - self.context_size()
         if excess > 0:
             raise ContextWindowError(
                 f"the prompt has {length:,} tokens and {room:,} are wanted for the answer, but the context "
-                f"window of {self.name} holds {self.context_size:,}: {excess:,} too many. "
+                f"window of {self.name} holds {self.context_size():,}: {excess:,} too many. "
                 "Raise n_ctx, or lower context_tokens or top_k."
             )
 
@@ -378,11 +336,12 @@ class _Loaded:
 
 
 def _load(model: Model, config: LLMConfig) -> Any:
+    if config.n_gpu_layers == 0:
+        check_memory(model, free_memory())
     let_threads_sleep()
     import llama_cpp
     from jinja2 import TemplateError
 
-    _close_at_exit(llama_cpp._utils)
     kind = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}[config.cache_type]
     try:
         return llama_cpp.Llama(
@@ -409,6 +368,29 @@ def _load(model: Model, config: LLMConfig) -> Any:
         ) from error
 
 
+def check_memory(model: Model, free: int | None) -> None:
+    """Refuse a model that does not fit the free memory before it is read.
+
+    Args:
+        model: The resolved model file.
+        free: Bytes of memory that can be had; None when that is not known.
+
+    Raises:
+        ModelError: It does not fit.
+    """
+    weights = model.path.stat().st_size if model.path.exists() else 0
+    if free is not None and weights + WORKING_MEMORY > free:
+        raise ModelError(
+            f"{model.name} does not fit the memory: {_gigabytes(weights)} of weights and about "
+            f"{_gigabytes(WORKING_MEMORY)} to work with, but {_gigabytes(free)} are free. "
+            "Use a smaller model (`rag-evals models list`), or end what else takes memory."
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
+
+
 def _use_best_threads(llama: Any, model: Model, config: LLMConfig) -> None:
     """Use the threads that were measured to be fastest; measure where it was never done."""
     known = tuning_of(model, n_gpu_layers=config.n_gpu_layers)
@@ -422,17 +404,6 @@ def _use_best_threads(llama: Any, model: Model, config: LLMConfig) -> None:
         if is_fit:
             keep(model, known, n_gpu_layers=config.n_gpu_layers)
     llama._ctx.set_n_threads(known.threads.decode, known.threads.prefill)
-
-
-def _close_at_exit(module: ModuleType) -> None:
-    """Close the files that `module` opened when it was imported.
-
-    llama_cpp opens /dev/null twice and never closes it: where warnings are errors, each interpreter that
-    loaded a model would end with two "Exception ignored in ... ResourceWarning".
-    """
-    for value in vars(module).values():
-        if isinstance(value, IOBase):
-            atexit.register(value.close)
 
 
 def _log_sum(logits: NDArray[np.float32]) -> float:

@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from rag.config import LLMConfig
-from rag.llm.local.llama_cpp import LocalLLM
+from rag.llm.local.llama_cpp import LlamaCppModel
 from rag.llm.local.probe import PASSAGE, READ, WRITTEN, SecondContext, chosen, second_context
 from rag.llm.local.speeds import Speeds, Trial, Tuning, keep, physical_cores
 from rag.llm.protocol import Prompt
@@ -54,10 +54,10 @@ def tune(model: Model, config: LLMConfig, *, say: Callable[[str], None] = lambda
     Raises:
         ModelError: The model cannot be loaded.
     """
-    from rag.llm.local.llama_cpp import LocalLLM
+    from rag.llm.local.llama_cpp import LlamaCppModel
 
     everyone = len(os.sched_getaffinity(0))
-    llm = LocalLLM(model, LLMConfig(config.model, n_threads=everyone, n_gpu_layers=config.n_gpu_layers))
+    llm = LlamaCppModel(model, LLMConfig(config.model, n_threads=everyone, n_gpu_layers=config.n_gpu_layers))
     llm.load()
     measured: dict[int, Speeds] = {}
     trials = []
@@ -72,7 +72,6 @@ def tune(model: Model, config: LLMConfig, *, say: Callable[[str], None] = lambda
         for setting, params in _settings().items():
             say(setting)
             trials.append(_setting_trial(llm, default, setting, params, expected))
-    llm.close()
     measured[everyone] = _middle([trial.default for trial in trials])
     found = chosen(measured, measured, everyone)
     tuning = Tuning(found.speeds, found.threads, tuple(trials))
@@ -144,7 +143,7 @@ class _Verdicts:
 
 
 def _thread_trial(
-    llm: LocalLLM, default: SecondContext, count: int, everyone: int, expected: _Verdicts
+    llm: LlamaCppModel, default: SecondContext, count: int, everyone: int, expected: _Verdicts
 ) -> Trial:
     plain, speeds = _in_turns(lambda: _speeds(default, everyone), lambda: _speeds(default, count))
     said = _verdicts(llm, default, count)
@@ -153,7 +152,7 @@ def _thread_trial(
 
 
 def _setting_trial(
-    llm: LocalLLM, default: SecondContext, setting: str, params: dict[str, int], expected: _Verdicts
+    llm: LlamaCppModel, default: SecondContext, setting: str, params: dict[str, int], expected: _Verdicts
 ) -> Trial:
     try:
         with second_context(llm._llama, **params) as context:
@@ -181,7 +180,7 @@ def _middle(speeds: Sequence[Speeds]) -> Speeds:
     return Speeds(median(each.prefill for each in speeds), median(each.decode for each in speeds))
 
 
-def _verdicts(llm: LocalLLM, context: SecondContext, threads: int | None = None) -> _Verdicts:
+def _verdicts(llm: LlamaCppModel, context: SecondContext, threads: int | None = None) -> _Verdicts:
     """Read the verdicts on all statements: the passage once, then each statement behind it."""
     import numpy as np
 
