@@ -28,6 +28,8 @@ from rag.memory import Memory
 PAGE_BREAK = "\n\n"
 # The kind of what a memory keeps of a file: the text of its pages.
 PAGES = "pages"
+# Counts up when the same file gives another text than before: what a memory keeps is then read anew.
+VERSION = 1
 SUFFIXES = (".pdf", ".md", ".markdown", ".txt", ".html", ".htm")
 
 
@@ -164,18 +166,13 @@ def _read(name: str, file: Path, memory: Memory | None) -> Document | Unreadable
 def _remembered_pages(suffix: str, data: bytes, memory: Memory | None) -> list[str]:
     if memory is None:
         return _pages_of(suffix, data)
-    key = digest([suffix, hashlib.sha256(data).hexdigest(), version("pypdf"), _own_version()])
+    key = digest([suffix, hashlib.sha256(data).hexdigest(), version("pypdf"), VERSION])
     known = memory.recall(PAGES, [key])
     if key in known:
         return [str(page) for page in json.loads(known[key])]
     pages = _pages_of(suffix, data)
     memory.keep(PAGES, {key: json.dumps(pages).encode()})
     return pages
-
-
-def _own_version() -> str:
-    """Hash this file: another way to clean text gives another text."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def _bytes_of(file: Path) -> bytes:

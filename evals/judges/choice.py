@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from evals import prompts
 from evals.asking import LEAST_MASS, Asker
 from evals.errors import NoVerdict
 from evals.metrics import METRICS
-from evals.prompts import Wording
+from evals.prompts import ANSWERS, CONTRADICTS, COVERS, DECLINES, SUPPORTED, USEFUL
 from evals.questions import Question
 from evals.readings import Readings
 from rag.answer import Answer, Tokens
@@ -25,6 +24,8 @@ from rag.tracing import span
 EXPECTED = Tokens(evaluated=365)
 # Counts up when the way from an answer to its readings changes in a way that no setting shows.
 VERSION = 1
+# All that it asks, in the order in which the fingerprint has it: another order would orphan every judge card.
+JUDGE_WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
 
 
 class ChoiceReader:
@@ -45,7 +46,7 @@ class ChoiceReader:
             "llm": llm.fingerprint,
             "embedder": embedder.fingerprint if embedder else None,
             "least_mass": LEAST_MASS,
-            "wordings": [astuple(w) for w in vars(prompts).values() if isinstance(w, Wording)],
+            "wordings": [astuple(wording) for wording in JUDGE_WORDINGS],
             "system": Prompt(()).system,
         }
         self.fingerprint = digest(self.identity)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from evals.judges.choice import ChoiceReader
+import hashlib
+from importlib.metadata import version
+
+from evals import prompts
+from evals.judges.choice import JUDGE_WORDINGS, ChoiceReader
 from evals.judges.reading import ReadingJudge
 from evals.questions import Question
 from evals.remembering import Task, answer_key, scores_key
 from evals.testing import FakeJudge, FakePipeline, ScriptedLLM
 from rag.answer import Answer, Context
+from rag.documents import PAGES, read_documents
 from rag.identity import digest
 
 TASK = Task(
@@ -21,7 +26,7 @@ ANSWER = Answer("Two.", (Context("Two of eight.", "a.pdf", 3),))
 
 
 def test_the_wordings_of_the_choice_judge():
-    """Another wording, one more, or another order would orphan every card: each takes a quarter of an hour."""
+    """Another wording, one more, or another order orphans every card: each takes a quarter of an hour."""
     reader = ChoiceReader(ScriptedLLM())
     wordings = digest(reader.identity["wordings"])
     assert wordings == "05a7feb1348bc1e664357ef1f9e55444e13e7bba86433fd31e6f1559ea66421c"
@@ -30,7 +35,43 @@ def test_the_wordings_of_the_choice_judge():
     assert fingerprint == "95f86cf0718ba6ed7a53dc2a7f190907ab4bfa1200da869192f60c83bcfc27ac"
 
 
+def test_another_value_of_the_module_changes_no_fingerprint(monkeypatch):
+    """What counts is named, not whatever the module happens to hold."""
+    before = ChoiceReader(ScriptedLLM()).fingerprint
+    monkeypatch.setattr(prompts, "NEW", prompts.Wording("Reply", "Is it new?"), raising=False)
+    assert ChoiceReader(ScriptedLLM()).fingerprint == before
+
+
+def test_no_wording_is_left_out():
+    """A wording that is asked and not in the fingerprint would leave old verdicts in the cache."""
+    held = [value for value in vars(prompts).values() if isinstance(value, prompts.Wording)]
+    assert set(held) == set(JUDGE_WORDINGS)
+
+
 def test_the_keys_of_the_cache():
     """An answer and a judgement that were made before are found under these."""
     assert answer_key(TASK) == "66fb595ad0473d6134c8e05e8f7b514725005347e0b6c6c9d054b7e72a07a11c"
     assert scores_key(TASK, ANSWER) == "c628083bec03cbc2e8415941d97defaff25cbaeb9cc0ff1e3c4e7fe09d3a951d"
+
+
+class Kept(dict):
+    """A memory in a dictionary."""
+
+    def recall(self, kind, keys):
+        return {key: self[kind, key] for key in keys if (kind, key) in self}
+
+    def keep(self, kind, items):
+        self.update({(kind, key): data for key, data in items.items()})
+
+
+def test_the_key_of_a_document(tmp_path):
+    """The text of a file is kept under its suffix, its bytes, the PDF library, and a number of our own."""
+    (tmp_path / "a.md").write_bytes(b"Two of eight.\r\n")
+    kept = Kept()
+    (first,) = read_documents(tmp_path, kept).documents
+    sha256 = hashlib.sha256(b"Two of eight.\r\n").hexdigest()
+    key = PAGES, digest([".md", sha256, version("pypdf"), 1])
+    assert kept == {key: b'["Two of eight.\\n"]'}
+    kept[key] = b'["As it was read before."]'
+    (second,) = read_documents(tmp_path, kept).documents
+    assert (first.text, second.text) == ("Two of eight.\n", "As it was read before.")
