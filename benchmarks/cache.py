@@ -24,6 +24,7 @@ import pytest
 from evals.records import ClaimScore, Judgement, Score
 from rag.answer import Answer, Context, Tokens
 from rag.identity import digest
+from rag.profile import Profile
 
 WORDS = [digest(n)[:2 + n % 9] for n in range(1000)]
 
@@ -34,7 +35,7 @@ def passage(question, n):
 class Pipeline:
     name = "fake"
     fingerprint = digest("pipeline")
-    identity = {"knobs": {"top_k": 8}}
+    profile = Profile(identity={"knobs": {"top_k": 8}})
 
     async def answer(self, question):
         contexts = tuple(passage(question, n) for n in range(8))
@@ -44,7 +45,7 @@ class Pipeline:
 class Judge:
     name = "fake judge"
     fingerprint = digest("judge")
-    identity = {"wordings": ["Is it?"]}
+    profile = Profile(identity={"wordings": ["Is it?"]})
 
     async def score(self, question, answer):
         claims = tuple(

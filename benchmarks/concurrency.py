@@ -32,6 +32,7 @@ from rag.answer import Answer, Context
 from rag.config import LLMConfig
 from rag.llm.protocol import Prompt
 from rag.llm.load import load_llm
+from rag.profile import profile_of_model
 
 PASSAGE = "The router sends each token to two of eight experts. The load is balanced. "
 CONTEXTS = tuple(Context(PASSAGE + f"Passage {n} says no more. ", "a.pdf", 1, n, n + 100) for n in range(4))
@@ -56,7 +57,7 @@ class Pipeline:
     fingerprint = "benchmark"
 
     def __init__(self, llm):
-        self._llm, self.most_at_once = llm, llm.most_at_once
+        self._llm, self.profile = llm, profile_of_model(llm)
 
     async def answer(self, question):
         import asyncio

@@ -159,7 +159,7 @@ def run_ours(
 
 
 def _said(judge: ReadingJudge, question: Question, answer: Answer) -> dict[str, bool | None]:
-    thresholds = {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **judge.thresholds}
+    thresholds = {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **judge.profile.thresholds}
     scores = judge.score_now(question, answer).scores
     return {s.metric: None if s.value is None else s.value >= thresholds[s.metric] for s in scores}
 

@@ -20,6 +20,7 @@ from evals.records import Evaluation
 from evals.remembering import ANSWER, SCORES, Remembering, Task
 from evals.threads import DaemonThreads
 from evals.traces import trace_of_nothing, traced
+from rag.profile import profile_of
 
 SOON = 0.001  # seconds
 # Seconds. A signal that comes just before the main thread falls asleep does not wake it (and none does on
@@ -38,7 +39,7 @@ class Engine:
     Args:
         remembering: Has what was made before; by default nothing is remembered.
         concurrency: How many tasks may be under way at once, where pipeline and judge do not say
-            (`most_at_once`); 0 for one.
+            (`Profile.most_at_once`); 0 for one.
         seconds: What one task may take in all; None for no bound.
         watcher: Is told what the engine is at.
         is_traced: Whether evaluations come with the spans of what was done for them.
@@ -108,14 +109,14 @@ class Engine:
         self._loop.close()
 
     def _most(self, thing: object) -> int:
-        return int(getattr(thing, "most_at_once", 0)) or self._concurrency or 1
+        return profile_of(thing).most_at_once or self._concurrency or 1
 
     def _begin(self, task: Task) -> Future[Evaluation]:
         return asyncio.run_coroutine_threadsafe(self._evaluated(task), self._loop)
 
     async def _evaluated(self, task: Task) -> Evaluation:
         places = self.places(task)
-        if any(getattr(thing, "most_at_once", 1) > 1 for thing in (task.pipeline, task.judge)):
+        if any((profile_of(thing).most_at_once or 1) > 1 for thing in (task.pipeline, task.judge)):
             # They hold back their calls themselves, and a task that waits before another try makes none.
             places *= BESIDE
         # The places are those of a kind: local tasks wait for each other, not for a server.

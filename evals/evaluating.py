@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from operator import add
 from typing import Protocol
 
 from evals.errors import UsageError
@@ -103,6 +104,7 @@ def evaluation_of(
         tokens={**answer.tokens, "judge": judgement.tokens},
         repeat=task.repeat,
         cached=cached,
+        judged=judgement.parts,
     )
 
 
@@ -137,7 +139,8 @@ async def _judged(
 def _with(first: Judgement, more: Judgement) -> Judgement:
     values = {score.metric: score.value for score in more.scores}
     scores = tuple(replace(s, again=(*s.again, values.get(s.metric))) for s in first.scores)
-    return Judgement(scores, first.seconds + more.seconds, first.tokens + more.tokens)
+    members = tuple(map(add, first.members, more.members))
+    return Judgement(scores, first.seconds + more.seconds, first.tokens + more.tokens, members)
 
 
 async def _judgement(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evals.remembering import ANSWER, SCORES, Remembering, Task
 from rag.answer import Tokens
+from rag.profile import Profile, profile_of
 
 if TYPE_CHECKING:
     from rag.llm.prices import Price
@@ -72,9 +73,10 @@ def plan_of(tasks: Sequence[Task], remembering: Remembering, prices: Prices, pla
     answers = sum(answer for answer, _ in found)
     judgements = sum(judgement for _, judgement in found)
     first = tasks[0]
+    pipeline, judge = profile_of(first.pipeline), profile_of(first.judge)
     parts = [
-        (len(tasks) - answers, work_of(first.pipeline, ANSWER, first.name, remembering, prices)),
-        (len(tasks) - judgements, work_of(first.judge, SCORES, first.judge.name, remembering, prices)),
+        (len(tasks) - answers, work_of(pipeline, ANSWER, first.name, remembering, prices)),
+        (len(tasks) - judgements, work_of(judge, SCORES, first.judge.name, remembering, prices)),
     ]
     return Plan(
         first.name,
@@ -87,31 +89,57 @@ def plan_of(tasks: Sequence[Task], remembering: Remembering, prices: Prices, pla
     )
 
 
-def work_of(thing: Any, kind: str, name: str, remembering: Remembering, prices: Prices) -> Work | None:
+def work_of(profile: Profile, kind: str, name: str, remembering: Remembering, prices: Prices) -> Work | None:
     """Say what one answer of a pipeline, or one judgement of a judge, takes; None when nothing is known."""
     made = remembering.examples(kind, name)
-    expected: Tokens | None = getattr(thing, "expected", None)
+    # Those of an ensemble's judgements whose judges were counted one by one, where there are any.
+    made = [one for one in made if len(one[0]) == len(profile.parts)] or made
     if made:
-        evaluated = fmean(tokens.evaluated for tokens, _ in made)
-        generated = fmean(tokens.generated for tokens, _ in made)
+        used = [_mean(of_one) for of_one in zip(*(parts for parts, _ in made), strict=False)]
         seconds: float | None = fmean(seconds for _, seconds in made)
-    elif expected:
-        evaluated, generated = expected.evaluated, expected.generated
-        speeds = getattr(thing, "speeds", None)
-        seconds = evaluated / speeds.prefill + generated / speeds.decode if speeds else None
+    elif any(part.expected for part in profile.parts):
+        used = [part.expected or Tokens() for part in profile.parts]
+        seconds = _total((1, _seconds(part)) for part in profile.parts)
     else:
         return None
-    usd = cost_of(thing, Tokens(round(evaluated), 0, round(generated)), prices)
-    return Work(evaluated, generated, seconds, usd)
+    total = sum(used, Tokens())
+    return Work(total.evaluated, total.generated, seconds, cost_of(profile, used, prices))
 
 
-def cost_of(thing: Any, tokens: Tokens, prices: Prices) -> float | None:
-    """Give the USD that `tokens` of a pipeline's or a judge's model cost; None when there is no price."""
+def _mean(used: Sequence[Tokens]) -> Tokens:
+    """Return the tokens that are read and written on average, as if nothing were reused."""
+    evaluated, generated = fmean(each.evaluated for each in used), fmean(each.generated for each in used)
+    return Tokens(round(evaluated), 0, round(generated))
+
+
+def _seconds(profile: Profile) -> float | None:
+    """Return the seconds that are expected; None where tokens or speeds are not known."""
+    expected, speeds = profile.expected, profile.speeds()
+    if expected is None or speeds is None:
+        return None
+    return expected.evaluated / speeds.prefill + expected.generated / speeds.decode
+
+
+def cost_of(profile: Profile, used: Sequence[Tokens], prices: Prices) -> float | None:
+    """Return the USD that the models of a pipeline or a judge cost; None when there is no price.
+
+    Args:
+        profile: Says how its models are priced.
+        used: Tokens of each of its parts.
+        prices: Prices by model.
+    """
+    found = [_price(part, prices) for part in profile.parts]
+    if len(used) != len(found):
+        # An ensemble's judgement from before the tokens of its judges were kept apart: at most this.
+        return max((price.cost(sum(used, Tokens())) for price in found if price), default=None)
+    costs = [price.cost(tokens) for price, tokens in zip(found, used, strict=True) if price]
+    return sum(costs) if costs else None
+
+
+def _price(profile: Profile, prices: Prices) -> Price | None:
     from rag.llm.prices import price_of
 
-    model = getattr(thing, "priced_as", None)
-    price = price_of(model, prices) if model else None
-    return price.cost(tokens) if price else None
+    return price_of(profile.priced_as, prices) if profile.priced_as else None
 
 
 def plan_lines(plans: Iterable[Plan]) -> list[str]:

@@ -55,7 +55,7 @@ class Readings:
 
 
 class Reader(Protocol):
-    """Reads answers for a judge."""
+    """Reads answers for a judge. What else it may say of itself is its `profile` (`rag.profile`)."""
 
     @property
     def name(self) -> str:

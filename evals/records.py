@@ -71,11 +71,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a judge says to one answer: scores, seconds and tokens."""
+    """What a judge says to one answer: scores, seconds, tokens, and the tokens of each judge of several."""
 
     scores: tuple[Score, ...]
     seconds: float = 0.0
     tokens: Tokens = Tokens()
+    members: tuple[Tokens, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Tokens, ...]:
+        """The tokens of each judge of several, or of the only one."""
+        return self.members or (self.tokens,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ class Evaluation:
         conditions: Conditions on the run that marks of its test set, as they were written.
         test: Node id of its test.
         keys: Identities of its answer and its scores, under which the cache has them.
+        judged: Tokens of each judge of an ensemble, or of the only one, for their prices; not recorded.
         spans: What was done for it, where the run has traces; they are kept beside the records.
     """
 
@@ -117,6 +124,7 @@ class Evaluation:
     conditions: tuple[str, ...] = ()
     test: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
+    judged: tuple[Tokens, ...] = field(default=(), compare=False)
     spans: tuple[TraceSpan, ...] = ()
 
     @property
@@ -324,13 +332,15 @@ def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
         "scores": [_score_to_json(score) for score in judgement.scores],
         "seconds": judgement.seconds,
         "tokens": _plain(judgement.tokens),
+        **({"members": [_plain(tokens) for tokens in judgement.members]} if judgement.members else {}),
     }
 
 
 def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
     """Read back what `judgement_to_json` wrote."""
     scores = tuple(_score(score["metric"], score) for score in kept["scores"])
-    return Judgement(scores, kept["seconds"], _known(Tokens, kept["tokens"]))
+    members = tuple(_known(Tokens, tokens) for tokens in kept.get("members") or ())
+    return Judgement(scores, kept["seconds"], _known(Tokens, kept["tokens"]), members)
 
 
 def _score_to_json(score: Score) -> dict[str, Any]:

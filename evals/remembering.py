@@ -32,6 +32,7 @@ from rag.conventions import INPUT, OUTPUT, RETRIEVED, documents
 from rag.errors import RagError
 from rag.identity import canonical, digest
 from rag.loading import load
+from rag.profile import profile_of
 from rag.tracing import span
 
 # Kinds of items in the cache; `written` is an answer under what it was written from.
@@ -131,7 +132,7 @@ class Remembering:
         await self._load(judge)
         judgement = await _judged(judge, task.question, answer)
         # Whether another try would give a verdict, only the judge can tell.
-        if getattr(judge, "unscored_is_final", False) or all(s.value is not None for s in judgement.scores):
+        if profile_of(judge).unscored_is_final or all(s.value is not None for s in judgement.scores):
             self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
         return judgement, False
 
@@ -159,14 +160,17 @@ class Remembering:
         key = scores_key(task, answer)
         return True, self._recall(task.judge, SCORES, key, judgement_from_json, is_use=False) is not None
 
-    def examples(self, kind: str, name: str) -> list[tuple[Tokens, float]]:
-        """Give tokens and seconds of the latest answers or judgements that something called `name` made."""
+    def examples(self, kind: str, name: str) -> list[tuple[tuple[Tokens, ...], float]]:
+        """Return tokens and seconds of the latest answers or judgements that something called `name` made.
+
+        The tokens of a judgement are those of each judge of an ensemble.
+        """
         made = self.cache.recent(kind, name) if self.cache else []
         if kind == SCORES:
             judgements = (_read(data, judgement_from_json) for data in made)
-            return [(judged.tokens, judged.seconds) for judged in judgements if judged]
+            return [(judged.parts, judged.seconds) for judged in judgements if judged]
         answers = (_read(data, answer_from_json) for data in made)
-        return [(answer.total, sum(answer.seconds.values())) for answer in answers if answer]
+        return [((answer.total,), sum(answer.seconds.values())) for answer in answers if answer]
 
     async def _load(self, thing: Pipeline | Judge) -> None:
         # isinstance() of a protocol takes 6 microseconds, and this is asked for every evaluation.
@@ -195,7 +199,7 @@ class Remembering:
         *,
         is_use: bool = True,
     ) -> T | None:
-        if self.cache is None or not _is_cacheable(thing):
+        if self.cache is None or not profile_of(thing).is_cacheable:
             return None
         found = self.cache.recall(kind, [key], is_use=is_use).get(key)
         return _read(found, read) if found else None
@@ -203,13 +207,13 @@ class Remembering:
     def _keep(
         self, thing: Pipeline | Judge, keys: Mapping[str, str], made: Mapping[str, Any], task: Task
     ) -> None:
-        if self.cache is None or not _is_cacheable(thing):
+        if self.cache is None or not profile_of(thing).is_cacheable:
             return
         try:
             data = canonical(made).encode(errors="surrogatepass")
         except (TypeError, ValueError):
             return  # a NaN, or what JSON has no form for: the record says it
-        identity = getattr(thing, "identity", {})
+        identity = profile_of(thing).identity
         name = task.name if thing is task.pipeline else thing.name
         maker = Maker(thing.fingerprint, name, identity if isinstance(identity, Mapping) else {})
         for kind, key in keys.items():
@@ -287,11 +291,6 @@ def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
 def _written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:
     texts = [context.text for context in contexts]
     return digest([writing, task.question.question, texts, task.repeat])
-
-
-def _is_cacheable(thing: Pipeline | Judge) -> bool:
-    """Tell whether the fingerprint of `thing` says when what it makes changes; it does unless it says no."""
-    return bool(getattr(thing, "is_cacheable", True))
 
 
 def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:

@@ -11,6 +11,7 @@ from evals.remembering import Task
 from evals.runs import RunData
 from rag.answer import Answer
 from rag.identity import digest
+from rag.profile import Profile
 
 
 class StoredAnswer:
@@ -22,7 +23,7 @@ class StoredAnswer:
     """
 
     # It is in its run: there is nothing to keep.
-    is_cacheable = False
+    profile = Profile(is_cacheable=False)
 
     def __init__(self, name: str, answer: Answer) -> None:
         self.name = name

@@ -9,6 +9,7 @@ from evals.errors import UsageError
 from evals.planning import Plan, Prices, cost_of, over_bounds, plan_of
 from evals.records import Evaluation
 from evals.remembering import ANSWER, SCORES, Remembering, Task
+from rag.profile import profile_of
 
 
 class Spending:
@@ -63,12 +64,11 @@ class Spending:
 
     def count(self, task: Task, evaluation: Evaluation) -> float | None:
         """Count an evaluation and give what it cost now, in USD; None where nothing has a price."""
-        judged = evaluation.tokens.get("judge")
         costs = []
         if evaluation.answer is not None and ANSWER not in evaluation.cached:
-            costs.append(cost_of(task.pipeline, evaluation.answer.total, self._prices))
-        if judged is not None and SCORES not in evaluation.cached:
-            costs.append(cost_of(task.judge, judged, self._prices))
+            costs.append(cost_of(profile_of(task.pipeline), [evaluation.answer.total], self._prices))
+        if evaluation.judged and SCORES not in evaluation.cached:
+            costs.append(cost_of(profile_of(task.judge), evaluation.judged, self._prices))
         known = [cost for cost in costs if cost is not None]
         self._usd += sum(known)
         self._done += 1

@@ -32,6 +32,7 @@ from evals.session import (
 )
 from evals.upcoming import Upcoming
 from rag.answer import Pipeline
+from rag.profile import profile_of
 
 UPCOMING = pytest.StashKey[Upcoming]()
 DESCRIBED = pytest.StashKey[set[tuple[str, str]]]()
@@ -102,7 +103,7 @@ def evaluate_for(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
 
 def _defaults(judge: Judge) -> Mapping[str, float]:
     """Give the thresholds that nobody set: those of the judge's card, else 0.5."""
-    return {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **getattr(judge, "thresholds", {})}
+    return {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **profile_of(judge).thresholds}
 
 
 def _name_for(pipeline: Pipeline, request: pytest.FixtureRequest) -> str:
@@ -168,7 +169,7 @@ def _describe(item: pytest.Item, name: str, pipeline: Pipeline, judge: Judge) ->
 
 def _told(thing: Pipeline | Judge, part: str) -> dict[str, Any]:
     """Give what `thing` says of its settings or its identity; what JSON has no form for becomes text."""
-    said = getattr(thing, part, None)
+    said = getattr(profile_of(thing), part)
     return dict(json.loads(json.dumps(said, default=str))) if isinstance(said, Mapping) else {}
 
 

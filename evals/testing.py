@@ -12,6 +12,7 @@ from evals.records import Judgement, Score
 from rag.answer import Answer, Tokens
 from rag.identity import digest
 from rag.llm.protocol import Choice, Completion, Prompt
+from rag.profile import Profile
 
 Reply = str | Completion | Mapping[str, float] | Choice
 Said = Answer | str | Exception
@@ -117,7 +118,7 @@ class FakePipeline:
         self.name = name
         told = {} if callable(answers) else {question: repr(said) for question, said in answers.items()}
         self.fingerprint = digest({"fake": name, "answers": told})
-        self.is_cacheable = not callable(answers)  # what a function says cannot be seen
+        self.profile = Profile(is_cacheable=not callable(answers))  # what a function says cannot be seen
         self.asked: list[str] = []
         self._answers = answers
 
@@ -154,7 +155,7 @@ class FakeJudge:
         self.name = name
         told = {} if callable(scores) else {metric: repr(value) for metric, value in scores.items()}
         self.fingerprint = digest({"fake": name, "scores": told})
-        self.is_cacheable = not callable(scores)
+        self.profile = Profile(is_cacheable=not callable(scores))
         self._scores = scores
 
     async def score(self, question: Question, answer: Answer) -> Judgement:

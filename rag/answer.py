@@ -120,7 +120,10 @@ class Retrieval:
 
 @runtime_checkable
 class Pipeline(Protocol):
-    """What is evaluated: anything that answers a question and shows the passages it used."""
+    """What is evaluated: anything that answers a question and shows the passages it used.
+
+    What else it may say of itself is its `profile` (`rag.profile`).
+    """
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ from rag.loading import load
 from rag.memory import Memory
 from rag.models import is_cached, resolve
 from rag.native.hosting.models_folder import models_folder as folder_for
+from rag.profile import Profile, profile_of_model
 from rag.reranking import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
 from rag.tracing import Kind, OpenSpan, is_tracing, span
 
@@ -136,6 +137,7 @@ class RetrievalPipeline:
     Attributes:
         identity: Everything that changes an answer.
         fingerprint: SHA-256 over it.
+        profile: What is known of it before anything is loaded.
     """
 
     def __init__(self, config: PipelineConfig, index: Index, llm: LLM, reranker: Reranker) -> None:
@@ -156,39 +158,18 @@ class RetrievalPipeline:
         self.fingerprint = digest(self.identity)
         knobs = {key: getattr(config, key) for key in _WRITING_KNOBS}
         self.writing = digest({"knobs": knobs, "llm": llm.fingerprint, "prompt": prompt})
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Every knob and the models in use, for records."""
-        return {**asdict(self.config), "reranker": self.reranker.name, "index": self.index.fingerprint}
+        self.profile = replace(
+            profile_of_model(llm),
+            expected=self._expected(),
+            identity=self.identity,
+            # Every knob and the models in use.
+            settings={**asdict(config), "reranker": reranker.name, "index": index.fingerprint},
+        )
 
     @property
     def description(self) -> str:
         """One line for people: what is in use."""
         return describe(self.config)
-
-    @property
-    def most_at_once(self) -> int:
-        """How many questions may be under way at once: more than one only where a server answers."""
-        return getattr(self._llm, "most_at_once", 1)
-
-    @property
-    def priced_as(self) -> str | None:
-        """Name of the model as its server knows it; None for a local one, which costs nothing."""
-        return getattr(self._llm, "model", None)
-
-    @property
-    def speeds(self) -> Any:
-        """Measured speeds of a local model on this machine; None where they were not measured."""
-        return getattr(self._llm, "speeds", None)
-
-    @property
-    def expected(self) -> Tokens:
-        """What an answer may take, before any was made: the passages and half of the longest answer."""
-        passages = min(self.config.context_tokens, self._kept * self.config.chunk_sizes[0])
-        is_read_twice = isinstance(self.reranker, LLMReranker)
-        ranked = self.config.top_k * self.config.chunk_sizes[-1] * is_read_twice
-        return Tokens(evaluated=passages + ranked, generated=self.config.max_answer_tokens // 2)
 
     def load(self) -> None:
         """Load index and models now: what is wrong with them is said before the first question.
@@ -254,6 +235,13 @@ class RetrievalPipeline:
             retrieval.candidates,
         )
 
+    def _expected(self) -> Tokens:
+        """Return what an answer may take: the passages and half of the longest answer."""
+        passages = min(self.config.context_tokens, self._kept * self.config.chunk_sizes[0])
+        is_read_twice = isinstance(self.reranker, LLMReranker)
+        ranked = self.config.top_k * self.config.chunk_sizes[-1] * is_read_twice
+        return Tokens(evaluated=passages + ranked, generated=self.config.max_answer_tokens // 2)
+
     @property
     def _kept(self) -> int:
         return self.config.rerank_top_n if self.config.retriever == "auto_merging" else self.config.top_k
@@ -293,16 +281,12 @@ AnswerFunction = Callable[[str], Any]
 
 
 class FunctionPipeline:
-    """Anyone's own function as a pipeline; see `pipeline_from`.
-
-    Attributes:
-        is_cacheable: Whether the fingerprint says when the answers change.
-    """
+    """Anyone's own function as a pipeline; see `pipeline_from`."""
 
     def __init__(self, function: AnswerFunction, name: str, fingerprint: str | None) -> None:
         self.name = name
         self.fingerprint = digest({"function": fingerprint or name})
-        self.is_cacheable = fingerprint is not None
+        self.profile = Profile(is_cacheable=fingerprint is not None)
         self._function = function
 
     async def answer(self, question: str) -> Answer:

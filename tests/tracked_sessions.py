@@ -29,6 +29,7 @@ from pathlib import Path
 import pytest
 from evals.records import ClaimScore, Judgement, Score
 from rag.answer import Answer, Context, Span, Tokens
+from rag.profile import Profile
 
 IDENTITY = {
     "index": {"documents": {"a.md": "1f", "b.pdf": "2e"}, "embedder": {"name": "tiny", "sha256": "3d"}},
@@ -40,8 +41,10 @@ class Pipeline:
     def __init__(self, name, top_k):
         self.name = name
         self.fingerprint = name * 8
-        self.settings = {"index": "abcdef0123456789ff", "top_k": top_k, "reranker": None, "hybrid": True}
-        self.identity = {**IDENTITY, "top_k": top_k}
+        self.profile = Profile(
+            settings={"index": "abcdef0123456789ff", "top_k": top_k, "reranker": None, "hybrid": True},
+            identity={**IDENTITY, "top_k": top_k},
+        )
 
     async def answer(self, question):
         if "no-disk" in question:
@@ -59,8 +62,10 @@ class Pipeline:
 class Judge:
     name = "reader"
     fingerprint = "reads"
-    settings = {"model": "judge-model", "metrics": ["faithfulness", "relevancy"]}
-    identity = {"model": {"sha256": "5b"}, "prompts": 3}
+    profile = Profile(
+        settings={"model": "judge-model", "metrics": ["faithfulness", "relevancy"]},
+        identity={"model": {"sha256": "5b"}, "prompts": 3},
+    )
 
     async def score(self, question, answer):
         pairs = [word.split("=") for word in answer.text.split() if "=" in word]

@@ -12,6 +12,7 @@ from evals.errors import UsageError, printable
 from evals.judges.choosing import FORMS
 from evals.metrics import DEFAULT_THRESHOLD
 from evals.settings import parse_share
+from rag.profile import profile_of
 
 if TYPE_CHECKING:
     from evals.cli import Commands
@@ -119,7 +120,7 @@ def _doctor(options: argparse.Namespace) -> int:
     judge = judge_for(options.judge, _judge_models(options), metrics=(METRIC,), folders=folders)
     threshold = options.threshold
     if threshold is None:
-        threshold = getattr(judge, "thresholds", {}).get(METRIC, DEFAULT_THRESHOLD)
+        threshold = profile_of(judge).thresholds.get(METRIC, DEFAULT_THRESHOLD)
     card = getattr(judge, "card", None)
     print(
         f"judge: {printable(judge.name)}, {'its card' if card else 'uncalibrated'}, threshold {threshold:.2f}"

@@ -11,7 +11,7 @@ from rag.answer import Answer
 
 @runtime_checkable
 class Judge(Protocol):
-    """Scores answers."""
+    """Scores answers. What else it may say of itself is its `profile` (`rag.profile`)."""
 
     @property
     def name(self) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
-from typing import Any
+from dataclasses import astuple, replace
 
 from evals.asking import LEAST_MASS, Asker
 from evals.errors import NoVerdict
@@ -17,6 +16,7 @@ from rag.embedding import Embedder
 from rag.identity import digest
 from rag.llm.protocol import LLM, Prompt
 from rag.loading import load
+from rag.profile import profile_of_model
 from rag.tracing import span
 
 # What judging an answer takes, before any was judged: measured on short answers by the three metrics that are
@@ -39,7 +39,6 @@ class ChoiceReader:
     def __init__(self, llm: LLM, embedder: Embedder | None = None) -> None:
         self.name = f"choice ({llm.name})"
         self.metrics = tuple(METRICS)
-        self.expected = EXPECTED
         self.identity = {
             "reader": "choice",
             "version": VERSION,
@@ -50,23 +49,9 @@ class ChoiceReader:
             "system": Prompt(()).system,
         }
         self.fingerprint = digest(self.identity)
+        self.profile = replace(profile_of_model(llm), expected=EXPECTED, identity=self.identity)
         self._llm = llm
         self._embedder = embedder
-
-    @property
-    def priced_as(self) -> str | None:
-        """Name of the model as its server knows it; None for a local one."""
-        return getattr(self._llm, "model", None)
-
-    @property
-    def speeds(self) -> Any:
-        """Measured speeds of a local model on this machine; None where they were not measured."""
-        return getattr(self._llm, "speeds", None)
-
-    @property
-    def most_at_once(self) -> int:
-        """How many answers may be read at once."""
-        return int(getattr(self._llm, "most_at_once", 1))
 
     def load(self) -> None:
         """Load language model and embedder now.

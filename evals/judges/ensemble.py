@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -13,6 +14,7 @@ from evals.records import Judgement, Score
 from rag.answer import Answer, Tokens
 from rag.identity import digest
 from rag.loading import load
+from rag.profile import Profile, profile_of, together
 from rag.tracing import span
 
 # Judges that differ by this much are said to: one of them is wrong.
@@ -36,18 +38,18 @@ class EnsembleJudge:
         _check(judges)
         self.name = f"ensemble ({', '.join(judge.name for judge in judges)})"
         self.fingerprint = digest({"ensemble": [judge.fingerprint for judge in judges], "version": 1})
-        self.unscored_is_final = all(getattr(judge, "unscored_is_final", False) for judge in judges)
         self._judges = tuple(judges)
-
-    @property
-    def thresholds(self) -> Mapping[str, float]:
-        """None: a threshold was chosen for one judge's scores, not for a mean."""
-        return {}
-
-    @property
-    def most_at_once(self) -> int:
-        """How many answers may be judged at once."""
-        return max(int(getattr(judge, "most_at_once", 1)) for judge in self._judges)
+        members = [(judge, profile_of(judge)) for judge in judges]
+        self.profile = replace(
+            together([profile for _, profile in members]),
+            identity={"members": [_identity(judge, profile) for judge, profile in members]},
+            settings={
+                "members": [
+                    {"name": judge.name, "fingerprint": judge.fingerprint, **profile.settings}
+                    for judge, profile in members
+                ]
+            },
+        )
 
     def load(self) -> None:
         """Load every judge now.
@@ -56,16 +58,6 @@ class EnsembleJudge:
             ModelError: One of them cannot be loaded.
         """
         load(*self._judges)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the record says of this judge: its members, and what it says of each."""
-        return {
-            "members": [
-                {"name": judge.name, "fingerprint": judge.fingerprint, **getattr(judge, "settings", {})}
-                for judge in self._judges
-            ]
-        }
 
     async def score(self, question: Question, answer: Answer) -> Judgement:
         """Score `answer` by every metric that any of the judges scores."""
@@ -81,7 +73,12 @@ class EnsembleJudge:
             tuple(_together(metric, scores) for metric, scores in given.items()),
             sum(judgement.seconds for judgement in judgements),
             sum((judgement.tokens for judgement in judgements), Tokens()),
+            tuple(tokens for judgement in judgements for tokens in judgement.parts),
         )
+
+
+def _identity(judge: Judge, profile: Profile) -> Mapping[str, Any]:
+    return {"name": judge.name, **(profile.identity or {"fingerprint": judge.fingerprint})}
 
 
 def _together(metric: str, scores: Sequence[tuple[str, Score]]) -> Score:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from statistics import fmean
 from typing import Any
 
@@ -18,6 +18,7 @@ from evals.records import ClaimScore, Judgement, Score
 from rag.answer import Answer, Context, Tokens
 from rag.identity import digest
 from rag.loading import load
+from rag.profile import profile_of
 
 # A longer answer is no answer: judging it claim by claim would take a quarter of an hour.
 MOST_CHARACTERS = 20_000
@@ -40,41 +41,22 @@ class ReadingJudge:
         self.fingerprint = digest(
             {"reader": reader.fingerprint, "card": card.digest if card else None, "version": 1}
         )
-        # A reading without a verdict is what the model says; a server that fails raises.
-        self.unscored_is_final = True
         self._reader = reader
         self._metrics = tuple(name for name in metrics if name in reader.metrics)
-
-    @property
-    def thresholds(self) -> Mapping[str, float]:
-        """The thresholds that the card chose, by metric."""
-        return self.card.thresholds if self.card else {}
-
-    @property
-    def most_at_once(self) -> int:
-        """How many answers may be judged at once: more than one only where a server judges."""
-        return int(getattr(self._reader, "most_at_once", 1))
-
-    @property
-    def expected(self) -> Tokens | None:
-        """What a judgement may take, before any was made."""
-        return getattr(self._reader, "expected", None)
-
-    @property
-    def speeds(self) -> Any:
-        """Measured speeds of the model that reads; None where they were not measured."""
-        return getattr(self._reader, "speeds", None)
-
-    @property
-    def priced_as(self) -> str | None:
-        """Name of the model that reads, as its server knows it; None for a local one."""
-        return getattr(self._reader, "priced_as", None)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What the fingerprint is made of, by name, for `rag-evals cache explain`."""
-        about = getattr(self._reader, "identity", {"fingerprint": self._reader.fingerprint})
-        return {"reader": about, "card": self.card.digest if self.card else None}
+        of_reader = profile_of(reader)
+        self.profile = replace(
+            of_reader,
+            # Of a reader that does not say so: it reads on this machine.
+            most_at_once=of_reader.most_at_once or 1,
+            thresholds=card.thresholds if card else {},
+            identity={
+                "reader": of_reader.identity or {"fingerprint": reader.fingerprint},
+                "card": card.digest if card else None,
+            },
+            settings={"metrics": self._metrics, "card": self._about_card()},
+            # A reading without a verdict is what the model says; a server that fails raises.
+            unscored_is_final=True,
+        )
 
     def load(self) -> None:
         """Load what reads now.
@@ -83,11 +65,6 @@ class ReadingJudge:
             ModelError: It cannot be loaded.
         """
         load(self._reader)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the record says of this judge."""
-        return {"metrics": self._metrics, "card": self._about_card()}
 
     async def score(self, question: Question, answer: Answer) -> Judgement:
         """Score `answer` in a thread of its own, so that an event loop is never blocked."""

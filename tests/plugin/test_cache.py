@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from evals.records import Judgement, Score
 from rag.answer import Answer, Context
+from rag.profile import Profile
 
 def note(name, text):
     with open("made.txt", "a") as file:
@@ -24,7 +25,7 @@ def note(name, text):
 class Pipeline:
     name = "mine"
     fingerprint = "pipeline-" + os.environ.get("PIPELINE", "1")
-    identity = {"knobs": {"top_k": os.environ.get("PIPELINE", "1")}}
+    profile = Profile(identity={"knobs": {"top_k": os.environ.get("PIPELINE", "1")}})
 
     async def answer(self, question):
         note("answer", question)

@@ -95,6 +95,7 @@ import time
 import pytest
 from evals.records import Judgement, Score
 from rag.answer import Answer
+from rag.profile import Profile
 
 def note(name, text):
     with open("made.txt", "a") as file:
@@ -103,7 +104,7 @@ def note(name, text):
 class Remote:
     name = "remote"
     fingerprint = "remote-1"
-    most_at_once = 4
+    profile = Profile(most_at_once=4)
 
     async def answer(self, question):
         note("begin", question)

@@ -90,17 +90,18 @@ def test_settings_of_pipelines_and_judges(project):
         "conftest.py",
         """
 from pathlib import Path
+from rag.profile import Profile
 
 @pytest.fixture(scope="session")
 def told():
     pipeline = FakePipeline(answer, name="told")
-    pipeline.settings = {"top_k": 3, "model": Path("small.gguf"), "sizes": (200, 100)}
+    pipeline.profile = Profile(settings={"top_k": 3, "model": Path("small.gguf"), "sizes": (200, 100)})
     return pipeline
 
 @pytest.fixture(scope="session")
 def own():
     pipeline = FakePipeline(answer, name="own")
-    pipeline.settings = object()  # a thing of its own that happens to be called so
+    pipeline.profile = object()  # a thing of its own that happens to be called so
     return pipeline
 """,
     )

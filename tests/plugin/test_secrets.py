@@ -12,12 +12,15 @@ CONFTEST = f"""
 import pytest
 from evals.testing import FakeJudge
 from rag.answer import Answer
+from rag.profile import Profile
 
 class Remote:
     name = "baseline"
     fingerprint = "f" * 64
-    settings = {{"url": "https://me:{SECRET}@localhost/v1", "api_key": "{SECRET}", "top_k": 3}}
-    identity = {{"headers": {{"Authorization": "Bearer {SECRET}"}}, "model": "small"}}
+    profile = Profile(
+        settings={{"url": "https://me:{SECRET}@localhost/v1", "api_key": "{SECRET}", "top_k": 3}},
+        identity={{"headers": {{"Authorization": "Bearer {SECRET}"}}, "model": "small"}},
+    )
 
     async def answer(self, question):
         if "refused" in question:

@@ -119,13 +119,13 @@ def test_each_reader_becomes_a_judge_without_a_card(spec):
     """Without a card the judge has no thresholds of its own."""
     judge = judge_for(spec, Models())
     assert isinstance(judge, ReadingJudge)
-    assert (judge.card, judge.thresholds) == (None, {})
+    assert (judge.card, judge.profile.thresholds) == (None, {})
 
 
 def test_the_metrics_are_passed_on():
     """Of the metrics, those that the reader can read are scored."""
     judge = judge_for("cross-encoder:x", Models(), metrics=("relevancy", "faithfulness"))
-    assert judge.settings == {"metrics": ("faithfulness",), "card": None}
+    assert judge.profile.settings == {"metrics": ("faithfulness",), "card": None}
     (score,) = judge.score_now(QUESTION, ANSWER).scores
     assert (score.metric, score.value) == ("faithfulness", 0.8)
 
@@ -138,8 +138,8 @@ def test_an_ensemble_of_two(tmp_path):
     assert isinstance(judge, EnsembleJudge)
     assert judge.name == "ensemble (choice (qwen), cross-encoder (x))"
     assert models.asked == ["llm", "embedder", "entailment x"]
-    assert judge.thresholds == {}
-    choice, encoder = judge.settings["members"]
+    assert judge.profile.thresholds == {}
+    choice, encoder = judge.profile.settings["members"]
     assert choice["card"] is None
     assert encoder["card"]["labels"]["name"] == "labels.jsonl"
 
@@ -216,7 +216,7 @@ def test_the_card_found_by_fingerprint_is_used(tmp_path):
     write(card_of(reader, 0.99), tmp_path / "bundled" / "a.json")
     folders = (tmp_path / "gone", tmp_path / "home", tmp_path / "bundled")
     judge = judge_for("cross-encoder:x", Models(), folders=folders)
-    assert judge.thresholds == {"faithfulness": 0.61}
+    assert judge.profile.thresholds == {"faithfulness": 0.61}
     (score,) = judge.score_now(QUESTION, ANSWER).scores
     odds = 4.0**2 / 2.718281828459045  # log odds of 0.8 is log 4; weight 2, intercept -1
     assert score.value == pytest.approx(odds / (1 + odds))
@@ -235,7 +235,7 @@ def test_a_given_card_goes_before_those_of_the_folders(tmp_path):
     reader = reader_for("choice", Models())
     write(card_of(reader, 0.61), tmp_path / "a.json")
     judge = judge_for("choice", Models(), folders=[tmp_path], card=card_of(reader, 0.3))
-    assert judge.thresholds == {"faithfulness": 0.3}
+    assert judge.profile.thresholds == {"faithfulness": 0.3}
 
 
 def test_a_card_of_another_judge_is_refused():

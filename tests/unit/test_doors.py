@@ -32,8 +32,16 @@ HEAVY = {
 # What of rag the harness may know; those that put the whole together may know all.
 # rag.entailment: the cross-encoder judge's model, found and loaded as all others are. rag.bridge:
 # LlamaIndex's evaluators are the peer to compare with, on the very model that our judge uses.
-KNOWN_OF_RAG = {"rag.answer", "rag.identity", "rag.llm.protocol", "rag.embedding", "rag.errors"}
+KNOWN_OF_RAG = {
+    "rag.answer",
+    "rag.profile",
+    "rag.identity",
+    "rag.llm.protocol",
+    "rag.embedding",
+    "rag.errors",
+}
 KNOWN_OF_RAG |= {
+    "rag.profile",
     "rag.entailment",
     "rag.bridge",
     "rag.loading",

@@ -18,6 +18,7 @@ from evals.remembering import Task
 from evals.testing import FakeJudge, FakePipeline
 from rag.answer import Answer, Tokens
 from rag.errors import ModelError, RemoteError
+from rag.profile import Profile
 
 QUESTION = Question("a", "How many?")
 UNANSWERABLE = Question("b", "Who?", answerable=False)
@@ -325,7 +326,7 @@ def test_as_many_at_once_as_there_are_places(wide):
 def test_more_tasks_than_calls_where_calls_are_held_back(engine):
     """A server's client bounds its calls itself: while some tasks wait for another try, others go on."""
     pipeline = Remote()
-    pipeline.most_at_once = 4
+    pipeline.profile = Profile(most_at_once=4)
     engine.work_ahead([task(pipeline, question=question) for question in questions(20)])
     until(lambda: len(pipeline.asked) == 12)
     time.sleep(0.01)
@@ -366,7 +367,7 @@ def test_places(pipeline, judge, concurrency, expected):
     for most in (pipeline, judge):
         thing = Custom(None)
         if most is not None:
-            thing.most_at_once = most
+            thing.profile = Profile(most_at_once=most)
         things.append(thing)
     engine = Engine(concurrency=concurrency)
     assert engine.places(task(*things)) == expected

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from evals.cache import Maker
+from evals.commands.cache import differences
 from evals.errors import UsageError
 from evals.judges import Judge
 from evals.judges.ensemble import EnsembleJudge
@@ -11,6 +13,7 @@ from evals.questions import Question
 from evals.records import ClaimScore, Judgement, Score
 from evals.testing import FakeJudge
 from rag.answer import Answer, Tokens
+from rag.profile import Profile
 
 QUESTION = Question("experts", "How many experts?")
 ANSWER = Answer("Two experts.")
@@ -19,9 +22,16 @@ ANSWER = Answer("Two experts.")
 class Telling:
     """A judge that gives whole scores, seconds and tokens."""
 
-    def __init__(self, name: str, *scores: Score, seconds: float = 1.5, tokens: Tokens = Tokens()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *scores: Score,
+        seconds: float = 1.5,
+        tokens: Tokens = Tokens(),
+        profile: Profile | None = None,
+    ) -> None:
         self.name = self.fingerprint = name
-        self.settings = {"metrics": ("faithfulness",)}
+        self.profile = profile or Profile(settings={"metrics": ("faithfulness",)})
         self._judgement = Judgement(scores, seconds, tokens)
 
     async def score(self, question: Question, answer: Answer) -> Judgement:
@@ -141,13 +151,57 @@ def test_name_identity_and_settings():
     assert judge.name == "ensemble (a, b)"
     assert judge.fingerprint == EnsembleJudge([one, two]).fingerprint
     assert judge.fingerprint != EnsembleJudge([two, one]).fingerprint
-    assert judge.thresholds == {}
-    assert judge.settings == {
+    assert judge.profile.thresholds == {}
+    assert judge.profile.settings == {
         "members": [
             {"name": "a", "fingerprint": "a", "metrics": ("faithfulness",)},
             {"name": "b", "fingerprint": two.fingerprint},
         ]
     }
+
+
+def test_what_its_judges_say_of_themselves():
+    """As many at once as one of them takes; final and cacheable only where all are; each with its model."""
+    one = Profile(
+        most_at_once=4,
+        priced_as="gpt",
+        expected=Tokens(evaluated=365),
+        thresholds={"faithfulness": 0.7},
+        identity={"llm": "x"},
+        unscored_is_final=True,
+    )
+    two = Profile(is_cacheable=False)
+    profile = EnsembleJudge([Telling("a", profile=one), Telling("b", profile=two)]).profile
+    assert (profile.most_at_once, profile.unscored_is_final, profile.is_cacheable) == (4, False, False)
+    assert (profile.members, profile.parts, profile.thresholds) == ((one, two), (one, two), {})
+    assert profile.identity == {
+        "members": [{"name": "a", "llm": "x"}, {"name": "b", "fingerprint": "b"}],
+    }
+    both = EnsembleJudge([Telling("a", profile=one), Telling("b", profile=one)])
+    assert (both.profile.unscored_is_final, both.profile.is_cacheable) == (True, True)
+    around = EnsembleJudge([both, Telling("c", profile=two)]).profile
+    assert around.members == (one, one, two)
+
+
+def test_what_changed_in_one_of_its_judges():
+    """`cache explain` names the part of the judge that is another."""
+    makers = []
+    for model in ("small", "large"):
+        profile = Profile(identity={"reader": {"llm": model}})
+        judge = EnsembleJudge([Telling("a", profile=Profile()), Telling("b", profile=profile)])
+        makers.append(Maker(model, judge.name, judge.profile.identity))
+    assert differences(*makers) == ["members.1.reader.llm: small -> large"]
+
+
+async def test_tokens_of_each_judge():
+    """Each has a price of its own; the judges of an ensemble in an ensemble are its judges."""
+    one = Telling("a", claimed(0.9), tokens=Tokens(1, 2, 3))
+    two = Telling("b", claimed(0.9), tokens=Tokens(10, 20, 30))
+    assert (await judged(one, two)).members == (Tokens(1, 2, 3), Tokens(10, 20, 30))
+    inner = EnsembleJudge([one, two])
+    judgement = await judged(inner, Telling("c", claimed(0.9), tokens=Tokens(5, 5, 5)))
+    assert judgement.members == (Tokens(1, 2, 3), Tokens(10, 20, 30), Tokens(5, 5, 5))
+    assert judgement.tokens == Tokens(16, 27, 38)
 
 
 @pytest.mark.parametrize(

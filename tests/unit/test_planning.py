@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import date
-from types import SimpleNamespace
 
 import pytest
 
 from evals.cache import Cache
 from evals.errors import UsageError
 from evals.evaluating import evaluate
+from evals.judges.ensemble import EnsembleJudge
 from evals.planning import Plan, cost_of, over_bounds, plan_lines, plan_of
 from evals.questions import Question
 from evals.records import Evaluation, Judgement, Score
 from evals.remembering import Remembering, Task
 from evals.spending import Spending
 from rag.answer import Answer, Tokens
+from rag.llm.local.speeds import Speeds
 from rag.llm.prices import Price
+from rag.profile import Profile, profile_of
 
 PRICES = {"gpt": Price(2.0, 1.0, 8.0, date(2026, 1, 1), "here")}
 METRICS = ("faithfulness", "relevancy")
@@ -28,9 +30,9 @@ class Pipeline:
     """Says what it expects, and answers in two seconds and 1,000 tokens."""
 
     name = "mine"
-    expected = Tokens(evaluated=900, generated=100)
-    speeds = SimpleNamespace(prefill=100.0, decode=10.0)
-    priced_as = "gpt"
+    profile = Profile(
+        expected=Tokens(evaluated=900, generated=100), speeds=lambda: Speeds(100.0, 10.0), priced_as="gpt"
+    )
 
     def __init__(self, fingerprint: str = "1") -> None:
         self.fingerprint = fingerprint
@@ -75,7 +77,7 @@ def test_nothing_made_yet(remembering):
     plan = plan_of(tasks(3), remembering, PRICES)
     assert plan == Plan("mine", 3, 0, 0, None, None, None)
     expecting = Judge()
-    expecting.expected, expecting.speeds = Tokens(evaluated=500), Pipeline.speeds
+    expecting.profile = Profile(expected=Tokens(evaluated=500), speeds=Pipeline.profile.speeds)
     given = [replace(task, judge=expecting) for task in tasks(3)]
     plan = plan_of(given, remembering, {})
     assert (plan.tokens, plan.seconds, plan.usd) == (3 * 1500, 3 * (9.0 + 10.0 + 5.0), None)
@@ -112,9 +114,9 @@ def test_all_made(remembering):
 def test_cost():
     """Read, found and written tokens each have their price; without a name or a price there is no cost."""
     tokens = Tokens(evaluated=1_000_000, reused=1_000_000, generated=500_000)
-    assert cost_of(Pipeline(), tokens, PRICES) == 2.0 + 1.0 + 4.0
-    assert cost_of(Judge(), tokens, PRICES) is None
-    assert cost_of(Pipeline(), tokens, {}) is None
+    assert cost_of(Pipeline.profile, [tokens], PRICES) == 2.0 + 1.0 + 4.0
+    assert cost_of(profile_of(Judge()), [tokens], PRICES) is None
+    assert cost_of(Pipeline.profile, [tokens], {}) is None
 
 
 @pytest.mark.parametrize(
@@ -194,3 +196,96 @@ def test_a_run_stops_when_its_money_is_spent(remembering):
     assert (
         held.spent_up() == "evals_max_cost = 1.5 is spent after 3 evaluations: another run goes on from here"
     )
+
+
+# --- several judges ---
+
+
+class Priced(Judge):
+    """A judge on a server's model: 400,000 tokens read and 100,000 written a judgement."""
+
+    def __init__(self, name: str, model: str | None, **said) -> None:
+        self.name = self.fingerprint = name
+        self.profile = Profile(priced_as=model, identity={"llm": name}, **said)
+
+    async def score(self, question, answer):
+        tokens = Tokens(evaluated=400_000, generated=100_000)
+        return Judgement((Score("faithfulness", 0.9),), 1.0, tokens)
+
+
+TWO_PRICES = {**PRICES, "mini": Price(0.5, 0.25, 1.0, date(2026, 1, 1), "here")}
+# What one judgement costs by either.
+BY_GPT, BY_MINI = 0.8 + 0.8, 0.2 + 0.1
+
+
+def judged_by(*judges: Judge) -> Task:
+    (task,) = tasks(1)
+    return replace(task, judge=EnsembleJudge(judges))
+
+
+def test_each_judge_of_an_ensemble_has_its_price(remembering):
+    """A judgement costs what its judges do, each at its own price; a local one costs nothing."""
+    task = judged_by(Priced("a", "gpt"), Priced("b", "mini"), Priced("c", None))
+    held = Spending(remembering, TWO_PRICES, max_usd=3.0, clock=lambda: 0.0)
+    made = replace(asyncio.run(evaluate(task, remembering)), cached=("answer",))
+    assert made.tokens["judge"] == Tokens(evaluated=1_200_000, generated=300_000)
+    assert held.count(task, made) == pytest.approx(BY_GPT + BY_MINI)
+    assert held.spent_up() is None
+    held.count(task, made)
+    assert held.spent_up() == (
+        "evals_max_cost = 3 is spent after 2 evaluations: another run goes on from here"
+    )
+
+
+def test_each_judging_by_an_ensemble_costs(remembering):
+    """A second judging of an answer is paid as the first."""
+    task = replace(judged_by(Priced("a", "gpt"), Priced("b", "mini")), judgings=2)
+    held = Spending(remembering, TWO_PRICES, max_usd=3.0, clock=lambda: 0.0)
+    made = replace(asyncio.run(evaluate(task, remembering)), cached=("answer",))
+    assert held.count(task, made) == pytest.approx(2 * (BY_GPT + BY_MINI))
+
+
+def test_the_plan_counts_each_judge_of_an_ensemble(remembering):
+    """Before anything was made by what they expect, then by what each of them took."""
+    expecting = {"expected": Tokens(evaluated=1_000_000), "speeds": Pipeline.profile.speeds}
+    task = judged_by(Priced("a", "gpt", **expecting), Priced("b", "mini", **expecting))
+    others = [replace(task, question=Question(f"o{n}", f"Other {n}?")) for n in range(3)]
+    plan = plan_of(others, remembering, TWO_PRICES)
+    assert plan.usd == pytest.approx(3 * (900 * 2.0 + 100 * 8.0) / 1_000_000 + 3 * (2.0 + 0.5))
+    assert (plan.tokens, plan.seconds) == (3 * 2_001_000, 3 * (9.0 + 10.0 + 20_000.0))
+    make(remembering, task)
+    plan = plan_of(others, remembering, TWO_PRICES)
+    assert plan.usd == pytest.approx(3 * (950 * 2.0 + 50 * 8.0) / 1_000_000 + 3 * (BY_GPT + BY_MINI))
+    assert (plan.tokens, plan.seconds) == (3 * 1_001_000, 3 * (2.0 + 2.0))
+    held = Spending(remembering, TWO_PRICES, max_usd=5.0)
+    with pytest.raises(
+        UsageError, match=r"^this run would cost about \$5\.71, more than evals_max_cost = 5: "
+    ):
+        held.plan(others)
+
+
+def test_a_judge_without_a_price_in_an_ensemble(remembering):
+    """What a local judge takes is not known before: tokens are those of the others, seconds are left open."""
+    task = judged_by(Priced("a", "gpt", expected=Tokens(evaluated=1_000_000)), Priced("b", None))
+    plan = plan_of([task], remembering, TWO_PRICES)
+    assert plan.usd == pytest.approx((900 * 2.0 + 100 * 8.0) / 1_000_000 + 2.0)
+    assert (plan.tokens, plan.seconds) == (1_001_000, None)
+
+
+def test_a_judgement_from_before_the_judges_were_counted_apart():
+    """Its tokens are one sum: they cost at most what the dearest judge takes for them."""
+    profile = profile_of(judged_by(Priced("a", "gpt"), Priced("b", "mini")).judge)
+    assert cost_of(profile, [Tokens(evaluated=1_000_000)], TWO_PRICES) == 2.0
+    assert cost_of(profile, [Tokens(evaluated=1_000_000)], {}) is None
+
+
+def test_what_the_judges_of_an_ensemble_took_comes_back(remembering):
+    """The cache keeps the tokens of each judge of several; of one alone it keeps what it always did."""
+    task = judged_by(Priced("a", "gpt"), Priced("b", "mini"))
+    make(remembering, task, replace(task, judge=Priced("alone", "gpt")))
+    each = Tokens(evaluated=400_000, generated=100_000)
+    assert remembering.examples("scores", task.judge.name) == [((each, each), 2.0)]
+    assert remembering.examples("scores", "alone") == [((each,), 1.0)]
+    kept = [remembering.cache.recall("scores", [entry.key]) for entry in remembering.cache.entries()]
+    texts = [data.decode() for found in kept for data in found.values()]
+    assert sorted("members" in text for text in texts) == [False, True]

@@ -17,6 +17,7 @@ from evals.records import ClaimScore, Judgement, Score
 from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task, answer_key, scores_key
 from rag.answer import Answer, Context, Retrieval, Span, Tokens
 from rag.errors import ModelError
+from rag.profile import Profile
 
 QUESTION = Question("q1", "How many experts?", reference="Two.")
 ONE = Context("Two of eight experts.", "a.pdf", 3, 100, 121, 0.5)
@@ -34,7 +35,7 @@ class Plain:
     said: object = ANSWER_OF_TWO
     name: str = "plain"
     fingerprint: str = "p1"
-    identity: object = field(default_factory=lambda: {"knobs": {"top_k": 8}})
+    profile: Profile = Profile(identity={"knobs": {"top_k": 8}})  # noqa: RUF009 - it is frozen
     asked: list[str] = field(default_factory=list)
 
     async def answer(self, question):
@@ -70,7 +71,7 @@ class Counting:
     name: str = "counting"
     fingerprint: str = "j1"
     judged: int = 0
-    unscored_is_final: bool = True
+    profile: Profile = Profile(unscored_is_final=True)  # noqa: RUF009 - it is frozen
 
     async def score(self, question, answer):
         self.judged += 1
@@ -155,7 +156,7 @@ def test_what_has_no_form_is_not_kept(cache):
 def test_half_characters_come_back(cache):
     """Half of a surrogate pair in an answer, a document's name, an identity or an id."""
     answer = Answer("Two \ud800.", (replace(ONE, document="caf\udce9.md"),))
-    pipeline = Plain(answer, identity={"documents": {"caf\udce9.md": "a"}})
+    pipeline = Plain(answer, profile=Profile(identity={"documents": {"caf\udce9.md": "a"}}))
     question = Question("q\ud800", "How many \ud800?")
     assert answered(cache, pipeline, question=question) == (answer, False)
     assert answered(cache, pipeline, question=question) == (answer, True)
@@ -164,7 +165,7 @@ def test_half_characters_come_back(cache):
 def test_what_says_no(cache):
     """A pipeline or a judge that is not cacheable is asked each time, and nothing of it is kept."""
     pipeline, judge = Plain(), Counting()
-    pipeline.is_cacheable = judge.is_cacheable = False
+    pipeline.profile = judge.profile = Profile(is_cacheable=False)
     for _ in range(2):
         assert not answered(cache, pipeline)[1]
         assert not judged(cache, judge)[1]
@@ -199,7 +200,7 @@ def test_what_is_said_of_the_maker(cache):
 @pytest.mark.parametrize("identity", [{"path": Path("x")}, {1: 2, "a": 3}, None, ["list"]])
 def test_identities_of_any_kind(cache, identity):
     """A user's own pipeline says what it likes: its answers are kept."""
-    pipeline = Plain(identity=identity)
+    pipeline = Plain(profile=Profile(identity=identity))
     answered(cache, pipeline)
     assert answered(cache, pipeline)[1]
 
@@ -296,7 +297,7 @@ WITH_EVIDENCE = Judgement(
 def test_what_has_no_verdict_is_judged_again_unless_the_judge_is_sure(cache):
     """A user's judge may have been refused by its server: only one that says so leaves it at that."""
     unscored = Judgement((Score("faithfulness", None, reason="rate limited"),))
-    unsure = Counting(unscored, unscored_is_final=False)
+    unsure = Counting(unscored, profile=Profile())
     assert [judged(cache, unsure)[1] for _ in range(2)] == [False, False]
     sure = Counting(unscored, fingerprint="j2")
     assert [judged(cache, sure)[1] for _ in range(2)] == [False, True]
@@ -427,8 +428,8 @@ def test_examples(cache):
     answered(cache, Plain())
     judged(cache, Counting())
     remembering = Remembering(cache)
-    assert remembering.examples(ANSWER, "named") == [(Tokens(100, 20, 5), 2.5)]
-    assert remembering.examples(SCORES, "counting") == [(Tokens(10, 2, 1), 1.5)]
+    assert remembering.examples(ANSWER, "named") == [((Tokens(100, 20, 5),), 2.5)]
+    assert remembering.examples(SCORES, "counting") == [((Tokens(10, 2, 1),), 1.5)]
     assert remembering.examples(ANSWER, "other") == []
 
 

@@ -17,6 +17,7 @@ from evals.reports.judge import judge_lines
 from evals.stats import Interval
 from evals.testing import FakeJudge
 from rag.answer import Answer
+from rag.profile import Profile
 
 GOOD = Interval(0.85, 0.75, 0.92)
 TRUST = Trust("faithfulness", 0.6, GOOD, (90, 100), (80, 100))
@@ -174,13 +175,15 @@ def test_names_cannot_drive_the_terminal():
 class Seer(FakeJudge):
     """A judge with a card."""
 
-    settings = judge_of(TRUST)["settings"]
+    def __init__(self, scores, *, name: str) -> None:
+        super().__init__(scores, name=name)
+        self.profile = Profile(settings=judge_of(TRUST)["settings"])
 
 
 def test_an_ensemble_is_its_judges():
     """What the mean is worth is on no card: each judge has its line, and nothing is corrected."""
     judge = EnsembleJudge([FakeJudge({}, name="a"), Seer({}, name="choice (qwen)")])
-    assert lines({"type": "judge", "name": judge.name, "settings": judge.settings}, floor=0.9) == [
+    assert lines({"type": "judge", "name": judge.name, "settings": judge.profile.settings}, floor=0.9) == [
         "judge: ensemble (a, choice (qwen))",
         "judge: a, uncalibrated: how often it errs is not known (rag-evals calibrate)",
         NAMED,
