@@ -60,7 +60,7 @@ class Engine:
         self._seconds = seconds
         self._watcher = watcher
         self._ahead: dict[tuple[object, ...], Future[Evaluation]] = {}
-        self._places: dict[int, asyncio.Semaphore] = {}
+        self._places: dict[tuple[int, ...], asyncio.Semaphore] = {}
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(DaemonThreads())
         self._thread = threading.Thread(target=self._loop.run_forever, name="evals-engine", daemon=True)
@@ -115,14 +115,22 @@ class Engine:
         return asyncio.run_coroutine_threadsafe(self._evaluated(task), self._loop)
 
     async def _evaluated(self, task: Task) -> Evaluation:
-        places = self.places(task)
-        if any((profile_of(thing).most_at_once or 1) > 1 for thing in (task.pipeline, task.judge)):
-            # They hold back their calls themselves, and a task that waits before another try makes none.
-            places *= BESIDE
-        # The places are those of a kind: local tasks wait for each other, not for a server.
-        async with self._places.setdefault(places, asyncio.Semaphore(places)):
+        async with self._places_for(task):
             making = evaluate(task, self._remembering, seconds=self._seconds, watcher=self._watcher)
             return await (traced(task, making) if self._is_traced else making)
+
+    def _places_for(self, task: Task) -> asyncio.Semaphore:
+        """Return the places of `task`: local tasks wait for each other, those of a server for that server."""
+        places = self.places(task)
+        things = (task.pipeline, task.judge)
+        servers = [id(thing) for thing in things if (profile_of(thing).most_at_once or 1) > 1]
+        if servers:
+            # They hold back their calls themselves, and a task that waits before another try makes none.
+            places *= BESIDE
+        key = (places, *servers)
+        if key not in self._places:
+            self._places[key] = asyncio.Semaphore(places)
+        return self._places[key]
 
 
 async def _cancel_others() -> None:

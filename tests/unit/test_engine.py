@@ -335,6 +335,37 @@ def test_more_tasks_than_calls_where_calls_are_held_back(engine):
     pipeline.go.set()
 
 
+def begun_of(engine, *tasks_of) -> list[int]:
+    """Begin twenty tasks of each, and return how many each pipeline was asked when no more come."""
+    pipelines = [pipeline for pipeline, _ in tasks_of]
+    for pipeline, judge in tasks_of:
+        engine.work_ahead([task(pipeline, judge, question) for question in questions(20)])
+    until(lambda: any(pipeline.asked for pipeline in pipelines))
+    time.sleep(0.05)
+    begun = [len(pipeline.asked) for pipeline in pipelines]
+    engine.stop()
+    for pipeline in pipelines:
+        pipeline.go.set()
+    return begun
+
+
+def test_two_servers_do_not_wait_for_each_other(engine):
+    """Two pipelines on a server each have all the places of theirs, also with the same number of them."""
+    one, two = Remote(), Remote()
+    one.profile = two.profile = Profile(most_at_once=4)
+    assert begun_of(engine, (one, GOOD), (two, GOOD)) == [12, 12]
+
+
+def test_local_pipelines_wait_for_each_other(engine):
+    """They share the machine, and a judge on a server its places."""
+    one, two = Remote(), Remote()
+    assert sum(begun_of(engine, (one, GOOD), (two, GOOD))) == 1
+    judge = FakeJudge({"faithfulness": 0.9})
+    judge.profile = Profile(most_at_once=2)
+    one, two = Remote(), Remote()
+    assert sum(begun_of(engine, (one, judge), (two, judge))) == 6
+
+
 def test_stopping_begins_nothing_more(wide):
     """What no test has asked for is given up at once: what waits for a place is never begun."""
     pipeline = Remote()
