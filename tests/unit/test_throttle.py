@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rag.llm.remote.throttle import SAMPLES, NoTurnError, Throttle, Turn
+from rag.llm.remote.throttle import NoTurnError, Throttle, Turn
 
 
 @dataclass
@@ -38,10 +38,10 @@ def throttle_on(hands: Time, most: int = 16, **bounds: int) -> Throttle:
     return Throttle(most, clock=hands.clock, sleep=hands.sleep, **bounds)
 
 
-def a_round(throttle: Throttle, hands: Time, seconds: float = 0.1, refused: int = 0, kind: str = "") -> None:
+def a_round(throttle: Throttle, hands: Time, seconds: float = 0.1, refused: int = 0) -> None:
     """As many calls as may be under way, started together and ending together; some are refused."""
     with ExitStack() as under_way:
-        turns: list[Turn] = [under_way.enter_context(throttle.slot(kind=kind)) for _ in range(throttle.limit)]
+        turns: list[Turn] = [under_way.enter_context(throttle.slot()) for _ in range(throttle.limit)]
         hands.now += seconds
         for number, turn in enumerate(turns):
             if number < refused:
@@ -224,50 +224,12 @@ def test_calls_that_say_nothing_change_nothing(hands):
 # --- a server that becomes slow ---
 
 
-def test_a_server_that_slows_down_gets_less_and_then_more(hands):
-    """Replies several times as slow as the best at that load are trouble; back at its pace, it gets all."""
+def test_slow_replies_are_no_trouble(hands):
+    """Six times as slow is a busy server: it gets no less, as it would serve no more for it."""
     throttle = throttle_on(hands)
-    for _ in range(10):
-        a_round(throttle, hands, 0.1)
-    assert throttle.limit == 16
-    lowest = 16
-    for _ in range(20):
-        a_round(throttle, hands, 0.6)
-        lowest = min(lowest, throttle.limit)
-    assert lowest <= 8
-    for _ in range(60):
-        a_round(throttle, hands, 0.1)
-    assert throttle.limit == 16
-
-
-def test_a_little_slower_is_no_trouble(hands):
-    """Twice as slow is a busy server, not one that is in trouble."""
-    throttle = throttle_on(hands)
-    for seconds in (0.1, 0.2) * 40:
+    for seconds in (0.1, 0.6) * 40:
         a_round(throttle, hands, seconds)
         assert throttle.limit == 16
-
-
-def test_slowness_is_forgotten_when_it_stays(hands):
-    """A server that is slower for good is full speed for what it is, after some time."""
-    throttle = throttle_on(hands)
-    for _ in range(10):
-        a_round(throttle, hands, 0.1)
-    for _ in range(400):
-        a_round(throttle, hands, 0.6)
-    for _ in range(20):
-        a_round(throttle, hands, 0.6)
-        assert throttle.limit == 16
-
-
-def test_a_load_is_compared_with_its_like(hands):
-    """A server that is slower the more it serves at once is as it should be, as long as it is no slower."""
-    throttle = throttle_on(hands, most=1)
-    for most in (1, 2, 4, 8, 16, 32, 64):
-        throttle.allow(most)
-        for _ in range(max(8, SAMPLES // most * 2)):
-            a_round(throttle, hands, 0.05 * most)
-        assert throttle.limit == most
 
 
 def test_a_healthy_mix_is_never_throttled(hands):
@@ -278,9 +240,8 @@ def test_a_healthy_mix_is_never_throttled(hands):
         with ExitStack() as under_way:
             calls = []
             for _ in range(16):
-                is_long = chance.random() < 0.2
-                kind, typical = ("long", 8.0) if is_long else ("verdict", 0.1)
-                turn = under_way.enter_context(throttle.slot(kind=kind))
+                typical = 8.0 if chance.random() < 0.2 else 0.1
+                turn = under_way.enter_context(throttle.slot())
                 calls.append((typical * chance.lognormvariate(0, 0.8), turn))
             start = hands.now
             for seconds, turn in sorted(calls, key=lambda call: call[0]):

@@ -8,7 +8,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -122,20 +122,19 @@ class Server:
             retry_error_callback=self._give_up,
         )
 
-    def post(self, body: bytes, *, tokens: int, kind: Hashable) -> bytes:
+    def post(self, body: bytes, *, tokens: int) -> bytes:
         """Send `body` until the server answers it; give the answer's body.
 
         Args:
             body: JSON.
             tokens: Estimate of the tokens that the call costs.
-            kind: Calls that take about as long have the same.
 
         Raises:
             RefusedError: The server refuses, and would refuse again.
             RemoteError: It cannot be reached or is in trouble, after all tries.
         """
         try:
-            answer: bytes = self._retrying(self._try, _Call(body, tokens, kind, self._patience.clock()))
+            answer: bytes = self._retrying(self._try, _Call(body, tokens, self._patience.clock()))
         except RefusedError:
             self._failed_in_row = 0
             raise
@@ -152,7 +151,7 @@ class Server:
 
     def _try(self, call: _Call) -> bytes:
         try:
-            with self._throttle.slot(tokens=call.tokens, kind=call.kind, within=remaining()) as turn:
+            with self._throttle.slot(tokens=call.tokens, within=remaining()) as turn:
                 return self._exchange(call.body, turn)
         except NoTurnError as error:
             raise RemoteError(
@@ -255,7 +254,6 @@ class Server:
 class _Call:
     body: bytes
     tokens: int
-    kind: Hashable
     began: float
 
 

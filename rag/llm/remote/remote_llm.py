@@ -240,9 +240,7 @@ class RemoteLLM:
     def _reply(self, body: dict[str, Any], size: int, max_tokens: int) -> Reply:
         """Ask; `size` is an estimate of the prompt's tokens."""
         estimated = size + max_tokens
-        # What a healthy server takes for a call is a matter of what it reads and of what it may write.
-        kind = (size.bit_length(), max_tokens.bit_length())
-        data = self._server.post(json.dumps(body).encode(), tokens=estimated, kind=kind)
+        data = self._server.post(json.dumps(body).encode(), tokens=estimated)
         try:
             table = table_of(json.loads(data))
         except ValueError:

@@ -9,9 +9,7 @@ server refused all. A server that refuses a tenth of the calls at random so keep
 halving at each refusal would leave it. Calls that began before a cut say nothing about the new bound and are
 not counted: a burst of refusals counts once.
 
-Trouble is an overload that the server reports, or a reply that is slow against the best seen for calls of the
-same kind at a comparable load. Replies to one kind of call scatter widely with their lengths, so what is
-compared are moving averages of the logarithm (as RFC 6298 smooths round trips), never single replies.
+Trouble is an overload that the server reports, or no answer in time. How long replies take is not looked at.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,9 +26,6 @@ from rag.errors import RagError
 
 MOST = 16  # calls under way at once, unless more are allowed
 BURST = 1.0  # seconds: the share of a minute's allowance that may be saved up
-SLOWER = 3.0  # times the best seen
-SAMPLES = 32  # replies that a moving average spans, and that it takes to say anything
-FORGETTING = 512  # replies in which the best seen comes nearer to what is seen now
 
 
 class NoTurnError(RagError):
@@ -64,7 +59,6 @@ class Throttle:
         self._tokens = _Bucket(tokens_per_minute / 60, clock())
         self._waiting: deque[threading.Event] = deque()
         self._under_way = 0
-        self._paces: dict[Hashable, _Pace] = {}
         self.allow(most)
 
     @property
@@ -93,22 +87,21 @@ class Throttle:
             self._admit()
 
     @contextmanager
-    def slot(self, *, tokens: int = 0, kind: Hashable = None, within: float | None = None) -> Iterator[Turn]:
+    def slot(self, *, tokens: int = 0, within: float | None = None) -> Iterator[Turn]:
         """Wait for a turn and hold it inside; say through it how the call went, or nothing.
 
         Args:
             tokens: Estimate of what the call will use; `correct` it when more is known.
-            kind: Calls that take about as long on a healthy server have the same.
             within: Longest wait in seconds; None waits as long as it takes.
 
         Raises:
             NoTurnError: No turn came in that time.
         """
         began = self._clock()
-        load = self._enter(within)
+        self._enter(within)
         try:
             self._keep_pace(tokens, None if within is None else within - (self._clock() - began))
-            yield Turn(self, self._clock(), kind, load)
+            yield Turn(self, self._clock())
         finally:
             self._leave()
 
@@ -117,8 +110,8 @@ class Throttle:
         with self._lock:
             self._tokens.take(used - estimated)
 
-    def _enter(self, within: float | None) -> int:
-        """Take a place among the calls under way; give how many these are now."""
+    def _enter(self, within: float | None) -> None:
+        """Take a place among the calls under way."""
         turn = threading.Event()
         with self._lock:
             self._waiting.append(turn)
@@ -128,7 +121,6 @@ class Throttle:
                 if not turn.is_set():  # else it came at this very moment
                     self._waiting.remove(turn)
                     raise NoTurnError(f"no turn within {within:.1f} s")
-        return self._under_way
 
     def _leave(self) -> None:
         with self._lock:
@@ -155,17 +147,10 @@ class Throttle:
     def _learn(self, turn: Turn, *, is_overload: bool) -> None:
         """Count one reply that came just now."""
         with self._lock:
-            is_trouble = is_overload
-            if not is_overload:
-                # The first call of a burst begins alone and ends among all others.
-                load = max(turn.load, self._under_way).bit_length()
-                pace = self._paces.setdefault((turn.kind, load), _Pace())
-                pace.add(math.log(max(self._clock() - turn.began, 1e-6)))
-                is_trouble = pace.is_slow
             if turn.began < self._cut_at:
                 return
             self._replies += 1
-            self._troubles += is_trouble
+            self._troubles += is_overload
             if self._replies >= self.limit:
                 self._adapt()
 
@@ -186,14 +171,10 @@ class Turn:
     Attributes:
         throttle: Who gave it.
         began: When the call began, on the clock of the throttle.
-        kind: What the call is like.
-        load: Calls under way then, with this one.
     """
 
     throttle: Throttle
     began: float
-    kind: Hashable
-    load: int
 
     def succeeded(self) -> None:
         """Say that the server answered, just now."""
@@ -227,24 +208,3 @@ class _Bucket:
     def take(self, amount: float) -> None:
         """Take from the allowance; less than nothing gives back."""
         self.level -= amount
-
-
-@dataclass(slots=True)
-class _Pace:
-    """How long replies to one kind of call take at one load: logarithms of seconds."""
-
-    count: int = 0
-    average: float = 0.0
-    best: float = math.inf
-
-    @property
-    def is_slow(self) -> bool:
-        return self.average > self.best + math.log(SLOWER)
-
-    def add(self, log: float) -> None:
-        self.count += 1
-        self.average += (log - self.average) / min(self.count, SAMPLES)
-        if self.count >= SAMPLES:
-            # Slowly forgotten: what was best once, with an empty server, need not be so for ever.
-            forgotten = 0.0 if self.best == math.inf else (self.average - self.best) / FORGETTING
-            self.best = min(self.best + forgotten, self.average)
