@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from evals.baseline_gate import passed, score_of
 from evals.conditions import COVERAGE, LATENCY, PASS_RATE, TOKENS, Condition, parse_condition
 from evals.records import Evaluation, Score
 from evals.stats import (
@@ -236,27 +237,19 @@ def value_of(condition: Condition) -> Value:
     """Give what reads a condition's value from one evaluation: None where it has none."""
     metric = condition.measure
     if metric == PASS_RATE:
-        return _passed
+        return passed
     if metric == LATENCY:
         return lambda e: sum(e.seconds.values()) if e.answer else None
     if metric == TOKENS:
         return lambda e: e.total.evaluated + e.total.generated if e.answer else None
     if condition.is_rate:
         return lambda e: _is_above(e, metric)
-    return lambda e: _score(e, metric)
-
-
-def _passed(evaluation: Evaluation) -> float | None:
-    return None if evaluation.outcome == "unscored" else float(evaluation.outcome == "passed")
+    return score_of(metric)
 
 
 def _is_above(evaluation: Evaluation, metric: str) -> float | None:
-    value, threshold = _score(evaluation, metric), evaluation.thresholds.get(metric)
+    value, threshold = score_of(metric)(evaluation), evaluation.thresholds.get(metric)
     return None if value is None or threshold is None else float(value >= threshold)
-
-
-def _score(evaluation: Evaluation, metric: str) -> float | None:
-    return next((score.value for score in evaluation.scores if score.metric == metric), None)
 
 
 # --- what cannot be read ---

@@ -1,4 +1,4 @@
-"""Deciding before the last question: intervals and verdicts that may be looked at after every value.
+"""Deciding before the last question: verdicts that may be looked at after every value.
 
 Bets against a candidate mean gain nothing on average while it is the true one, so their wealth ever
 exceeds 1 / alpha with a chance of at most alpha (Ville 1939). Bets are the approximate GRAPA of Waudby-Smith
@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evals.paired import ALPHA, Difference, Pairs, difference, reaches
-from evals.stats import Interval
 from evals.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -30,54 +29,11 @@ EARLY_BLOCK = 0.01
 EARLY_PASS = 0.02
 EARLY_BOUND = 0.015
 END_LEVEL = 0.95 + EARLY_BOUND
-CANDIDATES = 400
 # Nobody bets all they have: a single value at the wrong end would end the game.
 LARGEST_BET = 0.75
 # Before the first value: a mean in the middle and a standard deviation of a fifth of the range.
 PRIOR_MEAN = 0.5
 PRIOR_VARIANCE = 0.04
-
-
-class BettingInterval:
-    """An interval of a mean that holds at all times at once, with a chance of at least `level`.
-
-    Attributes:
-        count: Number of values so far.
-        interval: Their mean, and all candidates (1/400 of the range apart) that no value so far excluded.
-    """
-
-    def __init__(self, low: float = 0.0, high: float = 1.0, level: float = 0.95) -> None:
-        import numpy as np
-
-        self.count = 0
-        self._low, self._range = low, high - low
-        self._sum = 0.0
-        self._grid = np.arange(1, CANDIDATES) / CANDIDATES
-        self._above = Wealth(self._grid)
-        self._below = Wealth(self._grid)
-        self._enough = math.log(2 / (1 - level))
-
-    def add(self, value: float) -> None:
-        """Take the next value; it must lie between `low` and `high`."""
-        share = (value - self._low) / self._range
-        self.count += 1
-        self._sum += value
-        self._above.add(share)
-        self._below.add(1 - share)
-
-    @property
-    def interval(self) -> Interval:
-        """The interval; before the first value everything, around the middle."""
-        low = self._low + self._range * self._excluded(self._above)
-        high = self._low + self._range * (1 - self._excluded(self._below))
-        mean = self._sum / self.count if self.count else (low + high) / 2
-        return Interval(mean, min(low, mean), max(high, mean))
-
-    def _excluded(self, wealth: Wealth) -> float:
-        """Give the last candidate from 0 on up to which all were excluded at some time."""
-        kept = (wealth.most < self._enough).nonzero()[0]
-        first = int(kept[0]) if len(kept) else len(self._grid)
-        return float(self._grid[first - 1]) if first else 0.0
 
 
 class EarlyBound:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.answer import Tokens
-from rag.embedding import check_words
+from rag.cross_encoder import load_cross_encoder
 from rag.errors import ModelError
 from rag.fetching import HubSource
 from rag.identity import digest
-from rag.llm.threads import let_threads_sleep
 from rag.models import CatalogueEntry, Model, load_catalogue, resolve
 from rag.native.hosting.hosted_model import TORCH, HostedModel
 
@@ -125,11 +124,12 @@ class PairClassifier:
 
     @cached_property
     def _encoder(self) -> Any:
-        _check_head(self._path)
-        from sentence_transformers import CrossEncoder
-
-        encoder = CrossEncoder(str(self._path), device="cpu", local_files_only=True)
-        check_words(encoder.tokenizer, self._path)
+        encoder = load_cross_encoder(
+            self._path,
+            kind="an entailment model",
+            remedy=f"Give the folder or the name of one, {_EXAMPLE}.",
+            at_random=f"it would judge at random. Use a trained entailment model, {_EXAMPLE}.",
+        )
         encoder.max_seq_length = _length(encoder)
         return encoder
 
@@ -267,28 +267,3 @@ def _length(encoder: Any) -> int:
     ]
     positions = int(getattr(encoder.config, "max_position_embeddings", None) or 512)
     return min(int(encoder.tokenizer.model_max_length), positions - max(lost, default=0))
-
-
-def _check_head(path: Path) -> None:
-    let_threads_sleep()
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        _, info = AutoModelForSequenceClassification.from_pretrained(
-            str(path), output_loading_info=True, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ModelError(
-            f"{path} is not an entailment model: {reason}. Give the folder or the name of one, {_EXAMPLE}."
-        ) from error
-    if info["missing_keys"]:
-        missing = ", ".join(sorted(info["missing_keys"]))
-        raise ModelError(
-            f"{path} has no trained classification head ({missing} not in its weights): it would judge at "
-            f"random. Use a trained entailment model, {_EXAMPLE}."
-        )

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rag.answer import Context, Tokens, question_part
-from rag.embedding import check_words
+from rag.cross_encoder import load_cross_encoder
 from rag.errors import ModelError
 from rag.identity import digest
 from rag.llm.protocol import LLM, Prompt
-from rag.llm.threads import let_threads_sleep
 from rag.native.hosting.hosted_model import TORCH, HostedModel
 
 
@@ -138,35 +137,12 @@ def _by_score(contexts: Sequence[Context], scores: Sequence[float]) -> tuple[Con
 
 
 def _loaded(path: Path) -> Any:
-    _check_head(path)
-    from sentence_transformers import CrossEncoder
-
-    encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
-    check_words(encoder.tokenizer, path)
+    encoder = load_cross_encoder(
+        path,
+        kind="a cross-encoder",
+        at_random='it would rank at random. Use a trained cross-encoder, or reranker = "llm" or "none".',
+    )
+    labels = encoder.config.num_labels
+    if labels != 1:
+        raise ModelError(f"{path} has {labels} labels, a reranker has one: use a trained reranker.")
     return encoder
-
-
-def _check_head(path: Path) -> None:
-    let_threads_sleep()
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            str(path), output_loading_info=True, local_files_only=True
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path} is not a cross-encoder: {reason}") from error
-    if info["missing_keys"]:
-        missing = ", ".join(sorted(info["missing_keys"]))
-        raise ModelError(
-            f"{path} has no trained classification head ({missing} not in its weights): it would rank at "
-            'random. Use a trained cross-encoder, or reranker = "llm" or "none".'
-        )
-    if model.config.num_labels != 1:
-        raise ModelError(
-            f"{path} has {model.config.num_labels} labels, a reranker has one: use a trained reranker."
-        )

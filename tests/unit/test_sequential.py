@@ -1,4 +1,4 @@
-"""Deciding early: intervals that hold at all times, verdicts that stay, and what is left for the end."""
+"""Deciding early: bets that are rarely won by chance, verdicts that stay, and what is left for the end."""
 
 from __future__ import annotations
 
@@ -11,23 +11,14 @@ import pytest
 from evals.paired import Pairs, difference
 from evals.sequential import (
     END_LEVEL,
-    BettingInterval,
     EarlyBound,
     EarlyDifference,
     Wealth,
     difference_at_end,
 )
-from evals.stats import Interval
 from evals.verdicts import Verdict
 
 MARGIN = 0.05
-
-
-def after(values, **options):
-    found = BettingInterval(**options)
-    for value in values:
-        found.add(value)
-    return found
 
 
 def looks(decider, values):
@@ -67,52 +58,6 @@ class TestWealth:
         assert np.mean(wealth.most >= math.log(20)) <= 0.05
 
 
-class TestBettingInterval:
-    def test_before_the_first_value(self):
-        assert BettingInterval().interval == Interval(0.5, 0.0, 1.0)
-        assert BettingInterval(-1.0, 1.0).interval == Interval(0.0, -1.0, 1.0)
-
-    def test_shrinks_and_never_grows(self):
-        found = BettingInterval()
-        last = found.interval
-        for value in np.random.default_rng(1).random(300):
-            found.add(float(value))
-            now = found.interval
-            assert now.low >= last.low or now.low == now.value
-            assert now.high <= last.high or now.high == now.value
-            last = now
-        assert found.count == 300
-        assert last.high - last.low < 0.2
-
-    def test_range(self):
-        """Differences from -1 to 1 are scores on twice the range."""
-        values = np.random.default_rng(2).random(100)
-        shares, differences = after(values).interval, after(2 * values - 1, low=-1.0).interval
-        assert differences.low == pytest.approx(2 * shares.low - 1)
-        assert differences.high == pytest.approx(2 * shares.high - 1)
-
-    def test_all_the_same(self):
-        found = after([1.0] * 100).interval
-        assert found.value == found.high == 1.0
-        assert 0.9 < found.low < 0.96
-
-    @pytest.mark.parametrize("draw", ["rate", "score"])
-    def test_holds_at_all_times_at_once(self, draw):
-        rng = np.random.default_rng(3)
-        missed = 0
-        for _ in range(300):
-            values = (rng.random(150) < 0.8) if draw == "rate" else rng.beta(8, 2, 150)
-            found = after(values.astype(float)).interval
-            missed += not found.low <= 0.8 <= found.high
-        assert missed <= 15
-
-    def test_takes_no_time(self):
-        values = np.random.default_rng(4).random(2000)
-        started = time.perf_counter()
-        after(values)
-        assert (time.perf_counter() - started) / 2000 < 0.0002
-
-
 class TestEarlyBound:
     def test_at_least_for_sure(self):
         number, verdict = looks(EarlyBound(0.8), [1.0] * 100)
@@ -136,6 +81,14 @@ class TestEarlyBound:
 
     def test_many_conditions_take_longer(self):
         assert looks(EarlyBound(0.8, conditions=10), [1.0] * 100) > looks(EarlyBound(0.8), [1.0] * 100)
+
+    def test_takes_no_time(self):
+        values = np.random.default_rng(4).random(2000)
+        decider = EarlyBound(0.5)
+        started = time.perf_counter()
+        for value in values:
+            decider.add(value)
+        assert (time.perf_counter() - started) / 2000 < 0.0002
 
 
 class TestEarlyDifference:
