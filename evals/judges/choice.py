@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
 
-from evals.asking import LEAST_MASS, Asker
+from evals.asking import LEAST_MASS, Asker, whole_of
+from evals.claims import split_claims
 from evals.errors import NoVerdict
-from evals.metrics import METRICS
-from evals.prompts import ANSWERS, CONTRADICTS, COVERS, DECLINES, SUPPORTED, USEFUL
+from evals.prompts import ANSWERS, CONTRADICTS, COVERS, DECLINES, SUPPORTED, USEFUL, plain
 from evals.questions import Question
-from evals.readings import Readings
+from evals.readings import Reading, Readings
 from rag.answer import Answer, Tokens
 from rag.embedding import Embedder
 from rag.identity import digest
@@ -38,7 +38,7 @@ class ChoiceReader:
 
     def __init__(self, llm: LLM, embedder: Embedder | None = None) -> None:
         self.name = f"choice ({llm.name})"
-        self.metrics = tuple(METRICS)
+        self.metrics = tuple(HOW)
         self.identity = {
             "reader": "choice",
             "version": VERSION,
@@ -71,8 +71,84 @@ def _read(metric: str, asker: Asker) -> Readings:
     before = asker.tokens
     with span(metric) as step:
         try:
-            items = tuple(METRICS[metric].read(asker))
+            items = tuple(HOW[metric](asker))
         except NoVerdict as nothing:
             step.fail(str(nothing))
             return Readings(tokens=asker.tokens - before, reason=str(nothing))
     return Readings(items, asker.tokens - before)
+
+
+def _faithfulness(asker: Asker) -> Iterable[Reading]:
+    """Is each claim of the answer supported by the contexts? One reading a claim.
+
+    Raises:
+        NoVerdict: The answer declines and so claims nothing, or there are no contexts.
+    """
+    if not asker.evidence.sentences:
+        raise NoVerdict("there are no contexts to hold the answer against")
+    if asker.is_decline:
+        raise NoVerdict("the answer declines: it makes no claim")
+    return asker.support(split_claims(asker.answer.text))
+
+
+def _relevancy(asker: Asker) -> Iterable[Reading]:
+    """Does the answer answer the question? One reading, without contexts.
+
+    Next to the passages the model tells whether *they* give the information; alone it looks at the reply.
+    """
+    return [asker.relevance]
+
+
+def _refusal(asker: Asker) -> Iterable[Reading]:
+    """Does the answer decline exactly when the documents do not answer the question? One reading."""
+    decline = asker.decline
+    return [_opposite(decline) if asker.question.answerable else decline]
+
+
+def _context_relevancy(asker: Asker) -> Iterable[Reading]:
+    """Is each retrieved context useful for the question? One reading a context.
+
+    Raises:
+        NoVerdict: There are no contexts.
+    """
+    if not asker.answer.contexts:
+        raise NoVerdict("there are no contexts")
+    return [
+        asker.ask(USEFUL, whole_of(context.text), asker.asked, closest=context)
+        for context in asker.answer.contexts
+    ]
+
+
+def _context_recall(asker: Asker) -> Iterable[Reading]:
+    """Is each claim of the reference found in the contexts? One reading a claim.
+
+    Raises:
+        NoVerdict: There are no contexts.
+    """
+    if not asker.evidence.sentences:
+        raise NoVerdict("there are no contexts to find the reference in")
+    return asker.support(split_claims(asker.question.reference or ""))
+
+
+def _correctness(asker: Asker) -> Iterable[Reading]:
+    """Does the answer agree with the reference? Nothing contradicted, nothing essential missing."""
+    reference = f"Reference answer: {plain(asker.question.reference or '')}\n"
+    whole = whole_of(asker.answer.text)
+    return [asker.ask(wording, whole, asker.asked, reference) for wording in (CONTRADICTS, COVERS)]
+
+
+def _opposite(reading: Reading) -> Reading:
+    if reading.value is None:
+        return reading
+    return replace(reading, value=1.0 - reading.value, is_opposite=not reading.is_opposite)
+
+
+# How each metric is read.
+HOW: Mapping[str, Callable[[Asker], Iterable[Reading]]] = {
+    "faithfulness": _faithfulness,
+    "relevancy": _relevancy,
+    "refusal": _refusal,
+    "context_relevancy": _context_relevancy,
+    "context_recall": _context_recall,
+    "correctness": _correctness,
+}

@@ -28,3 +28,4 @@ def test_metric_of_your_own():
     exec(compile(example, "docs/judging.md", "exec"), names)
     names["test_conciseness"]()
     assert names["metric"].name == "conciseness"
+    assert names["how"] == {"conciseness": names["conciseness"]}

@@ -6,8 +6,9 @@ import hashlib
 from importlib.metadata import version
 
 from evals import prompts
-from evals.judges.choice import JUDGE_WORDINGS, ChoiceReader
+from evals.judges.choice import HOW, JUDGE_WORDINGS, ChoiceReader
 from evals.judges.reading import ReadingJudge
+from evals.metrics import METRICS
 from evals.questions import Question
 from evals.remembering import Task, answer_key, scores_key
 from evals.testing import FakeJudge, FakePipeline, ScriptedLLM
@@ -33,6 +34,11 @@ def test_the_wordings_of_the_choice_judge():
     assert reader.fingerprint == "0ec22d4d46a3630101c5b82d7132356ca3c504387e45f850b5be028b51182f54"
     fingerprint = ReadingJudge(reader).fingerprint
     assert fingerprint == "95f86cf0718ba6ed7a53dc2a7f190907ab4bfa1200da869192f60c83bcfc27ac"
+
+
+def test_every_metric_can_be_read():
+    """What the catalogue has, the choice judge reads; the order is that of reports."""
+    assert tuple(HOW) == tuple(METRICS)
 
 
 def test_another_value_of_the_module_changes_no_fingerprint(monkeypatch):
