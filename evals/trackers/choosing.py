@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from evals.trackers.guard import Guard
 
 WANDB = "wandb"
+OTLP = "otlp"
+# What sends traces, by the modules that are imported: the extra `otlp`.
+OTLP_PACKAGES = {
+    "opentelemetry.sdk": "opentelemetry-sdk",
+    "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
+    "requests": "requests",
+}
 
 
 def check_trackers(names: Iterable[str]) -> None:
@@ -27,10 +34,21 @@ def check_trackers(names: Iterable[str]) -> None:
     for name in names:
         if name == WANDB and find_spec(WANDB) is None:
             raise UsageError("evals_wandb: the package wandb is not installed: pip install wandb")
+        if name == OTLP and (missing := [OTLP_PACKAGES[m] for m in OTLP_PACKAGES if not _is_installed(m)]):
+            raise UsageError(
+                f"evals_otlp: not installed: {', '.join(missing)}: pip install 'rag-evals[otlp]'"
+            )
         from evals.trackers.tracker import known_trackers
 
         if name not in (known := known_trackers()):
             raise UsageError(f"unknown tracker {printable(name)!r}: there are {', '.join(sorted(known))}")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is the package that it would be in
+        return False
 
 
 def tracker_options(settings: Settings, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -47,7 +65,7 @@ def tracker_options(settings: Settings, environment: Mapping[str, str]) -> dict[
         options[WANDB] = _wandb_options(settings.wandb, settings.wandb_runs, environment)
     if settings.otlp:
         whose = _wandb_options(settings.wandb or "", settings.wandb_runs, environment)
-        options["otlp"] = {"endpoint": settings.otlp, "project": whose["project"], "entity": whose["entity"]}
+        options[OTLP] = {"endpoint": settings.otlp, "project": whose["project"], "entity": whose["entity"]}
     return options
 
 

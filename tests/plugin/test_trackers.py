@@ -273,3 +273,17 @@ def test_wrong_options(project, option, message):
     """One line, and the exit status of a wrong call."""
     done = project.run("--evals-wandb=rag", option)
     assert (done.returncode, done.stderr) == (4, f"ERROR: {message}\n\n")
+
+
+def test_what_sends_traces_is_not_installed(project, tmp_path):
+    """Before the first test, with what is missing and the extra that brings it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['opentelemetry.sdk'] = sys.modules['requests'] = None\n"
+    )
+    url = "http://127.0.0.1:4318/v1/traces"
+    done = project.run(f"--evals-otlp={url}", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert done.returncode == 4
+    assert done.stderr == (
+        "ERROR: evals_otlp: not installed: opentelemetry-sdk, requests: pip install 'rag-evals[otlp]'\n\n"
+    )
+    assert project.runs == []

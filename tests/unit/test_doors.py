@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -189,6 +193,24 @@ def test_heavy_libraries_are_imported_inside_functions():
     bridges = ("rag.bridge", "rag.bridge_tracing")
     to_bridge = [f for f in IMPORTS if f.module in bridges and f.file != "rag/bridge_tracing.py"]
     assert offenders(to_bridge, lambda found: not found.is_lazy) == []
+
+
+def test_what_is_imported_is_declared():
+    """What is there only because something else brings it is gone the day that this changes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {_distribution(re.split(r"[\[<>=]", name)[0]) for name in wanted}
+    brought_by = packages_distributions()
+    foreign = {package(found.module) for found in IMPORTS} - set(PACKAGES) - set(sys.stdlib_module_names)
+    undeclared = {
+        module for module in foreign if not declared & set(map(_distribution, brought_by.get(module, ())))
+    }
+    assert undeclared - {"pluggy"} == set()  # it is pytest's own, as is `_pytest`
+
+
+def _distribution(name: str) -> str:
+    name = name.strip().lower().replace("_", "-")
+    return "llama-index" if name.startswith("llama-index-") else name  # its parts come with it
 
 
 def test_no_drawers():
