@@ -130,13 +130,13 @@ def test_baseline(project, server, recorded, how):
     assert ruling["baseline"].endswith(".rag-evals/wandb/loopback/rag/run-records/v0")
 
 
-def test_nothing_is_fetched_for_others(project, server):
-    """A session without evals asks nobody, whatever its ini file says."""
+def test_nothing_is_fetched_for_others(project, server, how):
+    """A session without evals asks nobody, whatever its ini file says: under xdist only its workers know."""
     keep(server, {"questions.jsonl": lines(far=GOOD)})
     ini = (project.path / "pytest.ini").read_text()
     project.write("pytest.ini", ini.replace("questions.jsonl", QUESTIONS))
     project.write("test_it.py", "def test_plain():\n    pass\n")
-    assert project.run().ret == 0
+    assert project.run(*how).ret == 0
     assert server.requests == []
     assert not (project.path / ".rag-evals").exists()
 
