@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from evals.questions import Source
-from evals.records import Evaluation, Score
+from evals.records import Evaluation
 from rag.answer import Context, Span
 
 Stage = Literal[
@@ -59,15 +59,6 @@ def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | 
     return "not retrieved"
 
 
-def failing_scores(evaluation: Evaluation) -> tuple[Score, ...]:
-    """Give the scores below their thresholds."""
-    return tuple(
-        score
-        for score in evaluation.scores
-        if score.value is not None and score.value < evaluation.thresholds.get(score.metric, float("-inf"))
-    )
-
-
 def is_in_contexts(source: Source, contexts: Sequence[Context]) -> bool:
     """Tell whether at least half of `source` is in `contexts`."""
     own = [context for context in contexts if context.document == source.document]
@@ -83,7 +74,7 @@ def is_in_contexts(source: Source, contexts: Sequence[Context]) -> bool:
 
 def _use_of(evaluation: Evaluation) -> Stage | None:
     """Say what was made of sources that the model saw."""
-    failing = {score.metric for score in failing_scores(evaluation)}
+    failing = {score.metric for score in evaluation.breached}
     if "faithfulness" in failing:
         return "contradicted"
     return "in the contexts, not used" if failing.difference(_OF_CONTEXTS) else None

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from evals.measurements import Group, Measurement
 from evals.metrics import METRICS
+from evals.records import is_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _is_passed(measurement: Measurement, thresholds: Mapping[str, float]) -> boo
     if measurement.is_error:
         return False
     values = [(measurement.values[metric][0], least) for metric, least in thresholds.items()]
-    if any(value is not None and value < least for value, least in values):
+    if any(is_below(value, least) for value, least in values):
         return False
     return None if not values or any(value is None for value, _ in values) else True
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evals.baseline_gate import passed, score_of
 from evals.conditions import COVERAGE, LATENCY, PASS_RATE, TOKENS, Condition, parse_condition
-from evals.records import Evaluation, Score
+from evals.records import Evaluation, Score, is_below
 from evals.stats import (
     Interval,
     Sample,
@@ -249,7 +249,7 @@ def value_of(condition: Condition) -> Value:
 
 def _is_above(evaluation: Evaluation, metric: str) -> float | None:
     value, threshold = score_of(metric)(evaluation), evaluation.thresholds.get(metric)
-    return None if value is None or threshold is None else float(value >= threshold)
+    return None if value is None or threshold is None else float(not is_below(value, threshold))
 
 
 # --- what cannot be read ---

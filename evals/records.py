@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from evals.errors import BreachError, UnscoredError, UsageError, printable
@@ -137,7 +137,12 @@ class Evaluation:
         """One line for every score below its threshold, or for the pipeline's error."""
         if self.error:
             return (_line(f"pipeline {self.pipeline} raised {self.error}"),)
-        return tuple(self._breach(score) for score in self.scores if self._is_breach(score))
+        return tuple(self._breach(score) for score in self.breached)
+
+    @property
+    def breached(self) -> tuple[Score, ...]:
+        """The scores below their thresholds."""
+        return tuple(score for score in self.scores if self.is_breach(score))
 
     @property
     def unscored(self) -> tuple[str, ...]:
@@ -151,7 +156,7 @@ class Evaluation:
         """`error` without an answer, `failed` with a breach, `unscored` without a verdict, else `passed`."""
         if self.error:
             return "error"
-        if any(map(self._is_breach, self.scores)):
+        if self.breached:
             return "failed"
         return "unscored" if any(score.value is None for score in self.scores) else "passed"
 
@@ -170,7 +175,7 @@ class Evaluation:
             UsageError: A metric is not among the scores.
         """
         __tracebackhide__ = True
-        chosen = self._only(metrics) if metrics and self.question.answerable and not self.error else self
+        chosen = self.only(*metrics) if metrics and self.question.answerable and not self.error else self
         if not self.enforced:
             return
         if chosen.breaches:
@@ -178,21 +183,30 @@ class Evaluation:
         if chosen.unscored:
             raise UnscoredError("; ".join(chosen.unscored))
 
-    def _only(self, metrics: tuple[str, ...]) -> Evaluation:
+    def only(self, *metrics: str) -> Evaluation:
+        """Return the evaluation with the scores of `metrics` alone.
+
+        Raises:
+            UsageError: A metric is not among the scores.
+        """
         known = [score.metric for score in self.scores]
         for metric in metrics:
             if metric not in known:
                 raise UsageError(f"require: unknown metric {metric!r}: scored are {', '.join(known)}")
-        scores = tuple(score for score in self.scores if score.metric in metrics)
-        return Evaluation(self.question, self.pipeline, self.answer, scores, self.thresholds)
+        return replace(self, scores=tuple(score for score in self.scores if score.metric in metrics))
 
-    def _is_breach(self, score: Score) -> bool:
-        threshold = self.thresholds.get(score.metric)
-        return score.value is not None and threshold is not None and score.value < threshold
+    def is_breach(self, score: Score) -> bool:
+        """Tell whether `score` is below the threshold of its metric."""
+        return is_below(score.value, self.thresholds.get(score.metric))
 
     def _breach(self, score: Score) -> str:
         evidence = f": {score.evidence}" if score.evidence else ""
         return _line(f"{score.metric} {_below(score.value or 0.0, self.thresholds[score.metric])}{evidence}")
+
+
+def is_below(value: float | None, threshold: float | None) -> bool:
+    """Tell whether a score misses its threshold; without a verdict, or a threshold, it does not."""
+    return value is not None and threshold is not None and value < threshold
 
 
 def _below(value: float, threshold: float) -> str:

@@ -205,11 +205,6 @@ def _spent(evaluation: Evaluation) -> str:
 # --- scores ---
 
 
-def _is_low(score: Score, evaluation: Evaluation) -> bool:
-    threshold = evaluation.thresholds.get(score.metric)
-    return score.value is not None and threshold is not None and score.value < threshold
-
-
 def _cell(score: Score | None, evaluation: Evaluation) -> View:
     """Give a cell of the table; `exact` sorts and filters where two digits do not tell it."""
     if score is None or score.value is None:
@@ -218,14 +213,14 @@ def _cell(score: Score | None, evaluation: Evaluation) -> View:
     exact = f"{score.value:.5g}"
     return {
         "text": text,
-        "is_low": _is_low(score, evaluation),
+        "is_low": evaluation.is_breach(score),
         "exact": "" if float(exact) == float(text) else exact,
     }
 
 
 def _score(score: Score, evaluation: Evaluation) -> View:
     threshold = evaluation.thresholds.get(score.metric)
-    is_low = _is_low(score, evaluation)
+    is_low = evaluation.is_breach(score)
     said = score.reason if score.value is None else score.evidence if is_low else ""
     again = ", ".join(number_text(value) for value in score.again)
     notes = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evals.attribution import failing_scores
 from evals.baseline_gate import BaselineGate, Compared
 from evals.records import ClaimScore, Evaluation
 from evals.retrieval_changes import RetrievalChange
@@ -59,9 +58,7 @@ def scores_text(evaluation: Evaluation) -> str:
 
 def failing_claim(evaluation: Evaluation) -> ClaimScore | None:
     """Give the claim with the lowest value in the scores below their thresholds; None without claims."""
-    claims = [
-        claim for score in failing_scores(evaluation) for claim in score.claims if claim.value is not None
-    ]
+    claims = [claim for score in evaluation.breached for claim in score.claims if claim.value is not None]
     return min(claims, key=lambda claim: claim.value or 0.0, default=None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evals.attribution import failing_scores, is_in_contexts, stage_of
+from evals.attribution import is_in_contexts, stage_of
 from evals.questions import Question, Source
 from evals.records import Evaluation, Score
 from rag.answer import Answer, Context, Span
@@ -160,9 +160,3 @@ def test_candidates_by_page():
     assert stage_of(given, CORPUS) == "not retrieved"
     given = evaluation(OTHER, sources=[source], candidates=[Span("a.pdf")])
     assert stage_of(given, CORPUS) == "lost in merging or reranking"
-
-
-def test_failing_scores():
-    given = evaluation(scores={"relevancy": 0.5, "refusal": 0.4, "faithfulness": None})
-    assert [score.metric for score in failing_scores(given)] == ["refusal"]
-    assert failing_scores(evaluation(thresholds={})) == ()

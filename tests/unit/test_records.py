@@ -346,6 +346,21 @@ def test_named_metrics_only():
         judged.require("tone")
 
 
+def test_an_evaluation_with_some_of_its_scores():
+    """What is not a score stays as it is, and the scores stay in their order."""
+    relevancy, tone = FULL.scores[1:]
+    assert FULL.only("tone", "relevancy") == replace(FULL, scores=(relevancy, tone))
+
+
+def test_breached_scores():
+    """Those below their thresholds: not those without a verdict, nor those without a threshold."""
+    scores = (Score("relevancy", 0.5), Score("refusal", 0.4), Score("faithfulness", None), Score("tone", 0.0))
+    thresholds = {"relevancy": 0.5, "refusal": 0.5, "faithfulness": 0.5}
+    scored = replace(evaluation(*scores), thresholds=thresholds)
+    assert [score.metric for score in scored.breached] == ["refusal"]
+    assert replace(scored, thresholds={}).breached == ()
+
+
 def test_unknown_metric_is_refused():
     """A metric that was not scored is an error, in report mode too, and names those that were."""
     for enforced in (True, False):
