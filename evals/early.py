@@ -123,9 +123,10 @@ def decided_early(held: Held, early: Early) -> Held:
     """Give `held` with what was decided early of it, or that it was not when the run stopped."""
     verdict = early.of_condition(held)
     if verdict:
-        return _noted(held, verdict, "decided early")
+        return held.with_verdict(verdict, "decided early", *held.notes)
     if is_decidable(held.condition) and early.verdict(held.pipeline or ""):
-        return _noted(held, Verdict.INCONCLUSIVE, "not decided when the run stopped")
+        note = "not decided when the run stopped"
+        return held.with_verdict(Verdict.INCONCLUSIVE, note, *held.notes)
     return held
 
 
@@ -143,12 +144,6 @@ def _row(row: Compared, early: Early) -> Compared:
         # A test at the moment of the stop, which depends on the data, would err more often than it says.
         verdict = Verdict.INCONCLUSIVE
     return replace(row, verdict=verdict) if verdict else row
-
-
-def _noted(held: Held, verdict: Verdict, note: str) -> Held:
-    return replace(
-        held, verdict=verdict, needed=None, note="; ".join((note, *([held.note] if held.note else [])))
-    )
 
 
 def is_decidable(condition: Condition) -> bool:

@@ -45,8 +45,8 @@ class Held:
             value.
         verdict: What is decided.
         needed: About how many further questions would decide; None when it is decided, or when that cannot
-            be said: `note` tells why.
-        note: What is to be known of it; empty for nothing.
+            be said: `notes` tell why.
+        notes: What is to be known of it.
     """
 
     condition: Condition
@@ -55,12 +55,16 @@ class Held:
     interval: Interval | None
     verdict: Verdict
     needed: int | None
-    note: str
+    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The condition with the pipeline that it was held for."""
         return self.condition.text_for(self.pipeline)
+
+    def with_verdict(self, verdict: Verdict, *notes: str) -> Held:
+        """Return the condition with a verdict that its interval does not give, and with `notes`."""
+        return replace(self, verdict=verdict, needed=None, notes=notes)
 
 
 def hold(
@@ -83,7 +87,8 @@ def hold(
     ordered = sorted(evaluations, key=lambda e: (e.pipeline, e.question.id, e.repeat))
     held = [one for condition in conditions for one in _held(condition, ordered, level)]
     for condition, marked in _marked(ordered):
-        held += [_with_note(one, "of the tests marked with it") for one in _held(condition, marked, level)]
+        ours = _held(condition, marked, level)
+        held += [replace(one, notes=("of the tests marked with it", *one.notes)) for one in ours]
     return tuple(held)
 
 
@@ -137,7 +142,7 @@ def _held_for(condition: Condition, pipeline: str, group: Sequence[Evaluation], 
         what = "an answer" if condition.measure in (LATENCY, TOKENS) else "a verdict"
         notes.insert(0, f"{left_out:,} of {len(readable):,} without {what} left out")
     if not sample.values:
-        return _undecided(condition, pipeline, "; ".join(("there is no value", *notes)))
+        return _undecided(condition, pipeline, "there is no value", *notes)
     if condition.is_counted:
         least_or_greatest = min if condition.statistic == "min" else max
         return _counted(condition, pipeline, least_or_greatest(sample.values), len(sample.values), notes)
@@ -147,8 +152,8 @@ def _held_for(condition: Condition, pipeline: str, group: Sequence[Evaluation], 
 # --- verdicts ---
 
 
-def _undecided(condition: Condition, pipeline: str | None, note: str) -> Held:
-    return Held(condition, pipeline, 0, None, Verdict.INCONCLUSIVE, None, note)
+def _undecided(condition: Condition, pipeline: str | None, *notes: str) -> Held:
+    return Held(condition, pipeline, 0, None, Verdict.INCONCLUSIVE, None, notes)
 
 
 def _counted(condition: Condition, pipeline: str, value: float, count: int, notes: Sequence[str]) -> Held:
@@ -158,7 +163,7 @@ def _counted(condition: Condition, pipeline: str, value: float, count: int, note
     greatest are as well, as the greatest value of a sample has no useful interval.
     """
     interval = Interval(value, value, value)
-    return Held(condition, pipeline, count, interval, _verdict(condition, interval), None, "; ".join(notes))
+    return Held(condition, pipeline, count, interval, _verdict(condition, interval), None, tuple(notes))
 
 
 def _estimated(
@@ -167,13 +172,13 @@ def _estimated(
     """Judge a value by its interval."""
     interval, count = _interval(condition, sample, level), len(sample.values)
     verdict = _verdict(condition, interval) if count > 1 else Verdict.INCONCLUSIVE
-    needed, why = None, ""
+    needed, why = None, None
     if count == 1:
         why = "one question says nothing of others"
     elif verdict is Verdict.INCONCLUSIVE:
         needed, why = _needed(condition, interval, count)
-    note = "; ".join((*([why] if why else []), *notes))
-    return Held(condition, pipeline, count, interval, verdict, needed, note)
+    whys = (why,) if why else ()
+    return Held(condition, pipeline, count, interval, verdict, needed, (*whys, *notes))
 
 
 def _interval(condition: Condition, sample: Sample, level: float) -> Interval:
@@ -195,7 +200,7 @@ def _verdict(condition: Condition, interval: Interval) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
-def _needed(condition: Condition, interval: Interval, count: int) -> tuple[int | None, str]:
+def _needed(condition: Condition, interval: Interval, count: int) -> tuple[int | None, str | None]:
     """Give the number of further questions that would decide, or None and why there is none."""
     if interval.value == condition.bound:
         return None, "the value is the bound: more questions like these would not tell"
@@ -203,7 +208,7 @@ def _needed(condition: Condition, interval: Interval, count: int) -> tuple[int |
     if condition.quantile is not None:
         # With fewer, one end of the interval is no value that was seen.
         needed = max(needed or 0, least_for_quantile(condition.quantile) - count) or None
-    return (needed, "") if needed else (None, "how many questions would tell cannot be said")
+    return (needed, None) if needed else (None, "how many questions would tell cannot be said")
 
 
 # --- values ---
@@ -278,7 +283,3 @@ def _readable(evaluation: Evaluation) -> Evaluation:
 
 def _is_no_number(score: Score) -> bool:
     return score.value is not None and not math.isfinite(score.value)
-
-
-def _with_note(held: Held, note: str) -> Held:
-    return replace(held, note="; ".join((note, *([held.note] if held.note else []))))

@@ -104,7 +104,7 @@ def _doubting(held: Held, doubted: frozenset[str]) -> Held:
     concerned = _concerned(held.condition.measure, doubted)
     if not concerned or held.verdict is Verdict.INCONCLUSIVE:
         return held
-    return replace(held, verdict=Verdict.INCONCLUSIVE, needed=None, note=_note(concerned, held.note))
+    return held.with_verdict(Verdict.INCONCLUSIVE, *held.notes, _note(concerned))
 
 
 def _doubting_baseline(gate: BaselineGate, doubted: frozenset[str]) -> BaselineGate:
@@ -131,6 +131,5 @@ def _concerned(measure: str, doubted: frozenset[str]) -> list[str]:
     return sorted(doubted) if measure == "pass_rate" else sorted(doubted & {measure})
 
 
-def _note(metrics: Sequence[str], before: str = "") -> str:
-    note = f"the judge is not trusted in {' and '.join(metrics)}"
-    return f"{before}; {note}" if before else note
+def _note(metrics: Sequence[str]) -> str:
+    return f"the judge is not trusted in {' and '.join(metrics)}"

@@ -48,14 +48,14 @@ def gate_lines(held: Sequence[Held], *, width: int | None = None) -> list[str]:
 
 
 def remark(held: Held) -> str:
-    """Say what else is to be known of a condition: how many questions would decide it, and its note."""
+    """Say what else is to be known of a condition: how many questions would decide it, and its notes."""
     parts = []
     if held.needed:
         few = "question" if held.needed == 1 else "questions"
         is_few = held.needed <= MOST_NEEDED
         count = f"about {_rounded_up(held.needed):,}" if is_few else f"over {MOST_NEEDED:,}"
         parts.append(f"{count} more {few} would tell")
-    return printable("; ".join((*parts, *([held.note] if held.note else []))))
+    return printable("; ".join((*parts, *held.notes)))
 
 
 def value_text(held: Held) -> str:

@@ -122,8 +122,8 @@ def test_the_record_tells_what_was_decided():
     values = (0.1,) * 20
     ruling = rule(rules("pass_rate >= 0.9", "faithfulness.mean >= 0.09"), run_of(*values))
     first, second = ruling.held
-    assert (first.verdict, first.note) == (Verdict.BLOCK, "decided early")
-    assert (second.verdict, second.note) == (Verdict.INCONCLUSIVE, "not decided when the run stopped")
+    assert (first.verdict, first.notes) == (Verdict.BLOCK, ("decided early",))
+    assert (second.verdict, second.notes) == (Verdict.INCONCLUSIVE, ("not decided when the run stopped",))
     assert ruling.fails
 
 

@@ -71,7 +71,7 @@ def sample(values: list[float], **changes) -> Sample:
 def test_an_interval_beyond_the_bound_decides_and_one_across_does_not(bound: str, verdict: str) -> None:
     one = held(f"pass_rate {bound}", run_of(*[0.9] * 85, *[0.1] * 15))
     assert one.interval == rate_interval(sample([1.0] * 85 + [0.0] * 15))
-    assert (one.verdict, one.count, one.note) == (Verdict(verdict), 100, "")
+    assert (one.verdict, one.count, one.notes) == (Verdict(verdict), 100, ())
 
 
 def test_inconclusive_says_how_many_more_questions_would_tell() -> None:
@@ -98,7 +98,7 @@ def test_a_strict_bound_is_itself_too_little() -> None:
 def test_at_the_bound_no_number_of_questions_would_tell() -> None:
     one = held("pass_rate >= 0.5", run_of(*[0.9] * 50, *[0.1] * 50))
     assert (one.verdict, one.needed) == (Verdict.INCONCLUSIVE, None)
-    assert one.note == "the value is the bound: more questions like these would not tell"
+    assert one.notes == ("the value is the bound: more questions like these would not tell",)
 
 
 def test_the_worst_verdict_is_that_of_the_gate() -> None:
@@ -119,7 +119,7 @@ def test_pass_rate_counts_errors_as_failed_and_leaves_out_what_has_no_verdict() 
     ]
     one = held("pass_rate >= 0.9", evaluations)
     assert one.interval == rate_interval(sample([1.0, 1.0, 0.0, 0.0]))
-    assert (one.count, one.note) == (4, "1 of 5 without a verdict left out")
+    assert (one.count, one.notes) == (4, ("1 of 5 without a verdict left out",))
 
 
 def test_a_metric_has_mean_quantiles_and_a_share_above_its_threshold() -> None:
@@ -135,7 +135,7 @@ def test_a_metric_has_mean_quantiles_and_a_share_above_its_threshold() -> None:
 def test_questions_that_a_metric_does_not_apply_to_are_none_of_its_business() -> None:
     unanswerable = evaluation("none", scores=(Score("refusal", 1.0),))
     one = held("faithfulness.mean >= 0.5", [*run_of(0.8, 0.9, 0.7), unanswerable])
-    assert (one.count, one.note) == (3, "")
+    assert (one.count, one.notes) == (3, ())
 
 
 def test_seconds_and_tokens_are_of_all_stages_and_have_no_upper_limit() -> None:
@@ -153,7 +153,7 @@ def test_without_an_answer_there_are_no_seconds_to_count() -> None:
     broken = evaluation("broken", None, answer=None, seconds={}, tokens={}, error="ValueError: no")
     one = held("latency.min >= 1s", [*run_of(0.9, 0.9), broken])
     assert one.interval == Interval(3.0, 3.0, 3.0)
-    assert (one.count, one.note) == (2, "1 of 3 without an answer left out")
+    assert (one.count, one.notes) == (2, ("1 of 3 without an answer left out",))
 
 
 def test_coverage_is_counted_and_judged_exactly() -> None:
@@ -166,7 +166,7 @@ def test_coverage_is_counted_and_judged_exactly() -> None:
         Interval(0.95, 0.95, 0.95),
         Verdict.PASS,
         None,
-        "",
+        (),
     )
     assert held("coverage >= 0.951", evaluations).verdict is Verdict.BLOCK
 
@@ -197,7 +197,7 @@ def test_with_enough_questions_a_quantile_is_extrapolated_like_all_others() -> N
 def test_equal_seconds_have_no_end_that_could_be_extrapolated() -> None:
     one = held("latency.mean <= 20s", run_of(*[0.9] * 20))
     assert (one.verdict, one.needed) == (Verdict.INCONCLUSIVE, None)
-    assert one.note == "how many questions would tell cannot be said"
+    assert one.notes == ("how many questions would tell cannot be said",)
 
 
 # --- scopes ---
@@ -235,13 +235,13 @@ def test_a_scope_with_nothing_in_it_is_inconclusive(scope: str) -> None:
         None,
         Verdict.INCONCLUSIVE,
         None,
-        NO_SCOPE,
+        (NO_SCOPE,),
     )
     assert one.text == f"[{scope}] pass_rate >= 0.5"
 
 
 def test_an_empty_run_is_inconclusive() -> None:
-    assert [held(text, []).note for text in ("pass_rate >= 0.5", "coverage >= 0.5")] == [NO_SCOPE] * 2
+    assert [held(text, []).notes for text in ("pass_rate >= 0.5", "coverage >= 0.5")] == [(NO_SCOPE,)] * 2
 
 
 # --- repeats and documents ---
@@ -257,7 +257,7 @@ def test_repeats_are_averaged_before_anything_else() -> None:
     ]
     mean = held("faithfulness.mean >= 0.5", evaluations)
     assert mean.interval == mean_interval(sample([0.6000000000000001, 0.95]))
-    assert (mean.count, mean.note) == (2, "1 of 5 without a verdict left out")
+    assert (mean.count, mean.notes) == (2, ("1 of 5 without a verdict left out",))
     rate = held("pass_rate >= 0.5", evaluations)
     assert rate.interval == rate_interval(sample([0.5, 1.0]))
 
@@ -298,25 +298,27 @@ def test_a_condition_of_a_mark_is_held_on_the_tests_so_marked() -> None:
     marked = run_of(*[0.9] * 30, conditions=("faithfulness.min>=80%",))
     others = [evaluation(f"other{n}", 0.1) for n in range(30)]
     found = hold([parse_condition("faithfulness.min >= 0.8")], [*marked, *others])
-    assert [(one.count, one.verdict, one.note) for one in found] == [
-        (60, Verdict.BLOCK, ""),
-        (30, Verdict.PASS, "of the tests marked with it"),
+    assert [(one.count, one.verdict, one.notes) for one in found] == [
+        (60, Verdict.BLOCK, ()),
+        (30, Verdict.PASS, ("of the tests marked with it",)),
     ]
 
 
 def test_one_condition_in_two_spellings_is_one() -> None:
     one = evaluation("one", conditions=("coverage >= 90%", "coverage>=.9"))
     two = evaluation("two", None, conditions=("coverage >= 0.9",), pipeline="other")
-    assert [(h.text, h.verdict, h.note) for h in hold((), [two, one])] == [
-        ("[baseline] coverage >= 0.9", Verdict.PASS, "of the tests marked with it"),
-        ("[other] coverage >= 0.9", Verdict.BLOCK, "of the tests marked with it"),
+    assert [(h.text, h.verdict, h.notes) for h in hold((), [two, one])] == [
+        ("[baseline] coverage >= 0.9", Verdict.PASS, ("of the tests marked with it",)),
+        ("[other] coverage >= 0.9", Verdict.BLOCK, ("of the tests marked with it",)),
     ]
 
 
 def test_notes_of_a_mark_come_first() -> None:
     (one,) = hold((), run_of(0.9, None, conditions=("pass_rate >= 0.9",)))
-    assert one.note == (
-        "of the tests marked with it; one question says nothing of others; 1 of 2 without a verdict left out"
+    assert one.notes == (
+        "of the tests marked with it",
+        "one question says nothing of others",
+        "1 of 2 without a verdict left out",
     )
 
 
@@ -340,7 +342,7 @@ def test_a_mark_that_is_no_condition_is_said() -> None:
 def test_one_question_says_nothing(text: str) -> None:
     one = held(text, run_of(0.9))
     assert (one.verdict, one.needed) == (Verdict.INCONCLUSIVE, None)
-    assert (one.count, one.note) == (1, "one question says nothing of others")
+    assert (one.count, one.notes) == (1, ("one question says nothing of others",))
 
 
 def test_what_is_counted_is_decided_with_one_question() -> None:
@@ -352,7 +354,7 @@ def test_what_is_counted_is_decided_with_one_question() -> None:
 def test_all_unscored_is_inconclusive_and_never_zero(text: str) -> None:
     one = held(text, run_of(None, None))
     assert (one.verdict, one.interval, one.count) == (Verdict.INCONCLUSIVE, None, 0)
-    assert one.note == "there is no value; 2 of 2 without a verdict left out"
+    assert one.notes == ("there is no value", "2 of 2 without a verdict left out")
 
 
 def test_all_unscored_has_no_coverage() -> None:
@@ -361,10 +363,10 @@ def test_all_unscored_has_no_coverage() -> None:
 
 def test_a_metric_that_was_not_scored_is_said() -> None:
     one = held("correctness.mean >= 0.5", run_of(0.9, 0.9))
-    assert (one.verdict, one.pipeline, one.note) == (
+    assert (one.verdict, one.pipeline, one.notes) == (
         Verdict.INCONCLUSIVE,
         "baseline",
-        "correctness was not scored",
+        ("correctness was not scored",),
     )
 
 
@@ -373,21 +375,21 @@ def test_no_number_is_no_verdict_and_said(odd: float) -> None:
     line = evaluation_to_json(evaluation("odd"))
     line["scores"]["faithfulness"]["value"] = odd  # as a file from elsewhere may have it
     evaluations = [*run_of(*[0.9] * 30), evaluation_from_json(line)]
-    note = "1 of 31 without a verdict left out; 1 with NaN or an infinity for a score"
+    notes = ("1 of 31 without a verdict left out", "1 with NaN or an infinity for a score")
     for text in ("faithfulness.mean >= 0.5", "faithfulness.pass_rate >= 0.5", "pass_rate >= 0.5"):
         one = held(text, evaluations)
-        assert (one.verdict, one.count, one.note) == (Verdict.PASS, 30, note)
+        assert (one.verdict, one.count, one.notes) == (Verdict.PASS, 30, notes)
     coverage = held("coverage >= 1", evaluations)
-    assert (coverage.verdict, coverage.note) == (Verdict.BLOCK, "1 with NaN or an infinity for a score")
-    assert held("tokens.max <= 1000", evaluations).note == ""
+    assert (coverage.verdict, coverage.notes) == (Verdict.BLOCK, ("1 with NaN or an infinity for a score",))
+    assert held("tokens.max <= 1000", evaluations).notes == ()
 
 
 def test_seconds_that_are_no_number_are_left_out() -> None:
     odd = evaluation("odd", seconds={"generate": math.nan})
     one = held("latency.max <= 3s", [*run_of(0.9, 0.9), odd])
-    assert (one.verdict, one.note) == (Verdict.PASS, "1 of 3 without an answer left out")
+    assert (one.verdict, one.notes) == (Verdict.PASS, ("1 of 3 without an answer left out",))
 
 
 def test_a_score_without_a_threshold_neither_holds_it_nor_misses_it() -> None:
     one = held("faithfulness.pass_rate >= 0.5", [*run_of(*[0.9] * 30), evaluation("free", thresholds={})])
-    assert (one.count, one.note) == (30, "1 of 31 without a verdict left out")
+    assert (one.count, one.notes) == (30, ("1 of 31 without a verdict left out",))

@@ -22,11 +22,11 @@ def held(
     *,
     count: int = 100,
     needed: int | None = None,
-    note: str = "",
+    notes: tuple[str, ...] = (),
     pipeline: str | None = "baseline",
 ) -> Held:
     shown = Interval(*interval) if interval else None
-    return Held(parse_condition(text), pipeline, count, shown, verdict, needed, note)
+    return Held(parse_condition(text), pipeline, count, shown, verdict, needed, notes)
 
 
 THREE = (
@@ -37,7 +37,7 @@ THREE = (
         INCONCLUSIVE,
         count=40,
         needed=1187,
-        note="3 of 43 without a verdict left out",
+        notes=("3 of 43 without a verdict left out",),
     ),
     held("latency.p95 <= 20s", (31.04, 24.51, 40.2), BLOCK, pipeline="auto_merging"),
 )
@@ -84,7 +84,7 @@ def test_a_scope_is_cut_as_long_as_something_of_it_stays(width: int, cell: str) 
 
 @pytest.mark.parametrize("width", [1, 2, 10, 40, 60, 79, 80, 100, 120, 400])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    name = held("pass_rate >= 0.9", pipeline="p" * 300, needed=12, note="word " * 30 + "w" * 200)
+    name = held("pass_rate >= 0.9", pipeline="p" * 300, needed=12, notes=("word " * 30 + "w" * 200,))
     for lines in (gate_lines(THREE, width=width), gate_lines([name], width=width)):
         assert max(map(len, lines)) <= width
 

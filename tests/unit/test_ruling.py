@@ -97,7 +97,7 @@ def test_a_judge_that_is_not_trusted_decides_nothing(condition, values):
     """Neither PASS nor BLOCK rests on it; with a lower floor both do."""
     ruling = ruled(condition, *values, low=0.6, judge_floor=0.7)
     assert ruling.verdict is Verdict.INCONCLUSIVE
-    assert ruling.held[0].note == "the judge is not trusted in faithfulness"
+    assert ruling.held[0].notes == ("the judge is not trusted in faithfulness",)
     assert ruled(condition, *values, low=0.6, judge_floor=0.5).verdict is not Verdict.INCONCLUSIVE
 
 
