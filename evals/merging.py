@@ -15,9 +15,9 @@ from evals.closing import closing_lines
 from evals.errors import RunFileError, printable
 from evals.labels import Labelled
 from evals.records import Evaluation
+from evals.replacing import whole_lines
 from evals.rules import rules_from
 from evals.ruling import Ruling, rule
-from evals.run_lines import whole_lines, whole_size
 from evals.runs import RunData, StoredRun
 from evals.traces import FILE as TRACES
 from evals.trackers.jsonl import RunFolder
@@ -151,9 +151,8 @@ def _all(name: str, kind: type[T], runs: Iterable[StoredRun]) -> list[T]:
 def _join_traces(folder: RunFolder, run: StoredRun) -> None:
     file = run.path / TRACES
     if file.is_file():
-        size, _ = whole_size(file)
-        for line in whole_lines(file, size):
-            folder.append_trace(line.decode(errors="replace").rstrip("\n"))
+        for line in whole_lines(file):
+            folder.append_trace(line.decode(errors="replace"))
 
 
 def _about_part(run: StoredRun) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A file is written whole or not at all, and never over what somebody else wrote meanwhile."""
+"""A file is written whole or not at all, and never over what somebody else wrote meanwhile.
+
+JSON Lines are read to the last whole one, also while another process writes them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from evals.entries import shown
 from evals.errors import QuestionFileError, printable
@@ -67,6 +71,32 @@ def new_path(file: Path, *, check: Callable[[], None] | None = None) -> Iterator
         scratch.replace(file)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def next_lines(opened: BinaryIO) -> Iterator[bytes]:
+    """Return the whole lines from where `opened` stands, without their ends, and leave it behind the last.
+
+    What stands there is half-written: its process was killed, or is still writing. The next call begins
+    with it.
+    """
+    while line := opened.readline():
+        if not line.endswith(b"\n"):
+            opened.seek(-len(line), os.SEEK_CUR)
+            return
+        yield line[:-1]
+
+
+def whole_lines(file: Path) -> Iterator[bytes]:
+    """Return the lines of `file` without their ends; a last one that has no end is left out."""
+    with file.open("rb") as opened:
+        yield from next_lines(opened)
+
+
+def all_lines(file: Path) -> Iterator[bytes]:
+    """Return the lines of `file` without their ends; a last one that has no end is among them."""
+    with file.open("rb") as opened:
+        yield from next_lines(opened)
+        yield from filter(None, (opened.read(),))
 
 
 def _check_same(file: Path, before: bytes) -> None:

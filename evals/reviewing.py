@@ -21,7 +21,7 @@ from evals.question_files import read_writable
 from evals.question_lines import question_to_json, short_digest, to_line
 from evals.question_sets import edited, load_set, marked_edits
 from evals.questions import Question
-from evals.replacing import replace_file
+from evals.replacing import all_lines, replace_file
 
 Verdict = Literal["kept", "edited", "dropped"]
 VERDICTS: tuple[Verdict, ...] = ("kept", "edited", "dropped")
@@ -160,7 +160,7 @@ def _decisions(log: Path) -> dict[str, tuple[str, str]]:
     known: dict[str, tuple[str, str]] = {}
     if not log.exists():
         return known
-    for row in log.read_bytes().split(b"\n"):
+    for row in all_lines(log):
         try:
             line = json.loads(row)
             known[line["id"]] = (line["verdict"], line["digest"])

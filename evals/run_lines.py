@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evals.errors import RunFileError, printable
 from evals.records import SCHEMA, Evaluation, evaluation_from_json
+from evals.replacing import all_lines
 
 LISTED = 10
 # What a line must name even where there is no number: there it is null.
@@ -38,11 +40,8 @@ def read_lines(file: Path) -> Lines:
     Raises:
         RunFileError: It cannot be read, or its first line is no head of a run.
     """
-    try:
-        lines = file.read_bytes().split(b"\n")
-    except OSError as error:
-        raise RunFileError(f"{printable(str(file))} cannot be read: {error.strerror}") from error
-    lines = lines if lines[-1] else lines[:-1]
+    with readable(file):
+        lines = [*all_lines(file)]  # an editor may have taken the end of the last one
     if not lines or (len(lines) == 1 and not _is_json(lines[0])):
         raise RunFileError(f"{printable(str(file))} has no whole line: the run was killed as it began")
     events: list[Mapping[str, Any]] = []
@@ -70,27 +69,17 @@ def checked(line: bytes, *, is_first: bool) -> Mapping[str, Any]:
     return _checked(_parsed(line), is_first=is_first)
 
 
-def whole_size(file: Path) -> tuple[int, bool]:
-    """Give the bytes up to the last line's end, and whether anything follows."""
-    size = whole = 0
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Say that the file of a run cannot be read.
+
+    Raises:
+        RunFileError: It cannot.
+    """
     try:
-        with file.open("rb") as lines:
-            for line in lines:
-                size += len(line)
-                whole = size if line.endswith(b"\n") else whole
+        yield
     except OSError as error:
         raise RunFileError(f"{printable(str(file))} cannot be read: {error.strerror}") from error
-    return whole, size > whole
-
-
-def whole_lines(file: Path, size: int) -> Iterator[bytes]:
-    """Give the lines within the first `size` bytes."""
-    with file.open("rb") as lines:
-        for line in lines:
-            size -= len(line)
-            if size < 0:
-                return
-            yield line
 
 
 def count_lines(count: int) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from evals.entries import few
 from evals.errors import RunFileError, printable
 from evals.records import Evaluation, evaluation_from_json
-from evals.run_lines import LISTED, Lines, checked, count_lines, read_lines, whole_lines, whole_size
+from evals.replacing import next_lines, whole_lines
+from evals.run_lines import LISTED, Lines, checked, count_lines, read_lines, readable
 from evals.sharding import Shard
 from evals.trackers.references import is_reference
 
@@ -28,7 +30,7 @@ class StoredRun:
         abouts: What describes pipelines and judges, in the order in which they came.
         is_finished: Whether there is a last line; a run without one was killed, or is still going.
         is_cut: Whether the file ends in the middle of a line.
-        size: Bytes of whole lines; whatever a run that is still going adds later is not read.
+        count: Number of whole lines; whatever a run that is still going adds later is not read.
     """
 
     path: Path
@@ -36,7 +38,7 @@ class StoredRun:
     abouts: tuple[Mapping[str, Any], ...]
     is_finished: bool
     is_cut: bool
-    size: int
+    count: int
 
     @property
     def name(self) -> str:
@@ -52,8 +54,8 @@ class StoredRun:
 
     def events(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Give each line, as it is and as JSON, without holding more than one."""
-        for line in whole_lines(self.path / RECORDS, self.size):
-            yield line.decode().rstrip("\n"), json.loads(line)
+        for line in islice(whole_lines(self.path / RECORDS), self.count):
+            yield line.decode(), json.loads(line)
 
     def evaluations(self) -> Iterator[Evaluation]:
         """Give the evaluations in the order in which they were finished, without holding more than one."""
@@ -119,23 +121,24 @@ def read_run(path: Path) -> StoredRun:
     head: Mapping[str, Any] = {}
     abouts: list[Mapping[str, Any]] = []
     problems: list[str] = []
-    is_finished = False
-    size, is_cut = whole_size(file)
-    for number, line in enumerate(whole_lines(file, size), 1):
-        try:
-            event = checked(line, is_first=number == 1)
-        except ValueError as error:
-            problems.append(f"  {printable(str(file))}:{number}: {error}")
-            continue
-        head = event if number == 1 else head
-        if event["type"] in ("pipeline", "judge"):
-            abouts.append(event)
-        is_finished = is_finished or event["type"] == "end"
+    is_finished, number = False, 0
+    with readable(file), file.open("rb") as opened:
+        for number, line in enumerate(next_lines(opened), 1):
+            try:
+                event = checked(line, is_first=number == 1)
+            except ValueError as error:
+                problems.append(f"  {printable(str(file))}:{number}: {error}")
+                continue
+            head = event if number == 1 else head
+            if event["type"] in ("pipeline", "judge"):
+                abouts.append(event)
+            is_finished = is_finished or event["type"] == "end"
+        is_cut = bool(opened.read(1))
     if problems:
         raise RunFileError(_listed(f"{count_lines(len(problems))} of a run cannot be read", problems))
     if not head:
         raise RunFileError(f"{printable(str(file))} has no whole line: the run was killed as it began")
-    return StoredRun(path, head, tuple(abouts), is_finished, is_cut, size)
+    return StoredRun(path, head, tuple(abouts), is_finished, is_cut, number)
 
 
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:

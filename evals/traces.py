@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.records import Evaluation
-from evals.run_lines import whole_lines, whole_size
+from evals.replacing import whole_lines
 from evals.secrets import masked_text
 from rag.attributes import cut, plain_attributes
 from rag.conventions import INPUT, KIND, OUTPUT
@@ -147,8 +147,7 @@ def read_traces(folder: Path) -> Iterator[tuple[Key, tuple[TraceSpan, ...]]]:
     if not file.is_file():
         return
     together: list[TraceSpan] = []
-    size, _ = whole_size(file)
-    for span in _spans(whole_lines(file, size)):
+    for span in _spans(whole_lines(file)):
         if together and span.trace_id != together[0].trace_id:
             yield from _keyed(together)
             together = []

@@ -278,11 +278,13 @@ def baseline_keys(folder: Path) -> frozenset[str]:
     Raises:
         RunFileError: A baseline cannot be read: what it stands on would be dropped.
     """
+    from evals.replacing import all_lines
+
     keys: set[str] = set()
     problems: list[str] = []
     for file in sorted(folder.glob("*.jsonl")):
         try:
-            lines = file.read_bytes().splitlines()
+            lines = [*all_lines(file)]
         except OSError as error:
             problems.append(f"  {file}: {error.strerror or error}")
             continue

@@ -73,10 +73,11 @@ def _check_terminal() -> None:
 def audit_numbers(path: Path) -> Mapping[str, Mapping[str, float]]:
     """Give what the rules of the generation measured, by question and rule; nothing where it is not kept."""
     from evals.generation.working import work_path
+    from evals.replacing import whole_lines
 
     numbers: dict[str, dict[str, float]] = {}
     file = work_path(path)
-    for row in file.read_bytes().split(b"\n") if file.is_file() else ():
+    for row in whole_lines(file) if file.is_file() else ():
         try:
             line = json.loads(row)
             values = line["values"].items()
@@ -84,7 +85,7 @@ def audit_numbers(path: Path) -> Mapping[str, Mapping[str, float]]:
                 str(rule): float(value) for rule, value in values if value is not None
             }
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # a line of another kind, or one that was cut
+            continue  # a line of another kind
     return numbers
 
 

@@ -7,6 +7,7 @@ run with another model, other documents, another seed or another mix does not go
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from evals.errors import GenerationError, printable
 from evals.generation.candidates import Candidate, candidate_from_json, candidate_to_json
 from evals.generation.writing import Item
+from evals.replacing import next_lines, whole_lines
 from rag.identity import canonical
 
 SCHEMA = 1
@@ -98,12 +100,13 @@ class WorkFile:
 
     def _lines_cut(self) -> list[str]:
         """Give the lines, and cut off what is behind the last whole one."""
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            with self.path.open("r+b") as file:
-                file.truncate(whole)
-        return _whole_lines(data)
+        with self.path.open("rb") as file:
+            lines = [*map(_text, next_lines(file))]
+            size = file.tell()
+            is_cut = bool(file.read(1))
+        if is_cut:
+            os.truncate(self.path, size)
+        return lines
 
     def _parsed(self, number: int, line: str) -> dict[str, Any]:
         try:
@@ -176,14 +179,13 @@ def load_header(path: Path) -> Mapping[str, Any]:
 
 def _read(path: Path) -> list[str]:
     try:
-        return _whole_lines(path.read_bytes())
+        return [*map(_text, whole_lines(path))]
     except OSError as error:
         raise GenerationError(f"{printable(str(path))} cannot be read: {error.strerror}") from error
 
 
-def _whole_lines(data: bytes) -> list[str]:
-    # Not str.splitlines: a text may hold any other end of a line.
-    return data[: data.rfind(b"\n") + 1].decode("utf-8", errors="replace").split("\n")[:-1]
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace")
 
 
 def _line(value: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from evals.replacing import next_lines
+
 SECONDS_BETWEEN = 0.2
 
 
@@ -18,13 +20,11 @@ def follow(file: Path, *, is_over: Callable[[], bool]) -> Iterator[Mapping[str, 
         file: The records.
         is_over: Whether nobody writes them any more: what stands there then is all there will be.
     """
-    rest = b""
     with file.open("rb") as opened:
         while True:
             # Asked first: what was written before that is in what is read next.
             was_over = is_over()
-            *lines, rest = (rest + opened.read()).split(b"\n")
-            for line in lines:
+            for line in next_lines(opened):
                 event = json.loads(line)
                 yield event
                 if event["type"] == "end":

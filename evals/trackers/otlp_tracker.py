@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from evals.replacing import next_lines
 from evals.traces import FILE, span_from_json
 from evals.trackers.otlp import OtlpExporter, Target, wandb_target
 from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError
@@ -85,11 +86,10 @@ class OtlpTracker:
             return
         with self._file.open("rb") as file:
             file.seek(self._read)
-            *lines, rest = file.read().split(b"\n")
-            self._read = file.tell() - len(rest)
-        for line in lines:
-            with suppress(ValueError, KeyError, TypeError, AttributeError):  # damaged: it is passed over
-                self._waiting.append(span_from_json(json.loads(line)))
+            for line in next_lines(file):
+                with suppress(ValueError, KeyError, TypeError, AttributeError):  # damaged: it is passed over
+                    self._waiting.append(span_from_json(json.loads(line)))
+            self._read = file.tell()
 
 
 def _target(options: Mapping[str, Any]) -> Target:
