@@ -17,7 +17,7 @@ from benchmarks.report import print_table, save
 from evals.questions import Question
 from evals.records import ClaimScore, Evaluation, Score
 from evals.reports.html import run_html
-from evals.runs import RunData
+from evals.runs import Run
 from rag.answer import Answer, Context, Tokens
 
 ARGUMENTS = (
@@ -71,11 +71,11 @@ def main() -> None:
     save("html", {**given, **result})
 
 
-def run_of(questions: int, passages: int) -> RunData:
+def run_of(questions: int, passages: int) -> Run:
     """Give a run of two pipelines with three passages of 600 characters an answer."""
     texts = [f"Passage {n}. " + "The router sends each token to two experts. " * 14 for n in range(passages)]
     contexts = [Context(text[:600], "moe.pdf", n % 90, n, n + 600, 0.5) for n, text in enumerate(texts)]
-    return RunData("run", {}, (), tuple(_evaluation(number, contexts) for number in range(questions)))
+    return Run("run", {}, (), tuple(_evaluation(number, contexts) for number in range(questions)))
 
 
 def _evaluation(number: int, contexts: list[Context]) -> Evaluation:

@@ -11,7 +11,7 @@ from evals.differences import notes_on
 from evals.metrics import METRICS
 from evals.pairing import Pair, Pairing, pair_up
 from evals.records import Evaluation
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict, worst
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class BaselineGate:
 
 
 def hold_to_baseline(
-    run: RunData, base: RunData, *, margin: float = 0.05, difference: Differ | None = None
+    run: Run, base: Run, *, margin: float = 0.05, difference: Differ | None = None
 ) -> BaselineGate:
     """Compare `run` with `base`, question by question.
 
@@ -92,7 +92,7 @@ def hold_to_baseline(
 
 
 def held_pairs(
-    run: RunData, base: RunData, pairing: Pairing, *, margin: float, difference: Differ | None = None
+    run: Run, base: Run, pairing: Pairing, *, margin: float, difference: Differ | None = None
 ) -> BaselineGate:
     """Do what `hold_to_baseline` does with pairs that were made before."""
     found = notes_on(run, base, pairing)

@@ -11,7 +11,7 @@ from typing import Any
 from evals.errors import RunFileError, UsageError, printable
 from evals.records import SCHEMA, Evaluation, evaluation_to_json
 from evals.replacing import new_path
-from evals.runs import RunData
+from evals.runs import Run
 from rag.identity import canonical
 
 FOLDER = Path("evals-baselines")
@@ -22,7 +22,7 @@ _HEAD = ("run", "mode", "metrics", "thresholds", "max_unscored", "judge_floor", 
 _PASSING = ("cached", "usd")
 
 
-def write_baseline(run: RunData, folder: Path, name: str) -> Path:
+def write_baseline(run: Run, folder: Path, name: str) -> Path:
     """Write `run` as the baseline `name`, in place of the one before; the same run gives the same bytes.
 
     Args:
@@ -72,7 +72,7 @@ def baseline_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob(f"*{SUFFIX}")))
 
 
-def _lines(run: RunData) -> Iterable[Mapping[str, Any]]:
+def _lines(run: Run) -> Iterable[Mapping[str, Any]]:
     """Give the lines of the file: head, pipelines and judges, evaluations, end; each kind sorted."""
     head = {key: run.head[key] for key in _HEAD if key in run.head}
     # What was wrong with the run stays wrong with the baseline that is made of it.

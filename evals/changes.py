@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.runs import RunData
+from evals.runs import Run
 from rag.identity import canonical
 
 # In the order in which they are listed.
@@ -44,7 +44,7 @@ class Change:
     after: str
 
 
-def changes_between(run: RunData, base: RunData) -> tuple[Change, ...]:
+def changes_between(run: Run, base: Run) -> tuple[Change, ...]:
     """Give what is different, sorted by kind and name; of things that both runs tell."""
     old, new = _trees(base, run)
     found = [_change(path, before, after) for path, before, after in _differences(old, new)]
@@ -53,7 +53,7 @@ def changes_between(run: RunData, base: RunData) -> tuple[Change, ...]:
     return tuple(sorted(kept, key=lambda change: (KINDS.index(change.what), change.path)))
 
 
-def _trees(base: RunData, run: RunData) -> tuple[Tree, Tree]:
+def _trees(base: Run, run: Run) -> tuple[Tree, Tree]:
     """Give both runs as objects of the same form: kind, name of the thing, name of the value."""
     old: Tree = {kind: {} for kind in KINDS}
     new: Tree = {kind: {} for kind in KINDS}
@@ -73,14 +73,12 @@ def _trees(base: RunData, run: RunData) -> tuple[Tree, Tree]:
     return _keyed(old), _keyed(new)
 
 
-def _shared(
-    base: RunData, run: RunData, kind: str
-) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
+def _shared(base: Run, run: Run, kind: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
     old, new = _named(base, kind), _named(run, kind)
     yield from ((old[name], new[name], name) for name in sorted(old.keys() & new.keys()))
 
 
-def _judges(base: RunData, run: RunData) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
+def _judges(base: Run, run: Run) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
     """Give the judges of the same name, and those that take each other's place: the only ones left."""
     yield from _shared(base, run, "judge")
     old, new = _named(base, "judge"), _named(run, "judge")
@@ -95,7 +93,7 @@ def _judges(base: RunData, run: RunData) -> Iterator[tuple[Mapping[str, Any], Ma
         yield from (({"also": {"name": name}}, {"also": {}}, name) for name in gone)
 
 
-def _named(run: RunData, kind: str) -> dict[str, Mapping[str, Any]]:
+def _named(run: Run, kind: str) -> dict[str, Mapping[str, Any]]:
     return {str(about["name"]): about for about in run.abouts if about["type"] == kind}
 
 

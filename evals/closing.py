@@ -13,7 +13,7 @@ from evals.reports.judge import judge_lines
 from evals.reports.terminal import cache_line, cost_line, summary_lines
 from evals.reports.wrapping import columns_of, wrapped
 from evals.ruling import Ruling
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict, verdict_in
 
 COLOURS: Mapping[Verdict, str] = {
@@ -24,7 +24,7 @@ COLOURS: Mapping[Verdict, str] = {
 
 
 def closing_lines(
-    run: RunData, ruling: Ruling, *, breaches: bool, labels: Sequence[Labelled] = (), width: int | None = None
+    run: Run, ruling: Ruling, *, breaches: bool, labels: Sequence[Labelled] = (), width: int | None = None
 ) -> list[str]:
     """Give the summary of a run, but for where it is.
 

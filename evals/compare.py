@@ -14,7 +14,7 @@ from evals.pairing import Pair, pair_up
 from evals.questions import Question
 from evals.records import Evaluation
 from evals.retrieval_changes import RetrievalChange, retrieval_change
-from evals.runs import RunData
+from evals.runs import Run
 
 __all__ = ["Change", "Comparison", "CostChange", "Flip", "RetrievalChange", "compare"]
 
@@ -73,7 +73,7 @@ class Comparison:
     pairs: tuple[tuple[Evaluation, Evaluation], ...]
 
 
-def compare(run: RunData, base: RunData, *, margin: float = 0.05) -> Comparison:
+def compare(run: Run, base: Run, *, margin: float = 0.05) -> Comparison:
     """Compare `run` with `base`; the same two give the same comparison.
 
     Args:

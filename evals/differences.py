@@ -8,7 +8,7 @@ from typing import Any
 
 from evals.pairing import Pairing
 from evals.records import Evaluation
-from evals.runs import RunData
+from evals.runs import Run
 
 SHOWN = 5
 
@@ -28,7 +28,7 @@ class Notes:
     is_incomparable: bool
 
 
-def notes_on(run: RunData, base: RunData, pairing: Pairing) -> Notes:
+def notes_on(run: Run, base: Run, pairing: Pairing) -> Notes:
     """Say what is different between two runs, apart from answers and scores."""
     judge = changed_judge(run, base)
     lines = [
@@ -43,7 +43,7 @@ def notes_on(run: RunData, base: RunData, pairing: Pairing) -> Notes:
     return Notes(tuple(lines), judge is not None)
 
 
-def changed_judge(run: RunData, base: RunData) -> str | None:
+def changed_judge(run: Run, base: Run) -> str | None:
     """Say that the judge changed; None when it did not, or when neither run tells its judge."""
     old, new = _judges(base), _judges(run)
     if old == new or not (run.evaluations and base.evaluations):
@@ -62,7 +62,7 @@ def documents_of(about: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return documents if isinstance(documents, dict) else None
 
 
-def corpora_of(run: RunData) -> Corpora:
+def corpora_of(run: Run) -> Corpora:
     """Give the names of the documents of each pipeline that tells them, by the pipeline's name."""
     found = {}
     for about in run.abouts:
@@ -83,7 +83,7 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _judges(run: RunData) -> list[tuple[str, str]]:
+def _judges(run: Run) -> list[tuple[str, str]]:
     return sorted({(str(a["name"]), str(a["fingerprint"])) for a in run.abouts if a["type"] == "judge"})
 
 
@@ -94,7 +94,7 @@ def _named(judges: Sequence[tuple[str, str]], nothing: str) -> str:
 # --- pipelines ---
 
 
-def _pipelines(run: RunData, base: RunData, pairing: Pairing) -> list[str]:
+def _pipelines(run: Run, base: Run, pairing: Pairing) -> list[str]:
     if not (run.evaluations and base.evaluations):
         return ["nothing to compare"]
     old, new = _names_of(base), _names_of(run)
@@ -111,7 +111,7 @@ def _pipelines(run: RunData, base: RunData, pairing: Pairing) -> list[str]:
     return lines
 
 
-def _names_of(run: RunData) -> list[str]:
+def _names_of(run: Run) -> list[str]:
     return sorted({evaluation.pipeline for evaluation in run.evaluations})
 
 
@@ -126,7 +126,7 @@ def _counted(names: Sequence[str]) -> str:
 # --- questions ---
 
 
-def _questions(run: RunData, base: RunData, pairing: Pairing) -> list[str]:
+def _questions(run: Run, base: Run, pairing: Pairing) -> list[str]:
     shared = set(_names_of(run)) & set(_names_of(base))
     lines = []
     for evaluations, one, other in ((pairing.removed, "baseline", "run"), (pairing.added, "run", "baseline")):
@@ -178,7 +178,7 @@ def _metrics(pairing: Pairing) -> list[str]:
     return lines
 
 
-def _corpora(run: RunData, base: RunData) -> list[str]:
+def _corpora(run: Run, base: Run) -> list[str]:
     """Say how the corpus changed; once when it is the same change in all pipelines."""
     said: dict[str, list[str]] = {}
     old = {about["name"]: about for about in base.abouts if about["type"] == "pipeline"}

@@ -14,7 +14,7 @@ from evals.conditions import LATENCY, TOKENS, Condition
 from evals.gate import Held, is_in_scope, value_of
 from evals.records import Evaluation
 from evals.rules import Rules
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Early:
         base: The baseline; None without.
     """
 
-    def __init__(self, rules: Rules, base: RunData | None = None) -> None:
+    def __init__(self, rules: Rules, base: Run | None = None) -> None:
         self._rules = rules
         self._before: Mapping[Key, Evaluation] = {
             (e.pipeline, e.question.id): e for e in (base.evaluations if base else ()) if not e.repeat
@@ -106,12 +106,12 @@ class Early:
         return {name: EarlyDifference(self._rules.margin, comparisons=count) for name in names}
 
 
-def is_comparable(base: RunData, judge: str) -> bool:
+def is_comparable(base: Run, judge: str) -> bool:
     """Tell whether the judge with the fingerprint `judge` was the baseline's as well."""
     return {about["fingerprint"] for about in base.abouts if about["type"] == "judge"} <= {judge}
 
 
-def early_of(rules: Rules, run: RunData, base: RunData | None) -> Early:
+def early_of(rules: Rules, run: Run, base: Run | None) -> Early:
     """Decide again what was decided in the course of a run."""
     early = Early(rules, base)
     for evaluation in run.evaluations:

@@ -18,7 +18,7 @@ from rag.answer import Answer
 from rag.identity import digest
 
 if TYPE_CHECKING:
-    from evals.runs import StoredRun
+    from evals.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +82,17 @@ def groups_of(evaluations: Iterable[Evaluation]) -> tuple[Group, ...]:
     return _grouped(("", evaluation) for evaluation in evaluations)
 
 
-def groups_of_runs(runs: Iterable[StoredRun]) -> tuple[Group, ...]:
+def groups_of_runs(runs: Iterable[Run]) -> tuple[Group, ...]:
     """Group the evaluations of runs without holding more than one of them; the newest run comes last."""
     return _grouped(_read(sorted(runs, key=lambda run: run.name)))
 
 
-def _read(runs: Iterable[StoredRun]) -> Iterator[tuple[str, Evaluation]]:
+def _read(runs: Iterable[Run]) -> Iterator[tuple[str, Evaluation]]:
     """Give each evaluation once, with its version: a merged run has the very lines of its parts."""
     seen: set[bytes] = set()
     for number, run in enumerate(runs):
         versions = _Versions(run, number)
-        for line, event in run.events():
+        for line, event in run.records.events():
             if event["type"] == "evaluation":
                 mark = hashlib.sha256(line.encode(errors="surrogatepass")).digest()
                 if mark not in seen:
@@ -103,7 +103,7 @@ def _read(runs: Iterable[StoredRun]) -> Iterator[tuple[str, Evaluation]]:
 class _Versions:
     """Tells by fingerprints what pipeline and judge were in a run; without any, that it is like no other."""
 
-    def __init__(self, run: StoredRun, number: int) -> None:
+    def __init__(self, run: Run, number: int) -> None:
         self._number = number
         self._judges = _fingerprints(run.abouts, "judge")
         self._run = run

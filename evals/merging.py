@@ -18,7 +18,7 @@ from evals.records import Evaluation
 from evals.replacing import whole_lines
 from evals.rules import rules_from
 from evals.ruling import Ruling, rule
-from evals.runs import RunData, StoredRun
+from evals.runs import Run
 from evals.traces import FILE as TRACES
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
@@ -50,7 +50,7 @@ class Merged:
     """
 
     path: Path
-    run: RunData
+    run: Run
     ruling: Ruling
     notes: tuple[str, ...]
 
@@ -70,7 +70,7 @@ class Merged:
         return [*lines, f"run: {printable(str(self.path))}"]
 
 
-def merge(runs: Sequence[StoredRun], home: Path, *, partial: bool = False) -> Merged:
+def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Merged:
     """Join `runs` into a new run under `home`.
 
     Args:
@@ -96,11 +96,11 @@ def merge(runs: Sequence[StoredRun], home: Path, *, partial: bool = False) -> Me
             "give another folder with --out"
         ) from error
     abouts = {canonical(about): about for run in runs for about in run.abouts}
-    whole = RunData(folder.run_id, common, tuple(abouts.values()), tuple(evaluations))
+    whole = Run(folder.run_id, common, tuple(abouts.values()), tuple(evaluations))
     return Merged(folder.path, whole, rule(rules_from(common), whole), tuple(notes))
 
 
-def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, Any]) -> list[Evaluation]:
+def _written(folder: RunFolder, runs: Sequence[Run], common: Mapping[str, Any]) -> list[Evaluation]:
     folder.start(
         {
             **common,
@@ -116,22 +116,22 @@ def _written(folder: RunFolder, runs: Sequence[StoredRun], common: Mapping[str, 
     evaluations: list[Evaluation] = []
     seen: set[str] = set()
     for run in runs:
-        for line, event in run.events():
+        for line, event in run.records.events():
             if event["type"] in ("run", "ruling", "end") or (event["type"] != "evaluation" and line in seen):
                 continue
             folder.append(line)
             if event["type"] != "evaluation":
                 seen.add(line)
-        evaluations += map(_slim, run.evaluations())
+        evaluations += map(_slim, run.evaluations)
         _join_traces(folder, run)
     folder.finish(dict(sorted(Counter(evaluation.outcome for evaluation in evaluations).items())))
     return evaluations
 
 
-def _asked_from(runs: Iterable[StoredRun], folder: Path) -> list[dict[str, str]]:
+def _asked_from(runs: Iterable[Run], folder: Path) -> list[dict[str, str]]:
     """Give the question files of all parts, each once, by their path from the new folder."""
     files = [
-        ((run.path / one["path"]).resolve(), one["digest"])
+        ((run.records.folder / one["path"]).resolve(), one["digest"])
         for run in runs
         for one in _all("questions", dict, [run])
         if isinstance(one.get("path"), str) and isinstance(one.get("digest"), str)
@@ -142,22 +142,22 @@ def _asked_from(runs: Iterable[StoredRun], folder: Path) -> list[dict[str, str]]
     ]
 
 
-def _all(name: str, kind: type[T], runs: Iterable[StoredRun]) -> list[T]:
+def _all(name: str, kind: type[T], runs: Iterable[Run]) -> list[T]:
     """Give the members of a list in the heads of all parts; what another version wrote there is left out."""
     lists = (run.head.get(name) for run in runs)
     return [one for given in lists if isinstance(given, list) for one in given if isinstance(one, kind)]
 
 
-def _join_traces(folder: RunFolder, run: StoredRun) -> None:
-    file = run.path / TRACES
+def _join_traces(folder: RunFolder, run: Run) -> None:
+    file = run.records.folder / TRACES
     if file.is_file():
         for line in whole_lines(file):
             folder.append_trace(line.decode(errors="replace"))
 
 
-def _about_part(run: StoredRun) -> dict[str, Any]:
+def _about_part(run: Run) -> dict[str, Any]:
     kept = {name: run.head.get(name) for name in ("run", "shard", "args", "machine")}
-    return {**kept, "finished": run.is_finished}
+    return {**kept, "finished": run.records.is_finished}
 
 
 def _slim(evaluation: Evaluation) -> Evaluation:
@@ -170,16 +170,16 @@ def _slim(evaluation: Evaluation) -> Evaluation:
     )
 
 
-def _check_once(runs: Sequence[StoredRun]) -> None:
+def _check_once(runs: Sequence[Run]) -> None:
     if not runs:
         raise RunFileError("no runs: name the runs of the shards")
-    counted = Counter(run.path.resolve() for run in runs)
-    twice = [run.name for run in runs if counted[run.path.resolve()] > 1]
+    counted = Counter(run.records.folder.resolve() for run in runs)
+    twice = [run.name for run in runs if counted[run.records.folder.resolve()] > 1]
     if twice:
         raise RunFileError(f"given more than once: {', '.join(dict.fromkeys(twice))}")
 
 
-def _check_same(runs: Sequence[StoredRun]) -> None:
+def _check_same(runs: Sequence[Run]) -> None:
     """Hold every run to the same configuration.
 
     Raises:
@@ -202,19 +202,19 @@ def _check_same(runs: Sequence[StoredRun]) -> None:
         )
 
 
-def _setting(name: str) -> Callable[[StoredRun], Any]:
+def _setting(name: str) -> Callable[[Run], Any]:
     return lambda run: run.head.get(name, COMMON[name])
 
 
-def _fingerprint(kind: str, name: str) -> Callable[[StoredRun], Any]:
+def _fingerprint(kind: str, name: str) -> Callable[[Run], Any]:
     return lambda run: " and ".join(sorted(str(a["fingerprint"])[:12] for a in _abouts(run, kind, name)))
 
 
-def _abouts(run: StoredRun, kind: str, name: str) -> list[Mapping[str, Any]]:
+def _abouts(run: Run, kind: str, name: str) -> list[Mapping[str, Any]]:
     return [about for about in run.abouts if (about["type"], about["name"]) == (kind, name)]
 
 
-def _changed(kind: str, name: str, runs: Sequence[StoredRun]) -> str:
+def _changed(kind: str, name: str, runs: Sequence[Run]) -> str:
     """Say which settings differ, where the pipeline or the judge has told them."""
     all_settings = [about.get("settings") or {} for run in runs for about in _abouts(run, kind, name)]
     keys = sorted({key for settings in all_settings for key in settings})
@@ -222,9 +222,7 @@ def _changed(kind: str, name: str, runs: Sequence[StoredRun]) -> str:
     return f" (differing in {', '.join(changed)})" if changed else ""
 
 
-def _difference(
-    what: str, value: Callable[[StoredRun], Any], runs: Iterable[StoredRun], more: str = ""
-) -> str | None:
+def _difference(what: str, value: Callable[[Run], Any], runs: Iterable[Run], more: str = "") -> str | None:
     """Say which run has which value; None when all have the same."""
     having: dict[str, list[str]] = {}
     for run in runs:
@@ -237,7 +235,7 @@ def _difference(
     )
 
 
-def _missing(runs: Sequence[StoredRun], *, partial: bool) -> list[str]:
+def _missing(runs: Sequence[Run], *, partial: bool) -> list[str]:
     """Say which shards are missing.
 
     Raises:
@@ -259,25 +257,25 @@ def _missing(runs: Sequence[StoredRun], *, partial: bool) -> list[str]:
     return [line]
 
 
-def _unfinished(runs: Sequence[StoredRun]) -> list[str]:
+def _unfinished(runs: Sequence[Run]) -> list[str]:
     return [
         f"{run.name} was not finished: it is read as far as it goes"
-        + (", and its last line, which is cut, is left out" if run.is_cut else "")
+        + (", and its last line, which is cut, is left out" if run.records.is_cut else "")
         for run in runs
-        if not run.is_finished
+        if not run.records.is_finished
     ]
 
 
-def _check_disjoint(runs: Sequence[StoredRun]) -> None:
+def _check_disjoint(runs: Sequence[Run]) -> None:
     """Hold every evaluation to one run.
 
     Raises:
         RunFileError: A question was evaluated in two; the first of them are listed.
     """
-    first: dict[tuple[str, str, int], StoredRun] = {}
+    first: dict[tuple[str, str, int], Run] = {}
     twice: list[str] = []
     for run in runs:
-        for evaluation in run.evaluations():
+        for evaluation in run.evaluations:
             key = (evaluation.pipeline, evaluation.question.id, evaluation.repeat)
             before = first.setdefault(key, run)
             if before is not run:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from evals.errors import UsageError, printable
 from evals.questions import Question
 from evals.records import Evaluation
-from evals.runs import RunData
+from evals.runs import Run
 
 Key = tuple[str, str]  # pipeline and question id
 
@@ -61,7 +61,7 @@ class Pairing:
     thresholds: tuple[str, ...]
 
 
-def pair_up(run: RunData, base: RunData) -> Pairing:
+def pair_up(run: Run, base: Run) -> Pairing:
     """Put the evaluations of two runs side by side, by pipeline and question id.
 
     Both are held to the thresholds of the run: a threshold that was raised is no regression.
@@ -79,7 +79,7 @@ def pair_up(run: RunData, base: RunData) -> Pairing:
     )
 
 
-def of_pipeline(run: RunData, pipeline: str, *, called: str) -> RunData:
+def of_pipeline(run: Run, pipeline: str, *, called: str) -> Run:
     """Give what one pipeline did in `run`, as if it were called `called`: to put it beside another.
 
     Raises:

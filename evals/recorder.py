@@ -31,7 +31,7 @@ from rag.identity import canonical
 if TYPE_CHECKING:
     from evals.reports.waterfall import Waterfalls
     from evals.ruling import Ruling
-    from evals.runs import RunData
+    from evals.runs import Run
     from evals.trackers.guard import Guard
     from evals.trackers.jsonl import RunFolder
 
@@ -102,13 +102,13 @@ class Recorder:
         self._config = config
         self._progress = progress
         # Read back from the run folder at the end: during the run nothing piles up.
-        self._run: RunData | None = None
+        self._run: Run | None = None
         self._ruling: Ruling | None = None
         self._troubles: list[str] = []
         self._seen: set[str] = set()
         self._taken: dict[tuple[str, str], int] = {}
         self._folder: RunFolder | None = None
-        self._base: RunData | None = None
+        self._base: Run | None = None
         self._base_path: Path | None = None
         self._guards: list[Guard] = []
         self._left_out = 0
@@ -116,7 +116,7 @@ class Recorder:
         self._traces_trouble = ""
 
     @property
-    def decided(self) -> tuple[RunData, Ruling, RunData | None] | None:
+    def decided(self) -> tuple[Run, Ruling, Run | None] | None:
         """The run, what was decided of it, and what it was held to; None before the end, or without one."""
         return (self._run, self._ruling, self._base) if self._run and self._ruling else None
 
@@ -201,7 +201,7 @@ class Recorder:
             terminalreporter.line(line)
         terminalreporter.line(f"run: {self._shown(self._folder.path)}")
 
-    def _say(self, terminal: pytest.TerminalReporter, run: RunData, ruling: Ruling) -> None:
+    def _say(self, terminal: pytest.TerminalReporter, run: Run, ruling: Ruling) -> None:
         from evals.closing import closing_lines, colour_of, last_lines
         from evals.labels import load_labels
 
@@ -220,7 +220,7 @@ class Recorder:
         if settings.html and self._write_html(settings.html, run, ruling):
             terminal.line(f"report: {self._shown(settings.html)}")
 
-    def _ruled(self, run: RunData, others: Sequence[Mapping[str, Any]]) -> Ruling:
+    def _ruled(self, run: Run, others: Sequence[Mapping[str, Any]]) -> Ruling:
         from evals.replaying import rejudged
         from evals.ruling import rule
 
@@ -240,7 +240,7 @@ class Recorder:
             "baseline": str(self._base_path) if self._base_path else None,
         }
 
-    def _update_baseline(self, run: RunData, session: pytest.Session) -> None:
+    def _update_baseline(self, run: Run, session: pytest.Session) -> None:
         """Make the run the baseline, and say that this is why the session fails."""
         from evals.baselines import write_baseline
 
@@ -267,7 +267,7 @@ class Recorder:
         is_stopped = bool(session.shouldstop or session.shouldfail)
         return is_stopped or is_selected or self._left_out > 0 or self._settings.shard is not None
 
-    def _write_html(self, file: Path, run: RunData, ruling: Ruling) -> bool:
+    def _write_html(self, file: Path, run: Run, ruling: Ruling) -> bool:
         """Write the HTML report and tell whether it is there; trouble with it is a line, never a failure."""
         from evals.closing import ruling_lines
         from evals.reports.html import run_html

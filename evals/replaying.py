@@ -8,7 +8,7 @@ from typing import Any
 
 from evals.records import Evaluation
 from evals.remembering import Task
-from evals.runs import RunData
+from evals.runs import Run
 from rag.answer import Answer
 from rag.identity import digest
 from rag.profile import Profile
@@ -35,9 +35,7 @@ class StoredAnswer:
         return self._answer
 
 
-def rejudged(
-    base: RunData, evaluations: Sequence[Evaluation], abouts: Iterable[Mapping[str, Any]]
-) -> RunData:
+def rejudged(base: Run, evaluations: Sequence[Evaluation], abouts: Iterable[Mapping[str, Any]]) -> Run:
     """Give `base` with those of its evaluations that were judged anew, by the judges of `abouts`.
 
     What was not judged anew is left out: its scores are another judge's.
@@ -54,7 +52,7 @@ class OldAnswers:
         base: The run.
     """
 
-    def __init__(self, base: RunData) -> None:
+    def __init__(self, base: Run) -> None:
         self._judges = {about["fingerprint"] for about in base.abouts if about["type"] == "judge"}
         self._evaluations = {(e.pipeline, e.question.id, e.repeat): e for e in base.evaluations}
 

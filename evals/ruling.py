@@ -17,7 +17,7 @@ from evals.cards import trusts_of
 from evals.gate import Held, hold
 from evals.records import Evaluation
 from evals.rules import Rules
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict, worst
 
 
@@ -59,7 +59,7 @@ class Ruling:
         return self.verdict is Verdict.BLOCK
 
 
-def rule(rules: Rules, run: RunData, base: RunData | None = None) -> Ruling:
+def rule(rules: Rules, run: Run, base: Run | None = None) -> Ruling:
     """Hold `run` to `rules`, and to `base` if there is one."""
     doubted = untrusted(run.abouts, run.evaluations, rules.judge_floor)
     held, baseline = _held_early(rules, run, base) if rules.stop_early else _held(rules, run, base)
@@ -71,14 +71,12 @@ def rule(rules: Rules, run: RunData, base: RunData | None = None) -> Ruling:
     )
 
 
-def _held(rules: Rules, run: RunData, base: RunData | None) -> tuple[Sequence[Held], BaselineGate | None]:
+def _held(rules: Rules, run: Run, base: Run | None) -> tuple[Sequence[Held], BaselineGate | None]:
     baseline = hold_to_baseline(run, base, margin=rules.margin) if base else None
     return hold(rules.conditions, run.evaluations), baseline
 
 
-def _held_early(
-    rules: Rules, run: RunData, base: RunData | None
-) -> tuple[Sequence[Held], BaselineGate | None]:
+def _held_early(rules: Rules, run: Run, base: Run | None) -> tuple[Sequence[Held], BaselineGate | None]:
     """Take what was decided early, and decide the rest with what the early looks have left of the 5 %."""
     from evals.early import decided_early, early_of, rows_decided_early
     from evals.sequential import END_LEVEL, difference_at_end

@@ -4,130 +4,63 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from evals.errors import RunFileError, printable
+from evals.errors import printable
 from evals.records import SCHEMA, Evaluation, evaluation_from_json
-from evals.replacing import all_lines
 
-LISTED = 10
+NOT_JSON = "is not JSON"
 # What a line must name even where there is no number: there it is null.
 _NEEDED = ("value", "threshold")
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """A file of records, up to its first damaged line.
+class RecordLine:
+    """One line of a file of records.
 
     Attributes:
-        events: The lines as JSON; the first is the head of the run.
-        damage: What is wrong with the line behind them; None when there is none.
-        not_finite: Numbers (from 1) of the lines in which NaN or an infinity stood.
+        event: What it says; numbers that are none are left out.
+        evaluation: The evaluation that it is; None where it is something else.
+        is_finite: Whether every number in it was one: no NaN, no infinity.
     """
 
-    events: tuple[Mapping[str, Any], ...]
-    damage: str | None
-    not_finite: tuple[int, ...]
+    event: Mapping[str, Any]
+    evaluation: Evaluation | None
+    is_finite: bool
 
 
-def read_lines(file: Path) -> Lines:
-    """Read `file` up to the first line that is damaged or half-written.
-
-    Raises:
-        RunFileError: It cannot be read, or its first line is no head of a run.
-    """
-    with readable(file):
-        lines = [*all_lines(file)]  # an editor may have taken the end of the last one
-    if not lines or (len(lines) == 1 and not _is_json(lines[0])):
-        raise RunFileError(f"{printable(str(file))} has no whole line: the run was killed as it began")
-    events: list[Mapping[str, Any]] = []
-    not_finite: list[int] = []
-    damage = None
-    for number, line in enumerate(lines, 1):
-        try:
-            event, is_finite = _loaded(line, is_first=number == 1)
-        except ValueError as error:
-            if number == 1:
-                raise RunFileError(f"{printable(str(file))}:1: {error}") from None
-            damage = _damage(file.name, number, len(lines), error)
-            break
-        events.append(event)
-        not_finite += [] if is_finite else [number]
-    return Lines(tuple(events), damage, tuple(not_finite))
-
-
-def checked(line: bytes, *, is_first: bool) -> Mapping[str, Any]:
+def parse_line(line: bytes, *, is_first: bool) -> RecordLine:
     """Parse one line.
 
     Raises:
         ValueError: It is none that a run has there.
     """
-    return _checked(_parsed(line), is_first=is_first)
-
-
-@contextmanager
-def readable(file: Path) -> Iterator[None]:
-    """Say that the file of a run cannot be read.
-
-    Raises:
-        RunFileError: It cannot.
-    """
     try:
-        yield
-    except OSError as error:
-        raise RunFileError(f"{printable(str(file))} cannot be read: {error.strerror}") from error
-
-
-def count_lines(count: int) -> str:
-    """Say how many lines."""
-    return "a line" if count == 1 else f"{count} lines"
-
-
-# --- one line ---
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
+        event = json.loads(line)
     except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        raise ValueError("is not JSON") from None
-
-
-def _loaded(line: bytes, *, is_first: bool) -> tuple[Mapping[str, Any], bool]:
-    """Give a line in which every number is finite, and whether it was so."""
-    event = _parsed(line)
+        raise ValueError(NOT_JSON) from None
     is_finite = _is_finite(event)
-    return _checked(event if is_finite else _finite(event), is_first=is_first), is_finite
-
-
-def _checked(event: Any, *, is_first: bool) -> Mapping[str, Any]:
+    event = event if is_finite else _finite(event)
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise ValueError("is no object with a type")
     if is_first:
         _check_head(event)
     if event["type"] in ("pipeline", "judge") and not {"name", "fingerprint"} <= event.keys():
         raise ValueError(f"a {event['type']} without a name or a fingerprint")
-    if event["type"] == "evaluation":
-        try:
-            evaluation = evaluation_from_json(event)
-        except KeyError as error:
-            raise ValueError(f"an evaluation without {error}") from None
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"is no evaluation: {printable(str(error))}") from None
-        _check_numbers(evaluation)
-    return event
+    return RecordLine(event, _evaluation(event) if event["type"] == "evaluation" else None, is_finite)
+
+
+def _evaluation(event: Mapping[str, Any]) -> Evaluation:
+    try:
+        evaluation = evaluation_from_json(event)
+    except KeyError as error:
+        raise ValueError(f"an evaluation without {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"is no evaluation: {printable(str(error))}") from None
+    _check_numbers(evaluation)
+    return evaluation
 
 
 def _check_head(event: Mapping[str, Any]) -> None:
@@ -161,13 +94,6 @@ def _check_numbers(evaluation: Evaluation) -> None:
     texts = (evaluation.pipeline, evaluation.question.id, evaluation.question.question)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("is no evaluation: pipeline, question_id or question is no text")
-
-
-def _damage(name: str, number: int, count: int, error: ValueError) -> str:
-    behind = count - number
-    what = "is damaged" if behind else "is damaged or half-written"
-    lost = f"; {count_lines(behind)} behind it {'is' if behind == 1 else 'are'} left out" if behind else ""
-    return f"{printable(name)}:{number} {what} ({error}): read up to there, {count_lines(number - 1)}{lost}"
 
 
 # --- numbers that are none ---

@@ -3,48 +3,75 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from evals.entries import few
 from evals.errors import RunFileError, printable
 from evals.records import Evaluation, evaluation_from_json
 from evals.replacing import next_lines, whole_lines
-from evals.run_lines import LISTED, Lines, checked, count_lines, read_lines, readable
+from evals.run_lines import NOT_JSON, parse_line
 from evals.sharding import Shard
 from evals.trackers.references import is_reference
 
 RECORDS = "records.jsonl"
+LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRun:
-    """A run in its folder; its evaluations stay there until they are asked for.
+class Records:
+    """The file that a run was read from.
 
     Attributes:
-        path: The run's folder.
-        head: The first line: settings, arguments, machine.
-        abouts: What describes pipelines and judges, in the order in which they came.
+        file: The file.
+        count: Number of whole lines; whatever a run that is still going adds later is not read.
         is_finished: Whether there is a last line; a run without one was killed, or is still going.
         is_cut: Whether the file ends in the middle of a line.
-        count: Number of whole lines; whatever a run that is still going adds later is not read.
     """
 
-    path: Path
-    head: Mapping[str, Any]
-    abouts: tuple[Mapping[str, Any], ...]
+    file: Path
+    count: int
     is_finished: bool
     is_cut: bool
-    count: int
 
     @property
-    def name(self) -> str:
-        """The run's id, with its shard if it is one."""
-        run = printable(str(self.head.get("run", self.path.name)))
-        return f"{run} ({self.shard})" if self.shard else run
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.file.parent
+
+    def events(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Return each line, as it is and as JSON, without holding more than one."""
+        for line in islice(whole_lines(self.file), self.count):
+            yield line.decode(), json.loads(line)
+
+
+# Of a run that was read from no file.
+IN_MEMORY = Records(Path(os.devnull), 0, is_finished=True, is_cut=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run, or a baseline.
+
+    Attributes:
+        name: The run's id, with its shard if it is one; of a baseline its name.
+        head: The first line: settings, arguments, versions, machine.
+        abouts: What describes pipelines and judges, in the order in which they came.
+        evaluations: In the order in which they were finished.
+        notes: One line for everything that is wrong with it: damaged, not finished, empty.
+        records: The file that it was read from.
+    """
+
+    name: str
+    head: Mapping[str, Any]
+    abouts: tuple[Mapping[str, Any], ...]
+    evaluations: Sequence[Evaluation]
+    notes: tuple[str, ...] = ()
+    records: Records = IN_MEMORY
 
     @property
     def shard(self) -> Shard | None:
@@ -52,93 +79,71 @@ class StoredRun:
         given = self.head.get("shard")
         return Shard(*given) if given else None
 
-    def events(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Give each line, as it is and as JSON, without holding more than one."""
-        for line in islice(whole_lines(self.path / RECORDS), self.count):
-            yield line.decode(), json.loads(line)
 
-    def evaluations(self) -> Iterator[Evaluation]:
-        """Give the evaluations in the order in which they were finished, without holding more than one."""
-        return (evaluation_from_json(event) for _, event in self.events() if event["type"] == "evaluation")
+class StoredEvaluations(Sequence[Evaluation]):
+    """The evaluations of a file, parsed anew whenever they are gone through: none of them is held.
 
-
-@dataclass(frozen=True, slots=True)
-class RunData:
-    """Everything of a run, or of a baseline, in memory.
-
-    Attributes:
-        name: The run's id, with its shard if it is one; of a baseline its name.
-        head: The first line: settings and versions.
-        abouts: What describes pipelines and judges.
-        evaluations: Each of the run once, in the order in which they were finished.
-        notes: One line for everything that is wrong with it: damaged, not finished, empty.
+    Args:
+        records: The file; its lines were checked.
     """
 
-    name: str
-    head: Mapping[str, Any]
-    abouts: tuple[Mapping[str, Any], ...]
-    evaluations: tuple[Evaluation, ...]
-    notes: tuple[str, ...] = ()
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        return (evaluation_from_json(e) for _, e in self._records.events() if e["type"] == "evaluation")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @overload
+    def __getitem__(self, place: int) -> Evaluation: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Evaluation]: ...
+
+    def __getitem__(self, place: int | slice) -> Evaluation | Sequence[Evaluation]:
+        return tuple(self)[place]
 
 
-def load_run(path: Path) -> RunData:
-    """Read a whole run, as far as it can be read.
+def read_run(path: Path, *, strict: bool = False) -> Run:
+    """Read a run, as far as it can be read; what is wrong with it is among its notes.
 
     Args:
         path: A run folder, or a file of records such as a baseline.
+        strict: Whether to take nothing but a file whose whole lines are all in order. Nothing is said of its
+            end then, an evaluation that is there twice stays twice, and evaluations are read from the file
+            whenever they are gone through.
 
     Raises:
-        RunFileError: There is no run in it, or it is of another schema.
+        RunFileError: There is no run in it, or it is of another schema; when strict, lines of it are damaged:
+            each is named.
     """
-    file = path / RECORDS if path.is_dir() else path
-    lines = read_lines(file)
-    head = lines.events[0]
-    evaluations, doubled = _last_of_each(
-        evaluation_from_json(event) for event in lines.events if event["type"] == "evaluation"
+    file = path / RECORDS if path.is_dir() or strict else path
+    found = _Reading(is_strict=strict)
+    try:
+        with file.open("rb") as opened:
+            for line in next_lines(opened):
+                found.take(line)
+            count, rest = found.count, opened.read()
+    except OSError as error:
+        raise RunFileError(f"{printable(str(file))} cannot be read: {error.strerror}") from error
+    if rest and not strict:  # an editor may have taken the line's end
+        found.take(rest)
+    _check_begun(file, found)
+    records = Records(file, count, found.is_finished, is_cut=bool(rest))
+    name, abouts = _name_of(file, found.head), tuple(found.abouts)
+    if strict:
+        return Run(name, found.head, abouts, StoredEvaluations(records), records=records)
+    evaluations, doubled = _last_of_each(found.evaluations)
+    notes = (
+        *(str(note) for note in found.head.get("notes") or ()),
+        *_unfinished(file, found),
+        *_not_finite(file, found.not_finite),
+        *doubled,
+        *(() if evaluations else ("there is no evaluation in it",)),
     )
-    return RunData(
-        name=_name_of(file, head),
-        head=head,
-        abouts=tuple(event for event in lines.events if event["type"] in ("pipeline", "judge")),
-        evaluations=evaluations,
-        notes=(
-            *(str(note) for note in head.get("notes") or ()),
-            *_unfinished(lines),
-            *_not_finite(file, lines.not_finite),
-            *doubled,
-            *(() if evaluations else ("there is no evaluation in it",)),
-        ),
-    )
-
-
-def read_run(path: Path) -> StoredRun:
-    """Read the run in the folder `path` once, from its first line to its last whole one.
-
-    Raises:
-        RunFileError: There is no run, it is of another schema, or lines of it are damaged; each is named.
-    """
-    file = path / RECORDS
-    head: Mapping[str, Any] = {}
-    abouts: list[Mapping[str, Any]] = []
-    problems: list[str] = []
-    is_finished, number = False, 0
-    with readable(file), file.open("rb") as opened:
-        for number, line in enumerate(next_lines(opened), 1):
-            try:
-                event = checked(line, is_first=number == 1)
-            except ValueError as error:
-                problems.append(f"  {printable(str(file))}:{number}: {error}")
-                continue
-            head = event if number == 1 else head
-            if event["type"] in ("pipeline", "judge"):
-                abouts.append(event)
-            is_finished = is_finished or event["type"] == "end"
-        is_cut = bool(opened.read(1))
-    if problems:
-        raise RunFileError(_listed(f"{count_lines(len(problems))} of a run cannot be read", problems))
-    if not head:
-        raise RunFileError(f"{printable(str(file))} has no whole line: the run was killed as it began")
-    return StoredRun(path, head, tuple(abouts), is_finished, is_cut, number)
+    return Run(name, found.head, abouts, evaluations, notes, records)
 
 
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
@@ -197,6 +202,65 @@ def _names(folder: Path, pattern: str, name: Callable[[Path], str]) -> list[str]
 # --- a whole run ---
 
 
+class _Reading:
+    """Takes the lines of a file, and holds what a run is made of.
+
+    Args:
+        is_strict: Whether to go on behind a damaged line, to find them all, and to hold no evaluations.
+    """
+
+    def __init__(self, *, is_strict: bool) -> None:
+        self.is_strict = is_strict
+        self.count = 0
+        self.head: Mapping[str, Any] = {}
+        self.abouts: list[Mapping[str, Any]] = []
+        self.evaluations: list[Evaluation] = []
+        self.is_finished = False
+        # By numbers from 1: what is wrong with damaged lines, and lines with NaN or an infinity.
+        self.problems: dict[int, str] = {}
+        self.not_finite: list[int] = []
+
+    def take(self, line: bytes) -> None:
+        """Take the next line."""
+        self.count += 1
+        if self.problems and not self.is_strict:
+            return
+        try:
+            parsed = parse_line(line, is_first=self.count == 1)
+        except ValueError as error:
+            self.problems[self.count] = str(error)
+            return
+        if self.count == 1:
+            self.head = parsed.event
+        if parsed.event["type"] in ("pipeline", "judge"):
+            self.abouts.append(parsed.event)
+        if parsed.evaluation and not self.is_strict:
+            self.evaluations.append(parsed.evaluation)
+        if not parsed.is_finite:
+            self.not_finite.append(self.count)
+        self.is_finished = self.is_finished or parsed.event["type"] == "end"
+
+
+def _check_begun(file: Path, found: _Reading) -> None:
+    """Hold a file to what cannot be done without.
+
+    Raises:
+        RunFileError: There is no first line, or it is none; when strict, any line is damaged.
+    """
+    name = printable(str(file))
+    if found.problems and found.is_strict:
+        raise RunFileError(
+            _listed(
+                f"{count_lines(len(found.problems))} of a run cannot be read",
+                [f"  {name}:{number}: {problem}" for number, problem in found.problems.items()],
+            )
+        )
+    if not found.count or (found.count == 1 and found.problems.get(1) == NOT_JSON):
+        raise RunFileError(f"{name} has no whole line: the run was killed as it began")
+    if 1 in found.problems:
+        raise RunFileError(f"{name}:1: {found.problems[1]}")
+
+
 def _name_of(file: Path, head: Mapping[str, Any]) -> str:
     if file.name != RECORDS:
         return printable(file.stem)
@@ -221,12 +285,16 @@ def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, 
     return tuple(found.values()), [note]
 
 
-def _unfinished(lines: Lines) -> list[str]:
-    if lines.damage:
-        return [lines.damage]
-    if any(event["type"] == "end" for event in lines.events):
-        return []
-    return ["it was not finished: it is read as far as it goes"]
+def _unfinished(file: Path, found: _Reading) -> list[str]:
+    for number, problem in found.problems.items():
+        behind = found.count - number
+        what = "is damaged" if behind else "is damaged or half-written"
+        lost = (
+            f"; {count_lines(behind)} behind it {'is' if behind == 1 else 'are'} left out" if behind else ""
+        )
+        read = f"read up to there, {count_lines(number - 1)}{lost}"
+        return [f"{printable(file.name)}:{number} {what} ({problem}): {read}"]
+    return [] if found.is_finished else ["it was not finished: it is read as far as it goes"]
 
 
 def _not_finite(file: Path, numbers: Sequence[int]) -> list[str]:
@@ -243,3 +311,8 @@ def _listed(headline: str, problems: list[str]) -> str:
     more = len(problems) - LISTED
     tail = [f"  and {more} more"] if more > 0 else []
     return "\n".join((f"{headline}:", *problems[:LISTED], *tail))
+
+
+def count_lines(count: int) -> str:
+    """Say how many lines."""
+    return "a line" if count == 1 else f"{count} lines"

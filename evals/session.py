@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evals.early import Early
     from evals.engine import Engine
     from evals.replaying import OldAnswers
-    from evals.runs import RunData
+    from evals.runs import Run
     from evals.spending import Spending
     from evals.trackers.fetching import Fetched
 
@@ -31,7 +31,7 @@ SPENDING = pytest.StashKey["Spending"]()
 PROGRESS = pytest.StashKey[Progress]()
 # Lines about generated questions that could not be said at once.
 SAID = pytest.StashKey[list[str]]()
-BASELINE = pytest.StashKey["RunData | None"]()
+BASELINE = pytest.StashKey["Run | None"]()
 EARLY = pytest.StashKey["Early | None"]()
 OLD_ANSWERS = pytest.StashKey["OldAnswers | None"]()
 # What is wrong with the configuration.
@@ -148,7 +148,7 @@ def early_of(config: pytest.Config, judge: Judge) -> Early | None:
     return config.stash[EARLY]
 
 
-def _new_early(settings: Settings, base: RunData | None, judge: Judge) -> Early:
+def _new_early(settings: Settings, base: Run | None, judge: Judge) -> Early:
     from evals.early import Early, is_comparable
 
     return Early(settings.rules, base if base and is_comparable(base, judge.fingerprint) else None)
@@ -162,13 +162,13 @@ def old_answers_of(config: pytest.Config) -> OldAnswers | None:
     return config.stash[OLD_ANSWERS]
 
 
-def _loaded(base: RunData) -> OldAnswers:
+def _loaded(base: Run) -> OldAnswers:
     from evals.replaying import OldAnswers
 
     return OldAnswers(base)
 
 
-def baseline_for(config: pytest.Config) -> RunData | None:
+def baseline_for(config: pytest.Config) -> Run | None:
     """Give the run that this one is held against, read once; None without.
 
     Raises:
@@ -180,15 +180,15 @@ def baseline_for(config: pytest.Config) -> RunData | None:
     return config.stash[BASELINE]
 
 
-def _baseline(config: pytest.Config, settings: Settings) -> RunData | None:
+def _baseline(config: pytest.Config, settings: Settings) -> Run | None:
     from evals.baselines import baseline_file
-    from evals.runs import load_run
+    from evals.runs import read_run
 
     name = settings.baseline or ""
     # The first time there is nothing to compare with, and nothing wrong with that.
     if settings.update_baseline and not baseline_file(settings.baselines, name).exists():
         return None
-    return load_run(baseline_path(config))
+    return read_run(baseline_path(config))
 
 
 def baseline_path(config: pytest.Config) -> Path:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evals.errors import UsageError, printable
 from evals.metrics import METRICS
 from evals.records import ClaimScore, Evaluation, Score
-from evals.runs import RunData, find_run, load_run
+from evals.runs import Run, find_run, read_run
 from rag.answer import Answer
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
 
 
-def to_pandas(
-    run: RunData | Path | str, *, home: Path = HOME, baselines: Path = BASELINES
-) -> pandas.DataFrame:
+def to_pandas(run: Run | Path | str, *, home: Path = HOME, baselines: Path = BASELINES) -> pandas.DataFrame:
     """Give a run as a DataFrame, one row an evaluation in the order in which they were finished.
 
     `attrs` has the run's name and `notes`, a line for everything that is wrong with it.
@@ -83,7 +81,7 @@ def to_pandas(
         UsageError: pandas is not installed.
     """
     pandas = _pandas()
-    loaded = run if isinstance(run, RunData) else load_run(find_run(str(run), home, baselines))
+    loaded = run if isinstance(run, Run) else read_run(find_run(str(run), home, baselines))
     table = table_of(loaded.evaluations)
     cells = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.columns)
     frame = pandas.DataFrame(
@@ -96,7 +94,7 @@ def to_pandas(
     return frame
 
 
-def to_csv(run: RunData) -> str:
+def to_csv(run: Run) -> str:
     """Give a run as CSV with a header; no pandas needed.
 
     Lists are JSON. A text that a spreadsheet would take for a formula gets an apostrophe before it;
@@ -111,7 +109,7 @@ def to_csv(run: RunData) -> str:
     return text.getvalue()
 
 
-def write_parquet(run: RunData, file: Path) -> None:
+def write_parquet(run: Run, file: Path) -> None:
     """Write a run as Parquet; the columns have the same types in every run.
 
     Raises:

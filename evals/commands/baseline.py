@@ -11,7 +11,7 @@ from evals.errors import RunFileError, UsageError, printable
 
 if TYPE_CHECKING:
     from evals.cli import Commands
-    from evals.runs import RunData
+    from evals.runs import Run
 
 # What `wandb:PROJECT/run-records:baseline` means.
 WANDB_ALIAS = "baseline"
@@ -46,9 +46,9 @@ def add_to(commands: Commands) -> None:
 
 def _set(options: argparse.Namespace) -> int:
     from evals.baselines import write_baseline
-    from evals.runs import find_run, load_run
+    from evals.runs import find_run, read_run
 
-    run = load_run(find_run(options.run_name, options.home, options.baselines))
+    run = read_run(find_run(options.run_name, options.home, options.baselines))
     # First, as it is what may go wrong: then nothing is written.
     artifact = _at_wandb(options, run) if options.wandb is not None else None
     file = write_baseline(run, options.baselines, options.name)
@@ -59,7 +59,7 @@ def _set(options: argparse.Namespace) -> int:
     return 0
 
 
-def _at_wandb(options: argparse.Namespace, run: RunData) -> str:
+def _at_wandb(options: argparse.Namespace, run: Run) -> str:
     """Give the records of `run` at W&B the name of a baseline, and say what they are called there."""
     from evals.baselines import baseline_file
     from evals.trackers.fetching import give_aliases
@@ -73,7 +73,7 @@ def _at_wandb(options: argparse.Namespace, run: RunData) -> str:
     return give_aliases(reference, tuple(dict.fromkeys((WANDB_ALIAS, options.name))))
 
 
-def _project(given: str, run: RunData) -> tuple[str | None, str]:
+def _project(given: str, run: Run) -> tuple[str | None, str]:
     """Give entity and project: as given, as W&B's own variables say, or where the session sent the run."""
     from evals.settings import parse_project
 
@@ -88,7 +88,7 @@ def _project(given: str, run: RunData) -> tuple[str | None, str]:
 
 def _list(options: argparse.Namespace) -> int:
     from evals.baselines import baseline_files
-    from evals.runs import load_run
+    from evals.runs import read_run
 
     files = baseline_files(options.baselines)
     if not files:
@@ -99,7 +99,7 @@ def _list(options: argparse.Namespace) -> int:
     problems = []
     for file in files:
         try:
-            base = load_run(file)
+            base = read_run(file)
         except RunFileError as error:
             problems.append(str(error))
             continue
@@ -110,7 +110,7 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _about(run: RunData) -> list[str]:
+def _about(run: Run) -> list[str]:
     """Give notes, and the count and means of each pipeline."""
     lines = [f"  {note}" for note in run.notes]
     for pipeline in sorted({evaluation.pipeline for evaluation in run.evaluations}):
@@ -122,7 +122,7 @@ def _about(run: RunData) -> list[str]:
     return lines
 
 
-def _means(run: RunData, pipeline: str) -> list[str]:
+def _means(run: Run, pipeline: str) -> list[str]:
     from evals.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_of
 
     group = [e for e in run.evaluations if e.pipeline == pipeline]

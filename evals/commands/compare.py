@@ -15,7 +15,7 @@ from evals.errors import UsageError, printable
 if TYPE_CHECKING:
     from evals.cli import Commands
     from evals.compare import Comparison
-    from evals.runs import RunData
+    from evals.runs import Run
     from evals.verdicts import Verdict
 
 FORMATS = ("terminal", "markdown", "json", "html")
@@ -55,11 +55,11 @@ def add_to(commands: Commands) -> None:
 def _compare(options: argparse.Namespace) -> int:
     from evals.compare import compare
     from evals.reports.phrases import verdict_text
-    from evals.runs import find_run, load_run
+    from evals.runs import find_run, read_run
 
     margin = parse_margin(options.margin)
     run, base = (
-        load_run(find_run(text, options.home, options.baselines))
+        read_run(find_run(text, options.home, options.baselines))
         for text in (options.run_name, options.base_name)
     )
     run, base = _chosen(options, run, base)
@@ -75,7 +75,7 @@ def _compare(options: argparse.Namespace) -> int:
     return status_of(comparison.gate.verdict, is_strict=options.strict)
 
 
-def _chosen(options: argparse.Namespace, run: RunData, base: RunData) -> tuple[RunData, RunData]:
+def _chosen(options: argparse.Namespace, run: Run, base: Run) -> tuple[Run, Run]:
     """Give of both runs the pipelines that are to be compared, under one name."""
     from evals.pairing import of_pipeline
 
@@ -114,7 +114,7 @@ def status_of(verdict: Verdict, *, is_strict: bool) -> int:
     return 1 if verdict is Verdict.BLOCK else 0
 
 
-def _text(options: argparse.Namespace, comparison: Comparison, run: RunData, base: RunData) -> str:
+def _text(options: argparse.Namespace, comparison: Comparison, run: Run, base: Run) -> str:
     if options.format == "html":
         from evals.reports.html import comparison_html
 

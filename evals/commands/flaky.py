@@ -12,7 +12,7 @@ from evals.errors import RunFileError, UsageError, printable
 
 if TYPE_CHECKING:
     from evals.cli import Commands
-    from evals.runs import StoredRun
+    from evals.runs import Run
 
 
 def add_to(commands: Commands) -> None:
@@ -45,7 +45,7 @@ def _flaky(options: argparse.Namespace) -> int:
     return 0
 
 
-def _named(options: argparse.Namespace) -> tuple[list[StoredRun], list[str]]:
+def _named(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
     """Read the runs that were named, each once.
 
     Raises:
@@ -57,10 +57,10 @@ def _named(options: argparse.Namespace) -> tuple[list[StoredRun], list[str]]:
     if options.last is not None:
         raise UsageError("--last counts the runs in --home: name runs, or give --last, not both")
     folders = dict.fromkeys(find_run(text, options.home).resolve() for text in options.runs)
-    return [read_run(folder) for folder in folders], []
+    return [read_run(folder, strict=True) for folder in folders], []
 
 
-def _newest(options: argparse.Namespace) -> tuple[list[StoredRun], list[str]]:
+def _newest(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
     """Read the runs in the home folder; one that cannot be read is a note.
 
     Raises:
@@ -77,7 +77,7 @@ def _newest(options: argparse.Namespace) -> tuple[list[StoredRun], list[str]]:
     runs, notes = [], []
     for path in found[-last:] if last else found:
         try:
-            runs.append(read_run(path))
+            runs.append(read_run(path, strict=True))
         except RunFileError as error:
             notes.append(f"left out: {path.name}: {str(error).splitlines()[0].rstrip(':')}")
     if not found:

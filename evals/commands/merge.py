@@ -34,7 +34,7 @@ def _merge(options: argparse.Namespace) -> int:
     from evals.runs import find_run, read_run
 
     labels = load_labels(options.labels) if options.labels else ()
-    runs = [read_run(find_run(text, options.home)) for text in options.runs]
+    runs = [read_run(find_run(text, options.home), strict=True) for text in options.runs]
     merged = merge(runs, options.out or options.home, partial=options.partial)
     for note in merged.notes:
         print(printable(note))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from evals.cli import Commands
-    from evals.runs import StoredRun
+    from evals.runs import Run
 
 
 def add_to(commands: Commands) -> None:
@@ -34,7 +34,7 @@ def _replay(options: argparse.Namespace) -> int:
     from evals.runs import find_run, read_run
     from evals.trackers.replaying import replay
 
-    run = read_run(find_run(options.run_name, options.home))
+    run = read_run(find_run(options.run_name, options.home), strict=True)
     told = _trackers(run, options)
     if not told:
         raise UsageError(f"run {run.name} was sent nowhere: say where with --wandb PROJECT")
@@ -49,7 +49,7 @@ def _replay(options: argparse.Namespace) -> int:
     return status
 
 
-def _trackers(run: StoredRun, options: argparse.Namespace) -> Mapping[str, Mapping[str, Any]]:
+def _trackers(run: Run, options: argparse.Namespace) -> Mapping[str, Mapping[str, Any]]:
     """Give what to send to, with the options of each; what is asked for goes before what the run says."""
     from evals.settings import parse_project
     from evals.trackers.choosing import WANDB, check_trackers

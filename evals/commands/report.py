@@ -13,7 +13,7 @@ from evals.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from evals.cli import Commands
-    from evals.runs import RunData
+    from evals.runs import Run
 
 
 def add_to(commands: Commands) -> None:
@@ -35,12 +35,12 @@ def add_to(commands: Commands) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from evals.runs import find_run, load_run
+    from evals.runs import find_run, read_run
 
     if options.format == "parquet" and options.out is None:
         raise UsageError("--format parquet is not for a terminal: name a file with --out")
     path = find_run(options.run_name, options.home, options.baselines)
-    run = load_run(path)
+    run = read_run(path)
     for note in run.notes:
         print(printable(note), file=sys.stderr)
     if options.format == "parquet":
@@ -52,11 +52,11 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _text(form: str, run: RunData, path: Path) -> str:
+def _text(form: str, run: Run, path: Path) -> str:
     return _html(run, path) if form == "html" else TEXTS[form](run)
 
 
-def _terminal(run: RunData) -> str:
+def _terminal(run: Run) -> str:
     from evals.closing import closing_lines
     from evals.rules import rules_from
     from evals.ruling import rule
@@ -66,20 +66,20 @@ def _terminal(run: RunData) -> str:
     return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
-def _markdown(run: RunData) -> str:
+def _markdown(run: Run) -> str:
     from evals.reports.markdown import run_markdown
 
     return run_markdown(run, _gate(run))
 
 
-def _html(run: RunData, path: Path) -> str:
+def _html(run: Run, path: Path) -> str:
     from evals.reports.html import run_html
     from evals.reports.waterfall import waterfalls_of
 
     return run_html(run, gate=_gate(run), traces=waterfalls_of(path))
 
 
-def _gate(run: RunData) -> list[str]:
+def _gate(run: Run) -> list[str]:
     """Give what is decided of the run by the conditions that it was held to."""
     from evals.closing import ruling_lines
     from evals.rules import rules_from
@@ -88,13 +88,13 @@ def _gate(run: RunData) -> list[str]:
     return ruling_lines(rule(rules_from(run.head), run)) if run.evaluations else []
 
 
-def _csv(run: RunData) -> str:
+def _csv(run: Run) -> str:
     from evals.tables import to_csv
 
     return to_csv(run)
 
 
-def _junit(run: RunData) -> str:
+def _junit(run: Run) -> str:
     from evals.reports.junit import run_junit
 
     return run_junit(run)
@@ -102,7 +102,7 @@ def _junit(run: RunData) -> str:
 
 FORMATS = ("terminal", "markdown", "html", "csv", "junit", "parquet")
 # Those that are made of the records alone.
-TEXTS: Mapping[str, Callable[[RunData], str]] = {
+TEXTS: Mapping[str, Callable[[Run], str]] = {
     "terminal": _terminal,
     "markdown": _markdown,
     "csv": _csv,
@@ -126,7 +126,7 @@ def _write(file: Path, text: str) -> None:
         raise _unwritable(file, error) from error
 
 
-def _write_parquet(run: RunData, file: Path) -> None:
+def _write_parquet(run: Run, file: Path) -> None:
     from evals.tables import write_parquet
 
     try:

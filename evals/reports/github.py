@@ -21,7 +21,7 @@ from evals.verdicts import Verdict
 if TYPE_CHECKING:
     from evals.gate import Held
     from evals.ruling import Ruling
-    from evals.runs import RunData
+    from evals.runs import Run
 
 # GitHub shows so many errors and so many warnings a step.
 SHOWN = 10
@@ -83,7 +83,7 @@ def github_annotations(
 
 
 def tell_github(
-    environ: Mapping[str, str], run: RunData, ruling: Ruling, *, root: Path, base: RunData | None = None
+    environ: Mapping[str, str], run: Run, ruling: Ruling, *, root: Path, base: Run | None = None
 ) -> list[str]:
     """Give the workflow commands of a run, and add the run to the summary of the step.
 
@@ -110,7 +110,7 @@ def warning_line(text: str) -> str:
     return _command(Annotation("warning", "evals", text), Path(), Path())
 
 
-def summary_text(run: RunData, ruling: Ruling, base: RunData | None = None) -> str:
+def summary_text(run: Run, ruling: Ruling, base: Run | None = None) -> str:
     """Give the summary of the step: the run, and how it compares."""
     from evals.closing import ruling_lines
     from evals.reports.markdown import comparison_markdown, run_markdown

@@ -24,14 +24,14 @@ from evals.verdicts import verdict_in
 if TYPE_CHECKING:
     from evals.compare import Comparison
     from evals.reports.waterfall import Waterfalls
-    from evals.runs import RunData
+    from evals.runs import Run
 
 
 def run_html(
-    run: RunData,
+    run: Run,
     *,
     gate: Sequence[str] = (),
-    base: RunData | None = None,
+    base: Run | None = None,
     traces: Waterfalls = MappingProxyType({}),
 ) -> str:
     """Give the report of a run; the same run gives the same text.
@@ -56,14 +56,14 @@ def run_html(
 
 
 def comparison_html(
-    comparison: Comparison, run: RunData, base: RunData, *, traces: Waterfalls = MappingProxyType({})
+    comparison: Comparison, run: Run, base: Run, *, traces: Waterfalls = MappingProxyType({})
 ) -> str:
     """Give the report of a run beside another: verdict, what changed, and each question in both."""
     verdict = verdict_text(comparison.gate, run.name, base.name)
     return _page(run, _beside(comparison, traces), _compared(comparison), [verdict])
 
 
-def _page(run: RunData, beside: Beside, compared: View, gate: Sequence[str]) -> str:
+def _page(run: Run, beside: Beside, compared: View, gate: Sequence[str]) -> str:
     early, css, js = _asset("early.js"), _style(has_bars=bool(beside.traces)), _asset("report.js")
     name = shown(run.name)
     judges = (about for about in run.abouts if about.get("type") == "judge")
@@ -85,7 +85,7 @@ def _page(run: RunData, beside: Beside, compared: View, gate: Sequence[str]) -> 
     return page
 
 
-def _parts(run: RunData, beside: Beside) -> View:
+def _parts(run: Run, beside: Beside) -> View:
     """Give everything that is made of the evaluations."""
     evaluations, passages = run.evaluations, Passages()
     metrics = metrics_of(evaluations)
@@ -148,7 +148,7 @@ def _digests(texts: Iterable[str]) -> str:
     return " ".join(f"'sha256-{digest}'" for digest in found)
 
 
-def _subheading(run: RunData) -> str:
+def _subheading(run: Run) -> str:
     head = run.head
     versions = head.get("versions") or {}
     parts = [

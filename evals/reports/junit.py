@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from evals.records import Evaluation
-from evals.runs import RunData
+from evals.runs import Run
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -80,7 +80,7 @@ def tell_junit(xml: Any, report: Any, evaluations: Sequence[Evaluation], *, new:
                 xml.add_global_property(name, value)
 
 
-def run_junit(run: RunData) -> str:
+def run_junit(run: Run) -> str:
     """Give a run as JUnit XML: a suite a pipeline, a case an evaluation. The same run gives the same bytes.
 
     A breach is a failure, what a pipeline raised an error, and what is unscored is skipped.
@@ -102,7 +102,7 @@ def xml_text(text: str) -> str:
     return _NO_XML.sub(lambda found: f"#x{ord(found.group()):02X}", text)
 
 
-def _suite(run: RunData, group: Sequence[Evaluation]) -> Element:
+def _suite(run: Run, group: Sequence[Evaluation]) -> Element:
     from xml.etree.ElementTree import Element, SubElement
 
     suite = Element("testsuite", {"name": xml_text(group[0].pipeline), **_counts(group)})

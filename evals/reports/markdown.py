@@ -30,7 +30,7 @@ from evals.reports.phrases import (
     verdict_text,
 )
 from evals.reports.wrapping import one_line
-from evals.runs import RunData
+from evals.runs import Run
 
 # GitHub takes 65,536 characters in a comment.
 LIMIT = 60_000
@@ -65,7 +65,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     return _joined(*head, body, *tail)
 
 
-def run_markdown(run: RunData, gate_lines: Sequence[str] = ()) -> str:
+def run_markdown(run: Run, gate_lines: Sequence[str] = ()) -> str:
     """Give a run without a baseline as Markdown of less than 60,000 characters.
 
     Args:
@@ -202,7 +202,7 @@ def _blind(unscored: Sequence[Evaluation]) -> str:
     return _section(title, lines, len(unscored), _FIXED, "unscored questions") if unscored else ""
 
 
-def _summary(run: RunData) -> str:
+def _summary(run: Run) -> str:
     pipelines = list(dict.fromkeys(evaluation.pipeline for evaluation in run.evaluations))
     metrics = metrics_of(run.evaluations)[:20]
     rows = []

@@ -12,7 +12,7 @@ from evals.errors import EvalsError
 from evals.metrics import METRICS
 from evals.records import Evaluation, evaluation_from_json
 from evals.replaying import rejudged
-from evals.runs import RunData, load_run
+from evals.runs import Run, read_run
 from evals.trackers.files import digest_of, files_of
 from evals.trackers.rows import STAGES, columns_for, row_of
 from evals.trackers.running import Running
@@ -128,8 +128,8 @@ class Feed:
         part.begin(self._head, self._abouts)
         return part
 
-    def _run(self, part: _Part) -> RunData:
-        return RunData(part.run.name, self._head, tuple(self._abouts), tuple(part.evaluations))
+    def _run(self, part: _Part) -> Run:
+        return Run(part.run.name, self._head, tuple(self._abouts), tuple(part.evaluations))
 
     def _ending(self, part: _Part, scratch: Path) -> Ending:
         metrics = part.found_metrics
@@ -147,7 +147,7 @@ class Feed:
             report=self._report(self._run(part), lines, scratch / "report.html"),
         )
 
-    def _report(self, run: RunData, lines: Iterable[str], file: Path) -> Path | None:
+    def _report(self, run: Run, lines: Iterable[str], file: Path) -> Path | None:
         from evals.reports.html import run_html
         from evals.reports.waterfall import waterfalls_of
 
@@ -159,13 +159,13 @@ class Feed:
             return None
         return file
 
-    def _base(self, run: RunData) -> RunData | None:
+    def _base(self, run: Run) -> Run | None:
         """Give what the run was held to, if it is still there."""
         path = self._ruling.get("baseline")
         if not path:
             return None
         try:
-            base = load_run(Path(path))
+            base = read_run(Path(path))
         except EvalsError:
             return None
         return rejudged(base, self._rejudged, run.abouts) if self._rejudged else base
@@ -200,7 +200,7 @@ class _Part:
         """Say what a pipeline or a judge is made of, if it is one of this run."""
         if about["type"] == "pipeline" and self.run.pipeline not in (None, about["name"]):
             return
-        self._corpora |= corpora_of(RunData("", {}, (about,), ()))
+        self._corpora |= corpora_of(Run("", {}, (about,), ()))
         told = {key: value for key, value in about.items() if key not in ("type", "name")}
         self.tracker.config({f"{about['type']}s": {str(about["name"]): told}})
 
@@ -210,7 +210,7 @@ class _Part:
         self.tracker.row(row, self._running.add(evaluation), len(self.evaluations))
         self.evaluations.append(evaluation)
 
-    def finish(self, run: RunData, ending: Ending, scratch: Path) -> None:
+    def finish(self, run: Run, ending: Ending, scratch: Path) -> None:
         """Give summary and files, and end."""
         try:
             self.tracker.config({"questions": digest_of(self.evaluations)})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.records import SCHEMA, evaluation_from_json
-from evals.runs import RunData
+from evals.runs import Run
 from evals.secrets import masked
 from evals.traces import FILE as TRACES
 from rag.identity import canonical
@@ -59,7 +59,7 @@ class RunFolder:
         self._traces.write(lines + "\n")
         self._traces.flush()
 
-    def read(self) -> tuple[RunData, list[dict[str, Any]]]:
+    def read(self) -> tuple[Run, list[dict[str, Any]]]:
         """Read back the run, its evaluations in the order they were finished in, and all other lines."""
         evaluations, others = [], []
         # By the open file, not by its path: the folder may have been moved or removed meanwhile.
@@ -70,7 +70,7 @@ class RunFolder:
             else:
                 others.append(line)
         abouts = tuple(line for line in others if line["type"] in ("pipeline", "judge"))
-        return RunData(self.run_id, others[0], abouts, tuple(evaluations)), others
+        return Run(self.run_id, others[0], abouts, tuple(evaluations)), others
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from evals.errors import UsageError, printable
-from evals.runs import StoredRun
+from evals.runs import Run
 from evals.trackers.feed import Feed
 from evals.trackers.following import lock_of
 from evals.trackers.messages import text_of
@@ -29,7 +29,7 @@ class Sent:
     problem: str
 
 
-def replay(run: StoredRun, name: str, options: Mapping[str, Any]) -> Sent:
+def replay(run: Run, name: str, options: Mapping[str, Any]) -> Sent:
     """Tell the tracker `name` of `run`; what it has of it already is not sent again.
 
     Args:
@@ -40,12 +40,12 @@ def replay(run: StoredRun, name: str, options: Mapping[str, Any]) -> Sent:
     Raises:
         UsageError: There is no such tracker, or its session is still sending the run.
     """
-    feed = Feed(name, tracker_for(name), run.path.absolute(), is_replay=True)
+    feed = Feed(name, tracker_for(name), run.records.folder.absolute(), is_replay=True)
     problem = ""
     try:
-        with FileLock(lock_of(run.path, name), timeout=0):
+        with FileLock(lock_of(run.records.folder, name), timeout=0):
             try:
-                for _, event in run.events():
+                for _, event in run.records.events():
                     feed.take({**event, "trackers": {name: options}} if event["type"] == "run" else event)
                 feed.finish()
             except Exception as error:  # noqa: BLE001  # a tracker may raise anything

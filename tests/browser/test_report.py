@@ -18,7 +18,7 @@ from selenium.webdriver.support.select import Select
 from evals.questions import Question
 from evals.records import ClaimScore, Evaluation, Score
 from evals.reports.html import run_html
-from evals.runs import RunData
+from evals.runs import Run
 from rag.answer import Answer, Context
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -65,7 +65,7 @@ def report(tmp_path_factory) -> str:
 
 
 def write(file: Path, numbers: range) -> str:
-    run = RunData("run", {}, (), tuple(evaluation(number) for number in numbers))
+    run = Run("run", {}, (), tuple(evaluation(number) for number in numbers))
     file.write_text(run_html(run, gate=["gate: PASS"]), "utf-8")
     return file.as_uri()
 
@@ -267,9 +267,9 @@ def test_hostile_text_does_nothing(browser):
 
 def test_two_runs_side_by_side(browser, tmp_path):
     """Of a question that went another way: chosen by that, opened, both answers with their outcomes."""
-    base = RunData("main", {}, (), tuple(replace(evaluation(n), thresholds={}) for n in range(20)))
+    base = Run("main", {}, (), tuple(replace(evaluation(n), thresholds={}) for n in range(20)))
     after = tuple(replace(evaluation(n), answer=None, error="OSError: gone", scores=()) for n in range(3))
-    run = RunData("run", {}, (), after)
+    run = Run("run", {}, (), after)
     file = tmp_path / "beside.html"
     file.write_text(run_html(run, base=base), "utf-8")
     visit(browser, file.as_uri())

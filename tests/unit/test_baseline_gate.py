@@ -11,7 +11,7 @@ from evals.paired import Difference
 from evals.pairing import pair_up
 from evals.questions import Question, Source
 from evals.records import Evaluation, Score
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict
 from rag.answer import Answer
 
@@ -43,11 +43,11 @@ def broken(name="a") -> Evaluation:
     return evaluation(name, answer=None, scores=(), error="OSError: no disk", thresholds={})
 
 
-def run(*evaluations: Evaluation, name="new", abouts=(JUDGE,), notes=()) -> RunData:
-    return RunData(name, {}, tuple(abouts), evaluations, notes)
+def run(*evaluations: Evaluation, name="new", abouts=(JUDGE,), notes=()) -> Run:
+    return Run(name, {}, tuple(abouts), evaluations, notes)
 
 
-def base(*evaluations: Evaluation, **changes) -> RunData:
+def base(*evaluations: Evaluation, **changes) -> Run:
     return run(*evaluations, **{"name": "main", **changes})
 
 

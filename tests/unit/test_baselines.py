@@ -13,7 +13,7 @@ from evals.baselines import baseline_file, baseline_files, write_baseline
 from evals.errors import RunFileError, UsageError, printable
 from evals.questions import Question, Source
 from evals.records import ClaimScore, Evaluation, Score
-from evals.runs import RunData, load_run
+from evals.runs import Run, read_run
 from rag.answer import Answer, Context, Span, Tokens
 
 HEAD = {
@@ -58,8 +58,8 @@ def evaluation(name="a", pipeline="one", repeat=0, **changes) -> Evaluation:
     return Evaluation(**given)
 
 
-def run(*evaluations: Evaluation, notes=()) -> RunData:
-    return RunData("r1", HEAD, ABOUTS, evaluations, notes)
+def run(*evaluations: Evaluation, notes=()) -> Run:
+    return Run("r1", HEAD, ABOUTS, evaluations, notes)
 
 
 def test_round_trip(tmp_path):
@@ -68,7 +68,7 @@ def test_round_trip(tmp_path):
     given = [evaluation("b"), evaluation("a", "two"), broken, evaluation("a", repeat=1), evaluation("a")]
     file = write_baseline(run(*given), tmp_path / "deep" / "er", "main")
     assert file == tmp_path / "deep" / "er" / "main.jsonl"
-    base = load_run(file)
+    base = read_run(file)
     kept = {"cached": (), "usd": None}
     rounded = {"generate": 1.235, "judge": 0.0}
     expected = [given[4], given[3], given[0], broken, given[1]]
@@ -102,7 +102,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     """In whatever order its tests came, and whatever was reused."""
     evaluations = [evaluation("b"), evaluation("a"), evaluation("a", "two")]
     first = write_baseline(run(*evaluations), tmp_path, "one").read_bytes()
-    other = RunData(
+    other = Run(
         "r1",
         {**HEAD, "args": [], "machine": {}},
         ABOUTS[::-1],
@@ -114,15 +114,15 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
 def test_notes_stay(tmp_path):
     """What was wrong with the run is said of the baseline too."""
     notes = ("it was not finished: it is read as far as it goes",)
-    base = load_run(write_baseline(run(evaluation(), notes=notes), tmp_path, "main"))
+    base = read_run(write_baseline(run(evaluation(), notes=notes), tmp_path, "main"))
     assert base.notes == notes
-    assert load_run(write_baseline(base, tmp_path, "main")).notes == notes
+    assert read_run(write_baseline(base, tmp_path, "main")).notes == notes
 
 
 def test_halves_of_surrogate_pairs(tmp_path):
     """The name of a file need not be valid Unicode."""
     odd = evaluation(answer=Answer("Two.", (Context("x", "a\udcff.pdf"),)))
-    base = load_run(write_baseline(run(odd), tmp_path, "main"))
+    base = read_run(write_baseline(run(odd), tmp_path, "main"))
     assert base.evaluations[0].answer.contexts[0].document == "a\udcff.pdf"
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from evals.changes import Change, changes_between
-from evals.runs import RunData
+from evals.runs import Run
 
 SHA = {name: name * 64 for name in "abcdef"}
 PIPELINE = {
@@ -42,8 +42,8 @@ HEAD = {
 }
 
 
-def run(*abouts, **head) -> RunData:
-    return RunData("r", {**HEAD, **head}, abouts or (PIPELINE, JUDGE), ())
+def run(*abouts, **head) -> Run:
+    return Run("r", {**HEAD, **head}, abouts or (PIPELINE, JUDGE), ())
 
 
 def changed(about: dict, **values) -> dict:
@@ -60,7 +60,7 @@ def changed(about: dict, **values) -> dict:
     return made
 
 
-def lines(after: RunData, before: RunData | None = None) -> list[str]:
+def lines(after: Run, before: Run | None = None) -> list[str]:
     return [
         f"{c.what} {c.path}: {c.before or '()'} -> {c.after or '()'}"
         for c in changes_between(after, before or run())
@@ -69,7 +69,7 @@ def lines(after: RunData, before: RunData | None = None) -> list[str]:
 
 def test_nothing_changed():
     assert changes_between(run(), run()) == ()
-    assert changes_between(RunData("r", {}, (), ()), run()) == ()
+    assert changes_between(Run("r", {}, (), ()), run()) == ()
 
 
 def test_every_kind():
@@ -112,7 +112,7 @@ def test_every_kind():
 def test_what_only_one_run_tells():
     """A baseline tells no machine; that is no change."""
     bare = {key: value for key, value in PIPELINE.items() if key in ("type", "name", "fingerprint")}
-    older = RunData("r", {"mode": "gate"}, (bare,), ())
+    older = Run("r", {"mode": "gate"}, (bare,), ())
     assert lines(run(PIPELINE), older) == []
     assert lines(run(changed(PIPELINE, fingerprint=SHA["f"])), older) == [
         "configuration one.fingerprint: aaaaaaaaaaaa -> ffffffffffff"
@@ -178,8 +178,8 @@ def test_long_texts_are_cut_where_they_part():
 def test_the_order_is_fixed():
     """Whatever the seed of hashes, and the order of keys."""
     code = (
-        "from evals.changes import changes_between; from evals.runs import RunData;"
-        "r = lambda k: RunData('r', {'versions': {f'p{n}': str(n * k) for n in range(50)}}, (), ());"
+        "from evals.changes import changes_between; from evals.runs import Run;"
+        "r = lambda k: Run('r', {'versions': {f'p{n}': str(n * k) for n in range(50)}}, (), ());"
         "print([c.path for c in changes_between(r(1), r(2))])"
     )
     said = {
@@ -195,6 +195,6 @@ def test_the_order_is_fixed():
     assert len(said) == 1
     names = [f"p{n}" for n in range(50)]
     shuffled = random.Random(1).sample(names, 50)
-    after = RunData("r", {"versions": dict.fromkeys(shuffled, "1")}, (), ())
-    before = RunData("r", {"versions": dict.fromkeys(names, "2")}, (), ())
+    after = Run("r", {"versions": dict.fromkeys(shuffled, "1")}, (), ())
+    before = Run("r", {"versions": dict.fromkeys(names, "2")}, (), ())
     assert [c.path for c in changes_between(after, before)] == sorted(names)

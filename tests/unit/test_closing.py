@@ -10,7 +10,7 @@ from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.rules import Rules
 from evals.ruling import rule
-from evals.runs import RunData
+from evals.runs import Run
 from rag.answer import Answer
 
 JUDGE = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
@@ -25,7 +25,7 @@ def evaluation(number: int, value: float | None = 0.3, repeat: int = 0) -> Evalu
 
 
 def closing(*evaluations: Evaluation, width: int | None = None, **rules) -> list[str]:
-    run = RunData("run", {}, (JUDGE,), evaluations)
+    run = Run("run", {}, (JUDGE,), evaluations)
     conditions = (parse_condition("pass_rate >= 0.9"),)
     ruling = rule(Rules(mode="gate", conditions=conditions, **rules), run)
     return closing_lines(run, ruling, breaches=True, width=width)

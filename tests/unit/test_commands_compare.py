@@ -13,7 +13,7 @@ from evals.errors import EvalsError, RunFileError, UsageError
 from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.reports.markdown import comparison_markdown
-from evals.runs import load_run
+from evals.runs import read_run
 from evals.trackers.jsonl import RunFolder
 from rag.answer import Answer
 from rag.identity import canonical
@@ -103,7 +103,7 @@ def test_formats(run, store, home, monkeypatch):
     assert (out[:8], err) == ("## BLOCK", said)
     from evals.compare import compare as compared
 
-    runs = [load_run(home / "runs" / name) for name in (new, base)]
+    runs = [read_run(home / "runs" / name) for name in (new, base)]
     assert out == comparison_markdown(compared(*runs))
 
 

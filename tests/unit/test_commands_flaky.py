@@ -146,4 +146,4 @@ def test_a_text_where_a_number_belongs(tmp_path):
     with pytest.raises(
         RunFileError, match=r"records.jsonl:2: is no evaluation: score faithfulness is 'high'"
     ):
-        read_run(folder.path)
+        read_run(folder.path, strict=True)

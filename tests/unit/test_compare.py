@@ -6,7 +6,7 @@ from evals.compare import compare
 from evals.questions import Question, Source
 from evals.records import Evaluation, Score
 from evals.retrieval_changes import RetrievalChange
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict
 from rag.answer import Answer, Context
 
@@ -36,8 +36,8 @@ def evaluation(
 
 def compared(after, before, documents=("a.md",), old_documents=("a.md",)):
     return compare(
-        RunData("new", {}, (pipeline(*documents), JUDGE), tuple(after)),
-        RunData("main", {}, (pipeline(*old_documents), JUDGE), tuple(before)),
+        Run("new", {}, (pipeline(*documents), JUDGE), tuple(after)),
+        Run("main", {}, (pipeline(*old_documents), JUDGE), tuple(before)),
     )
 
 

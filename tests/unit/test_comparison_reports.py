@@ -16,7 +16,7 @@ from evals.reports.comparison import baseline_lines, comparison_lines
 from evals.reports.comparison_json import comparison_json
 from evals.reports.markdown import LIMIT, comparison_markdown, quoted, run_markdown
 from evals.reports.wrapping import columns_of
-from evals.runs import RunData
+from evals.runs import Run
 from rag.answer import Answer, Context, Tokens
 
 JUDGE = {"type": "judge", "name": "fake", "fingerprint": "f" * 64}
@@ -46,8 +46,8 @@ def evaluation(name="a", value: float | None = 0.9, *contexts: Context, text="Tw
     return Evaluation(**given)
 
 
-def run(name, evaluations, notes=(), **settings) -> RunData:
-    return RunData(name, {}, (pipeline(**settings), JUDGE), tuple(evaluations), notes)
+def run(name, evaluations, notes=(), **settings) -> Run:
+    return Run(name, {}, (pipeline(**settings), JUDGE), tuple(evaluations), notes)
 
 
 def small() -> Comparison:
@@ -87,9 +87,7 @@ def hostile(text=HOSTILE, count=1) -> Comparison:
         evaluations.append(made(0.9, f"only{side}", ""))
         evaluations.append(replace(made(None, "e", ""), answer=None, scores=(), error=text))
         abouts = ({**about, "settings": {text: f"{text}{side}"}}, JUDGE)
-        sides.append(
-            RunData(text, {"versions": {text: f"{text}{side}"}}, abouts, tuple(evaluations), (text,))
-        )
+        sides.append(Run(text, {"versions": {text: f"{text}{side}"}}, abouts, tuple(evaluations), (text,)))
     return compare(*sides)
 
 

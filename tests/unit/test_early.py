@@ -12,7 +12,7 @@ from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.rules import Rules
 from evals.ruling import rule
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict
 from rag.answer import Answer
 
@@ -95,8 +95,8 @@ def test_pipelines_are_decided_apart():
     assert (early.verdict("bad"), early.verdict("baseline")) == (Verdict.BLOCK, None)
 
 
-def run_of(*values: float, name: str = "run") -> RunData:
-    return RunData(name, {}, (JUDGE,), tuple(evaluation(n, value) for n, value in enumerate(values)))
+def run_of(*values: float, name: str = "run") -> Run:
+    return Run(name, {}, (JUDGE,), tuple(evaluation(n, value) for n, value in enumerate(values)))
 
 
 def test_against_a_baseline():

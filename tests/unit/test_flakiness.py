@@ -15,7 +15,7 @@ from evals.measurements import groups_of, groups_of_runs
 from evals.questions import Question
 from evals.records import Evaluation, Score, evaluation_to_json
 from evals.reports.flaky import flaky_lines, noise_lines
-from evals.runs import StoredRun, read_run
+from evals.runs import Run, read_run
 from evals.trackers.jsonl import RunFolder
 from rag.answer import Answer, Context
 from rag.identity import canonical
@@ -197,9 +197,7 @@ def run(tmp_path):
     """Write a run; give it as it is read."""
     names = iter(f"20260701-12000{n}-abcdef" for n in range(10))
 
-    def written(
-        *evaluations: Evaluation, pipeline="p1", judge="j1", extra: tuple[str, ...] = ()
-    ) -> StoredRun:
+    def written(*evaluations: Evaluation, pipeline="p1", judge="j1", extra: tuple[str, ...] = ()) -> Run:
         folder = RunFolder(tmp_path)
         folder.run_id = next(names)
         folder.path = tmp_path / "runs" / folder.run_id
@@ -210,12 +208,12 @@ def run(tmp_path):
         for line in (*(canonical(evaluation_to_json(e)) for e in evaluations), *extra):
             folder.append(line)
         folder.finish({})
-        return read_run(folder.path)
+        return read_run(folder.path, strict=True)
 
     return written
 
 
-def versions(*runs: StoredRun) -> list[int]:
+def versions(*runs: Run) -> list[int]:
     """Give the number of measurements of each group."""
     return sorted(len(group.measurements) for group in groups_of_runs(runs))
 
@@ -244,7 +242,7 @@ def test_thresholds_are_those_of_the_newest_run_in_whatever_order_runs_are_given
 
 def test_a_merged_run_and_its_parts_count_once(run) -> None:
     part = run(evaluation(0.9), evaluation(0.1, 1, "Two."))
-    lines = [line for line, event in part.events() if event["type"] == "evaluation"]
+    lines = [line for line, event in part.records.events() if event["type"] == "evaluation"]
     assert versions(part, run(extra=tuple(lines))) == [2]
 
 

@@ -84,7 +84,7 @@ def events(path: Path) -> list[dict]:
 
 
 def merged(home, *paths: Path, **options):
-    return merge([read_run(path) for path in paths], home / "out", **options)
+    return merge([read_run(path, strict=True) for path in paths], home / "out", **options)
 
 
 def ids(path: Path) -> list[str]:
@@ -95,33 +95,33 @@ def test_reading_a_run_back(store):
     """What was written is there again, read as often as one likes."""
     given = [evaluation("a"), evaluation("b", None)]
     path = store(*given, shard=[2, 5])
-    run = read_run(path)
-    assert (run.path, run.is_finished, run.is_cut) == (path, True, False)
+    run = read_run(path, strict=True)
+    assert (run.records.folder, run.records.is_finished, run.records.is_cut) == (path, True, False)
     assert run.head["mode"] == "strict"
     assert [one["name"] for one in run.abouts] == ["baseline", "fake"]
     assert (str(run.shard), run.name) == ("2/5", f"{path.name} (2/5)")
     for _ in range(2):
-        assert [e.scores for e in run.evaluations()] == [e.scores for e in given]
-    assert [event for _, event in run.events()] == events(path)
+        assert [e.scores for e in run.evaluations] == [e.scores for e in given]
+    assert [event for _, event in run.records.events()] == events(path)
 
 
 def test_a_run_that_was_killed(store):
     """It is read as far as it goes, up to the last whole line."""
     path = store(evaluation("a"), finished=False, more='{"type":"evaluation","answer":"Zw\xf6l')
-    run = read_run(path)
-    assert (run.is_finished, run.is_cut) == (False, True)
-    assert [e.question.id for e in run.evaluations()] == ["a"]
-    whole = read_run(store(evaluation("a"), finished=False))
-    assert (whole.is_finished, whole.is_cut, whole.shard) == (False, False, None)
+    run = read_run(path, strict=True)
+    assert (run.records.is_finished, run.records.is_cut) == (False, True)
+    assert [e.question.id for e in run.evaluations] == ["a"]
+    whole = read_run(store(evaluation("a"), finished=False), strict=True)
+    assert (whole.records.is_finished, whole.records.is_cut, whole.shard) == (False, False, None)
 
 
 def test_a_run_that_goes_on(store):
     """What is written after the reading began is not read."""
     path = store(evaluation("a"), finished=False)
-    run = read_run(path)
+    run = read_run(path, strict=True)
     with (path / "records.jsonl").open("a", encoding="utf-8") as file:
         file.write(canonical(evaluation_to_json(evaluation("b"))) + "\n")
-    assert [e.question.id for e in run.evaluations()] == ["a"]
+    assert [e.question.id for e in run.evaluations] == ["a"]
 
 
 def test_damaged_lines_are_named(store):
@@ -133,7 +133,7 @@ def test_damaged_lines_are_named(store):
     path = store(evaluation("a"), more="".join(f"{line}\n" for line in lines))
     file = path / "records.jsonl"
     with pytest.raises(RunFileError) as caught:
-        read_run(path)
+        read_run(path, strict=True)
     assert str(caught.value).splitlines() == [
         "7 lines of a run cannot be read:",
         f"  {file}:6: is not JSON",
@@ -150,7 +150,7 @@ def test_many_damaged_lines(store):
     """The first ten are named, and the others counted."""
     path = store(more="x\n" * 14)
     with pytest.raises(RunFileError, match=r"^14 lines of a run cannot be read:\n(.*\n){10}  and 4 more$"):
-        read_run(path)
+        read_run(path, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_no_run_at_all(tmp_path, text, message):
     file = tmp_path / "records.jsonl"
     file.write_text(text)
     with pytest.raises(RunFileError) as caught:
-        read_run(tmp_path)
+        read_run(tmp_path, strict=True)
     assert str(caught.value) == message.format(file=file)
 
 
@@ -231,7 +231,7 @@ def test_the_whole(home, store):
     assert rest == [about(), JUDGE, *events(parts[1])[3:-1], *events(parts[0])[3:-1]]
     assert last == {"type": "end", "failed": 1, "passed": 2, "unscored": 1}
     assert ids(whole.path) == ["c", "d", "a", "b"]
-    assert read_run(whole.path).is_finished
+    assert read_run(whole.path, strict=True).records.is_finished
     assert whole.notes == ()
     # What would fill the memory stays in the files.
     assert all(e.answer.contexts == () and e.scores[0].claims == () for e in whole.run.evaluations)
@@ -410,7 +410,7 @@ def test_a_question_in_two_runs(home, store):
 def test_the_same_run_twice(home, store):
     """Also under another name."""
     path = store(evaluation())
-    runs = [read_run(path), read_run(path.parent / "latest")]
+    runs = [read_run(path, strict=True), read_run(path.parent / "latest", strict=True)]
     with pytest.raises(RunFileError, match=f"^given more than once: {path.name}$"):
         merge(runs, home / "out")
     with pytest.raises(RunFileError, match=r"^no runs: name the runs of the shards$"):
@@ -429,7 +429,7 @@ def test_control_characters(home, store):
 
 
 def test_a_folder_that_cannot_be_written(home, store, tmp_path):
-    run = read_run(store(evaluation()))
+    run = read_run(store(evaluation()), strict=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFileError) as caught:
         merge([run], tmp_path / "file")

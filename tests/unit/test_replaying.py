@@ -8,7 +8,7 @@ from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.remembering import Task
 from evals.replaying import OldAnswers, StoredAnswer, rejudged
-from evals.runs import RunData
+from evals.runs import Run
 from evals.testing import FakeJudge, FakePipeline
 from rag.answer import Answer, Pipeline
 
@@ -17,7 +17,7 @@ OLD = Evaluation(QUESTION, "baseline", Answer("So."), (Score("faithfulness", 0.9
 PIPELINE = {"type": "pipeline", "name": "baseline", "fingerprint": "p1"}
 JUDGE = {"type": "judge", "name": "old", "fingerprint": "j1"}
 NEW_JUDGE = {"type": "judge", "name": "new", "fingerprint": "j2"}
-BASE = RunData("main", {}, (PIPELINE, JUDGE), (OLD,))
+BASE = Run("main", {}, (PIPELINE, JUDGE), (OLD,))
 TASK = Task(FakePipeline({}), QUESTION, FakeJudge({}), ("faithfulness",), "baseline")
 
 

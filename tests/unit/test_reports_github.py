@@ -19,7 +19,7 @@ from evals.reports.github import (
 )
 from evals.rules import Rules
 from evals.ruling import rule
-from evals.runs import RunData
+from evals.runs import Run
 from rag.answer import Answer
 
 
@@ -33,7 +33,7 @@ def evaluation(
 
 def ruled(*evaluations: Evaluation, conditions=(), **rules):
     rules = Rules(conditions=tuple(map(parse_condition, conditions)), **rules)
-    return rule(rules, RunData("r1", {}, (), evaluations))
+    return rule(rules, Run("r1", {}, (), evaluations))
 
 
 def test_breach(tmp_path):
@@ -158,7 +158,7 @@ def test_summary(tmp_path):
     """The run is added behind what is there, as UTF-8 whatever is in it."""
     file = tmp_path / "summary.md"
     environ = {"GITHUB_STEP_SUMMARY": str(file), "GITHUB_WORKSPACE": str(tmp_path)}
-    run = RunData("r1", {}, (), (evaluation("half\ud800", 0.75),))
+    run = Run("r1", {}, (), (evaluation("half\ud800", 0.75),))
     assert tell_github(environ, run, ruled(*run.evaluations), root=tmp_path) == []
     once = file.read_bytes()
     assert once.startswith(b"## Run `r1`: 0 of 1 evaluations failed\n")

@@ -19,7 +19,7 @@ from evals.reports.html import comparison_html, run_html
 from evals.reports.html_questions import number_text
 from evals.reports.plots import counts_of
 from evals.reports.visible import shown
-from evals.runs import RunData
+from evals.runs import Run
 from evals.stats import Interval
 from rag.answer import Answer, Context, Tokens
 
@@ -49,9 +49,9 @@ def evaluation(name: str = "experts", value: float | None = 0.25, **changes) -> 
     return replace(whole, **changes)
 
 
-def run_of(*evaluations: Evaluation, name: str = "20260101-run") -> RunData:
+def run_of(*evaluations: Evaluation, name: str = "20260101-run") -> Run:
     judge = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
-    return RunData(name, {"mode": "gate", "versions": {"rag-evals": "0.1.0"}}, (judge,), evaluations)
+    return Run(name, {"mode": "gate", "versions": {"rag-evals": "0.1.0"}}, (judge,), evaluations)
 
 
 class Page(HTMLParser):

@@ -9,7 +9,7 @@ import pytest
 from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.reports.junit import junit_properties, run_junit, suite_properties
-from evals.runs import RunData
+from evals.runs import Run
 from rag.answer import Answer, Tokens
 from tests.junit_rules import offences, properties
 
@@ -47,8 +47,8 @@ BLIND = Evaluation(
 BROKEN = Evaluation(Question("who", "Who?"), "other", None, (), {}, error="OSError: no disk")
 
 
-def run_of(*evaluations: Evaluation, name="r1") -> RunData:
-    return RunData(name, {}, (), evaluations)
+def run_of(*evaluations: Evaluation, name="r1") -> Run:
+    return Run(name, {}, (), evaluations)
 
 
 def test_properties():

@@ -12,7 +12,7 @@ from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.rules import Rules
 from evals.ruling import rule, untrusted
-from evals.runs import RunData
+from evals.runs import Run
 from evals.verdicts import Verdict
 from rag.answer import Answer
 
@@ -26,7 +26,7 @@ def evaluation(number: int, value: float | None, metric: str = "faithfulness") -
     )
 
 
-def run_of(*values: float | None, name: str = "run", low: float | None = None) -> RunData:
+def run_of(*values: float | None, name: str = "run", low: float | None = None) -> Run:
     """Give a run with these scores; with `low`, of a judge whose card has this lower bound."""
     judge = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
     if low is not None:
@@ -40,12 +40,10 @@ def run_of(*values: float | None, name: str = "run", low: float | None = None) -
         }
         judge["settings"] = {"card": {"labels": {"name": "l"}, "trust": [trust]}}
     evaluations = tuple(evaluation(number, value) for number, value in enumerate(values))
-    return RunData(name, {}, (judge,), evaluations)
+    return Run(name, {}, (judge,), evaluations)
 
 
-def ruled(
-    condition: str, *values: float | None, base: RunData | None = None, low: float | None = None, **rules
-):
+def ruled(condition: str, *values: float | None, base: Run | None = None, low: float | None = None, **rules):
     conditions = (parse_condition(condition),) if condition else ()
     return rule(replace(RULES, conditions=conditions, **rules), run_of(*values, low=low), base)
 

@@ -10,7 +10,7 @@ import pytest
 from evals.errors import RunFileError
 from evals.questions import Question
 from evals.records import Evaluation, Score, evaluation_to_json
-from evals.runs import find_run, load_run
+from evals.runs import find_run, read_run
 from rag.answer import Answer, Context
 from rag.identity import canonical
 
@@ -57,7 +57,7 @@ def test_a_whole_run(file):
     """Everything is there, by the folder or by the file, and nothing is said."""
     write(file, HEAD, *ABOUTS, line("a"), line("b", None), END)
     for path in (file, file.parent):
-        run = load_run(path)
+        run = read_run(path)
         assert (run.name, run.head["mode"], run.notes) == ("r1", "gate", ())
         assert [about["name"] for about in run.abouts] == ["baseline", "fake"]
         assert run.evaluations == (evaluation("a"), evaluation("b", None))
@@ -65,18 +65,18 @@ def test_a_whole_run(file):
 
 def test_names(file, tmp_path):
     """A run is called by its id and shard, a baseline by its file."""
-    assert load_run(write(file, {**HEAD, "shard": [2, 5]}, line(), END)).name == "r1 (2/5)"
-    assert load_run(write(tmp_path / "main.jsonl", HEAD, line(), END)).name == "main"
+    assert read_run(write(file, {**HEAD, "shard": [2, 5]}, line(), END)).name == "r1 (2/5)"
+    assert read_run(write(tmp_path / "main.jsonl", HEAD, line(), END)).name == "main"
 
 
 def test_a_killed_run(file):
-    run = load_run(write(file, HEAD, line()))
+    run = read_run(write(file, HEAD, line()))
     assert (len(run.evaluations), run.notes) == (1, (UNFINISHED,))
 
 
 def test_a_half_written_run(file):
     """The last line is cut: it is read up to there."""
-    run = load_run(write(file, HEAD, *ABOUTS, line(), '{"type":"evalu', end=""))
+    run = read_run(write(file, HEAD, *ABOUTS, line(), '{"type":"evalu', end=""))
     assert [e.question.id for e in run.evaluations] == ["a"]
     assert run.notes == (
         "records.jsonl:5 is damaged or half-written (is not JSON): read up to there, 4 lines",
@@ -85,7 +85,7 @@ def test_a_half_written_run(file):
 
 def test_a_last_line_without_its_end(file):
     """An editor took the line's end: the line is whole all the same."""
-    assert load_run(write(file, HEAD, line(), END, end="")).notes == ()
+    assert read_run(write(file, HEAD, line(), END, end="")).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_a_last_line_without_its_end(file):
 )
 def test_a_damaged_run(file, broken, said):
     """It is read up to the damage; what is left out is counted."""
-    run = load_run(write(file, HEAD, line("a"), broken, line("b"), END))
+    run = read_run(write(file, HEAD, line("a"), broken, line("b"), END))
     assert [e.question.id for e in run.evaluations] == ["a"]
     assert run.notes == (
         f"records.jsonl:3 is damaged ({said}): read up to there, 2 lines; 2 lines behind it are left out",
     )
-    one = load_run(write(file, HEAD, broken, END)).notes
+    one = read_run(write(file, HEAD, broken, END)).notes
     assert one == (
         f"records.jsonl:2 is damaged ({said}): read up to there, a line; a line behind it is left out",
         "there is no evaluation in it",
@@ -141,27 +141,27 @@ def test_no_run_at_all(file, lines, said):
     if lines == [""]:
         file.write_text("\n{}\n")
     with pytest.raises(RunFileError) as caught:
-        load_run(file)
+        read_run(file)
     assert str(caught.value) == said.format(file=file)
 
 
 def test_an_empty_file(file):
     file.write_text("")
     with pytest.raises(RunFileError) as caught:
-        load_run(file)
+        read_run(file)
     assert str(caught.value) == f"{file} has no whole line: the run was killed as it began"
 
 
 def test_no_file(file):
     with pytest.raises(RunFileError) as caught:
-        load_run(file)
+        read_run(file)
     assert str(caught.value) == f"{file} cannot be read: No such file or directory"
 
 
 def test_an_empty_run(file):
-    run = load_run(write(file, HEAD, END))
+    run = read_run(write(file, HEAD, END))
     assert (run.evaluations, run.notes) == ((), ("there is no evaluation in it",))
-    assert load_run(write(file, HEAD)).notes == (UNFINISHED, "there is no evaluation in it")
+    assert read_run(write(file, HEAD)).notes == (UNFINISHED, "there is no evaluation in it")
 
 
 def test_nan_in_a_file_from_elsewhere(file):
@@ -174,7 +174,7 @@ def test_nan_in_a_file_from_elsewhere(file):
     odd["seconds"] = {"generate": float("nan"), "judge": 2.0}
     odd["contexts"][0]["score"] = float("nan")
     odd["tokens"]["stages"] = {"generate": {"evaluated": float("nan"), "generated": 3}}
-    run = load_run(write(file, json.dumps(HEAD), json.dumps(odd), canonical(line("b")), canonical(END)))
+    run = read_run(write(file, json.dumps(HEAD), json.dumps(odd), canonical(line("b")), canonical(END)))
     first, second = run.evaluations
     score, mine = first.scores
     assert (score.value, score.reason, score.least) == (None, "NaN in the file", None)
@@ -192,15 +192,15 @@ def test_nan_in_a_file_from_elsewhere(file):
 
 def test_a_question_twice(file):
     """The last counts, and stands where it came."""
-    run = load_run(write(file, HEAD, line("a", 0.1), line("b"), line("a", 0.8), END))
+    run = read_run(write(file, HEAD, line("a", 0.1), line("b"), line("a", 0.8), END))
     assert [(e.question.id, e.scores[0].value) for e in run.evaluations] == [("b", 0.9), ("a", 0.8)]
     assert run.notes == ("an evaluation is there more than once, and the last counts: baseline a",)
-    repeats = load_run(write(file, HEAD, line("a"), line("a", repeat=1), line("a", repeat=1), END))
+    repeats = read_run(write(file, HEAD, line("a"), line("a", repeat=1), line("a", repeat=1), END))
     assert len(repeats.evaluations) == 2
     assert repeats.notes == (
         "an evaluation is there more than once, and the last counts: baseline a repeat 1",
     )
-    many = load_run(write(file, HEAD, *(line(f"q{n:02}") for n in (*range(12), *range(12))), END))
+    many = read_run(write(file, HEAD, *(line(f"q{n:02}") for n in (*range(12), *range(12))), END))
     assert many.notes == (
         "12 evaluations are there more than once, and the last counts: "
         f"{', '.join(f'baseline q{n:02}' for n in range(10))} and 2 more",

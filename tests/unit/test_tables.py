@@ -13,7 +13,7 @@ import pytest
 from evals.errors import RunFileError, UsageError
 from evals.questions import Question
 from evals.records import ClaimScore, Evaluation, Score, evaluation_to_json
-from evals.runs import RunData
+from evals.runs import Run
 from evals.tables import to_csv, to_pandas, write_parquet
 from evals.trackers.jsonl import RunFolder
 from rag.answer import Answer, Context, Tokens
@@ -75,8 +75,8 @@ ROW = {
 }
 
 
-def run_of(*evaluations: Evaluation, notes=()) -> RunData:
-    return RunData("r1", {}, (), evaluations, tuple(notes))
+def run_of(*evaluations: Evaluation, notes=()) -> Run:
+    return Run("r1", {}, (), evaluations, tuple(notes))
 
 
 def plain(row) -> dict:
