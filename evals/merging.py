@@ -7,18 +7,14 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evals.closing import closing_lines
 from evals.errors import RunFileError, printable
-from evals.labels import Labelled
-from evals.records import Evaluation
+from evals.records import Evaluation, evaluation_from_json
 from evals.replacing import whole_lines
-from evals.rules import rules_from
-from evals.ruling import Ruling, rule
-from evals.runs import Run
+from evals.runs import Run, read_run
 from evals.traces import FILE as TRACES
 from evals.trackers.jsonl import RunFolder
 from rag.identity import canonical
@@ -38,45 +34,16 @@ LISTED = 10
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """The whole that was made of several runs.
-
-    Attributes:
-        path: Its run folder.
-        run: The run, its evaluations without contexts and claims: these stay in the folder.
-        ruling: What it was held to, and what came of it.
-        notes: One line for everything that a part lacks.
-    """
-
-    path: Path
-    run: Run
-    ruling: Ruling
-    notes: tuple[str, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether pytest would have ended with status 0."""
-        is_strict = self.ruling.rules.mode == "strict"
-        return not self.ruling.fails and not (is_strict and any(e.breaches for e in self.run.evaluations))
-
-    def lines(self, labels: Sequence[Labelled] = ()) -> list[str]:
-        """Give the summary that pytest would have printed; breaches are listed in all modes.
-
-        Args:
-            labels: People's verdicts on answers of the runs.
-        """
-        lines = closing_lines(self.run, self.ruling, breaches=True, labels=labels)
-        return [*lines, f"run: {printable(str(self.path))}"]
-
-
-def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Merged:
+def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
     """Join `runs` into a new run under `home`.
 
     Args:
-        runs: The parts, in any order.
+        runs: The parts, strictly read, in any order.
         home: Folder of runs that gets the new one.
         partial: Whether shards may be missing.
+
+    Returns:
+        The new run: its notes say what a part lacks; contexts and claims of its evaluations stay in the file.
 
     Raises:
         RunFileError: The runs are no parts of one whole, or the new one cannot be written.
@@ -86,24 +53,22 @@ def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Merged:
     _check_same(runs)
     notes = [*_missing(runs, partial=partial), *_unfinished(runs)]
     _check_disjoint(runs)
-    common = {name: runs[0].head.get(name, default) for name, default in COMMON.items()}
     folder = RunFolder(home)
     try:
-        evaluations = _written(folder, runs, common)
+        _write(folder, runs)
     except OSError as error:
         raise RunFileError(
             f"the merged run cannot be written to {printable(str(home))}: {error.strerror}: "
             "give another folder with --out"
         ) from error
-    abouts = {canonical(about): about for run in runs for about in run.abouts}
-    whole = Run(folder.run_id, common, tuple(abouts.values()), tuple(evaluations))
-    return Merged(folder.path, whole, rule(rules_from(common), whole), tuple(notes))
+    whole = read_run(folder.path, strict=True)
+    return replace(whole, evaluations=tuple(map(_slim, whole.evaluations)), notes=tuple(notes))
 
 
-def _written(folder: RunFolder, runs: Sequence[Run], common: Mapping[str, Any]) -> list[Evaluation]:
+def _write(folder: RunFolder, runs: Sequence[Run]) -> None:
     folder.start(
         {
-            **common,
+            **{name: runs[0].head.get(name, default) for name, default in COMMON.items()},
             "args": [],
             "machine": {"python": platform.python_version(), "system": platform.platform()},
             "shard": None,
@@ -113,19 +78,19 @@ def _written(folder: RunFolder, runs: Sequence[Run], common: Mapping[str, Any]) 
             "merged": [_about_part(run) for run in runs],
         }
     )
-    evaluations: list[Evaluation] = []
+    outcomes: Counter[str] = Counter()
     seen: set[str] = set()
     for run in runs:
         for line, event in run.records.events():
-            if event["type"] in ("run", "ruling", "end") or (event["type"] != "evaluation" and line in seen):
+            if event["type"] in ("run", "ruling", "end") or line in seen:
                 continue
             folder.append(line)
-            if event["type"] != "evaluation":
+            if event["type"] == "evaluation":
+                outcomes[evaluation_from_json(event).outcome] += 1
+            else:
                 seen.add(line)
-        evaluations += map(_slim, run.evaluations)
         _join_traces(folder, run)
-    folder.finish(dict(sorted(Counter(evaluation.outcome for evaluation in evaluations).items())))
-    return evaluations
+    folder.finish(dict(sorted(outcomes.items())))
 
 
 def _asked_from(runs: Iterable[Run], folder: Path) -> list[dict[str, str]]:

@@ -16,7 +16,6 @@ from evals.records import Evaluation, evaluation_from_json
 from evals.replacing import next_lines, whole_lines
 from evals.run_lines import NOT_JSON, parse_line
 from evals.sharding import Shard
-from evals.trackers.references import is_reference
 
 RECORDS = "records.jsonl"
 LISTED = 10
@@ -149,8 +148,7 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
     """Give the folder of the run that `text` names, or the file of the baseline.
 
-    A run is named by its folder, its records, its id, `latest`, or a reference to W&B, from where it is then
-    fetched; a baseline by its name or its file.
+    A run is named by its folder, its records, its id or `latest`; a baseline by its name or its file.
 
     Args:
         text: What was asked for; a folder that exists wins over an id, an id over a baseline's name, and that
@@ -160,12 +158,7 @@ def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
 
     Raises:
         RunFileError: There is no such run; says where it was looked for, and what there is.
-        UsageError: W&B does not give it.
     """
-    if is_reference(text):
-        from evals.trackers.using import run_of
-
-        return run_of(text, home)
     for path in (Path(text), home / "runs" / text):
         folder = path.parent if path.name == RECORDS else path
         if _is_file(folder / RECORDS):

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_baselines, add_home
+from evals.commands.folders import add_baselines, add_home, named_run
 from evals.errors import RunFileError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def add_to(commands: Commands) -> None:
 
 def _set(options: argparse.Namespace) -> int:
     from evals.baselines import write_baseline
-    from evals.runs import find_run, read_run
+    from evals.runs import read_run
 
-    run = read_run(find_run(options.run_name, options.home, options.baselines))
+    run = read_run(named_run(options.run_name, options.home, options.baselines))
     # First, as it is what may go wrong: then nothing is written.
     artifact = _at_wandb(options, run) if options.wandb is not None else None
     file = write_baseline(run, options.baselines, options.name)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_baselines, add_home
+from evals.commands.folders import add_baselines, add_home, named_run
 from evals.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def add_to(commands: Commands) -> None:
 def _compare(options: argparse.Namespace) -> int:
     from evals.compare import compare
     from evals.reports.phrases import verdict_text
-    from evals.runs import find_run, read_run
+    from evals.runs import read_run
 
     margin = parse_margin(options.margin)
     run, base = (
-        read_run(find_run(text, options.home, options.baselines))
+        read_run(named_run(text, options.home, options.baselines))
         for text in (options.run_name, options.base_name)
     )
     run, base = _chosen(options, run, base)

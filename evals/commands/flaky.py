@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_home
+from evals.commands.folders import add_home, named_run
 from evals.errors import RunFileError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def _named(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
         UsageError: `--last` is given as well.
         RunFileError: One of them cannot be read.
     """
-    from evals.runs import find_run, read_run
+    from evals.runs import read_run
 
     if options.last is not None:
         raise UsageError("--last counts the runs in --home: name runs, or give --last, not both")
-    folders = dict.fromkeys(find_run(text, options.home).resolve() for text in options.runs)
+    folders = dict.fromkeys(named_run(text, options.home).resolve() for text in options.runs)
     return [read_run(folder, strict=True) for folder in folders], []
 
 

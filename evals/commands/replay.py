@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_home
+from evals.commands.folders import add_home, named_run
 from evals.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def add_to(commands: Commands) -> None:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from evals.runs import find_run, read_run
+    from evals.runs import read_run
     from evals.trackers.replaying import replay
 
-    run = read_run(find_run(options.run_name, options.home), strict=True)
+    run = read_run(named_run(options.run_name, options.home), strict=True)
     told = _trackers(run, options)
     if not told:
         raise UsageError(f"run {run.name} was sent nowhere: say where with --wandb PROJECT")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_baselines, add_home
+from evals.commands.folders import add_baselines, add_home, named_run
 from evals.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def add_to(commands: Commands) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from evals.runs import find_run, read_run
+    from evals.runs import read_run
 
     if options.format == "parquet" and options.out is None:
         raise UsageError("--format parquet is not for a terminal: name a file with --out")
-    path = find_run(options.run_name, options.home, options.baselines)
+    path = named_run(options.run_name, options.home, options.baselines)
     run = read_run(path)
     for note in run.notes:
         print(printable(note), file=sys.stderr)

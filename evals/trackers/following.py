@@ -32,8 +32,3 @@ def follow(file: Path, *, is_over: Callable[[], bool]) -> Iterator[Mapping[str, 
             if was_over:
                 return
             time.sleep(SECONDS_BETWEEN)
-
-
-def lock_of(folder: Path, name: str) -> Path:
-    """Give the file in a run folder whose lock says that the tracker `name` is being told of the run."""
-    return folder / f"{name}.lock"

@@ -1,4 +1,4 @@
-"""What a tracker's process says to the session: one JSON object a line.
+"""What a tracker's process says to the session, one JSON object a line, and to others of its kind: its lock.
 
 `said`: a line for people. `problem`: what went wrong. `rows`: how many evaluations the tracker has taken.
 `done`: all has arrived.
@@ -10,7 +10,13 @@ import errno
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+
+def lock_of(folder: Path, name: str) -> Path:
+    """Give the file in a run folder whose lock says that the tracker `name` is being told of the run."""
+    return folder / f"{name}.lock"
 
 
 def say(**message: Any) -> None:

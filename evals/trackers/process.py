@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 from evals.errors import printable
 from evals.runs import RECORDS
 from evals.trackers.feed import Feed
-from evals.trackers.following import follow, lock_of
-from evals.trackers.messages import say, text_of
+from evals.trackers.following import follow
+from evals.trackers.messages import lock_of, say, text_of
 from evals.trackers.tracker import tracker_for
 
 # A session that is alive ends this process itself; one that was killed cannot.

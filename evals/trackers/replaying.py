@@ -11,8 +11,7 @@ from filelock import FileLock, Timeout
 from evals.errors import UsageError, printable
 from evals.runs import Run
 from evals.trackers.feed import Feed
-from evals.trackers.following import lock_of
-from evals.trackers.messages import text_of
+from evals.trackers.messages import lock_of, text_of
 from evals.trackers.tracker import tracker_for
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from evals.commands.merge import holds, merged_lines
 from evals.errors import RunFileError
 from evals.merging import merge
 from evals.questions import Question
 from evals.records import ClaimScore, Evaluation, Score, evaluation_to_json
-from evals.runs import find_run, read_run
+from evals.rules import rules_from
+from evals.ruling import Ruling, rule
+from evals.runs import Run, find_run, read_run
 from evals.trackers.jsonl import RunFolder
 from rag.answer import Answer, Context
 from rag.identity import canonical
@@ -83,8 +86,12 @@ def events(path: Path) -> list[dict]:
     return [json.loads(line) for line in (path / "records.jsonl").read_text("utf-8").splitlines()]
 
 
-def merged(home, *paths: Path, **options):
+def merged(home, *paths: Path, **options) -> Run:
     return merge([read_run(path, strict=True) for path in paths], home / "out", **options)
+
+
+def ruled(whole: Run) -> Ruling:
+    return rule(rules_from(whole.head), whole)
 
 
 def ids(path: Path) -> list[str]:
@@ -202,15 +209,15 @@ def test_the_whole(home, store):
         store(evaluation("c"), evaluation("d", None), shard=[1, 2]),
     ]
     whole = merged(home, *parts)
-    assert whole.path.parent == home / "out" / "runs"
-    first, *rest, last = events(whole.path)
+    assert whole.records.folder.parent == home / "out" / "runs"
+    first, *rest, last = events(whole.records.folder)
     assert first == {
         **HEAD,
         "gate": [],
         "inconclusive": "warn",
         "type": "run",
         "schema": 1,
-        "run": whole.path.name,
+        "run": whole.records.folder.name,
         "args": [],
         "machine": first["machine"],
         "shard": None,
@@ -230,11 +237,11 @@ def test_the_whole(home, store):
     }
     assert rest == [about(), JUDGE, *events(parts[1])[3:-1], *events(parts[0])[3:-1]]
     assert last == {"type": "end", "failed": 1, "passed": 2, "unscored": 1}
-    assert ids(whole.path) == ["c", "d", "a", "b"]
-    assert read_run(whole.path, strict=True).records.is_finished
+    assert ids(whole.records.folder) == ["c", "d", "a", "b"]
+    assert read_run(whole.records.folder, strict=True).records.is_finished
     assert whole.notes == ()
     # What would fill the memory stays in the files.
-    assert all(e.answer.contexts == () and e.scores[0].claims == () for e in whole.run.evaluations)
+    assert all(e.answer.contexts == () and e.scores[0].claims == () for e in whole.evaluations)
 
 
 def test_what_was_asked_is_that_of_all_parts(home, store):
@@ -246,7 +253,7 @@ def test_what_was_asked_is_that_of_all_parts(home, store):
         store(evaluation("a"), shard=[1, 2], questions=[here], stale=["y", "x"], used=[artifact]),
         store(evaluation("b"), shard=[2, 2], questions=[here, other], stale=["x"], used=[artifact]),
     ]
-    head = events(merged(home, *parts).path)[0]
+    head = events(merged(home, *parts).records.folder)[0]
     asked = [
         {"path": "../../../../sets.jsonl", "digest": "a"},
         {"path": "../../../../other.jsonl", "digest": "b"},
@@ -257,12 +264,12 @@ def test_what_was_asked_is_that_of_all_parts(home, store):
 @pytest.mark.parametrize("odd", [None, "x", [None, {"path": 1}, {}]])
 def test_what_another_version_says_of_its_questions_is_passed_over(home, store, odd):
     parts = [store(evaluation(name), shard=[n, 2], questions=odd) for n, name in ((1, "a"), (2, "b"))]
-    assert events(merged(home, *parts).path)[0]["questions"] == []
+    assert events(merged(home, *parts).records.folder)[0]["questions"] == []
 
 
 def test_the_order_of_the_arguments_does_not_matter(home, store):
     parts = [store(evaluation(f"q{n}"), shard=[n, 3]) for n in (1, 2, 3)]
-    assert ids(merged(home, *parts).path) == ids(merged(home, *reversed(parts)).path)
+    assert ids(merged(home, *parts).records.folder) == ids(merged(home, *reversed(parts)).records.folder)
 
 
 def test_what_is_said(home, store):
@@ -270,7 +277,7 @@ def test_what_is_said(home, store):
     whole = merged(
         home, store(evaluation("a", 0.3), shard=[1, 2]), store(evaluation("b", None), shard=[2, 2])
     )
-    assert [" ".join(line.split()) for line in whole.lines()] == [
+    assert [" ".join(line.split()) for line in merged_lines(whole, ruled(whole))] == [
         "baseline a: faithfulness 0.30 < 0.50",
         "baseline b: faithfulness unscored: no key",
         "",
@@ -282,12 +289,12 @@ def test_what_is_said(home, store):
         "1 of 2 evaluations have no verdict, more than evals_max_unscored = 0.1 allows: "
         "the run fails in every mode",
         "",
-        f"run: {whole.path}",
+        f"run: {whole.records.folder}",
     ]
 
 
 @pytest.mark.parametrize(
-    ("mode", "values", "max_unscored", "holds"),
+    ("mode", "values", "max_unscored", "expected"),
     [
         ("strict", (0.9, 0.8), 0.1, True),
         ("strict", (0.9, 0.3), 0.1, False),
@@ -297,18 +304,20 @@ def test_what_is_said(home, store):
         ("report", (0.9, None), 0.4, False),
     ],
 )
-def test_the_gate(home, store, mode, values, max_unscored, holds):
+def test_the_gate(home, store, mode, values, max_unscored, expected):
     """A breach counts in strict mode, the budget in both, over the whole and not over each part."""
     parts = [
         store(evaluation(str(n), value), shard=[n, 2], mode=mode, max_unscored=max_unscored)
         for n, value in enumerate(values, 1)
     ]
-    assert merged(home, *parts).holds is holds
+    whole = merged(home, *parts)
+    assert holds(whole, ruled(whole)) is expected
 
 
 def test_a_pipeline_that_raised_is_a_breach(home, store):
     broken = evaluation("a", None, answer=None, error="OSError: no disk")
-    assert not merged(home, store(broken, max_unscored=1.0)).holds
+    whole = merged(home, store(broken, max_unscored=1.0))
+    assert not holds(whole, ruled(whole))
 
 
 def refused(home, *paths: Path, **options) -> list[str]:
@@ -363,7 +372,8 @@ def test_runs_that_do_not_say_their_bounds(home, store):
     older.start(head)
     older.append(canonical(evaluation_to_json(evaluation("b"))))
     older.finish({})
-    assert merged(home, first, older.path).holds
+    whole = merged(home, first, older.path)
+    assert holds(whole, ruled(whole))
 
 
 def test_missing_shards(home, store):
@@ -391,8 +401,8 @@ def test_unfinished_runs_are_said(home, store):
         f"{cut.name} (2/2) was not finished: it is read as far as it goes, "
         "and its last line, which is cut, is left out"
     )
-    assert ids(whole.path) == ["a", "b"]
-    assert [part["finished"] for part in events(whole.path)[0]["merged"]] == [False, False]
+    assert ids(whole.records.folder) == ["a", "b"]
+    assert [part["finished"] for part in events(whole.records.folder)[0]["merged"]] == [False, False]
 
 
 def test_a_question_in_two_runs(home, store):
@@ -424,7 +434,8 @@ def test_control_characters(home, store):
     assert all(line.isprintable() for line in refused(home, first, second))
     twice = [store(evaluation(nasty)), store(evaluation(nasty))]
     assert all(line.isprintable() for line in refused(home, *twice))
-    shown = merged(home, store(evaluation(nasty, 0.1))).lines()
+    whole = merged(home, store(evaluation(nasty, 0.1)))
+    shown = merged_lines(whole, ruled(whole))
     assert all(line.isprintable() for line in shown)
 
 

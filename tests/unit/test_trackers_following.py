@@ -8,8 +8,8 @@ import json
 import pytest
 
 from evals.trackers import following
-from evals.trackers.following import follow, lock_of
-from evals.trackers.messages import messages_in, say, text_of
+from evals.trackers.following import follow
+from evals.trackers.messages import lock_of, messages_in, say, text_of
 
 
 @pytest.fixture(autouse=True)
