@@ -73,6 +73,8 @@ def to_pandas(run: Run | Path | str, *, home: Path = HOME, baselines: Path = BAS
 
     Args:
         run: A run in memory, or what names one: its folder, its records, its id, `latest`, or a baseline.
+            What W&B keeps is fetched first: `to_pandas(run_of("wandb:PROJECT/RUN_ID", home))`, with `run_of`
+            of `evals.trackers.using`.
         home: Folder of runs.
         baselines: Folder of baselines.
 

@@ -107,7 +107,7 @@ def _corpus(options: argparse.Namespace) -> Corpus:
 
 
 def _summary(order: Order, outcome: Outcome, seconds: float) -> list[str]:
-    from evals.generation.mix import mix_lines
+    from evals.reports.auditing import mix_lines
 
     resumed = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
     dropped = sum(outcome.dropped.values())

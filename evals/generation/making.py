@@ -10,7 +10,6 @@ from typing import Any
 from evals.entries import counted
 from evals.errors import GenerationError, printable
 from evals.generation.filters import CRITERIA, default_rules
-from evals.generation.mix import check_capacity
 from evals.generation.passages import Survey, survey, windows_of
 from evals.generation.planning import Planner, targets_in_turn
 from evals.generation.running import Outcome, generate
@@ -164,3 +163,22 @@ def touched(out: Path) -> str | None:
     if found.edits or any(is_curated(question) for question in found.questions):
         return "edited by hand"
     return "reviewed" if review_path(out).exists() else None
+
+
+def check_capacity(count: int, surveyed: Survey, targets: Sequence[Target]) -> None:
+    """See that the documents can give `count` questions: one for each sentence that can be asked about.
+
+    Raises:
+        GenerationError: They cannot; says how many they can give, and why not more.
+    """
+    if count <= len(targets):
+        return
+    passages, documents = len(surveyed.passages), surveyed.documents
+    lines = [
+        f"{count} questions are wanted, but the documents can give at most {len(targets)}: one for each "
+        f"sentence that can be asked about by itself, of {passages} passage{'s' * (passages != 1)} in "
+        f"{documents} document{'s' * (documents != 1)} of {surveyed.words:,} words",
+        *(f"  left out: {line}" for line in surveyed.lines),
+        f"Ask for {len(targets)} or fewer, or give more documents." if targets else "Give more documents.",
+    ]
+    raise GenerationError("\n".join(lines))

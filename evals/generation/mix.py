@@ -1,15 +1,12 @@
-"""How many of each kind: parsed from an option, and told as reached; and how many there can be at all."""
+"""How many of each kind: parsed from an option."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from evals.errors import GenerationError, printable
 from evals.generation.candidates import KINDS
-from evals.generation.passages import Survey
-from evals.generation.running import Outcome
-from evals.generation.targets import Target
 
 
 def parse_mix(text: str) -> dict[str, int]:
@@ -42,37 +39,3 @@ def parse_mix(text: str) -> dict[str, int]:
 def _alike(names: Sequence[str]) -> dict[str, int]:
     share, rest = divmod(100, len(names))
     return {name: share + (place < rest) for place, name in enumerate(names)}
-
-
-def check_capacity(count: int, surveyed: Survey, targets: Sequence[Target]) -> None:
-    """See that the documents can give `count` questions: one for each sentence that can be asked about.
-
-    Raises:
-        GenerationError: They cannot; says how many they can give, and why not more.
-    """
-    if count <= len(targets):
-        return
-    passages, documents = len(surveyed.passages), surveyed.documents
-    lines = [
-        f"{count} questions are wanted, but the documents can give at most {len(targets)}: one for each "
-        f"sentence that can be asked about by itself, of {passages} passage{'s' * (passages != 1)} in "
-        f"{documents} document{'s' * (documents != 1)} of {surveyed.words:,} words",
-        *(f"  left out: {line}" for line in surveyed.lines),
-        f"Ask for {len(targets)} or fewer, or give more documents." if targets else "Give more documents.",
-    ]
-    raise GenerationError("\n".join(lines))
-
-
-def mix_lines(mix: Mapping[str, int], outcome: Outcome) -> list[str]:
-    """Give the mix as wanted and as reached, a line a kind, under a headline."""
-    counts = Counter(candidate.kind for candidate in outcome.kept)
-    whole = max(1, len(outcome.kept))
-    width = max(map(len, mix))
-    lines = [f"{'kind':{width}}  wanted  reached  kept  tried"]
-    for kind, share in mix.items():
-        why = f"  {outcome.given_up[kind]}" if kind in outcome.given_up else ""
-        reached = f"{100 * counts[kind] / whole:.0f} %"
-        lines.append(
-            f"{kind:{width}}  {share:4d} %  {reached:>7}  {counts[kind]:4d}  {outcome.tried[kind]:5d}{why}"
-        )
-    return lines

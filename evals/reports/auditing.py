@@ -1,11 +1,13 @@
-"""What an audit of a question set shows: rules, shares before and after, each drop with its reason."""
+"""A generated set and its audit on the screen: rules, shares, each drop with its reason."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from evals.entries import counted
 from evals.generation.audit import OUTCOMES, Audit, RuleTally, Tally
+from evals.generation.running import Outcome
 from evals.generation.working import Done
 from evals.reports.wrapping import one_line, table, wrapped
 
@@ -84,3 +86,18 @@ def _drop(done: Done, what: str, width: int) -> Iterator[str]:
             yield from wrapped(one_line(question.reference), width, first="  - ", rest="    ")
     elif done.output:
         yield from wrapped(one_line(done.output[:400]), width, first="  ", rest="  ")
+
+
+def mix_lines(mix: Mapping[str, int], outcome: Outcome) -> list[str]:
+    """Give the mix as wanted and as reached, a line a kind, under a headline."""
+    counts = Counter(candidate.kind for candidate in outcome.kept)
+    whole = max(1, len(outcome.kept))
+    width = max(map(len, mix))
+    lines = [f"{'kind':{width}}  wanted  reached  kept  tried"]
+    for kind, share in mix.items():
+        why = f"  {outcome.given_up[kind]}" if kind in outcome.given_up else ""
+        reached = f"{100 * counts[kind] / whole:.0f} %"
+        lines.append(
+            f"{kind:{width}}  {share:4d} %  {reached:>7}  {counts[kind]:4d}  {outcome.tried[kind]:5d}{why}"
+        )
+    return lines

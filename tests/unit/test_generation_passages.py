@@ -12,7 +12,8 @@ from evals.errors import GenerationError
 from evals.generation.candidates import Passage
 from evals.generation.language import english_share, is_english
 from evals.generation.layout import layout_of
-from evals.generation.mix import check_capacity, parse_mix
+from evals.generation.making import check_capacity
+from evals.generation.mix import parse_mix
 from evals.generation.passages import LONGEST, OVERLAP, SHORTEST, USUAL, in_turn, survey, windows_of
 from evals.generation.planning import targets_in_turn
 from evals.generation.targets import falsified, have_own_names, targets_of

@@ -13,7 +13,6 @@ import pytest
 from evals.cli import main
 from evals.errors import GenerationError
 from evals.generation.candidates import Candidate, candidate_from_json, candidate_to_json
-from evals.generation.mix import mix_lines
 from evals.generation.passages import survey
 from evals.generation.planning import Planner, targets_in_turn
 from evals.generation.replies import InvalidItemError
@@ -25,6 +24,7 @@ from evals.generation.working import WorkFile, load_work, work_path
 from evals.generation.writing import Item, write
 from evals.question_sets import load_set
 from evals.questions import Source
+from evals.reports.auditing import mix_lines
 from evals.testing import ScriptedLLM
 from rag.documents import Corpus, Document
 from tests.unit.test_generation_passages import DUNES, passage
