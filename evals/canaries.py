@@ -18,7 +18,7 @@ from evals.errors import printable
 from evals.judges import Judge
 from evals.prompts import SUPPORTED
 from evals.questions import Question
-from evals.reports.terminal import aligned
+from evals.reports.wrapping import aligned
 from rag.answer import Answer, Context
 
 Place = Literal["context", "answer", "question"]
@@ -450,9 +450,7 @@ _HEADER = ("canary", "trick", "right answer", "false answer", "with injection", 
 
 def canary_lines(outcomes: Sequence[Outcome]) -> list[str]:
     """Give the table of `outcomes`, the reasons of what is missing, and the counts."""
-    rows = [_HEADER, *map(_row, outcomes)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(_HEADER))]
-    table = [aligned(row, widths, left=len(widths)) for row in rows]
+    table = aligned([_HEADER, *map(_row, outcomes)], left=len(_HEADER))
     reasons = [f"{o.name}: {' '.join(o.reason.split())}" for o in outcomes if o.reason]
     lines = [*table, "", *reasons, *([""] if reasons else []), _apart_line(outcomes), _count_line(outcomes)]
     return [printable(line) for line in lines]

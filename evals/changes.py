@@ -182,7 +182,8 @@ def _leaves(path: list[str], before: Any, after: Any) -> Iterator[tuple[list[str
 
 
 def _change(path: Sequence[str], before: Any, after: Any) -> Change:
-    start = _parting(before, after)
+    is_long = isinstance(before, str) and isinstance(after, str) and max(len(before), len(after)) > WIDTH
+    start = parting(before, after) if is_long else 0
     return Change(path[0], ".".join(path[1:]), _shown(before, start), _shown(after, start))
 
 
@@ -194,10 +195,8 @@ def _is_told_by_name(change: Change, changed: set[tuple[str, str]]) -> bool:
     return any(kind == "model" and path in (name, f"{name}.model") for kind, path in changed)
 
 
-def _parting(before: Any, after: Any) -> int:
-    """Give where two long texts begin to differ, a little before the word; 0 for all else."""
-    if not (isinstance(before, str) and isinstance(after, str)) or max(len(before), len(after)) <= WIDTH:
-        return 0
+def parting(before: str, after: str) -> int:
+    """Return where two texts begin to differ, a little before the word."""
     pairs = enumerate(zip(before, after, strict=False))
     same = next((n for n, (one, other) in pairs if one != other), min(len(before), len(after)))
     return max(0, before.rfind(" ", 0, max(0, same - 15)))

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TextIO
 
-from evals.progress import Progress, columns_of
+from evals.progress import Progress
+from evals.reports.wrapping import columns_of
 
 # `terminal`: one line that is drawn anew. `log`: now and then a line that stays.
 Place = Literal["terminal", "log"]

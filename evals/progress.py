@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from statistics import fmean
 from evals.errors import printable
 from evals.metrics import METRICS
 from evals.records import Evaluation
+from evals.reports.wrapping import columns_of, cut
 
 # Evaluations that tell the pace: enough to leave out odd ones, few enough to follow a change.
 RECENT = 20
@@ -113,13 +113,13 @@ class Progress:
             pieces = [piece for piece in self._pieces(now) if piece.text]
         while len(pieces) > 1 and columns_of(_joined(pieces)) > width:
             pieces.remove(max(pieces, key=lambda piece: piece.rank))
-        return shortened(_joined(pieces), width)
+        return cut(_joined(pieces), width)
 
     def _pieces(self, now: float) -> Iterable[_Piece]:
         yield _Piece(self._count(), 0)
         if self._current:
             name, question_id = (printable(" ".join(part.split())) for part in self._current)
-            yield _Piece(f"{name} {shortened(question_id, LONGEST_NAME)}", 2)
+            yield _Piece(f"{name} {cut(question_id, LONGEST_NAME)}", 2)
             yield _Piece(printable(self._stage), 4)
         yield _Piece(self._means(), 3)
         yield _Piece(self._rate(now), 5)
@@ -172,8 +172,8 @@ def _pace(entries: Iterable[_Finished]) -> float | None:
     seconds = sorted(entry.seconds for entry in entries)
     if not seconds:
         return None
-    cut = (len(seconds) + 1) // 4
-    return fmean(seconds[cut : len(seconds) - cut])
+    quarter = (len(seconds) + 1) // 4
+    return fmean(seconds[quarter : len(seconds) - quarter])
 
 
 def duration(seconds: float) -> str:
@@ -186,29 +186,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def columns_of(text: str) -> int:
-    """Count the columns that `text` takes in a terminal; where terminals differ, the larger number."""
-    return sum(map(_columns, text))
-
-
-def _columns(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def shortened(text: str, width: int) -> str:
-    """Cut `text` to `width` columns; an ellipsis stands for what is gone."""
-    if columns_of(text) <= width:
-        return text
-    kept = ""
-    for character in text:
-        if columns_of(kept + character) > width - 1:
-            break
-        kept += character
-    return f"{kept}…" if width > 0 else ""
 
 
 def _joined(pieces: Iterable[_Piece]) -> str:

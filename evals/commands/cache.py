@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.commands.folders import add_baselines, add_home
 from evals.errors import RunFileError, UsageError, printable
-from evals.reports.terminal import aligned
+from evals.reports.wrapping import aligned
 
 if TYPE_CHECKING:
     from evals.cache import Cache, Entry, Maker
@@ -89,9 +89,7 @@ def _stats(options: argparse.Namespace) -> int:
     by_kind = sorted(entries, key=lambda entry: entry.kind)
     rows = [_row(kind, list(group)) for kind, group in groupby(by_kind, key=lambda entry: entry.kind)]
     rows = [("kind", "items", "size", "oldest use", "newest use"), *rows, _row("all", entries)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        print(printable(aligned(row, widths)))
+    print("\n".join(map(printable, aligned(rows))))
     print(f"\nfile: {printable(str(cache.path))}, {_bytes(size)} in use; times are UTC")
     print(
         f"From {DEFAULT_MEBIBYTES:,} MiB on a run drops what was not used for longest, "
@@ -195,10 +193,9 @@ def _difference(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> st
     if ".documents." in name and _is_hash(old[name]):
         return f"{name}: changed"
     if isinstance(old[name], str) and isinstance(new[name], str) and not _is_hash(new[name]):
-        # Two long texts are shown from a little before the word in which they part.
-        pairs = enumerate(zip(old[name], new[name], strict=False))
-        same = next((n for n, (one, other) in pairs if one != other), 0)
-        start = max(0, old[name].rfind(" ", 0, max(0, same - 15)))
+        from evals.changes import parting
+
+        start = parting(old[name], new[name])
         return f"{name}: {_text(old[name], start)} -> {_text(new[name], start)}"
     return f"{name}: {_text(old[name])} -> {_text(new[name])}"
 

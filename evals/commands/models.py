@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from evals.reports.terminal import aligned
+from evals.reports.wrapping import aligned
 from rag.errors import RagError
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def _list_models(_options: argparse.Namespace) -> int:
     from rag.models import ModelRow, cache_dir, list_rows
 
     rows = [ModelRow._fields, *list_rows()]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        print(aligned(row, widths, left=len(widths)))
+    print("\n".join(aligned(rows, left=len(ModelRow._fields))))
     print(f"\ncache: {cache_dir()}")
     return 0
 
@@ -85,10 +83,7 @@ def _tune_model(options: argparse.Namespace) -> int:
         print(f"measuring {setting}", file=sys.stderr)
 
     tuning = tune(resolve(options.name), LLMConfig(options.name), say=say)
-    rows = rows_of(tuning)
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        print(aligned(row, widths))
+    print("\n".join(aligned(rows_of(tuning))))
     threads, speeds = tuning.threads, tuning.speeds
     print(
         f"\nfrom now on: {threads.prefill} threads read {speeds.prefill:,.0f} tokens/s, "

@@ -9,7 +9,7 @@ from evals.entries import counted
 from evals.generation.audit import OUTCOMES, Audit, RuleTally, Tally
 from evals.generation.running import Outcome
 from evals.generation.working import Done
-from evals.reports.wrapping import one_line, table, wrapped
+from evals.reports.wrapping import aligned, one_line, table, wrapped
 
 
 def audit_lines(audit: Audit, width: int) -> list[str]:
@@ -92,12 +92,9 @@ def mix_lines(mix: Mapping[str, int], outcome: Outcome) -> list[str]:
     """Give the mix as wanted and as reached, a line a kind, under a headline."""
     counts = Counter(candidate.kind for candidate in outcome.kept)
     whole = max(1, len(outcome.kept))
-    width = max(map(len, mix))
-    lines = [f"{'kind':{width}}  wanted  reached  kept  tried"]
+    rows = [("kind", "wanted", "reached", "kept", "tried")]
     for kind, share in mix.items():
-        why = f"  {outcome.given_up[kind]}" if kind in outcome.given_up else ""
         reached = f"{100 * counts[kind] / whole:.0f} %"
-        lines.append(
-            f"{kind:{width}}  {share:4d} %  {reached:>7}  {counts[kind]:4d}  {outcome.tried[kind]:5d}{why}"
-        )
-    return lines
+        rows.append((kind, f"{share} %", reached, str(counts[kind]), str(outcome.tried[kind])))
+    whys = ["", *(outcome.given_up.get(kind, "") for kind in mix)]
+    return [f"{line}  {why}".rstrip() for line, why in zip(aligned(rows), whys, strict=True)]

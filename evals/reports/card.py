@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evals.accuracy import Bin
 from evals.cards import JudgeCard, MetricCard
 from evals.errors import printable
-from evals.reports.terminal import aligned
+from evals.reports.wrapping import aligned
 from evals.stats import Interval
 
 PLOT_WIDTH = 40
@@ -27,7 +27,7 @@ def card_lines(card: JudgeCard) -> list[str]:
 def _metric_lines(card: MetricCard) -> list[str]:
     found, calibration = card.accuracy, card.calibration
     curve = "isotonic" if calibration.curve else "logistic"
-    rows = [
+    intervals = [
         ("AUROC", found.auroc),
         ("AUROC, uncalibrated", card.plain),
         *((f"AUROC of {name} alone", interval) for name, interval in card.baselines.items()),
@@ -36,16 +36,18 @@ def _metric_lines(card: MetricCard) -> list[str]:
         ("right answers that pass", found.sensitivity),
         ("wrong answers that fail", found.specificity),
     ]
-    width = max(len(name) for name, _ in rows)
+    rows = [
+        *((name, _shown(interval)) for name, interval in intervals),
+        ("calibration error", f"{found.calibration_error:.2f} ({curve})"),
+        ("coverage", f"{card.coverage:.2f}"),
+        ("a verdict takes", f"{card.seconds:.2f} s, {card.tokens:,.0f} tokens"),
+    ]
     return [
         "",
         f"{calibration.metric}: {found.count} examples, {found.positives} labelled 1; scores cross-validated "
         "by source, 95 % intervals",
         *_worthless(card),
-        *(f"  {name.ljust(width)}  {_shown(interval)}" for name, interval in rows),
-        f"  {'calibration error'.ljust(width)}  {found.calibration_error:.2f} ({curve})",
-        f"  {'coverage'.ljust(width)}  {card.coverage:.2f}",
-        f"  {'a verdict takes'.ljust(width)}  {card.seconds:.2f} s, {card.tokens:,.0f} tokens",
+        *(f"  {line}" for line in aligned(rows, left=2)),
         *_feature_lines(card),
         *_reliability_lines(found.bins),
     ]
@@ -66,8 +68,7 @@ def _feature_lines(card: MetricCard) -> list[str]:
         ("feature", "weight", "AUROC without it"),
         *((name, f"{weights.get(name, 0.0):.2f}", f"{without:.3f}") for name, without in card.gains.items()),
     ]
-    widths = [max(len(row[n]) for row in rows) for n in range(3)]
-    return ["", *(f"  {aligned(row, widths)}" for row in rows)]
+    return ["", *(f"  {line}" for line in aligned(rows))]
 
 
 def _reliability_lines(bins: Sequence[Bin]) -> list[str]:

@@ -12,7 +12,8 @@ from evals.entries import counted, few, shown
 from evals.errors import printable
 from evals.question_sets import QuestionSet
 from evals.questions import Source
-from evals.reports.wrapping import columns_of, one_line, wrapped
+from evals.reports.phrases import place
+from evals.reports.wrapping import one_line, padded, wrapped
 
 # Questions that have moved, and refusals that cannot be checked, before the rest is only counted.
 LISTED = 10
@@ -66,9 +67,8 @@ def _moved(moved: Sequence[Checked]) -> Iterator[str]:
 
 def place_of(source: Source) -> str:
     """Give where a source stands: document, page and offsets, as far as they are known."""
-    page = f" p.{source.page}" if source.page else ""
     offsets = f" [{source.start}:{source.end}]" if source.start is not None else ""
-    return printable(f"{source.document}{page}{offsets}")
+    return printable(place(source.document, source.page, offsets))
 
 
 def _outdated(one: Checked, width: int) -> Iterator[str]:
@@ -102,14 +102,10 @@ def outdated_lines(anchored: Anchored, width: int) -> Iterator[str]:
 def _columns(was: str, now: str, width: int) -> Iterator[str]:
     room = (width - 7) // 2
     left, right = wrapped(was, room), wrapped(now, room)
-    yield f"  {'was':<{room}} | now"
+    yield f"  {padded('was', room)} | now"
     for n in range(max(len(left), len(right))):
         one, other = (side[n] if n < len(side) else "" for side in (left, right))
-        yield f"  {_padded(one, room)} | {other}".rstrip()
-
-
-def _padded(text: str, columns: int) -> str:
-    return text + " " * (columns - columns_of(text))
+        yield f"  {padded(one, room)} | {other}".rstrip()
 
 
 def marked_words(old: str, new: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from evals.reports.phrases import (
     COSTS,
     HEADER,
     claim_text,
+    cost_cells,
     detectable_text,
     failing_claim,
     ids_of,
@@ -175,15 +176,5 @@ def _first(
 
 
 def _costs(comparison: Comparison, columns: int) -> list[str]:
-    rows = [
-        (
-            one_line(cost.pipeline),
-            one_line(cost.stage),
-            f"{cost.seconds_before:.2f}",
-            f"{cost.seconds_after:.2f}",
-            f"{cost.tokens_before:,.0f}",
-            f"{cost.tokens_after:,.0f}",
-        )
-        for cost in comparison.costs
-    ]
+    rows = [tuple(map(one_line, cost_cells(cost))) for cost in comparison.costs]
     return table([COSTS, *rows], columns, left=2) if rows else []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
 from evals.conditions import LATENCY, TOKENS, Condition
 from evals.errors import printable
 from evals.gate import Held, verdict_of
-from evals.reports.terminal import aligned
+from evals.reports.wrapping import aligned, columns_of, cut, widths_of, wrapped
 from evals.verdicts import Verdict
 
 HEADER = ("verdict", "condition", "value", "95 %", "questions")
@@ -34,15 +33,16 @@ def gate_lines(held: Sequence[Held], *, width: int | None = None) -> list[str]:
     if not held:
         return []
     rows = [HEADER, *(_row(one) for one in held)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(HEADER))]
+    widths = widths_of(rows)
     over = sum(widths) + 2 * (len(widths) - 1) - (width or math.inf)
     if over > 0:
-        widths[1] = max(LEAST_NAME, widths[1] - int(over))
+        longest = max(LEAST_NAME, widths[1] - int(over))
+        rows = [(row[0], _cut(row[1], longest), *row[2:]) for row in rows]
     remarks = ["", *map(remark, held)]
     lines = [
-        line
-        for row, said in zip(rows, remarks, strict=True)
-        for line in _lines((row[0], _cut(row[1], widths[1]), *row[2:]), said, widths, width)
+        part
+        for line, said in zip(aligned(rows, left=2), remarks, strict=True)
+        for part in _lines(line, said, width)
     ]
     return [line if width is None else _cut(line, width) for line in (*lines, _total(held))]
 
@@ -73,15 +73,13 @@ def _row(held: Held) -> tuple[str, ...]:
     return (held.verdict.value, printable(held.text), value, interval, f"{held.count:,}")
 
 
-def _lines(row: Sequence[str], said: str, widths: Sequence[int], width: int | None) -> list[str]:
-    """Give the row with what is said of it behind it, or under it where that is too wide."""
-    line = aligned(row, widths, left=2)
+def _lines(line: str, said: str, width: int | None) -> list[str]:
+    """Give the line of a row with what is said of it behind it, or under it where that is too wide."""
     if not said:
         return [line]
-    if width is None or len(line) + 2 + len(said) <= width:
+    if width is None or columns_of(line) + 2 + columns_of(said) <= width:
         return [f"{line}  {said}"]
-    room = max(width, 2 * len(INDENT))
-    return [line, *textwrap.wrap(said, room, initial_indent=INDENT, subsequent_indent=INDENT)]
+    return [line, *wrapped(said, width, first=INDENT, rest=INDENT)]
 
 
 def _total(held: Sequence[Held]) -> str:
@@ -126,10 +124,8 @@ def _rounded_up(number: int) -> int:
 
 def _cut(text: str, width: int) -> str:
     """Cut a text; of a condition with a scope the scope first, so that what is held stays to be read."""
-    if len(text) <= width:
-        return text
     scope, closing, rest = text.partition("] ")
-    room = width - len(closing) - len(rest)
-    if text.startswith("[") and closing and room >= 3:
-        return f"{scope[: room - 1]}…{closing}{rest}"
-    return f"{text[: max(0, width - 1)]}…"
+    room = width - columns_of(closing + rest)
+    if columns_of(text) > width and text.startswith("[") and closing and room >= 3:
+        return f"{cut(scope, room)}{closing}{rest}"
+    return cut(text, width)

@@ -11,12 +11,21 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from evals.baseline_gate import mean_of, metrics_of, passed, score_of
+from evals.baseline_gate import metrics_of, score_of
 from evals.differences import corpora_of
 from evals.records import Evaluation
-from evals.reports.html_questions import Beside, Passages, View, number_text, question_views
+from evals.reports.html_questions import Beside, Passages, View, question_views
 from evals.reports.judge import judge_lines
-from evals.reports.phrases import COSTS, HEADER, detectable_text, row_cells, verdict_text
+from evals.reports.phrases import (
+    COSTS,
+    HEADER,
+    by_pipeline,
+    cost_cells,
+    detectable_text,
+    row_cells,
+    summaries_of,
+    verdict_text,
+)
 from evals.reports.plots import counts_of, histogram, scatter
 from evals.reports.visible import shown
 from evals.verdicts import verdict_in
@@ -207,17 +216,7 @@ def _compared(comparison: Comparison) -> View:
             {name: shown(getattr(change, name)) for name in ("what", "path", "before", "after")}
             for change in comparison.changes
         ],
-        "costs": [
-            (
-                shown(cost.pipeline),
-                shown(cost.stage),
-                f"{cost.seconds_before:.2f}",
-                f"{cost.seconds_after:.2f}",
-                f"{cost.tokens_before:,.0f}",
-                f"{cost.tokens_after:,.0f}",
-            )
-            for cost in comparison.costs
-        ],
+        "costs": [tuple(map(shown, cost_cells(cost))) for cost in comparison.costs],
         "removed": list(
             dict.fromkeys(
                 (shown(e.pipeline), shown(e.question.id), shown(e.question.question))
@@ -230,38 +229,18 @@ def _compared(comparison: Comparison) -> View:
 # --- pipelines side by side ---
 
 
-def _groups(evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]:
-    groups: dict[str, list[Evaluation]] = {}
-    for evaluation in evaluations:
-        groups.setdefault(evaluation.pipeline, []).append(evaluation)
-    return groups
-
-
 def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> View:
     counts = ("pipeline", "evaluations", "passed", "failed", "unscored", "pass rate")
-    header = (*counts, *map(shown, metrics), "s/question", "tokens/question")
-    rows = [_row(pipeline, group, metrics) for pipeline, group in _groups(evaluations).items()]
-    return {"header": header, "rows": rows}
-
-
-def _row(pipeline: str, group: Sequence[Evaluation], metrics: Sequence[str]) -> tuple[str, ...]:
-    outcomes = [evaluation.outcome for evaluation in group]
-    return (
-        shown(pipeline),
-        f"{len(group):,}",
-        f"{outcomes.count('passed'):,}",
-        f"{outcomes.count('failed') + outcomes.count('error'):,}",
-        f"{outcomes.count('unscored'):,}",
-        number_text(mean_of(group, passed)),
-        *(number_text(mean_of(group, score_of(metric))) for metric in metrics),
-        f"{fmean(sum(e.seconds.values()) for e in group):.1f}",
-        f"{fmean(e.total.evaluated + e.total.generated for e in group):,.0f}",
-    )
+    rows = [
+        tuple(map(shown, (*one.counts, one.pass_rate, *one.means, one.seconds, one.tokens)))
+        for one in summaries_of(evaluations, metrics)
+    ]
+    return {"header": (*counts, *map(shown, metrics), "s/question", "tokens/question"), "rows": rows}
 
 
 def _plots(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> list[View]:
     """Give the figures of each metric; those of all pipelines have the same scales."""
-    groups = _groups(evaluations)
+    groups = by_pipeline(evaluations)
     longest = max((sum(e.seconds.values()) for e in evaluations), default=0.0)
     plots = []
     for metric in metrics:

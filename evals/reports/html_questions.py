@@ -10,6 +10,7 @@ from evals.attribution import Stage, stage_of
 from evals.differences import Corpora
 from evals.questions import Question, Source
 from evals.records import ClaimScore, Evaluation, Score
+from evals.reports.phrases import place
 from evals.reports.visible import shown
 from evals.reports.waterfall import Waterfall, Waterfalls, rows_html
 from rag.answer import Context
@@ -180,9 +181,8 @@ def _place(context: Context) -> str:
 
 
 def _spot(document: str, page: int | None, start: int | None, end: int | None) -> str:
-    on = f" p.{page}" if page is not None else ""
     chars = f", characters {start:,} to {end:,}" if start is not None and end is not None else ""
-    return document + on + chars
+    return place(document, page, chars)
 
 
 def _spent(evaluation: Evaluation) -> str:

@@ -10,7 +10,7 @@ from evals.correction import LEAST_LABELS, Corrected, prediction_powered, rogan_
 from evals.errors import printable
 from evals.labels import Labelled
 from evals.records import Evaluation
-from evals.reports.terminal import aligned
+from evals.reports.wrapping import aligned
 from evals.stats import Interval
 
 HEADER = ("corrected for the judge", "answers", "pass", "should pass", "95 %", "by")
@@ -63,10 +63,7 @@ def _rows(trust: Sequence[Trust], evaluations: Sequence[Evaluation], labels: Seq
         for one in trust:
             row = _row(one, [e for e in evaluations if e.pipeline == pipeline], labels)
             rows += [row] if row else []
-    if not rows:
-        return []
-    widths = [max(len(row[n]) for row in (HEADER, *rows)) for n in range(len(HEADER))]
-    return [aligned(row, widths) for row in (HEADER, *rows)]
+    return aligned([HEADER, *rows]) if rows else []
 
 
 def _row(trust: Trust, group: Sequence[Evaluation], labels: Sequence[Labelled]) -> tuple[str, ...] | None:

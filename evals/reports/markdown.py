@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from statistics import fmean
 
 from evals.attribution import stage_of
 from evals.baseline_gate import metrics_of
@@ -21,12 +20,14 @@ from evals.reports.phrases import (
     COSTS,
     HEADER,
     claim_text,
+    cost_cells,
     detectable_text,
     failing_claim,
     ids_of,
     retrieval_text,
     row_cells,
     scores_text,
+    summaries_of,
     verdict_text,
 )
 from evals.reports.wrapping import one_line
@@ -203,22 +204,10 @@ def _blind(unscored: Sequence[Evaluation]) -> str:
 
 
 def _summary(run: Run) -> str:
-    pipelines = list(dict.fromkeys(evaluation.pipeline for evaluation in run.evaluations))
     metrics = metrics_of(run.evaluations)[:20]
-    rows = []
-    for pipeline in pipelines:
-        group = [e for e in run.evaluations if e.pipeline == pipeline]
-        outcomes = [e.outcome for e in group]
-        counts = [outcomes.count("passed"), outcomes.count("failed") + outcomes.count("error")]
-        numbers = [f"{n:,}" for n in (len(group), *counts, outcomes.count("unscored"))]
-        rows.append((pipeline, *numbers, *(_mean(group, metric) for metric in metrics)))
+    rows = [(*one.counts, *one.means) for one in summaries_of(run.evaluations, metrics)]
     header = ("pipeline", "evaluations", "passed", "failed", "unscored", *map(_cell, metrics))
     return _table(header, rows, _TABLE)
-
-
-def _mean(group: Sequence[Evaluation], metric: str) -> str:
-    values = [s.value for e in group for s in e.scores if s.metric == metric and s.value is not None]
-    return f"{fmean(values):.2f}" if values else "-"
 
 
 def _names(title: str, names: Sequence[str]) -> str:
@@ -245,15 +234,5 @@ def _retrieval(comparison: Comparison) -> str:
 
 
 def _costs(comparison: Comparison) -> str:
-    rows = [
-        (
-            cost.pipeline,
-            cost.stage,
-            f"{cost.seconds_before:.2f}",
-            f"{cost.seconds_after:.2f}",
-            f"{cost.tokens_before:,.0f}",
-            f"{cost.tokens_after:,.0f}",
-        )
-        for cost in comparison.costs
-    ]
+    rows = [*map(cost_cells, comparison.costs)]
     return f"### Latency and tokens\n\n{_table(COSTS, rows, _COSTS)}" if rows else ""

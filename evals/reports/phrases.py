@@ -1,10 +1,14 @@
-"""What all reports of a comparison say in the same words."""
+"""What all reports of a run and of a comparison say in the same words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
-from evals.baseline_gate import BaselineGate, Compared
+from evals.baseline_gate import BaselineGate, Compared, mean_of, passed, score_of
+from evals.costs import CostChange
 from evals.records import ClaimScore, Evaluation
 from evals.retrieval_changes import RetrievalChange
 from evals.verdicts import Verdict
@@ -13,6 +17,71 @@ from rag.answer import Context
 # `n` is the number of questions.
 HEADER = ("verdict", "pipeline", "metric", "n", "before", "after", "change", "90 % interval", "p (Holm)")
 COSTS = ("pipeline", "stage", "s/question before", "after", "tokens/question before", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the evaluations of one pipeline come to, as text.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        count: Evaluations.
+        passed: Those that passed.
+        failed: Those that failed, or raised.
+        unscored: Those without a verdict.
+        pass_rate: The share that passed, of those with a verdict.
+        means: Mean of each metric over the scores that are there: unscored is not zero.
+        seconds: Seconds a question.
+        tokens: Tokens a question.
+    """
+
+    pipeline: str
+    count: str
+    passed: str
+    failed: str
+    unscored: str
+    pass_rate: str
+    means: tuple[str, ...]
+    seconds: str
+    tokens: str
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """The pipeline, and how many of its evaluations came to what."""
+        return (self.pipeline, self.count, self.passed, self.failed, self.unscored)
+
+
+def summaries_of(evaluations: Iterable[Evaluation], metrics: Sequence[str]) -> list[Summary]:
+    """Return the summary of each pipeline, in the order in which they come."""
+    return [_summary(name, group, metrics) for name, group in by_pipeline(evaluations).items()]
+
+
+def by_pipeline(evaluations: Iterable[Evaluation]) -> dict[str, list[Evaluation]]:
+    """Return the evaluations of each pipeline."""
+    groups: dict[str, list[Evaluation]] = {}
+    for evaluation in evaluations:
+        groups.setdefault(evaluation.pipeline, []).append(evaluation)
+    return groups
+
+
+def _summary(pipeline: str, group: Sequence[Evaluation], metrics: Sequence[str]) -> Summary:
+    outcomes = Counter(evaluation.outcome for evaluation in group)
+    return Summary(
+        pipeline=pipeline,
+        count=f"{len(group):,}",
+        passed=f"{outcomes['passed']:,}",
+        failed=f"{outcomes['failed'] + outcomes['error']:,}",
+        unscored=f"{outcomes['unscored']:,}",
+        pass_rate=_mean(group, passed),
+        means=tuple(_mean(group, score_of(metric)) for metric in metrics),
+        seconds=f"{fmean(sum(e.seconds.values()) for e in group):.1f}",
+        tokens=f"{fmean(e.total.evaluated + e.total.generated for e in group):,.0f}",
+    )
+
+
+def _mean(group: Sequence[Evaluation], value: Callable[[Evaluation], float | None]) -> str:
+    mean = mean_of(group, value)
+    return "-" if mean is None else f"{mean:.2f}"
 
 
 def verdict_text(gate: BaselineGate, run: str, base: str) -> str:
@@ -38,6 +107,18 @@ def row_cells(row: Compared) -> tuple[str, ...]:
         f"{found.value:+.3f}",
         f"{found.low:+.3f} to {found.high:+.3f}",
         "< 0.001" if row.p_adjusted < 0.001 else f"{row.p_adjusted:.3f}",
+    )
+
+
+def cost_cells(cost: CostChange) -> tuple[str, ...]:
+    """Return the cells of one row of the table of costs, as `COSTS` names them."""
+    return (
+        cost.pipeline,
+        cost.stage,
+        f"{cost.seconds_before:.2f}",
+        f"{cost.seconds_after:.2f}",
+        f"{cost.tokens_before:,.0f}",
+        f"{cost.tokens_after:,.0f}",
     )
 
 
@@ -72,9 +153,13 @@ def place_text(context: Context) -> str:
     """Say where a context stands; its first words where that is not known."""
     if not context.document:
         return f'"{context.text[:60]}"'
-    page = f" p.{context.page}" if context.page is not None else ""
     span = f" {context.start}-{context.end}" if context.start is not None else ""
-    return f"{context.document}{page}{span}"
+    return place(context.document, context.page, span)
+
+
+def place(document: str, page: int | None, span: str) -> str:
+    """Return where something stands: the document, its page where it has some, and the offsets as given."""
+    return f"{document} p.{page}{span}" if page is not None else f"{document}{span}"
 
 
 def retrieval_text(change: RetrievalChange) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from evals.errors import printable
 from evals.metrics import METRICS
 from evals.records import Evaluation
+from evals.reports.phrases import summaries_of
+from evals.reports.wrapping import aligned, columns_of
 from rag.answer import Tokens
 
 
@@ -60,48 +61,19 @@ def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
 
 def _table(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
     rows = table_of(evaluations)
-    lines = _aligned_rows(rows)
-    if width is None or max(map(len, lines)) <= width:
+    lines = aligned(rows)
+    if width is None or max(map(columns_of, lines)) <= width:
         return lines
-    return _aligned_rows([list(column) for column in zip(*rows, strict=True)])
+    return aligned([*zip(*rows, strict=True)])
 
 
-def _aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    return [aligned(row, widths) for row in rows]
-
-
-def table_of(evaluations: Sequence[Evaluation]) -> list[list[str]]:
-    """Give the cells of the table, header first, one row a pipeline."""
-    pipelines = list(dict.fromkeys(evaluation.pipeline for evaluation in evaluations))
+def table_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
+    """Return the cells of the table, header first, one row a pipeline."""
     metrics = [m for m in METRICS if any(score.metric == m for e in evaluations for score in e.scores)]
-    header = [
-        "pipeline",
-        "questions",
-        "passed",
-        "failed",
-        "unscored",
-        *metrics,
-        "s/question",
-        "tokens/question",
-    ]
-    rows = [_row([e for e in evaluations if e.pipeline == pipeline], metrics) for pipeline in pipelines]
-    return [header, *rows]
-
-
-def _row(group: Sequence[Evaluation], metrics: Sequence[str]) -> list[str]:
-    outcomes = [evaluation.outcome for evaluation in group]
-    failed = outcomes.count("failed") + outcomes.count("error")
-    return [
-        group[0].pipeline,
-        str(len(group)),
-        str(outcomes.count("passed")),
-        str(failed),
-        str(outcomes.count("unscored")),
-        *(_mean(group, metric) for metric in metrics),
-        f"{fmean(sum(e.seconds.values()) for e in group):.1f}",
-        f"{fmean(e.total.evaluated + e.total.generated for e in group):,.0f}",
-    ]
+    counts = ("pipeline", "questions", "passed", "failed", "unscored")
+    header = (*counts, *metrics, "s/question", "tokens/question")
+    found = summaries_of(evaluations, metrics)
+    return [header, *((*one.counts, *one.means, one.seconds, one.tokens) for one in found)]
 
 
 def _stages(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -122,18 +94,3 @@ def cost_line(evaluations: Sequence[Evaluation]) -> str | None:
     """Say what the run cost; None where no price is known."""
     known = [evaluation.usd for evaluation in evaluations if evaluation.usd is not None]
     return f"cost: ${sum(known):.4f}" if known else None
-
-
-def _mean(group: Sequence[Evaluation], metric: str) -> str:
-    """Mean over the scores that are there: unscored is not zero."""
-    values = [s.value for e in group for s in e.scores if s.metric == metric and s.value is not None]
-    return f"{fmean(values):.2f}" if values else "-"
-
-
-def aligned(row: Sequence[str], widths: Sequence[int], *, left: int = 1) -> str:
-    """Pad the cells of `row` to `widths`: the first `left` of them to the left, the rest to the right."""
-    cells = [
-        cell.ljust(width) if n < left else cell.rjust(width)
-        for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()

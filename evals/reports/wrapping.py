@@ -9,7 +9,10 @@ from evals.errors import printable
 
 
 def columns_of(text: str) -> int:
-    """Give the columns that `text` takes: East Asian wide characters take two, combining ones none."""
+    """Return the columns that `text` takes in a terminal; where terminals differ, the larger number.
+
+    East Asian wide characters take two, combining ones none.
+    """
     if text.isascii():
         return len(text)
     return sum(map(_columns, text))
@@ -24,7 +27,12 @@ def cut(text: str, columns: int) -> str:
     """Give as much of `text` as goes into `columns`, with an ellipsis where something is left out."""
     if columns_of(text) <= columns:
         return text
-    return f"{_head(text, columns - 1)}…"[: max(columns, 0)]
+    return f"{_head(text, columns - 1)}…" if columns > 0 else ""
+
+
+def padded(text: str, columns: int) -> str:
+    """Return `text` with blanks behind it, so that it takes `columns`."""
+    return text + " " * (columns - columns_of(text))
 
 
 def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list[str]:
@@ -62,22 +70,30 @@ def table(rows: Sequence[Sequence[str]], columns: int, *, left: int) -> list[str
         columns: Most columns of a line.
         left: How many of the first cells are text: aligned to the left, and cut where that is enough.
     """
-    widths = [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
+    widths = widths_of(rows)
     while sum(widths) + 2 * (len(widths) - 1) > columns:
         longest = max(range(left), key=lambda n: widths[n])
         if widths[longest] <= max(12, columns_of(rows[0][longest])):
             return _paragraphs(rows, columns, left)
         widths[longest] -= 1
-    return [
-        _aligned([cut(cell, w) for cell, w in zip(row, widths, strict=True)], widths, left) for row in rows
-    ]
+    return aligned([[cut(cell, w) for cell, w in zip(row, widths, strict=True)] for row in rows], left=left)
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int], left: int) -> str:
-    pads = [" " * (width - columns_of(cell)) for cell, width in zip(row, widths, strict=True)]
+def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
+    """Return a line a row: cells padded to the widest of their column, the first `left` to the left."""
+    widths = widths_of(rows)
+    return [_line(row, widths, left) for row in rows]
+
+
+def widths_of(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the columns that the widest cell of each place takes."""
+    return [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
+
+
+def _line(row: Sequence[str], widths: Sequence[int], left: int) -> str:
     cells = [
-        f"{cell}{pad}" if n < left else f"{pad}{cell}"
-        for n, (cell, pad) in enumerate(zip(row, pads, strict=True))
+        padded(cell, width) if n < left else " " * (width - columns_of(cell)) + cell
+        for n, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()
 
@@ -92,11 +108,11 @@ def _paragraphs(rows: Sequence[Sequence[str]], columns: int, left: int) -> list[
 
 
 def _head(text: str, columns: int) -> str:
-    """Give the longest beginning of `text` that goes into `columns`, but one character at least."""
+    """Return the longest beginning of `text` that goes into `columns`."""
     taken = 0
     for n, character in enumerate(text):
         taken += _columns(character)
-        if taken > columns and n:
+        if taken > columns:
             return text[:n]
     return text
 

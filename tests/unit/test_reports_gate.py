@@ -9,6 +9,7 @@ import pytest
 from evals.conditions import parse_condition
 from evals.gate import Held
 from evals.reports.gate import gate_lines
+from evals.reports.wrapping import columns_of
 from evals.stats import Interval
 from evals.verdicts import Verdict
 
@@ -87,6 +88,14 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     name = held("pass_rate >= 0.9", pipeline="p" * 300, needed=12, notes=("word " * 30 + "w" * 200,))
     for lines in (gate_lines(THREE, width=width), gate_lines([name], width=width)):
         assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("width", [None, 70, 60])
+def test_names_in_wide_characters_are_aligned(width: int | None) -> None:
+    ours = [held("pass_rate >= 0.9", pipeline=name) for name in ("検索", "baseline")]
+    header, wide, narrow, _ = gate_lines(ours, width=width)
+    assert len({columns_of(line) for line in (header, wide, narrow)}) == 1
+    assert width is None or columns_of(wide) <= width
 
 
 def test_nothing_held_gives_nothing() -> None:

@@ -8,6 +8,7 @@ from evals.errors import printable
 from evals.questions import Question
 from evals.records import Evaluation, Score
 from evals.reports.terminal import cache_line, cost_line, summary_lines
+from evals.reports.wrapping import columns_of
 from rag.answer import Answer, Tokens
 
 THRESHOLDS = {"faithfulness": 0.5, "relevancy": 0.5, "refusal": 0.5}
@@ -70,6 +71,15 @@ def test_breaches_are_listed_on_demand():
         "",
         *TABLE,
     ]
+
+
+def test_names_in_wide_characters_are_aligned():
+    """A name may take two columns a character; the numbers stand below each other all the same."""
+    run = [evaluation("a", Score("refusal", 0.9), pipeline=name) for name in ("検索", "baseline")]
+    header, wide, narrow, _ = summary_lines(run, breaches=False)
+    assert wide.startswith("検索              1       1 ")
+    assert narrow.startswith("baseline          1       1 ")
+    assert columns_of(header) == columns_of(wide) == columns_of(narrow)
 
 
 def test_table_alone():

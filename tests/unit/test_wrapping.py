@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evals.reports.wrapping import columns_of, cut, one_line, table, wrapped
+from evals.reports.wrapping import aligned, columns_of, cut, one_line, table, wrapped
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,13 @@ def test_cut(text, columns, said):
     assert cut(text, columns) == said
 
 
+def test_wide_characters_take_two_columns():
+    assert [columns_of(text) for text in ("ab", "大b", "é", "🦜", "")] == [2, 3, 1, 2, 0]
+    assert [cut("大大大大", width) for width in range(9)] == [
+        "", "…", "…", "大…", "大…", "大大…", "大大…", "大大大…", "大大大大",
+    ]  # fmt: skip
+
+
 def test_wrapped():
     """Between words; within a word only where it is longer than a line."""
     assert wrapped("one two three", 9, first="- ", rest="  ") == ["- one two", "  three"]
@@ -43,6 +50,13 @@ def test_table():
         "baseline           3    0.5",
         "a-very-long-name  12   0.25",
     ]
+
+
+def test_wide_characters_are_aligned():
+    """By the columns that they take, to the left and to the right."""
+    rows = [("name", "n", "値"), ("専門家", "12", "0.5"), ("ab", "3", "x")]
+    assert aligned(rows) == ["name     n   値", "専門家  12  0.5", "ab       3    x"]
+    assert aligned(rows, left=3) == ["name    n   値", "専門家  12  0.5", "ab      3   x"]
 
 
 def test_a_narrow_table():
