@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from evals.errors import printable
 from evals.labels import Labelled
@@ -11,10 +12,10 @@ from evals.reports.comparison import baseline_lines
 from evals.reports.gate import gate_lines
 from evals.reports.judge import judge_lines
 from evals.reports.terminal import cache_line, cost_line, summary_lines
-from evals.reports.wrapping import columns_of, wrapped
+from evals.reports.wrapping import Line, columns_of, wrapped
 from evals.ruling import Ruling
 from evals.runs import Run
-from evals.verdicts import Verdict, verdict_in
+from evals.verdicts import Verdict
 
 COLOURS: Mapping[Verdict, str] = {
     Verdict.PASS: "green",
@@ -25,7 +26,7 @@ COLOURS: Mapping[Verdict, str] = {
 
 def closing_lines(
     run: Run, ruling: Ruling, *, breaches: bool, labels: Sequence[Labelled] = (), width: int | None = None
-) -> list[str]:
+) -> list[Line]:
     """Give the summary of a run, but for where it is.
 
     Args:
@@ -38,28 +39,31 @@ def closing_lines(
     judges = [about for about in run.abouts if about.get("type") == "judge"]
     floor = ruling.rules.judge_floor
     blocks = (
-        summary_lines(run.evaluations, breaches=breaches, width=width),
-        judge_lines(judges, run.evaluations, floor=floor, labels=labels),
-        _noise(run.evaluations, width),
+        [*map(Line, summary_lines(run.evaluations, breaches=breaches, width=width))],
+        [*map(Line, judge_lines(judges, run.evaluations, floor=floor, labels=labels))],
+        [*map(Line, _noise(run.evaluations, width))],
         ruling_lines(ruling, width=width),
     )
-    lines = [line for block in blocks if block for line in (*block, "")]
+    lines = [line for block in blocks if block for line in (*block, Line(""))]
     return lines if width is None else [part for line in lines for part in _within(line, width)]
 
 
-def _within(line: str, width: int) -> list[str]:
+def _within(line: Line, width: int) -> list[Line]:
     """Break a line that is wider than the terminal; what goes on is indented."""
-    return [line] if columns_of(line) <= width else wrapped(line, width, rest="  ")
+    if columns_of(line.text) <= width:
+        return [line]
+    first, *rest = wrapped(line.text, width, rest="  ")
+    return [Line(first, line.verdict), *map(Line, rest)]
 
 
-def ruling_lines(ruling: Ruling, *, width: int | None = None) -> list[str]:
+def ruling_lines(ruling: Ruling, *, width: int | None = None) -> list[Line]:
     """Give what was decided: conditions, comparison, budget, and the verdict of all in one line."""
     lines = gate_lines(ruling.held, width=width)
     if ruling.baseline:
-        lines += [*([""] if lines else []), *baseline_lines(ruling.baseline, width=width)]
-    lines += [ruling.over_budget] if ruling.over_budget else []
-    lines += [verdict_line(ruling)] if ruling.verdict else []
-    return [printable(line) for line in lines]
+        lines += [*([Line("")] if lines else []), *baseline_lines(ruling.baseline, width=width)]
+    lines += [Line(ruling.over_budget)] if ruling.over_budget else []
+    lines += [Line(verdict_line(ruling), ruling.verdict)] if ruling.verdict else []
+    return [replace(line, text=printable(line.text)) for line in lines]
 
 
 def verdict_line(ruling: Ruling) -> str:
@@ -75,17 +79,15 @@ def verdict_line(ruling: Ruling) -> str:
     return f"gate: {ruling.verdict}{failing}"
 
 
-def colour_of(line: str) -> str | None:
-    """Give the colour of a line that begins with a verdict, or is the line of the gate."""
-    verdict = verdict_in(line)
-    return COLOURS[verdict] if verdict else None
+def colour_of(line: Line) -> str | None:
+    """Return the colour of a line that tells a verdict."""
+    return COLOURS[line.verdict] if line.verdict else None
 
 
-def last_lines(evaluations: Sequence[Evaluation], *, is_cached: bool) -> list[str]:
+def last_lines(evaluations: Sequence[Evaluation], *, is_cached: bool) -> list[Line]:
     """Give what the run took: what was reused, and the cost."""
-    lines = [cache_line(evaluations)] if is_cached else []
-    cost = cost_line(evaluations)
-    return [*lines, cost] if cost else lines
+    reused, cost = cache_line(evaluations) if is_cached else None, cost_line(evaluations)
+    return [Line(text) for text in (reused, cost) if text]
 
 
 def _noise(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:

@@ -216,7 +216,7 @@ class Recorder:
         breaches = settings.mode != "strict"
         lines = closing_lines(run, ruling, breaches=breaches, labels=labels, width=width)
         for line in (*lines, *last_lines(run.evaluations, is_cached=settings.cache)):
-            terminal.line(line, **{colour: True} if (colour := colour_of(line)) else {})
+            terminal.line(line.text, **{colour: True} if (colour := colour_of(line)) else {})
         if settings.html and self._write_html(settings.html, run, ruling):
             terminal.line(f"report: {self._shown(settings.html)}")
 
@@ -231,14 +231,9 @@ class Recorder:
         return rule(self._settings.rules, run, base)
 
     def _ruling_event(self, ruling: Ruling) -> dict[str, Any]:
-        from evals.closing import ruling_lines
+        from evals.ruling import ruling_to_json
 
-        return {
-            "type": "ruling",
-            "verdict": ruling.verdict,
-            "lines": ruling_lines(ruling),
-            "baseline": str(self._base_path) if self._base_path else None,
-        }
+        return {**ruling_to_json(ruling), "baseline": str(self._base_path) if self._base_path else None}
 
     def _update_baseline(self, run: Run, session: pytest.Session) -> None:
         """Make the run the baseline, and say that this is why the session fails."""

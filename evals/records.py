@@ -13,6 +13,17 @@ from rag.answer import Answer, Context, Span, Tokens
 from rag.tracing import TraceSpan
 
 SCHEMA = 1
+# Fields that a line of the records does not hold: what `evaluation_from_json` reads has their default values.
+# Seconds and tokens of the answer are in those of the evaluation, spans in a file of their own; what a
+# question was held to is among the thresholds.
+NOT_IN_A_LINE = (
+    "answer.seconds",
+    "answer.tokens",
+    "enforced",
+    "question.provenance",
+    "question.thresholds",
+    "spans",
+)
 
 T = TypeVar("T")
 
@@ -244,12 +255,12 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "reference": question.reference,
         "answerable": question.answerable,
         "tags": list(question.tags),
-        "sources": [_plain(source) for source in question.sources],
+        "sources": [fields_of(source) for source in question.sources],
         "answer": answer.text if answer else None,
         "finished": answer.finished if answer else None,
         "omitted": answer.omitted if answer else None,
-        "contexts": [_plain(context) for context in answer.contexts] if answer else [],
-        "candidates": [_plain(span) for span in answer.candidates] if answer else [],
+        "contexts": [fields_of(context) for context in answer.contexts] if answer else [],
+        "candidates": [fields_of(span) for span in answer.candidates] if answer else [],
         "scores": {
             score.metric: {
                 **_without(_score_to_json(score), "metric"),
@@ -260,7 +271,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "outcome": evaluation.outcome,
         "error": evaluation.error,
         "seconds": dict(evaluation.seconds),
-        "tokens": {**_plain(evaluation.total), "stages": _tokens_to_json(evaluation.tokens)},
+        "tokens": {**fields_of(evaluation.total), "stages": _tokens_to_json(evaluation.tokens)},
         "cached": list(evaluation.cached),
         "usd": evaluation.usd,
         "conditions": list(evaluation.conditions),
@@ -270,14 +281,16 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
-    """Read back what `evaluation_to_json` wrote; keys it does not know are passed over.
+    """Read back what `evaluation_to_json` wrote; keys that it does not know are passed over.
+
+    Nothing is lost but `NOT_IN_A_LINE`, and thresholds of metrics without a score.
 
     Raises:
         KeyError: A key that every evaluation has is missing.
     """
     answer = None
     if line["answer"] is not None:
-        contexts = tuple(_known(Context, context) for context in line["contexts"])
+        contexts = tuple(from_fields(Context, context) for context in line["contexts"])
         answer = Answer(
             line["answer"],
             contexts,
@@ -290,7 +303,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
             id=line["question_id"],
             question=line["question"],
             reference=line.get("reference"),
-            sources=tuple(_known(Source, source) for source in line.get("sources") or ()),
+            sources=tuple(from_fields(Source, source) for source in line.get("sources") or ()),
             tags=tuple(line.get("tags", ())),
             answerable=line.get("answerable", True),
         ),
@@ -314,8 +327,8 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Give `answer` as it is kept in the cache."""
     return {
         "text": answer.text,
-        "contexts": [_plain(context) for context in answer.contexts],
-        "candidates": [_plain(span) for span in answer.candidates],
+        "contexts": [fields_of(context) for context in answer.contexts],
+        "candidates": [fields_of(span) for span in answer.candidates],
         "seconds": dict(answer.seconds),
         "tokens": _tokens_to_json(answer.tokens),
         "omitted": answer.omitted,
@@ -327,7 +340,7 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
     """Read back what `answer_to_json` wrote."""
     return Answer(
         kept["text"],
-        tuple(_known(Context, context) for context in kept["contexts"]),
+        tuple(from_fields(Context, context) for context in kept["contexts"]),
         kept["seconds"],
         _tokens_from_json(kept["tokens"]),
         kept["omitted"],
@@ -337,7 +350,7 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
 
 
 def _spans(kept: Mapping[str, Any]) -> tuple[Span, ...]:
-    return tuple(_known(Span, span) for span in kept.get("candidates") or ())
+    return tuple(from_fields(Span, span) for span in kept.get("candidates") or ())
 
 
 def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
@@ -345,56 +358,56 @@ def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
     return {
         "scores": [_score_to_json(score) for score in judgement.scores],
         "seconds": judgement.seconds,
-        "tokens": _plain(judgement.tokens),
-        **({"members": [_plain(tokens) for tokens in judgement.members]} if judgement.members else {}),
+        "tokens": fields_of(judgement.tokens),
+        **({"members": [fields_of(tokens) for tokens in judgement.members]} if judgement.members else {}),
     }
 
 
 def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
     """Read back what `judgement_to_json` wrote."""
     scores = tuple(_score(score["metric"], score) for score in kept["scores"])
-    members = tuple(_known(Tokens, tokens) for tokens in kept.get("members") or ())
-    return Judgement(scores, kept["seconds"], _known(Tokens, kept["tokens"]), members)
+    members = tuple(from_fields(Tokens, tokens) for tokens in kept.get("members") or ())
+    return Judgement(scores, kept["seconds"], from_fields(Tokens, kept["tokens"]), members)
 
 
 def _score_to_json(score: Score) -> dict[str, Any]:
     claims = [_claim_to_json(claim) for claim in score.claims]
-    return {**_plain(score), "claims": claims, "again": list(score.again)}
+    return {**fields_of(score), "claims": claims, "again": list(score.again)}
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
-    return {**_plain(claim), "closest": _plain(claim.closest) if claim.closest else None}
+    return {**fields_of(claim), "closest": fields_of(claim.closest) if claim.closest else None}
 
 
 def _tokens_to_json(tokens: Mapping[str, Tokens]) -> dict[str, Any]:
-    return {stage: _plain(used) for stage, used in tokens.items()}
+    return {stage: fields_of(used) for stage, used in tokens.items()}
 
 
 def _tokens_from_json(kept: Mapping[str, Any]) -> dict[str, Tokens]:
-    return {stage: _known(Tokens, used) for stage, used in kept.items()}
+    return {stage: from_fields(Tokens, used) for stage, used in kept.items()}
 
 
 def _score(metric: str, line: Mapping[str, Any]) -> Score:
     claims = tuple(_claim(claim) for claim in line.get("claims", ()))
     again = tuple(line.get("again") or ())
-    return _known(Score, {**line, "metric": metric, "claims": claims, "again": again})
+    return from_fields(Score, {**line, "metric": metric, "claims": claims, "again": again})
 
 
 def _claim(line: Mapping[str, Any]) -> ClaimScore:
     closest = line.get("closest")
-    return _known(ClaimScore, {**line, "closest": _known(Context, closest) if closest else None})
+    return from_fields(ClaimScore, {**line, "closest": from_fields(Context, closest) if closest else None})
 
 
 def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != key}
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    """Give the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
-def _known(into: type[T], values: Mapping[str, Any]) -> T:
-    """Make an `into` of those of `values` that it knows."""
+def from_fields(into: type[T], values: Mapping[str, Any]) -> T:
+    """Return an `into`, a dataclass, of those of `values` that it knows."""
     known: Mapping[str, Any] = getattr(into, "__dataclass_fields__", {})
     return into(**{key: value for key, value in values.items() if key in known})

@@ -7,6 +7,7 @@ whatever the judge is worth, as it judged both sides alike; that nothing dropped
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 from evals.baseline_gate import BaselineGate, Compared, hold_to_baseline, verdict_of
 from evals.budget import budget_line
 from evals.cards import trusts_of
+from evals.conditions import parse_condition
 from evals.gate import Held, hold
-from evals.records import Evaluation
+from evals.records import Evaluation, fields_of, from_fields
 from evals.rules import Rules
 from evals.runs import Run
+from evals.stats import Interval
 from evals.verdicts import Verdict, worst
 
 
@@ -131,3 +134,81 @@ def _concerned(measure: str, doubted: frozenset[str]) -> list[str]:
 
 def _note(metrics: Sequence[str]) -> str:
     return f"the judge is not trusted in {' and '.join(metrics)}"
+
+
+# --- records ---
+
+
+def ruling_to_json(ruling: Ruling) -> dict[str, Any]:
+    """Return what stands in the records of a ruling; what it was held to stands in their first line."""
+    return {
+        "type": "ruling",
+        "verdict": ruling.verdict,
+        "is_over_budget": ruling.over_budget is not None,
+        "conditions": [_held_to_json(one) for one in ruling.held],
+        "comparison": _comparison_to_json(ruling.baseline) if ruling.baseline else None,
+    }
+
+
+def ruling_from_json(event: Mapping[str, Any], rules: Rules, evaluations: Sequence[Evaluation]) -> Ruling:
+    """Read back what `ruling_to_json` wrote.
+
+    Args:
+        event: The line of the records.
+        rules: What the run was held to.
+        evaluations: Those of the run.
+
+    Raises:
+        KeyError: A key is missing.
+        ValueError: A verdict is none.
+    """
+    return Ruling(
+        rules,
+        tuple(_held_from_json(one) for one in event["conditions"]),
+        _comparison_from_json(event["comparison"]) if event["comparison"] else None,
+        budget_line(evaluations, rules.max_unscored),
+    )
+
+
+def _held_to_json(held: Held) -> dict[str, Any]:
+    interval = fields_of(held.interval) if held.interval else {}
+    # An interval may be open above: JSON has no infinity.
+    numbers = {name: number if math.isfinite(number) else None for name, number in interval.items()}
+    return {**fields_of(held), "condition": held.condition.text, "interval": numbers or None}
+
+
+def _held_from_json(line: Mapping[str, Any]) -> Held:
+    interval = line["interval"]
+    if interval:
+        high = math.inf if interval["high"] is None else interval["high"]
+        interval = Interval(interval["value"], interval["low"], high)
+    read = {
+        "condition": parse_condition(line["condition"]),
+        "interval": interval,
+        "verdict": Verdict(line["verdict"]),
+        "notes": tuple(line["notes"]),
+    }
+    return from_fields(Held, {**line, **read})
+
+
+def _comparison_to_json(gate: BaselineGate) -> dict[str, Any]:
+    rows = [{**fields_of(row), "difference": fields_of(row.difference)} for row in gate.rows]
+    return {**fields_of(gate), "rows": rows}
+
+
+def _comparison_from_json(line: Mapping[str, Any]) -> BaselineGate:
+    from evals.paired import Difference
+
+    rows = tuple(
+        from_fields(
+            Compared,
+            {
+                **row,
+                "difference": from_fields(Difference, row["difference"]),
+                "verdict": Verdict(row["verdict"]),
+            },
+        )
+        for row in line["rows"]
+    )
+    read = {"rows": rows, "verdict": Verdict(line["verdict"]), "notes": tuple(line["notes"])}
+    return from_fields(BaselineGate, {**line, **read})

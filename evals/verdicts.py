@@ -26,9 +26,3 @@ _SEVERITY = tuple(Verdict)
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Give the most severe of `verdicts`; PASS for none, as nothing was held against the run."""
     return max(verdicts, key=_SEVERITY.index, default=Verdict.PASS)
-
-
-def verdict_in(line: str) -> Verdict | None:
-    """Give the verdict that a line of a summary begins with, behind `gate: ` as well; None for none."""
-    words = line.removeprefix("gate: ").replace(":", " ").split()
-    return next((verdict for verdict in Verdict if words[:1] == [verdict.value]), None)

@@ -61,7 +61,7 @@ def merged_lines(whole: Run, ruling: Ruling, labels: Sequence[Labelled] = ()) ->
     from evals.closing import closing_lines
 
     lines = closing_lines(whole, ruling, breaches=True, labels=labels)
-    return [*lines, f"run: {printable(str(whole.records.folder))}"]
+    return [*(line.text for line in lines), f"run: {printable(str(whole.records.folder))}"]
 
 
 def holds(whole: Run, ruling: Ruling) -> bool:

@@ -13,6 +13,7 @@ from evals.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from evals.cli import Commands
+    from evals.reports.wrapping import Line
     from evals.runs import Run
 
 
@@ -63,13 +64,13 @@ def _terminal(run: Run) -> str:
 
     # The table of no evaluation at all has no row; the run's notes say that it is empty.
     lines = closing_lines(run, rule(rules_from(run.head), run), breaches=True) if run.evaluations else []
-    return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
+    return "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
 def _markdown(run: Run) -> str:
     from evals.reports.markdown import run_markdown
 
-    return run_markdown(run, _gate(run))
+    return run_markdown(run, [line.text for line in _gate(run)])
 
 
 def _html(run: Run, path: Path) -> str:
@@ -79,7 +80,7 @@ def _html(run: Run, path: Path) -> str:
     return run_html(run, gate=_gate(run), traces=waterfalls_of(path))
 
 
-def _gate(run: Run) -> list[str]:
+def _gate(run: Run) -> list[Line]:
     """Give what is decided of the run by the conditions that it was held to."""
     from evals.closing import ruling_lines
     from evals.rules import rules_from

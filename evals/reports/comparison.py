@@ -22,7 +22,7 @@ from evals.reports.phrases import (
     scores_text,
     verdict_text,
 )
-from evals.reports.wrapping import cut, one_line, table, wrapped
+from evals.reports.wrapping import Line, cut, one_line, table, table_rows, wrapped
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ LONGEST_ANSWER = 400
 UNBOUNDED = 10_000
 
 
-def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[str]:
+def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[Line]:
     """Give the lines on a run that was held to a baseline: notes, table, power and verdict.
 
     Args:
@@ -43,10 +43,10 @@ def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[str]
     columns = width or UNBOUNDED
     power = detectable_text(gate)
     return [
-        *_paragraph(f"compared with {gate.name}:", columns),
-        *_notes(gate.notes, columns),
+        *map(Line, _paragraph(f"compared with {gate.name}:", columns)),
+        *map(Line, note_lines(gate.notes, columns)),
         *_rows(gate, columns),
-        *(_paragraph(power, columns) if power else []),
+        *map(Line, _paragraph(power, columns) if power else ()),
     ]
 
 
@@ -65,9 +65,9 @@ def comparison_lines(comparison: Comparison, *, width: int = 100) -> list[str]:
     blocks = [
         [
             *_paragraph(verdict_text(gate, comparison.run, comparison.base), columns),
-            *_notes(comparison.notes, columns),
+            *note_lines(comparison.notes, columns),
         ],
-        [*_rows(gate, columns), *(_paragraph(power, columns) if power else [])],
+        [*(line.text for line in _rows(gate, columns)), *(_paragraph(power, columns) if power else [])],
         _flips("newly failing", failing, columns),
         _flips("fixed", fixed, columns),
         _list("only in the run", ids_of(comparison.added), columns),
@@ -84,14 +84,20 @@ def _paragraph(text: str, columns: int, indent: str = "") -> list[str]:
     return wrapped(one_line(text), columns, first=indent, rest=f"{indent}  ")
 
 
-def _notes(notes: Iterable[str], columns: int) -> list[str]:
+def note_lines(notes: Iterable[str], columns: int = UNBOUNDED) -> list[str]:
+    """Return notes as a list."""
     return [line for note in notes for line in wrapped(one_line(note), columns, first="- ", rest="  ")]
 
 
-def _rows(gate: BaselineGate, columns: int) -> list[str]:
+def _rows(gate: BaselineGate, columns: int) -> list[Line]:
     if not gate.rows:
         return []
-    return table([HEADER, *(tuple(map(one_line, row_cells(row))) for row in gate.rows)], columns, left=3)
+    rows = [HEADER, *(tuple(map(one_line, row_cells(row))) for row in gate.rows)]
+    header, *others = table_rows(rows, columns, left=3)
+    lines = [*map(Line, header)]
+    for row, (first, *rest) in zip(gate.rows, others, strict=True):
+        lines += [Line(first, row.verdict), *map(Line, rest)]
+    return lines
 
 
 # --- flips ---

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evals.conditions import LATENCY, TOKENS, Condition
 from evals.errors import printable
 from evals.gate import Held, verdict_of
-from evals.reports.wrapping import aligned, columns_of, cut, widths_of, wrapped
+from evals.reports.wrapping import Line, aligned, columns_of, cut, widths_of, wrapped
 from evals.verdicts import Verdict
 
 HEADER = ("verdict", "condition", "value", "95 %", "questions")
@@ -22,7 +23,7 @@ MOST_DIGITS = 6
 MOST_NEEDED = 100_000
 
 
-def gate_lines(held: Sequence[Held], *, width: int | None = None) -> list[str]:
+def gate_lines(held: Sequence[Held], *, width: int | None = None) -> list[Line]:
     """Give the lines: a header, one line a condition, and the count of verdicts; nothing for no condition.
 
     Args:
@@ -38,13 +39,13 @@ def gate_lines(held: Sequence[Held], *, width: int | None = None) -> list[str]:
     if over > 0:
         longest = max(LEAST_NAME, widths[1] - int(over))
         rows = [(row[0], _cut(row[1], longest), *row[2:]) for row in rows]
-    remarks = ["", *map(remark, held)]
+    header, *texts = aligned(rows, left=2)
     lines = [
-        part
-        for line, said in zip(aligned(rows, left=2), remarks, strict=True)
-        for part in _lines(line, said, width)
+        Line(header),
+        *(line for text, one in zip(texts, held, strict=True) for line in _lines(text, one, width)),
+        Line(_total(held)),
     ]
-    return [line if width is None else _cut(line, width) for line in (*lines, _total(held))]
+    return lines if width is None else [replace(line, text=_cut(line.text, width)) for line in lines]
 
 
 def remark(held: Held) -> str:
@@ -73,13 +74,12 @@ def _row(held: Held) -> tuple[str, ...]:
     return (held.verdict.value, printable(held.text), value, interval, f"{held.count:,}")
 
 
-def _lines(line: str, said: str, width: int | None) -> list[str]:
+def _lines(text: str, held: Held, width: int | None) -> list[Line]:
     """Give the line of a row with what is said of it behind it, or under it where that is too wide."""
-    if not said:
-        return [line]
-    if width is None or columns_of(line) + 2 + columns_of(said) <= width:
-        return [f"{line}  {said}"]
-    return [line, *wrapped(said, width, first=INDENT, rest=INDENT)]
+    said = remark(held)
+    if not said or width is None or columns_of(text) + 2 + columns_of(said) <= width:
+        return [Line(f"{text}  {said}".rstrip(), held.verdict)]
+    return [Line(text, held.verdict), *map(Line, wrapped(said, width, first=INDENT, rest=INDENT))]
 
 
 def _total(held: Sequence[Held]) -> str:

@@ -115,7 +115,7 @@ def summary_text(run: Run, ruling: Ruling, base: Run | None = None) -> str:
     from evals.closing import ruling_lines
     from evals.reports.markdown import comparison_markdown, run_markdown
 
-    text = run_markdown(run, ruling_lines(ruling))
+    text = run_markdown(run, [line.text for line in ruling_lines(ruling)])
     if base is None or ruling.baseline is None:
         return text
     from evals.compare import compare

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evals.baseline_gate import metrics_of, score_of
 from evals.differences import corpora_of
 from evals.records import Evaluation
+from evals.reports.comparison import note_lines
 from evals.reports.html_questions import Beside, Passages, View, question_views
 from evals.reports.judge import judge_lines
 from evals.reports.phrases import (
@@ -28,7 +29,7 @@ from evals.reports.phrases import (
 )
 from evals.reports.plots import counts_of, histogram, scatter
 from evals.reports.visible import shown
-from evals.verdicts import verdict_in
+from evals.reports.wrapping import Line
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 def run_html(
     run: Run,
     *,
-    gate: Sequence[str] = (),
+    gate: Sequence[Line] = (),
     base: Run | None = None,
     traces: Waterfalls = MappingProxyType({}),
 ) -> str:
@@ -59,7 +60,8 @@ def run_html(
     if not gate:
         return comparison_html(comparison, run, base, traces=traces)
     # The lines of the gate have the differences, held to the margin of the run, and most notes.
-    notes = [note for note in comparison.notes if not any(note in line for line in gate)]
+    said = {line.text for line in gate}
+    notes = [note for note in comparison.notes if not said.issuperset(note_lines([note]))]
     beside = _beside(comparison, traces)
     return _page(run, beside, {**_compared(comparison), "notes": notes, "differences": []}, gate)
 
@@ -69,10 +71,12 @@ def comparison_html(
 ) -> str:
     """Give the report of a run beside another: verdict, what changed, and each question in both."""
     verdict = verdict_text(comparison.gate, run.name, base.name)
-    return _page(run, _beside(comparison, traces), _compared(comparison), [verdict])
+    return _page(
+        run, _beside(comparison, traces), _compared(comparison), [Line(verdict, comparison.gate.verdict)]
+    )
 
 
-def _page(run: Run, beside: Beside, compared: View, gate: Sequence[str]) -> str:
+def _page(run: Run, beside: Beside, compared: View, gate: Sequence[Line]) -> str:
     early, css, js = _asset("early.js"), _style(has_bars=bool(beside.traces)), _asset("report.js")
     name = shown(run.name)
     judges = (about for about in run.abouts if about.get("type") == "judge")
@@ -86,7 +90,7 @@ def _page(run: Run, beside: Beside, compared: View, gate: Sequence[str]) -> str:
         title=f"rag-evals: {name}",
         heading=f"Run {name}" + (f", compared with {beside.name}" if beside.name else ""),
         subheading=_subheading(run),
-        gate=[{"text": shown(line), "kind": verdict_in(line) or ""} for line in gate],
+        gate=[{"text": shown(line.text), "kind": line.verdict or ""} for line in gate],
         judges=[shown(line) for line in judge_lines(judges, (), floor=0.0)],
         before_name=beside.name,
         after_name=name,

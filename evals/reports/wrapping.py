@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from evals.errors import printable
+from evals.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a report.
+
+    Attributes:
+        text: The line.
+        verdict: The verdict that it tells, by which it is coloured; None for another line.
+    """
+
+    text: str
+    verdict: Verdict | None = None
 
 
 def columns_of(text: str) -> int:
@@ -63,20 +78,29 @@ def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list
 
 
 def table(rows: Sequence[Sequence[str]], columns: int, *, left: int) -> list[str]:
+    """Return the lines of `table_rows`, one row after the other."""
+    return [line for lines in table_rows(rows, columns, left=left) for line in lines]
+
+
+def table_rows(rows: Sequence[Sequence[str]], columns: int, *, left: int) -> list[list[str]]:
     """Align `rows`, the first being the header; where there is no room, a row becomes a paragraph.
 
     Args:
         rows: Cells of one line each, every row as long as the first.
         columns: Most columns of a line.
         left: How many of the first cells are text: aligned to the left, and cut where that is enough.
+
+    Returns:
+        The lines of each row; the header has none where rows are paragraphs.
     """
     widths = widths_of(rows)
     while sum(widths) + 2 * (len(widths) - 1) > columns:
         longest = max(range(left), key=lambda n: widths[n])
         if widths[longest] <= max(12, columns_of(rows[0][longest])):
-            return _paragraphs(rows, columns, left)
+            return [[], *(_paragraph(rows[0], row, columns, left) for row in rows[1:])]
         widths[longest] -= 1
-    return aligned([[cut(cell, w) for cell, w in zip(row, widths, strict=True)] for row in rows], left=left)
+    fitting = [[cut(cell, width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return [[line] for line in aligned(fitting, left=left)]
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
@@ -98,13 +122,12 @@ def _line(row: Sequence[str], widths: Sequence[int], left: int) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _paragraphs(rows: Sequence[Sequence[str]], columns: int, left: int) -> list[str]:
-    lines: list[str] = []
-    for row in rows[1:]:
-        said = [f"{name} {cell}" for name, cell in zip(rows[0][left:], row[left:], strict=True) if cell]
-        lines += wrapped(" ".join(row[:left]), columns)
-        lines += wrapped(", ".join(said), columns, first="  ", rest="  ")
-    return lines
+def _paragraph(header: Sequence[str], row: Sequence[str], columns: int, left: int) -> list[str]:
+    said = [f"{name} {cell}" for name, cell in zip(header[left:], row[left:], strict=True) if cell]
+    return [
+        *wrapped(" ".join(row[:left]), columns),
+        *wrapped(", ".join(said), columns, first="  ", rest="  "),
+    ]
 
 
 def _head(text: str, columns: int) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.closing import ruling_lines
 from evals.differences import corpora_of
 from evals.errors import EvalsError
 from evals.metrics import METRICS
 from evals.records import Evaluation, evaluation_from_json
 from evals.replaying import rejudged
+from evals.reports.wrapping import Line
+from evals.rules import rules_from
+from evals.ruling import ruling_from_json
 from evals.runs import Run, read_run
 from evals.trackers.files import digest_of, files_of
 from evals.trackers.rows import STAGES, columns_for, row_of
@@ -135,10 +139,10 @@ class Feed:
         metrics = part.found_metrics
         stages = dict.fromkeys((*STAGES, *(stage for e in part.evaluations for stage in e.seconds)))
         corpora = corpora_of(self._run(part))
-        lines = tuple(map(str, self._ruling.get("lines") or ()))
+        lines = self._lines()
         return Ending(
             verdict=self._ruling.get("verdict"),
-            lines=lines,
+            lines=tuple(line.text for line in lines),
             is_finished=self._is_finished,
             means=means_of(part.evaluations, part.metrics),
             values={metric: _values(part.evaluations, metric) for metric in metrics},
@@ -147,13 +151,20 @@ class Feed:
             report=self._report(self._run(part), lines, scratch / "report.html"),
         )
 
-    def _report(self, run: Run, lines: Iterable[str], file: Path) -> Path | None:
+    def _lines(self) -> list[Line]:
+        """Give what was decided; earlier versions recorded no more of it than its lines."""
+        if not self._ruling or "lines" in self._ruling:
+            return [Line(str(line)) for line in self._ruling.get("lines") or ()]
+        evaluations = [e for part in self._parts.values() for e in part.evaluations]
+        return ruling_lines(ruling_from_json(self._ruling, rules_from(self._head), evaluations))
+
+    def _report(self, run: Run, lines: Sequence[Line], file: Path) -> Path | None:
         from evals.reports.html import run_html
         from evals.reports.waterfall import waterfalls_of
 
         try:
             traces = waterfalls_of(self._folder)
-            text = run_html(run, gate=list(lines), base=self._base(run), traces=traces)
+            text = run_html(run, gate=lines, base=self._base(run), traces=traces)
             file.write_text(text, "utf-8", errors="backslashreplace")
         except Exception:  # noqa: BLE001  # the rest is worth having without it
             return None

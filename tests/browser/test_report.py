@@ -18,7 +18,9 @@ from selenium.webdriver.support.select import Select
 from evals.questions import Question
 from evals.records import ClaimScore, Evaluation, Score
 from evals.reports.html import run_html
+from evals.reports.wrapping import Line
 from evals.runs import Run
+from evals.verdicts import Verdict
 from rag.answer import Answer, Context
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -66,7 +68,7 @@ def report(tmp_path_factory) -> str:
 
 def write(file: Path, numbers: range) -> str:
     run = Run("run", {}, (), tuple(evaluation(number) for number in numbers))
-    file.write_text(run_html(run, gate=["gate: PASS"]), "utf-8")
+    file.write_text(run_html(run, gate=[Line("gate: PASS", Verdict.PASS)]), "utf-8")
     return file.as_uri()
 
 

@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 
+from evals.closing import ruling_lines
 from evals.questions import load_questions
+from evals.rules import rules_from
+from evals.ruling import ruling_from_json
+from evals.runs import read_run
 from evals.trackers.rows import columns_for
 from rag.identity import digest
 from tests.loopback_wandb import ENTITY, LoopbackWandb, WandbRun
@@ -315,10 +319,12 @@ def test_report(sessions):
 def test_alert(sent):
     """A BLOCK is one alert, with what was decided."""
     (alert,) = sent.server.alerts
-    ruling = next(line for line in sent.project.lines if line["type"] == "ruling")
     assert (alert.run_id, alert.level) == (sent.run.id, "ERROR")
     assert alert.title == f"BLOCK: {sent.run.id}"
-    assert alert.text == "\n".join(ruling["lines"])
+    run = read_run(sent.project.folder_of_run)
+    event = next(line for line in sent.project.lines if line["type"] == "ruling")
+    decided = ruling_lines(ruling_from_json(event, rules_from(run.head), run.evaluations))
+    assert alert.text == "\n".join(line.text for line in decided)
 
 
 def test_nothing_else_is_sent(sent):

@@ -8,6 +8,7 @@ from evals.closing import closing_lines, last_lines
 from evals.conditions import parse_condition
 from evals.questions import Question
 from evals.records import Evaluation, Score
+from evals.reports.wrapping import Line
 from evals.rules import Rules
 from evals.ruling import rule
 from evals.runs import Run
@@ -28,7 +29,7 @@ def closing(*evaluations: Evaluation, width: int | None = None, **rules) -> list
     run = Run("run", {}, (JUDGE,), evaluations)
     conditions = (parse_condition("pass_rate >= 0.9"),)
     ruling = rule(Rules(mode="gate", conditions=conditions, **rules), run)
-    return closing_lines(run, ruling, breaches=True, width=width)
+    return [line.text for line in closing_lines(run, ruling, breaches=True, width=width)]
 
 
 def test_the_order():
@@ -65,5 +66,5 @@ def test_what_the_run_took():
     """Reuse where there is a cache, cost where there is a price."""
     assert last_lines([evaluation(1)], is_cached=False) == []
     assert last_lines([evaluation(1)], is_cached=True) == [
-        "cache: 0 of 1 answers reused, 0 of 1 verdicts reused"
+        Line("cache: 0 of 1 answers reused, 0 of 1 verdicts reused")
     ]

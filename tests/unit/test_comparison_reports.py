@@ -15,7 +15,7 @@ from evals.records import ClaimScore, Evaluation, Score, evaluation_to_json
 from evals.reports.comparison import baseline_lines, comparison_lines
 from evals.reports.comparison_json import comparison_json
 from evals.reports.markdown import LIMIT, comparison_markdown, quoted, run_markdown
-from evals.reports.wrapping import columns_of
+from evals.reports.wrapping import Line, columns_of
 from evals.runs import Run
 from rag.answer import Answer, Context, Tokens
 
@@ -166,13 +166,13 @@ def test_long_answers_are_cut():
 def test_the_gate_alone():
     """As the end of a pytest session has it, with and without a bound."""
     gate = small().gate
-    assert baseline_lines(gate, width=None)[0] == "compared with main:"
-    assert baseline_lines(gate)[1:] == [
+    assert baseline_lines(gate, width=None)[0].text == "compared with main:"
+    assert [line.text for line in baseline_lines(gate)[1:]] == [
         line for line in comparison_lines(small(), width=100)[1:9] if line
     ]  # fmt: skip
-    assert max(map(len, baseline_lines(gate, width=40))) <= 40
+    assert max(len(line.text) for line in baseline_lines(gate, width=40)) <= 40
     empty = compare(run("new", []), run("main", [])).gate
-    assert baseline_lines(empty) == ["compared with main:", "- nothing to compare"]
+    assert baseline_lines(empty) == [Line("compared with main:"), Line("- nothing to compare")]
 
 
 def test_long_lists_are_counted():

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from itertools import count
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 from unittest import SkipTest
 
 import pytest
 
 from evals.errors import BreachError, UnscoredError, UsageError
 from evals.questions import Question, Source
-from evals.records import ClaimScore, Evaluation, Score, evaluation_from_json, evaluation_to_json
+from evals.records import (
+    NOT_IN_A_LINE,
+    ClaimScore,
+    Evaluation,
+    Score,
+    evaluation_from_json,
+    evaluation_to_json,
+)
 from rag.answer import Answer, Context, Span, Tokens
 from rag.identity import canonical
 
@@ -189,6 +200,42 @@ def test_line_reads_back_as_it_was():
     assert evaluation_to_json(read) == FULL_JSON
     # The stages of answer and judge are together in the record; nothing else is lost.
     assert read == replace(FULL, answer=replace(FULL.answer, seconds={}, tokens={}))
+
+
+def filled(kind: Any, numbers: Iterator[int]) -> Any:
+    """Return a value of a type: no field of it has its default, and no two the same number or text."""
+    origin, of = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        given = {f.name: filled(hints[f.name], numbers) for f in fields(kind)}
+        given |= {f.name: not f.default for f in fields(kind) if hints[f.name] is bool}
+        return kind(**given)
+    if origin is tuple:
+        return tuple(filled(one, numbers) for one in (of[:1] * 2 if of[-1] is Ellipsis else of))
+    if origin is Mapping:
+        return {f"key{next(numbers)}": filled(of[1], numbers)}
+    if origin is UnionType:
+        return filled(of[0], numbers)
+    number = next(numbers)
+    return number + 0.5 if kind is float else number if kind is int else f"text {number}"
+
+
+def differences(given: Any, read: Any, name: str = "") -> list[str]:
+    """Return the dotted names of the fields that are not the same."""
+    if not is_dataclass(given) or type(given) is not type(read):
+        return [] if given == read else [name]
+    parts = [field.name for field in fields(given)]
+    found = [differences(getattr(given, n), getattr(read, n), f"{name}.{n}" if name else n) for n in parts]
+    return [path for paths in found for path in paths]
+
+
+def test_a_line_loses_only_what_is_listed():
+    """Every field of every part, those that are to come as well."""
+    whole = filled(Evaluation, count(1))
+    whole = replace(whole, thresholds={score.metric: 0.5 for score in whole.scores})
+    read = evaluation_from_json(json.loads(canonical(evaluation_to_json(whole))))
+    assert sorted(differences(whole, read)) == list(NOT_IN_A_LINE)
+    assert evaluation_to_json(read) == evaluation_to_json(whole)
 
 
 def test_line_of_an_error_reads_back():

@@ -8,7 +8,7 @@ import pytest
 
 from evals.conditions import parse_condition
 from evals.gate import Held
-from evals.reports.gate import gate_lines
+from evals.reports.gate import gate_lines as verdict_lines
 from evals.reports.wrapping import columns_of
 from evals.stats import Interval
 from evals.verdicts import Verdict
@@ -42,6 +42,11 @@ THREE = (
     ),
     held("latency.p95 <= 20s", (31.04, 24.51, 40.2), BLOCK, pipeline="auto_merging"),
 )
+
+
+def gate_lines(*args, **named) -> list[str]:
+    """Return the texts of the lines."""
+    return [line.text for line in verdict_lines(*args, **named)]
 
 
 def row(*args, **named) -> str:

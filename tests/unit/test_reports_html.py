@@ -19,8 +19,10 @@ from evals.reports.html import comparison_html, run_html
 from evals.reports.html_questions import number_text
 from evals.reports.plots import counts_of
 from evals.reports.visible import shown
+from evals.reports.wrapping import Line
 from evals.runs import Run
 from evals.stats import Interval
+from evals.verdicts import Verdict
 from rag.answer import Answer, Context, Tokens
 
 CONTEXT = Context("Each token uses two experts.", "moe.pdf", page=3, start=10, end=38, score=0.75)
@@ -75,7 +77,7 @@ class Page(HTMLParser):
 
 def test_what_is_in_it():
     """Run, gate, table, question, answer, scores, claim with what is closest, passage, spent."""
-    page = Page(run_html(run_of(evaluation()), gate=["gate: PASS"]))
+    page = Page(run_html(run_of(evaluation()), gate=[Line("gate: PASS", Verdict.PASS)]))
     for text in (
         "Run 20260101-run",
         "evaluations: 1, questions: 1, mode gate, rag-evals 0.1.0",
@@ -185,7 +187,8 @@ def test_hostile_text_stays_text():
     )
     broken = replace(hurt, answer=None, error=HOSTILE)
     quiet, loud = (
-        Page(run_html(run_of(*e), gate=g)) for e, g in (((evaluation(),), ()), ((hurt, broken), (HOSTILE,)))
+        Page(run_html(run_of(*e), gate=g))
+        for e, g in (((evaluation(),), ()), ((hurt, broken), (Line(HOSTILE),)))
     )
     assert len(loud.named("script")) == len(quiet.named("script")) == 2
     assert loud.named("img") == []
@@ -304,7 +307,8 @@ def test_notes_are_said_once():
     before, after = run_of(evaluation(), name="main"), replace(run_of(evaluation()), notes=("cut short",))
     assert run_html(after).count("cut short") == 1
     assert run_html(after, base=before).count("20260101-run: cut short") == 1
-    told = run_html(after, base=before, gate=["- 20260101-run: cut short", "gate: BLOCK"])
+    gate = [Line("- 20260101-run: cut short"), Line("gate: BLOCK", Verdict.BLOCK)]
+    told = run_html(after, base=before, gate=gate)
     assert told.count("20260101-run: cut short") == 1
     assert '<span class="BLOCK">gate: BLOCK</span>' in told
     assert "is not worse" not in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,13 @@ from evals.closing import colour_of, ruling_lines, verdict_line
 from evals.conditions import parse_condition
 from evals.questions import Question
 from evals.records import Evaluation, Score
+from evals.reports.wrapping import Line
 from evals.rules import Rules
-from evals.ruling import rule, untrusted
+from evals.ruling import rule, ruling_from_json, ruling_to_json, untrusted
 from evals.runs import Run
 from evals.verdicts import Verdict
 from rag.answer import Answer
+from rag.identity import canonical
 
 RULES = Rules(mode="gate", judge_floor=0.0)
 
@@ -147,17 +150,36 @@ def test_the_line_of_the_verdict(ruling, line):
 
 
 @pytest.mark.parametrize(
-    ("line", "colour"),
+    ("verdict", "colour"),
+    [(Verdict.PASS, "green"), (Verdict.INCONCLUSIVE, "yellow"), (Verdict.BLOCK, "red"), (None, None)],
+)
+def test_colours(verdict, colour):
+    """Lines that tell a verdict have its colour, whatever others begin with."""
+    assert colour_of(Line("BLOCK is the name of a pipeline", verdict)) == colour
+
+
+@pytest.mark.parametrize("width", [None, 60])
+def test_lines_tell_their_verdicts(width):
+    """Those of conditions and of rows, and the last; where a line is broken it is the first part."""
+    ruling = ruled("pass_rate >= 0.9", *BAD, base=run_of(*GOOD, name="main"))
+    told = [line for line in ruling_lines(ruling, width=width) if line.verdict]
+    assert {line.verdict for line in told} == {Verdict.BLOCK}
+    assert all(line.text.startswith("BLOCK  ") or line.text.startswith("BLOCK base") for line in told[:-1])
+    assert (len(told), told[-1].text) == (4, "gate: BLOCK: the run fails")
+
+
+@pytest.mark.parametrize(
+    "ruling",
     [
-        ("gate: PASS", "green"),
-        ("gate: INCONCLUSIVE: a warning", "yellow"),
-        ("gate: BLOCK: the run fails", "red"),
-        ("BLOCK     [baseline] pass_rate >= 0.9", "red"),
-        ("PASSAGE 1", None),
-        ("baseline 3", None),
-        ("", None),
+        ruled("pass_rate >= 0.5", *GOOD),
+        ruled("latency.p95 <= 20s", *GOOD),
+        ruled("[other] coverage >= 0.5", *GOOD),
+        ruled("pass_rate >= 0.9", *GOOD[:9], 0.1, low=0.6),
+        ruled("pass_rate >= 0.9", *BAD, None, base=run_of(*GOOD, name="main")),
     ],
 )
-def test_colours(line, colour):
-    """Lines that begin with a verdict have its colour."""
-    assert colour_of(line) == colour
+def test_a_ruling_reads_back(ruling):
+    """From its line in the records, with what the run was held to."""
+    line = json.loads(canonical(ruling_to_json(ruling)))
+    values = (*BAD, None) if ruling.over_budget else GOOD
+    assert ruling_from_json(line, ruling.rules, run_of(*values).evaluations) == ruling

@@ -7,14 +7,20 @@ import math
 
 import pytest
 
+from evals.closing import ruling_lines
+from evals.conditions import parse_condition
 from evals.questions import Question, Source
 from evals.records import ClaimScore, Evaluation, Score, evaluation_to_json
+from evals.rules import Rules
+from evals.ruling import rule, ruling_to_json
+from evals.runs import Run
 from evals.trackers.feed import Feed
 from evals.trackers.files import digest_of, files_of
 from evals.trackers.rows import columns_for, row_of
 from evals.trackers.running import Mean, Running
 from evals.trackers.summarizing import means_of, summary_of
 from rag.answer import Answer, Context, Tokens
+from rag.identity import canonical
 
 
 class Noting:
@@ -90,6 +96,20 @@ def test_calls_in_their_order(tmp_path):
     assert (ending.verdict, ending.lines, ending.is_finished) == ("PASS", ("all is well",), True)
     assert ending.means == {"first": {"faithfulness": 0.5}}
     assert list(tmp_path.iterdir()) == [tmp_path / "records.jsonl"]
+
+
+def test_what_was_decided_is_told_from_its_data(tmp_path):
+    """The records have what was decided; its lines are made where they are shown."""
+    feed, calls = feed_of(tmp_path)
+    run = Run("run", {}, (), (evaluation(),))
+    ruling = rule(Rules(conditions=(parse_condition("coverage >= 1"),)), run)
+    feed.take(evaluation_to_json(evaluation()))
+    feed.take(json.loads(canonical({**ruling_to_json(ruling), "baseline": None})))
+    feed.finish()
+    ending = calls[-1][1]
+    assert ending.verdict == "PASS"
+    assert ending.lines == tuple(line.text for line in ruling_lines(ruling))
+    assert ending.lines[-1] == "gate: PASS"
 
 
 def test_one_run_a_pipeline(tmp_path):
