@@ -36,11 +36,10 @@ def closing_lines(
         labels: People's verdicts on answers of the run.
         width: Columns of the terminal; None for no bound.
     """
-    judges = [about for about in run.abouts if about.get("type") == "judge"]
     floor = ruling.rules.judge_floor
     blocks = (
         [*map(Line, summary_lines(run.evaluations, breaches=breaches, width=width))],
-        [*map(Line, judge_lines(judges, run.evaluations, floor=floor, labels=labels))],
+        [*map(Line, judge_lines(run.judges, run.evaluations, floor=floor, labels=labels))],
         [*map(Line, _noise(run.evaluations, width))],
         ruling_lines(ruling, width=width),
     )

@@ -65,8 +65,8 @@ def documents_of(about: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def corpora_of(run: Run) -> Corpora:
     """Give the names of the documents of each pipeline that tells them, by the pipeline's name."""
     found = {}
-    for about in run.abouts:
-        documents = documents_of(about) if about["type"] == "pipeline" else None
+    for about in run.pipelines:
+        documents = documents_of(about)
         if documents is not None:
             found[str(about["name"])] = frozenset(documents)
     return found
@@ -84,7 +84,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _judges(run: Run) -> list[tuple[str, str]]:
-    return sorted({(str(a["name"]), str(a["fingerprint"])) for a in run.abouts if a["type"] == "judge"})
+    return sorted({(str(a["name"]), str(a["fingerprint"])) for a in run.judges})
 
 
 def _named(judges: Sequence[tuple[str, str]], nothing: str) -> str:
@@ -181,8 +181,8 @@ def _metrics(pairing: Pairing) -> list[str]:
 def _corpora(run: Run, base: Run) -> list[str]:
     """Say how the corpus changed; once when it is the same change in all pipelines."""
     said: dict[str, list[str]] = {}
-    old = {about["name"]: about for about in base.abouts if about["type"] == "pipeline"}
-    new = {about["name"]: about for about in run.abouts if about["type"] == "pipeline"}
+    old = {about["name"]: about for about in base.pipelines}
+    new = {about["name"]: about for about in run.pipelines}
     shared = sorted(old.keys() & new.keys())
     for name in shared:
         before, after = documents_of(old[name]), documents_of(new[name])

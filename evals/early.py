@@ -108,7 +108,7 @@ class Early:
 
 def is_comparable(base: Run, judge: str) -> bool:
     """Tell whether the judge with the fingerprint `judge` was the baseline's as well."""
-    return {about["fingerprint"] for about in base.abouts if about["type"] == "judge"} <= {judge}
+    return {about["fingerprint"] for about in base.judges} <= {judge}
 
 
 def early_of(rules: Rules, run: Run, base: Run | None) -> Early:

@@ -105,21 +105,20 @@ class _Versions:
 
     def __init__(self, run: Run, number: int) -> None:
         self._number = number
-        self._judges = _fingerprints(run.abouts, "judge")
+        self._judges = _fingerprints(run.judges)
         self._run = run
         self._known: dict[str, str] = {}
 
     def of(self, pipeline: str) -> str:
         if pipeline not in self._known:
-            prints = _fingerprints(self._run.abouts, "pipeline", pipeline)
+            prints = _fingerprints(a for a in self._run.pipelines if a["name"] == pipeline)
             is_known = bool(prints and self._judges)
             self._known[pipeline] = digest([prints, self._judges] if is_known else self._number)
         return self._known[pipeline]
 
 
-def _fingerprints(abouts: Iterable[Mapping[str, Any]], kind: str, name: str | None = None) -> list[str]:
-    found = (a for a in abouts if a["type"] == kind and name in (None, a["name"]))
-    return sorted({str(about["fingerprint"]) for about in found})
+def _fingerprints(abouts: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(about["fingerprint"]) for about in abouts})
 
 
 def _grouped(evaluations: Iterable[tuple[str, Evaluation]]) -> tuple[Group, ...]:

@@ -40,9 +40,8 @@ def rejudged(base: Run, evaluations: Sequence[Evaluation], abouts: Iterable[Mapp
 
     What was not judged anew is left out: its scores are another judge's.
     """
-    pipelines = [about for about in base.abouts if about["type"] == "pipeline"]
     judges = [about for about in abouts if about["type"] == "judge"]
-    return replace(base, evaluations=tuple(evaluations), abouts=(*pipelines, *judges))
+    return replace(base, evaluations=tuple(evaluations), abouts=(*base.pipelines, *judges))
 
 
 class OldAnswers:
@@ -53,7 +52,7 @@ class OldAnswers:
     """
 
     def __init__(self, base: Run) -> None:
-        self._judges = {about["fingerprint"] for about in base.abouts if about["type"] == "judge"}
+        self._judges = {about["fingerprint"] for about in base.judges}
         self._evaluations = {(e.pipeline, e.question.id, e.repeat): e for e in base.evaluations}
 
     def task(self, task: Task) -> Task | None:

@@ -78,6 +78,16 @@ class Run:
         given = self.head.get("shard")
         return Shard(*given) if given else None
 
+    @property
+    def pipelines(self) -> tuple[Mapping[str, Any], ...]:
+        """What describes pipelines."""
+        return tuple(about for about in self.abouts if about["type"] == "pipeline")
+
+    @property
+    def judges(self) -> tuple[Mapping[str, Any], ...]:
+        """What describes judges."""
+        return tuple(about for about in self.abouts if about["type"] == "judge")
+
 
 class StoredEvaluations(Sequence[Evaluation]):
     """The evaluations of a file, parsed anew whenever they are gone through: none of them is held.

@@ -79,7 +79,6 @@ def comparison_html(
 def _page(run: Run, beside: Beside, compared: View, gate: Sequence[Line]) -> str:
     early, css, js = _asset("early.js"), _style(has_bars=bool(beside.traces)), _asset("report.js")
     name = shown(run.name)
-    judges = (about for about in run.abouts if about.get("type") == "judge")
     page: str = _template().render(
         **_parts(run, beside),
         **{**compared, "notes": [shown(note) for note in compared["notes"]]},
@@ -91,7 +90,7 @@ def _page(run: Run, beside: Beside, compared: View, gate: Sequence[Line]) -> str
         heading=f"Run {name}" + (f", compared with {beside.name}" if beside.name else ""),
         subheading=_subheading(run),
         gate=[{"text": shown(line.text), "kind": line.verdict or ""} for line in gate],
-        judges=[shown(line) for line in judge_lines(judges, (), floor=0.0)],
+        judges=[shown(line) for line in judge_lines(run.judges, (), floor=0.0)],
         before_name=beside.name,
         after_name=name,
     )
