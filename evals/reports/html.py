@@ -235,7 +235,7 @@ def _compared(comparison: Comparison) -> View:
 def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> View:
     counts = ("pipeline", "evaluations", "passed", "failed", "unscored", "pass rate")
     rows = [
-        tuple(map(shown, (*one.counts, one.pass_rate, *one.means, one.seconds, one.tokens)))
+        tuple(map(shown, (*one.counts, one.pass_rate, *one.means, *one.took)))
         for one in summaries_of(evaluations, metrics)
     ]
     return {"header": (*counts, *map(shown, metrics), "s/question", "tokens/question"), "rows": rows}

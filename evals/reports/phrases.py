@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 from evals.baseline_gate import BaselineGate, Compared, mean_of, passed, score_of
 from evals.costs import CostChange
@@ -19,36 +19,20 @@ HEADER = ("verdict", "pipeline", "metric", "n", "before", "after", "change", "90
 COSTS = ("pipeline", "stage", "s/question before", "after", "tokens/question before", "after")
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What the evaluations of one pipeline come to, as text.
+class Summary(NamedTuple):
+    """What the evaluations of one pipeline come to, as cells of a table.
 
     Attributes:
-        pipeline: Name of the pipeline.
-        count: Evaluations.
-        passed: Those that passed.
-        failed: Those that failed, or raised.
-        unscored: Those without a verdict.
+        counts: The pipeline, and of its evaluations all, those that passed, failed and have no verdict.
         pass_rate: The share that passed, of those with a verdict.
-        means: Mean of each metric over the scores that are there: unscored is not zero.
-        seconds: Seconds a question.
-        tokens: Tokens a question.
+        means: The mean of each metric over the scores that are there: unscored is not zero.
+        took: Seconds and tokens a question.
     """
 
-    pipeline: str
-    count: str
-    passed: str
-    failed: str
-    unscored: str
+    counts: tuple[str, ...]
     pass_rate: str
     means: tuple[str, ...]
-    seconds: str
-    tokens: str
-
-    @property
-    def counts(self) -> tuple[str, ...]:
-        """The pipeline, and how many of its evaluations came to what."""
-        return (self.pipeline, self.count, self.passed, self.failed, self.unscored)
+    took: tuple[str, str]
 
 
 def summaries_of(evaluations: Iterable[Evaluation], metrics: Sequence[str]) -> list[Summary]:
@@ -65,17 +49,15 @@ def by_pipeline(evaluations: Iterable[Evaluation]) -> dict[str, list[Evaluation]
 
 
 def _summary(pipeline: str, group: Sequence[Evaluation], metrics: Sequence[str]) -> Summary:
-    outcomes = Counter(evaluation.outcome for evaluation in group)
+    found = Counter(evaluation.outcome for evaluation in group)
+    counts = (len(group), found["passed"], found["failed"] + found["error"], found["unscored"])
+    seconds = fmean(sum(e.seconds.values()) for e in group)
+    tokens = fmean(e.total.evaluated + e.total.generated for e in group)
     return Summary(
-        pipeline=pipeline,
-        count=f"{len(group):,}",
-        passed=f"{outcomes['passed']:,}",
-        failed=f"{outcomes['failed'] + outcomes['error']:,}",
-        unscored=f"{outcomes['unscored']:,}",
-        pass_rate=_mean(group, passed),
-        means=tuple(_mean(group, score_of(metric)) for metric in metrics),
-        seconds=f"{fmean(sum(e.seconds.values()) for e in group):.1f}",
-        tokens=f"{fmean(e.total.evaluated + e.total.generated for e in group):,.0f}",
+        (pipeline, *(f"{count:,}" for count in counts)),
+        _mean(group, passed),
+        tuple(_mean(group, score_of(metric)) for metric in metrics),
+        (f"{seconds:.1f}", f"{tokens:,.0f}"),
     )
 
 

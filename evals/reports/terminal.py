@@ -73,7 +73,7 @@ def table_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
     counts = ("pipeline", "questions", "passed", "failed", "unscored")
     header = (*counts, *metrics, "s/question", "tokens/question")
     found = summaries_of(evaluations, metrics)
-    return [header, *((*one.counts, *one.means, one.seconds, one.tokens) for one in found)]
+    return [header, *((*one.counts, *one.means, *one.took) for one in found)]
 
 
 def _stages(evaluations: Sequence[Evaluation]) -> list[str]:
