@@ -7,15 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.closing import ruling_lines
 from evals.differences import corpora_of
 from evals.errors import EvalsError
 from evals.metrics import METRICS
 from evals.records import Evaluation, evaluation_from_json
 from evals.replaying import rejudged
 from evals.reports.wrapping import Line
-from evals.rules import rules_from
-from evals.ruling import ruling_from_json
 from evals.runs import Run, read_run
 from evals.trackers.files import digest_of, files_of
 from evals.trackers.rows import STAGES, columns_for, row_of
@@ -153,6 +150,10 @@ class Feed:
 
     def _lines(self) -> list[Line]:
         """Give what was decided; earlier versions recorded no more of it than its lines."""
+        from evals.closing import ruling_lines
+        from evals.rules import rules_from
+        from evals.ruling import ruling_from_json
+
         if not self._ruling or "lines" in self._ruling:
             return [Line(str(line)) for line in self._ruling.get("lines") or ()]
         evaluations = [e for part in self._parts.values() for e in part.evaluations]
