@@ -15,11 +15,12 @@ from rag.tracing import TraceSpan
 SCHEMA = 1
 # Fields that a line of the records does not hold: what `evaluation_from_json` reads has their default values.
 # Seconds and tokens of the answer are in those of the evaluation, spans in a file of their own; what a
-# question was held to is among the thresholds.
+# question was held to is among the thresholds, and what a judging cost in its price.
 NOT_IN_A_LINE = (
     "answer.seconds",
     "answer.tokens",
     "enforced",
+    "judged",
     "question.provenance",
     "question.thresholds",
     "spans",
