@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from evals.entries import shown
 from evals.errors import GenerationError, UsageError, printable
-from evals.live import LOG_WIDTH, PERIODS, Place, is_ci
+from evals.progress import LOG_WIDTH, PERIOD, is_ci
 from evals.question_sets import load_set
 from evals.questions import Question
 from rag.errors import RagError
@@ -183,15 +183,16 @@ def progress(count: int, *, is_shown: bool = True) -> Iterator[Callable[[Outcome
     """Show questions kept, and the time left: a bar on a terminal, a line now and then in the log of CI."""
     from tqdm import tqdm
 
-    place = _place() if is_shown else None
+    is_bar = is_shown and sys.stderr.isatty()
+    is_log = is_shown and not is_bar and is_ci(os.environ)
     said = time.monotonic()
     with tqdm(
         total=count,
         desc="writing",
         unit="question",
-        disable=place is None,
-        file=sys.stderr if place == "terminal" else io.StringIO(),
-        ncols=LOG_WIDTH if place == "log" else None,
+        disable=not (is_bar or is_log),
+        file=sys.stderr if is_bar else io.StringIO(),
+        ncols=LOG_WIDTH if is_log else None,
         leave=False,
     ) as bar:
 
@@ -205,17 +206,11 @@ def progress(count: int, *, is_shown: bool = True) -> Iterator[Callable[[Outcome
                 f"{sum(outcome.dropped.values())} dropped, {outcome.invalid} invalid", refresh=False
             )
             bar.refresh()
-            if place == "log" and time.monotonic() - said >= PERIODS["log"]:
+            if is_log and time.monotonic() - said >= PERIOD:
                 said = time.monotonic()
                 sys.stderr.write(f"{bar}\n")
 
         yield show
-
-
-def _place() -> Place | None:
-    if sys.stderr.isatty():
-        return "terminal"
-    return "log" if is_ci(os.environ) else None
 
 
 def _fewer(kept: int, count: int, how: str | None = None) -> str:

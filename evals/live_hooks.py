@@ -1,98 +1,85 @@
-"""The live line's place in pytest: it begins with the first test and is gone before the last word.
-
-Not hooks but pytest's stream is watched: whatever goes through the terminal writer, be it from pytest, from
-xdist or from a live log, finds the line gone.
-"""
+"""The status line of a session: a line between pytest's own now and then, on terminals and in logs of CI."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import threading
 from collections.abc import Generator
-from typing import TextIO, cast
+from typing import TextIO
 
 import pytest
 
-from evals.live import Guarded, LiveLine, copy_of, place_for
-from evals.progress import Progress
+from evals.progress import LOG_WIDTH, PERIOD, Progress, is_ci
+
+FIRST = 10.0  # seconds: models are being loaded, and somebody may wonder
 
 
 class LiveHooks:
-    """Shows the progress of a session's evaluations; in an xdist worker nobody would see it.
+    """Writes how far a session's evaluations are; in an xdist worker nobody would see it.
 
     Args:
         config: pytest's configuration.
-        progress: What is shown. A session that evaluates nothing never has any, and shows nothing.
+        progress: Gives the line. A session that evaluates nothing never has any.
     """
 
     def __init__(self, config: pytest.Config, progress: Progress) -> None:
         self._config = config
         self._progress = progress
-        self._live: LiveLine | None = None
-        self._file: TextIO | None = None
-        self._is_decided = False
+        self._thread: threading.Thread | None = None
+        self._is_paused = False
+        self._is_over = threading.Event()
 
-    # Innermost: when the loop is over pytest's reporter writes again, outside of the stream's watch.
+    # Innermost: when the loop is over pytest's reporter goes on to write.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Show the line from the first test to the last."""
+        """Write from the first test to the last."""
         try:
-            if self._progress.is_begun and not self._config.option.collectonly:
-                self._begin()
+            self._begin()
             return (yield)
         finally:
-            self._end()
+            self._is_over.set()
+            if self._thread is not None:
+                self._thread.join()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
         """Begin with the first evaluation where xdist's controller is not told of any before."""
-        if not self._is_decided and self._progress.is_begun:
-            self._begin()
+        self._begin()
 
     def pytest_enter_pdb(self) -> None:
         """Leave the terminal to the debugger."""
-        if self._live is not None:
-            self._live.pause()
+        self._is_paused = True
 
     def pytest_leave_pdb(self) -> None:
-        """Take up the line behind the debugger."""
-        if self._live is not None:
-            self._live.resume()
+        """Go on behind the debugger."""
+        self._is_paused = False
 
     def _begin(self) -> None:
-        self._is_decided = True
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        place = place_for(
-            is_terminal=reporter is not None and reporter.isatty(),
-            verbosity=self._config.option.verbose,
-            capture=self._config.getoption("capture", "no"),
-            has_reporter=reporter is not None,
-            environ=os.environ,
-        )
-        if place is None:
+        has_reporter = self._config.pluginmanager.has_plugin("terminalreporter")
+        if self._thread or not self._progress.is_begun or not has_reporter:
             return
-        writer = self._config.get_terminal_writer()
-        # The one gate that everything written by pytest goes through; it has no public name.
-        file = writer._file
-        stream = copy_of(file)
-        if stream is None:
+        # Somebody reads along: not with `-q`, nor where output goes to a file outside of CI.
+        if self._config.option.verbose < 0 or not (sys.stdout.isatty() or is_ci(os.environ)):
             return
-        # While a test's output is captured `file` leads elsewhere, and to the terminal only when somebody is
-        # about to write there: pytest, a live log, a breakpoint. Under xdist tests run in other processes.
-        is_parallel = self._config.pluginmanager.has_plugin("dsession")
-        live = LiveLine(
-            stream,
-            self._progress,
-            place,
-            column=writer.width_of_current_line,
-            is_free=lambda: is_parallel or not os.path.sameopenfile(file.fileno(), stream.fileno()),
-        )
-        self._live, self._file = live, file
-        writer._file = cast(TextIO, Guarded(file, live))
-        live.start()
+        # Between tests standard output is where pytest writes; in a test it leads elsewhere, a copy does not.
+        with contextlib.suppress(OSError, ValueError):  # no file of the system: pytest run inside pytest
+            copy = os.dup(sys.stdout.fileno())
+            stream = os.fdopen(copy, "w", encoding=sys.stdout.encoding, errors="replace")
+            width = self._config.get_terminal_writer().fullwidth if stream.isatty() else LOG_WIDTH
+            self._thread = threading.Thread(target=self.write, args=(stream, width), daemon=True)
+            self._thread.start()
 
-    def _end(self) -> None:
-        if self._live is None or self._file is None:
-            return
-        self._live.close()
-        self._config.get_terminal_writer()._file = self._file
-        self._live = self._file = None
+    def write(self, stream: TextIO, width: int) -> None:
+        """Write a line to `stream` now and then until the tests are over, and close it."""
+        writer, pause = self._config.get_terminal_writer(), FIRST
+        # A terminal that is gone is no trouble of the run's.
+        with contextlib.suppress(OSError, ValueError), stream:
+            while not self._is_over.wait(pause):
+                pause = PERIOD
+                if not self._is_paused:
+                    text, column = self._progress.line(width), writer.width_of_current_line
+                    # Between the dots, which go on in the column where they were.
+                    stream.write(f"\n{text}\n{' ' * column}" if column else f"{text}\n")
+                    stream.flush()

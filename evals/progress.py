@@ -1,49 +1,37 @@
-"""How far a run is, in one line: what is evaluated, how it scores, how fast it goes, how long it takes."""
+"""The line that says how far a run is: what is left, what is evaluated, how it scores, how fast it goes."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import fmean
 
-from evals.errors import printable
 from evals.metrics import METRICS
 from evals.records import Evaluation
-from evals.reports.wrapping import columns_of, cut
+from evals.reports.wrapping import cut, one_line
 
+LOG_WIDTH = 120  # columns of a line in a log
+PERIOD = 30.0  # seconds from one such line to the next
 # Evaluations that tell the pace: enough to leave out odd ones, few enough to follow a change.
 RECENT = 20
 # Evaluations that tell how many of those to come were made before.
 RECENT_KINDS = 8
-MINUTE = 60.0  # seconds
 LONGEST_NAME = 40  # columns
-SEPARATOR = " · "
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    at: float
-    seconds: float
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A part of the line; of those that do not fit, the one of the highest `rank` goes first."""
-
-    text: str
-    rank: int
+def is_ci(environ: Mapping[str, str]) -> bool:
+    """Tell whether continuous integration runs this."""
+    return environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
 class Progress:
-    """Is told what happens, from any thread, and gives the line that says how far the run is.
+    """What has happened in a run, as told from any thread, and the line that says it.
 
     Args:
         total: Number of evaluations of the run, where it is known.
-        clock: Gives seconds that only ever grow; `line` is asked with the same.
+        clock: Gives seconds that only ever grow.
     """
 
     def __init__(self, total: int | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,8 +44,10 @@ class Progress:
         self._stage = ""
         self._values: dict[str, list[float]] = {}
         self._last = clock()
-        self._computed: deque[_Finished] = deque(maxlen=RECENT)
-        self._reused: deque[_Finished] = deque(maxlen=RECENT)
+        # Seconds that the last ones took, and tokens of those that were computed.
+        self._computed: deque[float] = deque(maxlen=RECENT)
+        self._reused: deque[float] = deque(maxlen=RECENT)
+        self._tokens: deque[int] = deque(maxlen=RECENT)
         self._kinds: deque[bool] = deque(maxlen=RECENT_KINDS)
 
     @property
@@ -89,9 +79,10 @@ class Progress:
             key = (evaluation.pipeline, evaluation.question.id)
             # Where several are under way it is the time from one to the next that tells the pace.
             seconds = now - max(self._last, self._begun.pop(key, self._last))
-            entry = _Finished(now, seconds, _new_tokens(evaluation))
             is_reused = {"answer", "scores"} <= set(evaluation.cached)
-            (self._reused if is_reused else self._computed).append(entry)
+            (self._reused if is_reused else self._computed).append(seconds)
+            if not is_reused:
+                self._tokens.append(_new_tokens(evaluation))
             self._kinds.append(is_reused)
             self._done += 1
             self._last = now
@@ -102,28 +93,21 @@ class Progress:
                 if score.value is not None:
                     values.append(score.value)
 
-    def line(self, width: int, now: float) -> str:
-        """Give the line, at most `width` columns of a terminal wide; pieces that do not fit are left out.
-
-        Args:
-            width: Columns.
-            now: Seconds, by the clock.
-        """
+    def line(self, width: int) -> str:
+        """Return the line, the most important first, cut to `width` columns of a terminal."""
         with self._lock:
-            pieces = [piece for piece in self._pieces(now) if piece.text]
-        while len(pieces) > 1 and columns_of(_joined(pieces)) > width:
-            pieces.remove(max(pieces, key=lambda piece: piece.rank))
-        return cut(_joined(pieces), width)
+            pieces = list(self._pieces(self._clock()))
+        return cut(" · ".join(filter(None, pieces)), width)
 
-    def _pieces(self, now: float) -> Iterable[_Piece]:
-        yield _Piece(self._count(), 0)
+    def _pieces(self, now: float) -> Iterator[str]:
+        yield self._count()
+        yield self._left(now)
         if self._current:
-            name, question_id = (printable(" ".join(part.split())) for part in self._current)
-            yield _Piece(f"{name} {cut(question_id, LONGEST_NAME)}", 2)
-            yield _Piece(printable(self._stage), 4)
-        yield _Piece(self._means(), 3)
-        yield _Piece(self._rate(now), 5)
-        yield _Piece(self._left(now), 1)
+            name, question_id = map(one_line, self._current)
+            yield f"{name} {cut(question_id, LONGEST_NAME)}"
+            yield one_line(self._stage)
+        yield self._means()
+        yield self._rate()
 
     def _count(self) -> str:
         # A test may evaluate more than once: then there are more than were counted.
@@ -131,18 +115,14 @@ class Progress:
         return f"evals {self._done}{total}"
 
     def _means(self) -> str:
-        known = [name for name in METRICS if name in self._values]
-        names = [*known, *(name for name in self._values if name not in METRICS)]
+        ordered = sorted(self._values, key=[*METRICS, *self._values].index)
         return " ".join(
-            f"{printable(name)} {f'{fmean(self._values[name]):.2f}' if self._values[name] else '-'}"
-            for name in names
+            f"{one_line(name)} {f'{fmean(self._values[name]):.2f}' if self._values[name] else '-'}"
+            for name in ordered
         )
 
-    def _rate(self, now: float) -> str:
-        """Tokens a second over the evaluations of the last minute, at least over the last one."""
-        recent = [entry for entry in self._computed if now - entry.at <= MINUTE] or [*self._computed][-1:]
-        seconds = sum(entry.seconds for entry in recent)
-        tokens = sum(entry.tokens for entry in recent)
+    def _rate(self) -> str:
+        seconds, tokens = sum(self._computed), sum(self._tokens)
         return f"{tokens / seconds:,.0f} tokens/s" if seconds > 0 and tokens else ""
 
     def _left(self, now: float) -> str:
@@ -151,8 +131,7 @@ class Progress:
             return ""
         # Those to come are taken to be as often made before as the last few were.
         share = fmean(self._kinds)
-        reused, computed = _pace(self._reused), _pace(self._computed)
-        each = share * (reused or 0.0) + (1 - share) * (computed or 0.0)
+        each = share * _pace(self._reused) + (1 - share) * _pace(self._computed)
         # What the present one has had already; a slow one does not eat the time of those behind it.
         spent = min(each, now - self._last)
         return f"{duration(remaining * each - spent)} left"
@@ -167,13 +146,11 @@ def _new_tokens(evaluation: Evaluation) -> int:
     )
 
 
-def _pace(entries: Iterable[_Finished]) -> float | None:
-    """Mean seconds of the middle half: neither the loading of a model nor an endless answer counts."""
-    seconds = sorted(entry.seconds for entry in entries)
-    if not seconds:
-        return None
-    quarter = (len(seconds) + 1) // 4
-    return fmean(seconds[quarter : len(seconds) - quarter])
+def _pace(seconds: Iterable[float]) -> float:
+    """Mean of the middle half: neither the loading of a model nor an endless answer counts."""
+    ordered = sorted(seconds)
+    odd = (len(ordered) + 1) // 4
+    return fmean(ordered[odd : len(ordered) - odd]) if ordered else 0.0
 
 
 def duration(seconds: float) -> str:
@@ -186,7 +163,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def _joined(pieces: Iterable[_Piece]) -> str:
-    return SEPARATOR.join(piece.text for piece in pieces)

@@ -1,4 +1,4 @@
-"""The live line in real runs of pytest, in a real pseudo-terminal."""
+"""The status line in real runs of pytest: in a pseudo-terminal, in logs, and where nobody reads along."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator import Emulator, run_in_terminal
+from tests.emulator import run_in_terminal
 
 ROOT = Path(__file__).parents[2]
 
-# A plugin of its own: what is shown is the live line's, with nothing of the rest of the harness.
+# A plugin of its own: the line, with nothing of the rest of the harness.
 CONFTEST = """
 import os, time
 import pytest
-import evals.live
+import evals.live_hooks
 from evals.live_hooks import LiveHooks
 from evals.progress import Progress
 from evals.questions import Question
 from evals.records import Evaluation, Score
 
-evals.live.PERIODS = {"terminal": 0.003, "log": 0.04}
+evals.live_hooks.FIRST = evals.live_hooks.PERIOD = 0.02
 PROGRESS = pytest.StashKey[Progress]()
 
 def pytest_configure(config):
@@ -105,123 +105,135 @@ def command(*args: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args]
 
 
-def in_terminal(folder: Path, live: str, size: tuple[int, int], *args: str) -> tuple[list[str], int]:
-    """Run pytest; give what the terminal has in the end, and how often the live line was seen."""
-    emulator = Emulator(*size)
-    seen = 0
-    for piece in run_in_terminal(command(*args), folder, environ(LIVE=live), *size):
-        emulator.feed(piece)
-        rows = [n for n, line in enumerate(emulator.lines) if re.match(r"evals \d+(/| ·)", line)]
-        assert len(rows) <= 1
-        if rows:
-            seen += 1
-            assert rows == [len(emulator.lines) - 1], "the line is below everything else"
-    return [re.sub(r"=+|in [\d.]+s", "=", line) for line in emulator.lines], seen
+def in_terminal(folder: Path, live: str, size: tuple[int, int], *args: str) -> str:
+    """Run pytest in a terminal; give what it writes."""
+    pieces = run_in_terminal(command("--color=no", *args), folder, environ(LIVE=live), *size)
+    return b"".join(pieces).decode().replace("\r\n", "\n")
+
+
+def piped(folder: Path, *args: str, **more: str) -> str:
+    """Run pytest with a pipe as its output; give what it writes."""
+    ran = subprocess.run(
+        command(*args), cwd=folder, env=environ(**more), capture_output=True, text=True, check=False
+    )
+    assert ran.stderr == ""
+    return ran.stdout
+
+
+def parted(text: str) -> tuple[list[str], str]:
+    """Take the status lines out of a text; give them, and what pytest has written, in one piece again."""
+    ours: list[str] = []
+    rows: list[str] = []
+    is_behind = False
+    for line in text.split("\n"):
+        if re.match(r"evals \d+(/| ·)", line):
+            ours.append(line)
+            is_behind = True
+            continue
+        # pytest goes on behind as many spaces as it had filled columns; one more or less when it was writing.
+        before = rows[-1] if rows else ""
+        if is_behind and before and line.startswith(" " * (len(before) - 1)):
+            rows[-1] = before + (line[len(before) :] if line.startswith(" " * len(before)) else line.lstrip())
+        else:
+            rows.append(line)
+        is_behind = False
+    return ours, re.sub(r" +|=+|in [\d.]+s", "", "\n".join(rows))
 
 
 RUNS = {
     "dots": ((100, 30), ()),
-    "wrapping-dots": ((23, 12), ("-o", "console_output_style=classic")),
-    "narrow": ((30, 10), ()),
+    "wrapping-dots": ((60, 12), ("-o", "console_output_style=classic")),
+    "narrow": ((40, 10), ()),
     "verbose": ((60, 15), ("-v",)),
     "first-failure": ((80, 24), ("-x", "--setup-show")),
     "live-logs": ((80, 24), ("-o", "log_cli=true", "--log-cli-level=WARNING")),
     "no-summary": ((80, 5), ("--no-summary", "--no-header")),
+    "short-tracebacks": ((80, 24), ("--tb=line",)),
 }
 
 
 @pytest.mark.parametrize(("size", "args"), RUNS.values(), ids=RUNS)
-def test_nothing_of_the_line_stays(folder, size, args):
-    """What pytest has written in the end is what it writes without: also what has scrolled off."""
-    plain, never = in_terminal(folder, "no", size, *args)
-    shown, seen = in_terminal(folder, "yes", size, *args)
-    assert shown == plain
-    assert never == 0
-    assert seen > 3
-    assert len(plain) > 6
+def test_on_a_terminal(folder, size, args):
+    """The lines are rows of their own, no wider than the terminal, and what pytest writes is whole."""
+    plain = parted(in_terminal(folder, "no", size, *args))
+    ours, rest = parted(in_terminal(folder, "yes", size, *args))
+    assert plain[0] == []
+    assert rest == plain[1]
+    assert len(ours) > 1
+    assert max(map(len, ours)) <= size[0]
+    assert not [line for line in ours if not re.match(r"evals \d+(/55( · |…|$)|$)", line)]
 
 
-def test_nothing_of_the_line_stays_under_xdist(folder):
-    """The controller shows the line, below its own account of the workers."""
+@pytest.mark.parametrize("arg", ["-s", "--capture=sys", "--capture=tee-sys"])
+def test_output_that_is_not_captured(folder, arg):
+    """The lines are between what tests and their processes write, which stays."""
+    ours, rest = parted(in_terminal(folder, "yes", (80, 24), arg))
+    assert len(ours) > 1
+    assert "fromaprocess\n" in rest
+    if arg != "--capture=sys":
+        assert re.findall(r"captured(\d+)", rest)[:30] == [str(n) for n in range(30)]
+
+
+@pytest.mark.parametrize("more", [{"TERM": "dumb"}, {"TERM": ""}], ids=str)
+def test_on_simple_terminals(folder, more):
+    """The lines are plain text: any terminal will do."""
+    pieces = run_in_terminal(command("test_b.py"), folder, environ(LIVE="yes", **more), 80, 24)
+    assert re.search(rb"\nevals \d+/25 .* baseline test_answer", b"".join(pieces))
+
+
+def test_under_xdist(folder):
+    """The controller tells what its workers have finished."""
     (folder / "test_a.py").unlink()
-    size, args = (30, 8), ("-p", "xdist", "-n", "2")
-    plain, _ = in_terminal(folder, "no", size, *args)
-    shown, seen = in_terminal(folder, "yes", size, *args)
-    assert shown == plain
-    assert seen > 3
+    ours, rest = parted(piped(folder, "-p", "xdist", "-n", "2", LIVE="yes", CI="true"))
+    assert ours
+    assert all(re.fullmatch(r"evals \d+ · faithfulness 0\.50", line) for line in ours), ours
+    assert "evals " not in rest
+    assert "25passed" in rest
 
 
 def test_workers_that_crash(folder):
     """What xdist says of them outside of any hook is on rows of its own as well."""
     (folder / "test_a.py").write_text("import os\n\ndef test_dies():\n    os._exit(3)\n")
-    shown, seen = in_terminal(folder, "yes", (50, 12), "-p", "xdist", "-n", "2", "-v")
-    assert seen > 3
-    (replaced,) = [line for line in shown if "replacing" in line]
-    assert re.fullmatch(r"replacing crashed worker gw\d", replaced)
-    assert not [line for line in shown if "evals " in line]
+    ours, rest = parted(in_terminal(folder, "yes", (80, 12), "-p", "xdist", "-n", "2", "-v"))
+    assert ours
+    (replaced,) = [line for line in rest.splitlines() if "replacing" in line]
+    assert re.fullmatch(r"replacingcrashedworkergw\d", replaced)
 
 
-@pytest.mark.parametrize("args", [("-q",), ("-s",), ("--capture=sys",)], ids=" ".join)
+@pytest.mark.parametrize("args", [("-q",), ("-p", "no:terminal")], ids=" ".join)
 def test_no_line(folder, args):
-    """Where the run is to be quiet, or where tests write to the terminal, there is none."""
-    pieces = run_in_terminal(command(*args), folder, environ(LIVE="yes"), 80, 24)
-    written = b"".join(pieces)
-    assert b"passed" in written
-    assert b"evals " not in written
-    assert b"\x1bD" not in written
+    """Where the run is to be quiet there is none."""
+    assert "evals " not in in_terminal(folder, "yes", (80, 24), *args)
 
 
-@pytest.mark.parametrize("more", [{"TERM": "dumb"}, {"TERM": ""}], ids=str)
-def test_no_line_on_simple_terminals(folder, more):
-    """A terminal that does not say what it can do gets plain text."""
-    pieces = run_in_terminal(command("test_b.py"), folder, environ(LIVE="yes", **more), 80, 24)
-    assert b"evals " not in b"".join(pieces)
-
-
-def piped(folder: Path, **more: str) -> list[str]:
-    ran = subprocess.run(
-        command(), cwd=folder, env=environ(**more), capture_output=True, text=True, check=False
-    )
-    assert ran.stderr == ""
-    return ran.stdout.splitlines()
+def test_nothing_is_evaluated(folder):
+    """A session without evaluations has no line."""
+    conftest = CONFTEST.replace("expect(len(session.items))", "expect(0)").replace("autouse=True", "")
+    (folder / "conftest.py").write_text(conftest)
+    (folder / "test_b.py").write_text("import time\n\ndef test_slow():\n    time.sleep(0.2)\n")
+    assert "evals " not in in_terminal(folder, "yes", (80, 24), "test_b.py")
 
 
 def test_lines_in_a_log(folder):
     """In the log of continuous integration there are lines of their own, and pytest's stay whole."""
-    shown = piped(folder, LIVE="yes", CI="true")
-    ours = [line for line in shown if re.match(r"evals \d+/55 · ", line)]
-    assert len(ours) > 3
-    assert not [line for line in shown if "evals " in line and line not in ours]
-    percent = [line for line in shown if line.endswith("%]")]
-    assert len({len(line) for line in percent}) == 1
-    dots = "".join(
-        re.sub(r"^test_[ab].py|\[.*", "", line).strip()
-        for line in shown
-        if re.match(r"^(test_[ab].py)?[ .Fs]+(\[.*)?$", line)
-    )
-    plain = piped(folder, LIVE="no", CI="true")
-    expected = "".join(
-        re.sub(r"^test_[ab].py|\[.*", "", line).strip()
-        for line in plain
-        if re.match(r"^(test_[ab].py)?[ .Fs]+(\[.*)?$", line)
-    )
-    assert dots == expected
-    assert len(dots) == 55
+    ours, rest = parted(piped(folder, LIVE="yes", CI="true"))
+    assert len(ours) > 1
+    assert all(re.match(r"evals \d+/55 · ", line) for line in ours), ours
+    assert rest == parted(piped(folder, LIVE="no", CI="true"))[1]
 
 
 def test_no_lines_in_a_file(folder):
     """Output that somebody redirects is pytest's alone."""
-    assert not [line for line in piped(folder, LIVE="yes") if "evals " in line]
+    assert "evals " not in piped(folder, LIVE="yes")
 
 
 def test_the_debugger_has_the_terminal(folder):
-    """While a breakpoint holds the run nothing is drawn; afterwards the line is there again."""
+    """While a breakpoint holds the run nothing is written; afterwards there are lines again."""
     (folder / "test_a.py").write_text("def test_stop():\n    breakpoint()\n")
-    (folder / ".pdbrc").write_text("import time; time.sleep(0.1); print('rest' 'ed')\ncontinue\n")
+    (folder / ".pdbrc").write_text("import time; time.sleep(0.2); print('rest' 'ed')\ncontinue\n")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = test_a.py test_b.py\n")
-    size = (70, 30)
-    plain, _ = in_terminal(folder, "no", size)
-    shown, seen = in_terminal(folder, "yes", size)
-    assert shown == plain
-    assert "rested" in shown
-    assert seen > 3
+    text = in_terminal(folder, "yes", (70, 30))
+    before, rested, after = text.partition("rested")
+    assert rested
+    assert "evals " not in before.partition("PDB set_trace")[2]
+    assert len(parted(after)[0]) > 2
