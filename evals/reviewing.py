@@ -1,7 +1,8 @@
-"""A question file under review by a person: each decision is on disk before the next question is shown.
+"""A question file under review: decisions on its questions, and the session in which a person takes them.
 
-What was decided stands beside the file, one line a decision, in `.NAME.review.jsonl`: a review that was
-ended in whatever way goes on from there, and the questions that were dropped are kept there whole.
+Each decision is on disk before the next question is shown. What was decided stands beside the file, one line
+a decision, in `.NAME.review.jsonl`: a review that was ended in whatever way goes on from there, and the
+questions that were dropped are kept there whole.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from evals.anchoring import Anchors
+from evals.checking import Checked, check_question
+from evals.editing import UnfitError
 from evals.entries import shown
-from evals.errors import QuestionFileError, printable
+from evals.errors import QuestionFileError, UsageError, printable
 from evals.manifests import manifest_of, save_manifest
 from evals.question_files import read_writable
 from evals.question_lines import question_to_json, short_digest, to_line
@@ -147,6 +151,79 @@ class Review:
             raise QuestionFileError(
                 printable(f"{shown(self.log)} cannot be written: {error.strerror or error}")
             ) from error
+
+
+class ReviewSession:
+    """The question of a review that a person looks at, and what each key does to it.
+
+    Args:
+        review: The questions.
+        anchors: The documents; None when they are not known.
+        edit: Lets the person edit a question, or go on from a draft that was no question.
+
+    Attributes:
+        review: The questions.
+        place: Which of them is looked at; None when all are decided.
+        message: What there is to say of the last key.
+    """
+
+    def __init__(
+        self, review: Review, anchors: Anchors | None, edit: Callable[[Question, str | None], Question]
+    ) -> None:
+        self.review = review
+        self._anchors = anchors
+        self._ask_for_edit = edit
+        # What was written in an editor and was no question, by id.
+        self._drafts: dict[str, str] = {}
+        self.place = review.next_open(0)
+        self.message = ""
+
+    def press(self, key: str) -> None:
+        """Do what a key says to the question that is looked at; other keys mean nothing."""
+        self.message = ""
+        place, count = self.place, len(self.review.items)
+        if place is None:
+            return
+        if key == "k":
+            checked = self.checked(place)
+            self.review.keep(place, checked.accepted if checked else None)
+        elif key == "d":
+            self.review.drop(place)
+        elif key == "e":
+            self._edit(place)
+        if key in ("k", "d"):
+            self.place = self.review.next_open(place + 1)
+        elif key in ("n", "b"):
+            self.place = (place + (1 if key == "n" else -1)) % count
+
+    def checked(self, place: int) -> Checked | None:
+        """Return where the sources of a question stand in the documents now, when those are known."""
+        return check_question(self.review.items[place].question, self._anchors) if self._anchors else None
+
+    def farewell(self) -> str:
+        """Say what was decided, and how the review goes on."""
+        counts = self.review.counts()
+        open_ones = len(self.review.items) - sum(counts.values())
+        told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        rest = f", {open_ones} not decided: the same command goes on there" if open_ones else ""
+        return printable(f"{self.review.path}: {told}{rest}")
+
+    def _edit(self, place: int) -> None:
+        question = self.review.items[place].question
+        self.message = "not changed"
+        try:
+            new = self._ask_for_edit(question, self._drafts.get(question.id))
+        except UsageError as error:
+            self.message = str(error)
+            if isinstance(error, UnfitError):
+                self._drafts[question.id] = error.text
+        except (KeyboardInterrupt, EOFError):
+            pass  # of the editing, not of the review
+        else:
+            self._drafts.pop(question.id, None)
+            if new != question:
+                self.review.edit(place, new)
+                self.message = "written"
 
 
 def _ends_line(path: Path) -> bool:

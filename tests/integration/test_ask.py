@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 
 PRIMER = Path(__file__).parents[2] / "fixtures" / "corpus" / "primer.pdf"
 

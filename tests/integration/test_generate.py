@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.generation.wordings import PROMPTS
 from evals.question_sets import load_set
 from rag.documents import read_documents

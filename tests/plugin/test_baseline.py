@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 
 GATE = ("--evals-mode=gate", "--evals-judge-floor=0")
 JUDGE = """

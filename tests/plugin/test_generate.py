@@ -236,7 +236,7 @@ def test_sessions_that_only_look(project, option):
 
 def test_the_plan_by_its_command(project, capfd):
     """`rag-evals plan` says the same, and nothing else."""
-    code = "from evals.cli import main; main(['plan', '--evals-docs=mills.md', '--evals-generate=3'])"
+    code = "from evals.cli.main import main; main(['plan', '--evals-docs=mills.md', '--evals-generate=3'])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == (
         "generated questions: none yet, and --evals-plan writes none: pytest --evals-generate 3 without it "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.traces import load_traces
 from tests.loopback_wandb import LoopbackWandb
 from tests.plugin.conftest import GOOD

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from tests.plugin.test_cache import CONFTEST, made
 
 SLOW = CONFTEST.replace(

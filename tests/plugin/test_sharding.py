@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.sharding import Shard
 
 GOOD = "faithfulness=0.9 relevancy=0.8"

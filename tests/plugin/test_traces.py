@@ -144,7 +144,7 @@ def test_traces_that_cannot_be_written_fail_nothing(project):
 
 
 def test_a_report_of_a_finished_run_has_them_as_well(project, capsys):
-    from evals.cli import main
+    from evals.cli.main import main
 
     project.run("--evals-traces")
     (run,) = project.runs
@@ -168,7 +168,7 @@ def test_the_file_is_json_lines(project):
 
 def test_shards_are_joined_with_their_traces(project, capsys):
     """A run of all shards has the traces of each."""
-    from evals.cli import main
+    from evals.cli.main import main
 
     project.ask(**{f"q{n}": GOOD for n in range(6)})
     for shard in ("1/2", "2/2"):

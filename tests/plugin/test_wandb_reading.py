@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from tests.loopback_wandb import LoopbackWandb
 from tests.wandb_artifacts import keep
 

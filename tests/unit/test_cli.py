@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from evals.cli import main
+from evals.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -87,3 +93,30 @@ def test_a_wrong_call_ends_with_4(capsys):
         main(["compare"])
     assert ended.value.code == 4
     assert "the following arguments are required: RUN, BASE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_options(capsys, name):
+    """What the table of commands names is there."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: rag-evals {name} ")
+
+
+def test_only_the_command_that_is_called_is_imported():
+    """`--help` is quick: it imports the table of commands, and none of them."""
+    code = """
+import contextlib, sys
+from evals.cli.main import main
+with contextlib.suppress(SystemExit):
+    main(sys.argv[1:])
+print(*sorted(name for name in sys.modules if name.startswith("evals.cli.")), file=sys.stderr)
+"""
+    for arguments, expected in (
+        (["--help"], "evals.cli.main"),
+        (["replay", "--help"], "evals.cli.arguments evals.cli.main evals.cli.replay"),
+    ):
+        command = [sys.executable, "-c", code, *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        assert ran.stderr == f"{expected}\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from evals.cache import Cache, Maker
-from evals.cli import main
-from evals.commands.cache import differences
+from evals.cli.cache import differences
+from evals.cli.main import main
 from evals.records import Judgement, Score, answer_to_json, judgement_to_json
 from rag.answer import Answer, Context
 from rag.identity import canonical, digest

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from evals.commands import baseline, compare
+from evals.cli.main import parser_for
 from evals.errors import EvalsError, RunFileError, UsageError
 from evals.questions import Question
 from evals.records import Evaluation, Score
@@ -52,13 +51,9 @@ def run(capsys, home, tmp_path):
     """Run a command; give status, what was printed, and what was said of errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        parser = argparse.ArgumentParser()
-        commands = parser.add_subparsers()
-        for command in (compare, baseline):
-            command.add_to(commands)
         words = [*map(str, arguments), "--baselines", str(tmp_path / "baselines")]
         words += ["--home", str(home)] if "list" not in words else []
-        options = parser.parse_args(words)
+        options = parser_for(words).parse_args(words)
         status = options.run(options)
         out, err = capsys.readouterr()
         return status, out, err

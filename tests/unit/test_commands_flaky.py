@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
-from evals.commands import flaky
+from evals.cli.main import parser_for
 from evals.errors import RunFileError, UsageError
 from evals.questions import Question
 from evals.records import Evaluation, Score, evaluation_to_json
@@ -61,9 +60,8 @@ def store(home):
 
 
 def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    flaky.add_to(parser.add_subparsers())
-    options = parser.parse_args(["flaky", *map(str, arguments)])
+    words = ["flaky", *map(str, arguments)]
+    options = parser_for(words).parse_args(words)
     status: int = options.run(options)
     return status
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.question_sets import load_set, save_set
 from evals.questions import Question, Source
 from rag.documents import read_documents
@@ -205,7 +205,7 @@ def test_a_file_that_changes_meanwhile_is_not_overwritten(capsys, monkeypatch):
             file.write('{"id": "theirs", "question": "Why?"}\n')
         return real(*arguments)
 
-    monkeypatch.setattr("rag.documents.read_documents", slow)
+    monkeypatch.setattr("evals.cli.arguments.read_documents", slow)
     manifest = Path("q.manifest.json").read_bytes()
     status, _, err = check(capsys, "--write")
     assert (status, err) == (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from pathlib import Path
 
 import pytest
 
-from evals.commands import report
+from evals.cli.main import parser_for
 from evals.errors import RunFileError, UsageError
 from evals.questions import Question
 from evals.records import Evaluation, Score, evaluation_to_json
@@ -58,9 +57,8 @@ def call(home):
     """Run the command."""
 
     def called(*arguments: str) -> int:
-        parser = argparse.ArgumentParser()
-        report.add_to(parser.add_subparsers())
-        options = parser.parse_args(["report", *arguments, "--home", str(home)])
+        words = ["report", *arguments, "--home", str(home)]
+        options = parser_for(words).parse_args(words)
         return options.run(options)
 
     return called

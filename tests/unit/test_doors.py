@@ -62,7 +62,7 @@ KNOWN_OF_RAG |= {
 KNOWS_ALL = (
     "evals/generation/",
     "evals/anchoring.py",
-    "evals/commands/",
+    "evals/cli/",
     "evals/suite/",
     "evals/materials.py",
     "evals/generating.py",

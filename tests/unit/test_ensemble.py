@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evals.cache import Maker
-from evals.commands.cache import differences
+from evals.cli.cache import differences
 from evals.errors import UsageError
 from evals.judges import Judge
 from evals.judges.ensemble import EnsembleJudge

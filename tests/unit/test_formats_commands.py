@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from evals.commands import questions_formats
+from evals.cli.main import parser_for
 from evals.errors import UsageError
 from evals.question_lines import questions_digest
 from evals.question_sets import load_set
@@ -23,9 +22,8 @@ def here(tmp_path, monkeypatch):
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    questions_formats.add_to(parser.add_subparsers())
-    options = parser.parse_args(arguments)
+    words = ["questions", *arguments]
+    options = parser_for(words).parse_args(words)
     status: int = options.run(options)
     return status
 

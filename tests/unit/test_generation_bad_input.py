@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.generation import making
 from evals.generation.rules import Criterion, Measured, Rule
 from evals.generation.running import MOST_FRUITLESS, MOST_INVALID

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.errors import GenerationError
 from evals.generation.candidates import Candidate, candidate_from_json, candidate_to_json
 from evals.generation.passages import survey

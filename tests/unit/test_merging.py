@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.commands.merge import holds, merged_lines
+from evals.cli.report import holds, merged_lines
 from evals.errors import RunFileError
 from evals.merging import merge
 from evals.questions import Question

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.generation.candidates import Candidate, Passage
 from evals.generation.filters import CRITERIA
 from evals.generation.working import Done, WorkFile, work_path

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import pytest
 
-from evals.cli import main
+from evals.cli.main import main
 from evals.editing import UnfitError, edit_in_editor, editor_of
 from evals.errors import QuestionFileError, UsageError
 from evals.question_sets import load_set, save_set
 from evals.questions import Question, Source
 from evals.reports.review import View, screen
-from evals.reviewing import Review
+from evals.reviewing import Review, ReviewSession
 from tests.emulator import Emulator
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +178,43 @@ def test_only_questions_with_a_tag(path):
     assert [item.question.id for item in review.items] == ["q1"]
     review.drop(0)
     assert ids(path) == ["q0", "q2"]
+
+
+# --- keys ---
+
+
+def test_what_keys_do(path):
+    """Keep, back, edit, drop, next: the place and the message follow, and other keys mean nothing."""
+    drafts: list[str | None] = []
+
+    def edit(old: Question, draft: str | None) -> Question:
+        drafts.append(draft)
+        if len(drafts) == 1:
+            raise UnfitError("it has no id", "half of it")
+        if len(drafts) == 2:
+            raise KeyboardInterrupt
+        return replace(old, question="And now?")
+
+    session = ReviewSession(Review(path), None, edit)
+    seen = []
+    for key in ("k", "x", "b", "e", "e", "e", "n", "d", "k", "k"):
+        session.press(key)
+        seen.append((key, session.place, session.message))
+    assert seen == [
+        ("k", 1, ""),
+        ("x", 1, ""),
+        ("b", 0, ""),
+        ("e", 0, "not changed: it has no id; e goes on with what you wrote"),
+        ("e", 0, "not changed"),
+        ("e", 0, "written"),
+        ("n", 1, ""),
+        ("d", 2, ""),
+        ("k", None, ""),
+        ("k", None, ""),
+    ]
+    assert drafts == [None, "half of it", "half of it"]
+    assert session.farewell() == f"{path}: 1 kept, 1 edited, 1 dropped"
+    assert [q.question for q in load_set(path).questions] == ["And now?", "What is q2?"]
 
 
 # --- the screen ---

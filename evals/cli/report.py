@@ -1,27 +1,30 @@
-"""`rag-evals report`: a finished run once more, on the terminal or in a file."""
+"""The commands `report`, a finished run once more, and `merge`, the runs of several shards as one."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_baselines, add_home, named_run
+from evals.cli.arguments import add_baselines, add_home, named_run, unwritable, write_text
+from evals.closing import closing_lines, ruling_lines
 from evals.errors import UsageError, printable
+from evals.labels import Labelled, load_labels
+from evals.merging import merge
+from evals.reports.html import run_html
+from evals.reports.junit import run_junit
+from evals.reports.markdown import run_markdown
+from evals.reports.waterfall import waterfalls_of
+from evals.reports.wrapping import Line
+from evals.rules import rules_from
+from evals.ruling import Ruling, rule
+from evals.runs import Run, read_run
+from evals.tables import to_csv, write_parquet
 
-if TYPE_CHECKING:
-    from evals.cli import Commands
-    from evals.reports.wrapping import Line
-    from evals.runs import Run
 
-
-def add_to(commands: Commands) -> None:
-    """Declare `report`."""
-    parser = commands.add_parser(
-        "report", help="a finished run as text, Markdown, HTML, CSV, Parquet or JUnit"
-    )
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `report`."""
     parser.add_argument(
         "run_name",
         metavar="RUN",
@@ -36,8 +39,6 @@ def add_to(commands: Commands) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from evals.runs import read_run
-
     if options.format == "parquet" and options.out is None:
         raise UsageError("--format parquet is not for a terminal: name a file with --out")
     path = named_run(options.run_name, options.home, options.baselines)
@@ -47,7 +48,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.format == "parquet":
         _write_parquet(run, options.out)
     elif options.out:
-        _write(options.out, _text(options.format, run, path))
+        write_text(options.out, _text(options.format, run, path))
     else:
         _show(_text(options.format, run, path))
     return 0
@@ -58,46 +59,29 @@ def _text(form: str, run: Run, path: Path) -> str:
 
 
 def _terminal(run: Run) -> str:
-    from evals.closing import closing_lines
-    from evals.rules import rules_from
-    from evals.ruling import rule
-
     # The table of no evaluation at all has no row; the run's notes say that it is empty.
     lines = closing_lines(run, rule(rules_from(run.head), run), breaches=True) if run.evaluations else []
     return "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
 def _markdown(run: Run) -> str:
-    from evals.reports.markdown import run_markdown
-
     return run_markdown(run, [line.text for line in _gate(run)])
 
 
 def _html(run: Run, path: Path) -> str:
-    from evals.reports.html import run_html
-    from evals.reports.waterfall import waterfalls_of
-
     return run_html(run, gate=_gate(run), traces=waterfalls_of(path))
 
 
 def _gate(run: Run) -> list[Line]:
     """Give what is decided of the run by the conditions that it was held to."""
-    from evals.closing import ruling_lines
-    from evals.rules import rules_from
-    from evals.ruling import rule
-
     return ruling_lines(rule(rules_from(run.head), run)) if run.evaluations else []
 
 
 def _csv(run: Run) -> str:
-    from evals.tables import to_csv
-
     return to_csv(run)
 
 
 def _junit(run: Run) -> str:
-    from evals.reports.junit import run_junit
-
     return run_junit(run)
 
 
@@ -119,23 +103,49 @@ def _show(text: str) -> None:
     sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding))
 
 
-def _write(file: Path, text: str) -> None:
-    try:
-        # newline: the same bytes on every system.
-        file.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-    except OSError as error:
-        raise _unwritable(file, error) from error
-
-
 def _write_parquet(run: Run, file: Path) -> None:
-    from evals.tables import write_parquet
-
     try:
         write_parquet(run, file)
     except OSError as error:
-        raise _unwritable(file, error) from error
+        raise unwritable(file, error) from error
 
 
-def _unwritable(file: Path, error: OSError) -> UsageError:
-    name = printable(str(file))
-    return UsageError(f"{name} cannot be written: {error.strerror}: give another file with --out")
+def add_merge(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `merge`."""
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run folder, its records.jsonl, a run's id, or latest"
+    )
+    parser.add_argument("--partial", action="store_true", help="do without shards that are missing")
+    parser.add_argument("--labels", type=Path, help="people's verdicts on answers of these runs")
+    parser.add_argument("--out", type=Path, help="folder of runs that gets the new one (default: --home)")
+    add_home(parser)
+    parser.set_defaults(run=_merge)
+
+
+def _merge(options: argparse.Namespace) -> int:
+    labels = load_labels(options.labels) if options.labels else ()
+    runs = [read_run(named_run(text, options.home), strict=True) for text in options.runs]
+    whole = merge(runs, options.out or options.home, partial=options.partial)
+    ruling = rule(rules_from(whole.head), whole)
+    for note in whole.notes:
+        print(printable(note))
+    print("\n".join(merged_lines(whole, ruling, labels)))
+    return 0 if holds(whole, ruling) else 1
+
+
+def merged_lines(whole: Run, ruling: Ruling, labels: Sequence[Labelled] = ()) -> list[str]:
+    """Return the summary that pytest would have printed; breaches are listed in all modes.
+
+    Args:
+        whole: The run that was made of several.
+        ruling: What was decided of it.
+        labels: People's verdicts on answers of the runs.
+    """
+    lines = closing_lines(whole, ruling, breaches=True, labels=labels)
+    return [*(line.text for line in lines), f"run: {printable(str(whole.records.folder))}"]
+
+
+def holds(whole: Run, ruling: Ruling) -> bool:
+    """Tell whether pytest would have ended with status 0."""
+    is_strict = ruling.rules.mode == "strict"
+    return not ruling.fails and not (is_strict and any(e.breaches for e in whole.evaluations))

@@ -1,51 +1,44 @@
-"""`rag-evals ask`: one question, or several, to a pipeline; the answer, its passages and what it cost."""
+"""The commands `ask`, which puts questions to a pipeline, and `plan`, which says what a run would take."""
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_home
-from evals.errors import printable
+from evals.cli.arguments import add_home, add_offline, say_unreadable
+from evals.errors import UsageError, printable
+from evals.offline import forbid_connections
+from rag.answer import Answer, Context
+from rag.config import config_for
+from rag.documents import read_documents
+from rag.pipelines import Resources, RetrievalPipeline, build_pipeline
 
-if TYPE_CHECKING:
-    from evals.cli import Commands
-    from rag.answer import Answer, Context
-    from rag.pipelines import RetrievalPipeline
+# Exit codes of pytest.
+INTERRUPTED = 2
+TESTS_COLLECTED_NONE = 5
 
 
-def add_to(commands: Commands) -> None:
-    """Declare `ask`."""
-    parser = commands.add_parser(
-        "ask", help="put one question, or several, to a pipeline and show the answer"
-    )
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `ask`."""
     parser.add_argument("questions", nargs="+", metavar="QUESTION")
     parser.add_argument("--docs", type=Path, required=True, help="a document or a folder of documents")
     parser.add_argument("--pipeline", default="baseline", help="name of a pipeline (default: baseline)")
     parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
     parser.add_argument("--model", help="language model in place of the pipeline's own: name, path or URL")
-    parser.add_argument(
-        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
-    )
+    add_offline(parser)
     add_home(parser, "indexes")
     parser.set_defaults(run=_ask)
 
 
 def _ask(options: argparse.Namespace) -> int:
-    from evals.offline import forbid_connections
-    from rag.config import config_for
-    from rag.documents import read_documents
-    from rag.pipelines import Resources, build_pipeline
-
     if options.offline:
         forbid_connections()
     config = config_for(options.pipeline, path=options.config, model=options.model)
     corpus = read_documents(options.docs)
-    for skipped in corpus.unreadable:
-        print(f"left out {printable(skipped.name)}: {printable(skipped.reason)}", file=sys.stderr)
+    say_unreadable(corpus)
     pipeline = build_pipeline(
         config, corpus, Resources(offline=options.offline), options.home.absolute() / "indexes"
     )
@@ -78,3 +71,22 @@ def _cost_line(answer: Answer) -> str:
         f"   {seconds}; tokens: {tokens.evaluated:,} evaluated, {tokens.reused:,} reused, "
         f"{tokens.generated:,} generated{left_out}"
     )
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `plan`."""
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
+    parser.set_defaults(run=_plan)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    arguments = [argument for argument in options.arguments if argument != "--"]
+    # In a process of its own: pytest wants to be the first to import the plugin.
+    quiet = ("-p", "no:terminal", "-p", "no:cacheprovider")
+    ran = subprocess.run([sys.executable, "-m", "pytest", *arguments, "--evals-plan", *quiet])
+    if ran.returncode in (TESTS_COLLECTED_NONE, INTERRUPTED):
+        raise UsageError(
+            "there is nothing to plan: name the tests as for pytest, such as `rag-evals plan evals`; "
+            "`pytest --collect-only` says what can be collected"
+        )
+    return ran.returncode

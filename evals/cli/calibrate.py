@@ -1,33 +1,30 @@
-"""`rag-evals calibrate` and `rag-evals doctor`: what the judge is worth."""
+"""The commands `calibrate` and `doctor`: what the judge is worth."""
 
 from __future__ import annotations
 
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_home
+from evals.calibration import calibrate
+from evals.canaries import METRIC, canary_lines, is_steady, run_canaries
+from evals.cards import card_to_json
+from evals.cli.arguments import add_home, add_offline
 from evals.errors import UsageError, printable
-from evals.judges.choosing import FORMS
+from evals.judges.choosing import FORMS, judge_for, reader_for
+from evals.labels import load_labels, usable_metrics
 from evals.metrics import DEFAULT_THRESHOLD
+from evals.offline import forbid_connections
+from evals.reports.card import card_lines
 from evals.settings import parse_share
+from fixtures.bundled import CARDS, JudgeModels
+from rag.config import load_configs
+from rag.pipelines import Resources
 from rag.profile import profile_of
 
-if TYPE_CHECKING:
-    from evals.cli import Commands
-    from fixtures.bundled import JudgeModels
 
-
-def add_to(commands: Commands) -> None:
-    """Declare `calibrate` and `doctor`."""
-    _add_calibrate(
-        commands.add_parser("calibrate", help="measure the judge on labelled answers: a judge card")
-    )
-    _add_doctor(commands.add_parser("doctor", help="try to talk the judge into believing false answers"))
-
-
-def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+def add_calibrate(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `calibrate`."""
     parser.add_argument("--labels", type=Path, required=True, help="label file (docs/labels.md)")
     parser.add_argument("--out", type=Path, help="file of the card (default: in the folder cards of --home)")
     parser.add_argument(
@@ -40,7 +37,8 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_calibrate)
 
 
-def _add_doctor(parser: argparse.ArgumentParser) -> None:
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `doctor`."""
     parser.add_argument(
         "--threshold", type=float, help="least score that passes (default: the card's, or 0.5)"
     )
@@ -52,18 +50,11 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--judge", default="choice", help=f"what judges: {FORMS}")
     parser.add_argument("--judge-model", metavar="MODEL", help="language model: name, path or URL")
     parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
-    parser.add_argument(
-        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
-    )
+    add_offline(parser)
     add_home(parser, "cards")
 
 
 def _judge_models(options: argparse.Namespace) -> JudgeModels:
-    from evals.offline import forbid_connections
-    from fixtures.bundled import JudgeModels
-    from rag.config import load_configs
-    from rag.pipelines import Resources
-
     if options.offline:
         forbid_connections()
     config = next(iter(load_configs(options.config).values()))
@@ -72,12 +63,6 @@ def _judge_models(options: argparse.Namespace) -> JudgeModels:
 
 def _calibrate(options: argparse.Namespace) -> int:
     from tqdm import tqdm
-
-    from evals.calibration import calibrate
-    from evals.cards import card_to_json
-    from evals.judges.choosing import reader_for
-    from evals.labels import load_labels, usable_metrics
-    from evals.reports.card import card_lines
 
     if options.false_pass is not None:
         parse_share("--false-pass", str(options.false_pass))
@@ -112,10 +97,6 @@ def _writable(path: Path) -> Path:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from evals.canaries import METRIC, canary_lines, is_steady, run_canaries
-    from evals.judges.choosing import judge_for
-    from fixtures.bundled import CARDS
-
     folders = (options.home / "cards", CARDS)
     judge = judge_for(options.judge, _judge_models(options), metrics=(METRIC,), folders=folders)
     threshold = options.threshold

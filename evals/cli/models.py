@@ -1,21 +1,19 @@
-"""`rag-evals models`: list, fetch, verify and tune models."""
+"""The command `models`: list, fetch, verify and tune models."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from evals.reports.wrapping import aligned
+from rag.config import LLMConfig
 from rag.errors import RagError
+from rag.llm.local.tuning import rows_of, tune
+from rag.models import ModelRow, cache_dir, list_rows, resolve, verify
 
-if TYPE_CHECKING:
-    from evals.cli import Commands
 
-
-def add_to(commands: Commands) -> None:
-    """Declare `models` and its verbs."""
-    parser = commands.add_parser("models", help="list, fetch, verify and tune models")
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs of `models`."""
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     verbs.add_parser("list", help="what the catalogue has, and what is here").set_defaults(run=_list_models)
     fetch = verbs.add_parser("fetch", help="fetch models and verify them")
@@ -35,8 +33,6 @@ def add_to(commands: Commands) -> None:
 
 
 def _list_models(_options: argparse.Namespace) -> int:
-    from rag.models import ModelRow, cache_dir, list_rows
-
     rows = [ModelRow._fields, *list_rows()]
     print("\n".join(aligned(rows, left=len(ModelRow._fields))))
     print(f"\ncache: {cache_dir()}")
@@ -44,8 +40,6 @@ def _list_models(_options: argparse.Namespace) -> int:
 
 
 def _fetch_models(options: argparse.Namespace) -> int:
-    from rag.models import resolve
-
     for name in options.names:
         try:
             model = resolve(name)
@@ -59,8 +53,6 @@ def _fetch_models(options: argparse.Namespace) -> int:
 
 
 def _verify_models(options: argparse.Namespace) -> int:
-    from rag.models import list_rows, verify
-
     names = options.names or [row.name for row in list_rows() if row.cached == "yes"]
     if not names:
         print("no model is in the cache")
@@ -75,10 +67,6 @@ def _verify_models(options: argparse.Namespace) -> int:
 
 
 def _tune_model(options: argparse.Namespace) -> int:
-    from rag.config import LLMConfig
-    from rag.llm.local.tuning import rows_of, tune
-    from rag.models import resolve
-
     def say(setting: str) -> None:
         print(f"measuring {setting}", file=sys.stderr)
 

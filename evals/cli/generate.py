@@ -1,4 +1,4 @@
-"""`rag-evals generate`: documents to a question set, with the sources of each question."""
+"""The command `generate`: documents to a question set, with the sources of each question."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_home
+from evals.cli.arguments import add_home, add_offline, read_corpus
 from evals.errors import GenerationError, printable
 from evals.generating import SEED, progress
+from evals.generation.kinds import DEFAULT_MIX
+from evals.generation.making import Order, check_out, make_set, material_for
+from evals.generation.mix import parse_mix
+from evals.generation.running import Outcome
+from evals.generation.working import work_path
+from evals.offline import forbid_connections
+from evals.questions import load_questions
+from evals.reports.auditing import mix_lines
+from rag.config import config_for
+from rag.documents import Corpus
+from rag.pipelines import Resources
 
-if TYPE_CHECKING:
-    from evals.cli import Commands
-    from evals.generation.making import Order
-    from evals.generation.running import Outcome
-    from rag.documents import Corpus
 
-
-def add_to(commands: Commands) -> None:
-    """Declare `generate`."""
-    parser = commands.add_parser(
-        "generate", help="write questions about documents, filtered, with their sources"
-    )
+def add_generate(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `generate`."""
     parser.add_argument("docs", type=Path, metavar="DOCS", help="a document or a folder of documents")
     parser.add_argument("--n", type=int, default=60, help="questions wanted (default: 60)")
     parser.add_argument(
@@ -42,20 +43,12 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument("--restart", action="store_true", help="forget the work of an earlier run")
     parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
-    parser.add_argument(
-        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
-    )
+    add_offline(parser)
     add_home(parser, "the cache")
     parser.set_defaults(run=_generate)
 
 
 def _generate(options: argparse.Namespace) -> int:
-    from evals.generation.making import Order, check_out, make_set, material_for
-    from evals.generation.working import work_path
-    from evals.questions import load_questions
-    from rag.config import config_for
-    from rag.pipelines import Resources
-
     order = Order(
         options.out,
         _count(options),
@@ -91,24 +84,16 @@ def _count(options: argparse.Namespace) -> int:
 
 
 def _mix(options: argparse.Namespace) -> dict[str, int]:
-    from evals.generation.kinds import DEFAULT_MIX
-    from evals.generation.mix import parse_mix
-
     return parse_mix(options.kinds) if options.kinds is not None else dict(DEFAULT_MIX)
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:
-    from evals.commands.questions_check import read_corpus
-    from evals.offline import forbid_connections
-
     if options.offline:
         forbid_connections()
     return read_corpus(options.docs, options.home)
 
 
 def _summary(order: Order, outcome: Outcome, seconds: float) -> list[str]:
-    from evals.reports.auditing import mix_lines
-
     resumed = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
     dropped = sum(outcome.dropped.values())
     lines = [

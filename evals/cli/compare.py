@@ -1,4 +1,4 @@
-"""`rag-evals compare`: a run beside a baseline, down to the question, the stage and the knob that changed."""
+"""The commands `compare`, a run beside a baseline, and `flaky`, repeats and past runs beside each other."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import math
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_baselines, add_home, named_run
-from evals.errors import UsageError, printable
-
-if TYPE_CHECKING:
-    from evals.cli import Commands
-    from evals.compare import Comparison
-    from evals.runs import Run
-    from evals.verdicts import Verdict
+from evals.cli.arguments import add_baselines, add_home, named_run, write_text
+from evals.compare import Comparison, compare
+from evals.errors import RunFileError, UsageError, printable
+from evals.measurements import groups_of_runs
+from evals.pairing import of_pipeline
+from evals.reports.comparison import comparison_lines
+from evals.reports.comparison_json import comparison_json
+from evals.reports.flaky import flaky_lines
+from evals.reports.html import comparison_html
+from evals.reports.markdown import comparison_markdown
+from evals.reports.phrases import verdict_text
+from evals.runs import RECORDS, Run, read_run
+from evals.settings import parse_count
+from evals.verdicts import Verdict
 
 FORMATS = ("terminal", "markdown", "json", "html")
 WIDTH = 100
 
 
-def add_to(commands: Commands) -> None:
-    """Declare `compare`."""
-    parser = commands.add_parser(
-        "compare",
-        help="compare a run with another or with a baseline",
-        epilog="exit status: 0 PASS, 1 BLOCK, 2 INCONCLUSIVE with --strict (0 without), 4 usage",
-    )
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `compare`."""
+    parser.epilog = "exit status: 0 PASS, 1 BLOCK, 2 INCONCLUSIVE with --strict (0 without), 4 usage"
     what = (
         "a run folder, its records.jsonl, a run's id, latest, wandb:[ENTITY/]PROJECT/RUN_ID, "
         "or a baseline's name or file"
@@ -53,10 +54,6 @@ def add_to(commands: Commands) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from evals.compare import compare
-    from evals.reports.phrases import verdict_text
-    from evals.runs import read_run
-
     margin = parse_margin(options.margin)
     run, base = (
         read_run(named_run(text, options.home, options.baselines))
@@ -66,7 +63,7 @@ def _compare(options: argparse.Namespace) -> int:
     comparison = compare(run, base, margin=margin)
     text = _text(options, comparison, run, base)
     if options.out:
-        _write(options.out, text)
+        write_text(options.out, text)
     else:
         sys.stdout.write(text)
     if options.out or options.format != "terminal":
@@ -77,8 +74,6 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace, run: Run, base: Run) -> tuple[Run, Run]:
     """Give of both runs the pipelines that are to be compared, under one name."""
-    from evals.pairing import of_pipeline
-
     if options.pipeline is None and options.base_pipeline is None:
         return run, base
     if options.pipeline is None:
@@ -107,8 +102,6 @@ def parse_margin(text: str) -> float:
 
 def status_of(verdict: Verdict, *, is_strict: bool) -> int:
     """Give the exit status of a verdict."""
-    from evals.verdicts import Verdict
-
     if verdict is Verdict.INCONCLUSIVE:
         return 2 if is_strict else 0
     return 1 if verdict is Verdict.BLOCK else 0
@@ -116,29 +109,71 @@ def status_of(verdict: Verdict, *, is_strict: bool) -> int:
 
 def _text(options: argparse.Namespace, comparison: Comparison, run: Run, base: Run) -> str:
     if options.format == "html":
-        from evals.reports.html import comparison_html
-
         return comparison_html(comparison, run, base)
     if options.format == "markdown":
-        from evals.reports.markdown import comparison_markdown
-
         return comparison_markdown(comparison)
     if options.format == "json":
-        from evals.reports.comparison_json import comparison_json
-
         return comparison_json(comparison)
-    from evals.reports.comparison import comparison_lines
 
     # A file is read anywhere: its lines do not depend on this terminal.
     width = WIDTH if options.out else shutil.get_terminal_size((WIDTH, 24)).columns
     return "".join(f"{line}\n" for line in comparison_lines(comparison, width=width))
 
 
-def _write(file: Path, text: str) -> None:
-    try:
-        # newline: the same bytes on every system.
-        file.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-    except OSError as error:
-        raise UsageError(
-            f"{printable(str(file))} cannot be written: {error.strerror}: give another file with --out"
-        ) from error
+def add_flaky(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `flaky`."""
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="a run folder, its records.jsonl, a run's id, or latest (default: every run in --home)",
+    )
+    parser.add_argument("--last", metavar="N", help="only the newest N runs in --home")
+    add_home(parser)
+    parser.set_defaults(run=_flaky)
+
+
+def _flaky(options: argparse.Namespace) -> int:
+    runs, notes = _named(options) if options.runs else _newest(options)
+    for note in notes:
+        print(printable(note))
+    many = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
+    print(f"read: {many}")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print("\n".join(flaky_lines(groups_of_runs(runs), width=width)))
+    return 0
+
+
+def _named(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
+    """Read the runs that were named, each once.
+
+    Raises:
+        UsageError: `--last` is given as well.
+        RunFileError: One of them cannot be read.
+    """
+    if options.last is not None:
+        raise UsageError("--last counts the runs in --home: name runs, or give --last, not both")
+    folders = dict.fromkeys(named_run(text, options.home).resolve() for text in options.runs)
+    return [read_run(folder, strict=True) for folder in folders], []
+
+
+def _newest(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
+    """Read the runs in the home folder; one that cannot be read is a note.
+
+    Raises:
+        UsageError: `--last` is no number from 1.
+        RunFileError: There is no run at all.
+    """
+    last = parse_count("--last", options.last) if options.last is not None else None
+    folder = options.home / "runs"
+    # `latest` is a link to one of them.
+    found = sorted(file.parent for file in folder.glob(f"*/{RECORDS}") if not file.parent.is_symlink())
+    runs, notes = [], []
+    for path in found[-last:] if last else found:
+        try:
+            runs.append(read_run(path, strict=True))
+        except RunFileError as error:
+            notes.append(f"left out: {path.name}: {str(error).splitlines()[0].rstrip(':')}")
+    if not found:
+        raise RunFileError(printable(f"there is no run in {folder}: name runs, or give another --home"))
+    return runs, notes

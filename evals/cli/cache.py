@@ -1,4 +1,4 @@
-"""`rag-evals cache`: what earlier runs made, why it was made anew, and how it is dropped."""
+"""The command `cache`: what earlier runs made, why it was made anew, and how it is dropped."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from evals.commands.folders import add_baselines, add_home
+from evals.cache import DEFAULT_MEBIBYTES, FILE, Cache, Entry, Maker
+from evals.changes import parting
+from evals.cli.arguments import add_baselines, add_home
 from evals.errors import RunFileError, UsageError, printable
+from evals.records import answer_from_json, judgement_from_json
+from evals.remembering import ANSWER, SCORES
+from evals.replacing import all_lines
 from evals.reports.wrapping import aligned
-
-if TYPE_CHECKING:
-    from evals.cache import Cache, Entry, Maker
-    from evals.cli import Commands
 
 HOURS = {"h": 1, "d": 24, "w": 168}
 # Lines of differences between two makers, and of what is wrong with files, before the rest is only counted.
@@ -26,9 +27,8 @@ LISTED = 10
 WIDTH = 100
 
 
-def add_to(commands: Commands) -> None:
-    """Declare `cache` and its verbs."""
-    parser = commands.add_parser("cache", help="what earlier runs made: show, explain, drop or verify it")
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs of `cache`."""
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     stats = verbs.add_parser("stats", help="how much is kept of each kind")
     stats.set_defaults(run=_stats)
@@ -51,8 +51,6 @@ def add_to(commands: Commands) -> None:
 
 
 def _opened(options: argparse.Namespace) -> Cache:
-    from evals.cache import FILE, Cache
-
     return Cache(options.home / FILE)
 
 
@@ -78,8 +76,6 @@ def _is_empty(cache: Cache) -> bool:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from evals.cache import DEFAULT_MEBIBYTES
-
     cache = _opened(options)
     if _is_empty(cache):
         return 0
@@ -108,8 +104,6 @@ def _row(kind: str, entries: Sequence[Entry]) -> tuple[str, ...]:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from evals.remembering import ANSWER, SCORES
-
     cache = _opened(options)
     # What is kept of an answer under the passages it was written from is the same answer once more.
     entries = [entry for entry in cache.entries(options.question) if entry.kind in (ANSWER, SCORES)]
@@ -193,8 +187,6 @@ def _difference(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> st
     if ".documents." in name and _is_hash(old[name]):
         return f"{name}: changed"
     if isinstance(old[name], str) and isinstance(new[name], str) and not _is_hash(new[name]):
-        from evals.changes import parting
-
         start = parting(old[name], new[name])
         return f"{name}: {_text(old[name], start)} -> {_text(new[name], start)}"
     return f"{name}: {_text(old[name])} -> {_text(new[name])}"
@@ -218,9 +210,6 @@ def _line(text: str, width: int = WIDTH) -> str:
 
 def _shown(entry: Entry, cache: Cache) -> str:
     """Give the item in one line: the answer's text, or the scores."""
-    from evals.records import answer_from_json, judgement_from_json
-    from evals.remembering import ANSWER
-
     data = cache.recall(entry.kind, [entry.key], is_use=False).get(entry.key)
     if data is None:
         return "damaged: `rag-evals cache verify` drops it"
@@ -275,8 +264,6 @@ def baseline_keys(folder: Path) -> frozenset[str]:
     Raises:
         RunFileError: A baseline cannot be read: what it stands on would be dropped.
     """
-    from evals.replacing import all_lines
-
     keys: set[str] = set()
     problems: list[str] = []
     for file in sorted(folder.glob("*.jsonl")):

@@ -1,24 +1,21 @@
-"""`rag-evals replay`: send a recorded run to its trackers again; what is there already is not doubled."""
+"""The command `replay`: send a recorded run to its trackers again; what is there is not doubled."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
-from evals.commands.folders import add_home, named_run
+from evals.cli.arguments import add_home, named_run
 from evals.errors import UsageError, printable
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from evals.cli import Commands
-    from evals.runs import Run
+from evals.runs import Run, read_run
+from evals.settings import parse_project
+from evals.trackers.choosing import WANDB, check_trackers
+from evals.trackers.replaying import replay
 
 
-def add_to(commands: Commands) -> None:
-    """Declare the command."""
-    parser = commands.add_parser("replay", help="send a recorded run to Weights & Biases, or what it misses")
+def add_replay(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `replay`."""
     parser.add_argument("run_name", metavar="RUN", help="a run folder, its records.jsonl, its id, or latest")
     parser.add_argument(
         "--wandb", metavar="[ENTITY/]PROJECT", help="send it there (default: where its session sent it)"
@@ -31,9 +28,6 @@ def add_to(commands: Commands) -> None:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from evals.runs import read_run
-    from evals.trackers.replaying import replay
-
     run = read_run(named_run(options.run_name, options.home), strict=True)
     told = _trackers(run, options)
     if not told:
@@ -51,9 +45,6 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _trackers(run: Run, options: argparse.Namespace) -> Mapping[str, Mapping[str, Any]]:
     """Give what to send to, with the options of each; what is asked for goes before what the run says."""
-    from evals.settings import parse_project
-    from evals.trackers.choosing import WANDB, check_trackers
-
     told: dict[str, Mapping[str, Any]] = dict(run.head.get("trackers") or {})
     if options.wandb:
         entity, _, project = parse_project(options.wandb).rpartition("/")

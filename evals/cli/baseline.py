@@ -1,25 +1,25 @@
-"""`rag-evals baseline`: runs kept as files fit for git, to hold later runs against."""
+"""The command `baseline`: runs kept as files fit for git, to hold later runs against."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING
 
-from evals.commands.folders import add_baselines, add_home, named_run
+from evals.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_of
+from evals.baselines import baseline_file, baseline_files, write_baseline
+from evals.cli.arguments import add_baselines, add_home, named_run
 from evals.errors import RunFileError, UsageError, printable
-
-if TYPE_CHECKING:
-    from evals.cli import Commands
-    from evals.runs import Run
+from evals.runs import Run, read_run
+from evals.settings import parse_project
+from evals.trackers.fetching import give_aliases
+from evals.trackers.references import RECORDS_ARTIFACT, Reference, is_version
 
 # What `wandb:PROJECT/run-records:baseline` means.
 WANDB_ALIAS = "baseline"
 
 
-def add_to(commands: Commands) -> None:
-    """Declare `baseline` and its verbs."""
-    parser = commands.add_parser("baseline", help="keep a run as a baseline, or list the baselines")
+def add_baseline(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs of `baseline`."""
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     setting = verbs.add_parser("set", help="write a run to a file fit for git, in place of the one before")
     setting.add_argument(
@@ -45,9 +45,6 @@ def add_to(commands: Commands) -> None:
 
 
 def _set(options: argparse.Namespace) -> int:
-    from evals.baselines import write_baseline
-    from evals.runs import read_run
-
     run = read_run(named_run(options.run_name, options.home, options.baselines))
     # First, as it is what may go wrong: then nothing is written.
     artifact = _at_wandb(options, run) if options.wandb is not None else None
@@ -61,10 +58,6 @@ def _set(options: argparse.Namespace) -> int:
 
 def _at_wandb(options: argparse.Namespace, run: Run) -> str:
     """Give the records of `run` at W&B the name of a baseline, and say what they are called there."""
-    from evals.baselines import baseline_file
-    from evals.trackers.fetching import give_aliases
-    from evals.trackers.references import RECORDS_ARTIFACT, Reference, is_version
-
     baseline_file(options.baselines, options.name)  # what is wrong with the name is said before
     if is_version(options.name):
         raise UsageError(f"{options.name} is what W&B calls a version: give the baseline another name")
@@ -75,8 +68,6 @@ def _at_wandb(options: argparse.Namespace, run: Run) -> str:
 
 def _project(given: str, run: Run) -> tuple[str | None, str]:
     """Give entity and project: as given, as W&B's own variables say, or where the session sent the run."""
-    from evals.settings import parse_project
-
     entity, _, project = parse_project(given).rpartition("/") if given else ("", "", "")
     sent = (run.head.get("trackers") or {}).get("wandb") or {}
     project = project or os.environ.get("WANDB_PROJECT") or sent.get("project") or ""
@@ -87,9 +78,6 @@ def _project(given: str, run: Run) -> tuple[str | None, str]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from evals.baselines import baseline_files
-    from evals.runs import read_run
-
     files = baseline_files(options.baselines)
     if not files:
         print(
@@ -123,8 +111,6 @@ def _about(run: Run) -> list[str]:
 
 
 def _means(run: Run, pipeline: str) -> list[str]:
-    from evals.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_of
-
     group = [e for e in run.evaluations if e.pipeline == pipeline]
     found = [(PASS_RATE, mean_of(group, passed))]
     found += [(metric, mean_of(group, score_of(metric))) for metric in metrics_of(group)]

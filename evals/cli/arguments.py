@@ -1,0 +1,89 @@
+"""What several commands share: arguments, the run that is named, documents read, texts written to a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from evals.cache import FILE, Cache
+from evals.errors import UsageError, printable
+from evals.runs import find_run
+from evals.trackers.references import is_reference
+from evals.trackers.using import run_of
+from rag.documents import Corpus, read_documents
+
+
+def add_home(parser: argparse.ArgumentParser, what: str = "runs") -> None:
+    """Declare `--home`, the folder of `what`."""
+    parser.add_argument(
+        "--home", type=Path, default=Path(".rag-evals"), help=f"folder of {what} (default: .rag-evals)"
+    )
+
+
+def add_baselines(parser: argparse.ArgumentParser) -> None:
+    """Declare `--baselines`."""
+    parser.add_argument(
+        "--baselines",
+        type=Path,
+        default=Path("evals-baselines"),
+        metavar="DIR",
+        help="folder of baselines (default: evals-baselines)",
+    )
+
+
+def add_offline(parser: argparse.ArgumentParser) -> None:
+    """Declare `--offline`."""
+    parser.add_argument(
+        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
+    )
+
+
+def named_run(text: str, home: Path, baselines: Path | None = None) -> Path:
+    """Return the folder of the run that `text` names, or the file of the baseline; from W&B it is fetched.
+
+    Args:
+        text: What was asked for.
+        home: Folder of runs.
+        baselines: Folder of baselines; None where only a run will do.
+
+    Raises:
+        RunFileError: There is no such run; says where it was looked for, and what there is.
+        UsageError: W&B does not give it.
+    """
+    return run_of(text, home) if is_reference(text) else find_run(text, home, baselines)
+
+
+def read_corpus(docs: Path, home: Path) -> Corpus:
+    """Read the documents, and say which give no text; a cache that is there spares the work."""
+    cache = Cache(home / FILE) if (home / FILE).exists() else None
+    corpus = read_documents(docs, cache)
+    if cache:
+        cache.close()
+    say_unreadable(corpus)
+    return corpus
+
+
+def say_unreadable(corpus: Corpus) -> None:
+    """Say which documents give no text."""
+    for skipped in corpus.unreadable:
+        print(f"left out {printable(skipped.name)}: {printable(skipped.reason)}", file=sys.stderr)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write what `--out` asked for.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        # newline: the same bytes on every system.
+        file.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def unwritable(file: Path, error: OSError) -> UsageError:
+    """Return the error that says why the file of `--out` cannot be written."""
+    name = printable(str(file))
+    return UsageError(f"{name} cannot be written: {error.strerror}: give another file with --out")

@@ -1,0 +1,83 @@
+"""The table of commands of `rag-evals`; only the module of the one that is called is imported."""
+
+from __future__ import annotations
+
+import argparse
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+from evals.errors import EvalsError
+from rag.errors import RagError
+
+USAGE_ERROR = 4
+
+# By name: what declares the options, as a module of this package and a function of it, and the line of help.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "ask": ("ask:add_ask", "put one question, or several, to a pipeline and show the answer"),
+    "plan": (
+        "ask:add_plan",
+        "say what a run would take: reused, tokens, minutes, cost; takes pytest's arguments",
+    ),
+    "merge": (
+        "report:add_merge",
+        "join the runs of several shards into one run, and hold the whole to its thresholds",
+    ),
+    "report": ("report:add_report", "a finished run as text, Markdown, HTML, CSV, Parquet or JUnit"),
+    "replay": ("replay:add_replay", "send a recorded run to Weights & Biases, or what it misses"),
+    "compare": ("compare:add_compare", "compare a run with another or with a baseline"),
+    "baseline": ("baseline:add_baseline", "keep a run as a baseline, or list the baselines"),
+    "flaky": (
+        "compare:add_flaky",
+        "questions whose verdict flips over repeats and past runs, and how noisy scores are",
+    ),
+    "generate": ("generate:add_generate", "write questions about documents, filtered, with their sources"),
+    "models": ("models:add_models", "list, fetch, verify and tune models"),
+    "calibrate": ("calibrate:add_calibrate", "measure the judge on labelled answers: a judge card"),
+    "doctor": ("calibrate:add_doctor", "try to talk the judge into believing false answers"),
+    "cache": ("cache:add_cache", "what earlier runs made: show, explain, drop or verify it"),
+    "questions": ("questions:add_questions", "keep question files: check, review, audit, convert them"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: its own, or 4 with one message when something is wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["plan"] and given[1:2] not in (["-h"], ["--help"]):
+        given.insert(1, "--")  # all that follows is for pytest, options too
+    options = parser_for(given).parse_args(given)
+    try:
+        status: int = options.run(options)
+    except (RagError, EvalsError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the status of a wrong call: argparse's own, 2, is that of INCONCLUSIVE."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
+
+
+def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of a call: all commands by name, the options of the one that is called."""
+    parser = _Parser(
+        prog="rag-evals", description="Evaluate retrieval-augmented generation with pytest, locally."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    called = next((argument for argument in given if argument in COMMANDS), None)
+    for name, (place, line) in COMMANDS.items():
+        command = commands.add_parser(name, help=line)
+        if name == called:
+            add_options: Callable[[argparse.ArgumentParser], None] = pkgutil.resolve_name(
+                f"{__package__}.{place}"
+            )
+            add_options(command)
+    return parser
