@@ -39,7 +39,7 @@ class LLMConfig:
         kept_tokens: Tokens of earlier prompts whose keys and values are kept in memory, so that what begins
             alike is not read again; 0 keeps the last prompt only. Changes no result.
         flash_attn: Whether attention is computed block by block. Changes results in the last digits, as
-            does `cache_type`; `rag-evals models tune` says what they bring.
+            does `cache_type`; `benchmarks/tuning.py` measures what they bring.
         cache_type: Type of the keys and values, `f16` or `q8_0`, which takes half the memory and needs
             `flash_attn`.
         request_timeout: Seconds that one request to a server may take.

@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "questions whose verdict flips over repeats and past runs, and how noisy scores are",
     ),
     "generate": ("generate:add_generate", "write questions about documents, filtered, with their sources"),
-    "models": ("models:add_models", "list, fetch, verify and tune models"),
+    "models": ("models:add_models", "list, fetch and verify models"),
     "calibrate": ("calibrate:add_calibrate", "measure the judge on labelled answers: a judge card"),
     "doctor": ("calibrate:add_doctor", "try to talk the judge into believing false answers"),
     "cache": ("cache:add_cache", "what earlier runs made: show, explain, drop or verify it"),

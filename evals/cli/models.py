@@ -1,4 +1,4 @@
-"""The command `models`: list, fetch, verify and tune models."""
+"""The command `models`: list, fetch and verify models."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import argparse
 import sys
 
 from evals.reports.wrapping import aligned
-from rag.config import LLMConfig
 from rag.errors import RagError
-from rag.llm.local.tuning import rows_of, tune
 from rag.models import ModelRow, cache_dir, list_rows, resolve, verify
 
 
@@ -25,11 +23,6 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     verify = verbs.add_parser("verify", help="hash the models that are here and compare with the catalogue")
     verify.add_argument("names", nargs="*", metavar="NAME", help="all that are here by default")
     verify.set_defaults(run=_verify_models)
-    tune = verbs.add_parser(
-        "tune", help="measure how fast a language model runs here, and what would change it"
-    )
-    tune.add_argument("name", metavar="NAME")
-    tune.set_defaults(run=_tune_model)
 
 
 def _list_models(_options: argparse.Namespace) -> int:
@@ -64,19 +57,3 @@ def _verify_models(options: argparse.Namespace) -> int:
             damaged += 1
             print(f"{name}: {error}", file=sys.stderr)
     return 1 if damaged else 0
-
-
-def _tune_model(options: argparse.Namespace) -> int:
-    def say(setting: str) -> None:
-        print(f"measuring {setting}", file=sys.stderr)
-
-    tuning = tune(resolve(options.name), LLMConfig(options.name), say=say)
-    print("\n".join(aligned(rows_of(tuning))))
-    threads, speeds = tuning.threads, tuning.speeds
-    print(
-        f"\nfrom now on: {threads.prefill} threads read {speeds.prefill:,.0f} tokens/s, "
-        f"{threads.decode} write {speeds.decode:.1f} tokens/s\n"
-        "Where verdicts differ a setting is never taken by itself: whoever wants it writes it into [llm] of "
-        "a configuration and calibrates the judge anew."
-    )
-    return 0

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.tuning import tune
 from rag.config import LLMConfig
 from rag.llm.local.llama_cpp import LlamaCppModel
 from rag.llm.local.local_llm import LocalLLM
 from rag.llm.local.speeds import Speeds, Threads, Tuning, keep, speeds_of, tuning_of
-from rag.llm.local.tuning import tune
 from rag.llm.protocol import Prompt
 from tests.integration.conftest import SMALL
 
@@ -39,13 +39,13 @@ def said(model, config: LLMConfig) -> tuple[dict[str, float], str]:
 def test_tuning_a_model(smollm2):
     """Every setting is measured, threads change no bit, and what was found is kept."""
     steps: list[str] = []
-    found = tune(smollm2, CONFIG, say=steps.append)
-    trials = {trial.setting: trial for trial in found.trials}
+    found, tried = tune(smollm2, CONFIG, say=steps.append)
+    trials = {trial.setting: trial for trial in tried}
     settings = ["n_batch = 256", "n_batch = 128", "flash_attn = true"]
     assert steps == list(trials)
     assert steps[-4:] == [*settings, 'flash_attn = true, cache_type = "q8_0"']
-    assert all(trial.speeds and min(trial.speeds.prefill, trial.speeds.decode) > 0 for trial in found.trials)
-    assert all(trial.is_exact for trial in found.trials if trial.setting.startswith("n_threads"))
+    assert all(trial.speeds and min(trial.speeds.prefill, trial.speeds.decode) > 0 for trial in tried)
+    assert all(trial.is_exact for trial in tried if trial.setting.startswith("n_threads"))
     assert trials["n_batch = 256"].is_exact
     assert not trials["flash_attn = true"].is_exact
     assert 0 < (trials["flash_attn = true"].difference or 0) < 0.2

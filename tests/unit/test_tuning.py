@@ -10,21 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.tuning import Trial, rows_of
 from rag.llm.local import probe, speeds
-from rag.llm.local.speeds import Speeds, Threads, Trial, Tuning, keep, speeds_of, tuning_of
-from rag.llm.local.tuning import rows_of
+from rag.llm.local.speeds import Speeds, Threads, Tuning, keep, speeds_of, tuning_of
 from rag.models import Model
 
 MODEL = Model("m", Path("m.gguf"), "0" * 64, "path")
 DEFAULT = Speeds(100.0, 20.0)
-FOUND = Tuning(
-    Speeds(100.0, 30.0),
-    Threads(prefill=2, decode=1),
-    (
-        Trial("n_threads = 1", Speeds(60.0, 30.0), DEFAULT, 0.0, is_exact=True),
-        Trial("flash_attn = true", Speeds(110.0, 20.0), DEFAULT, 0.0314, is_exact=False),
-        Trial("n_batch = 9", None, DEFAULT, None, is_exact=False),
-    ),
+FOUND = Tuning(Speeds(100.0, 30.0), Threads(prefill=2, decode=1))
+TRIALS = (
+    Trial("n_threads = 1", Speeds(60.0, 30.0), DEFAULT, 0.0, is_exact=True),
+    Trial("flash_attn = true", Speeds(110.0, 20.0), DEFAULT, 0.0314, is_exact=False),
+    Trial("n_batch = 9", None, DEFAULT, None, is_exact=False),
 )
 
 
@@ -36,7 +33,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_what_was_kept_is_found_again():
-    """Speeds, threads and trials come back as they were."""
+    """Speeds and threads come back as they were."""
     assert (speeds_of(MODEL), tuning_of(MODEL)) == (None, None)
     keep(MODEL, FOUND)
     assert (speeds_of(MODEL), tuning_of(MODEL)) == (FOUND.speeds, FOUND)
@@ -79,6 +76,16 @@ def test_a_file_of_another_version_is_no_file(cache):
     data["tuning"]["speeds"]["swim"] = 1.0
     path.write_text(json.dumps(data))
     assert speeds_of(MODEL) is None
+
+
+def test_a_file_with_trials_is_still_read(cache):
+    """They were kept beside speeds and threads by versions before."""
+    keep(MODEL, FOUND)
+    (path,) = (cache / ".tuning").iterdir()
+    data = json.loads(path.read_text())
+    data["tuning"]["trials"] = [{"setting": "n_threads = 1"}]
+    path.write_text(json.dumps(data))
+    assert tuning_of(MODEL) == FOUND
 
 
 def test_a_cache_that_cannot_be_written(cache):
@@ -124,7 +131,7 @@ def test_fewer_threads_are_taken_where_they_are_clearly_faster(writers, threads,
 
 def test_the_table():
     """Each setting is shown against the default at the same time, with what it does to verdicts."""
-    assert [" | ".join(row) for row in rows_of(FOUND)] == [
+    assert [" | ".join(row) for row in rows_of(TRIALS)] == [
         "setting | read tokens/s | against default | written tokens/s | against default | verdicts",
         "n_threads = 1 | 60 | x 0.60 | 30.0 | x 1.50 | the same to the last bit",
         "flash_attn = true | 110 | x 1.10 | 20.0 | x 1.00 | differ by up to 0.031",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from rag.errors import ContextWindowError, ModelError
 from rag.llm.local.chat_template import ChatTemplate, read_chat_template
 from rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
 from rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
-from rag.llm.local.probe import may_probe, probe
+from rag.llm.local.probe import SecondContext, may_probe, probe, second_context
 from rag.llm.local.repetition import repeated_from
 from rag.llm.local.speeds import keep, tuning_of
 from rag.llm.protocol import Choice, Completion, Likelihood, Prompt
@@ -94,7 +95,7 @@ class LlamaCppModel:
             ModelError: llama.cpp has no grammar for `schema`.
         """
         with self._picker(schema) as picker:
-            tokens = self._feed(self._blocks(prompt), room=max_tokens)
+            tokens = self._feed(self.blocks(prompt), room=max_tokens)
             generated: list[int] = []
             pieces: list[str] = []
             while len(generated) < max_tokens:
@@ -128,8 +129,8 @@ class LlamaCppModel:
         """
         import numpy as np
 
-        spellings = {option: self._spellings(option) for option in options}
-        tokens = self._feed(self._blocks(prompt), room=1)
+        spellings = {option: self.spellings(option) for option in options}
+        tokens = self._feed(self.blocks(prompt), room=1)
         logits = self._logits().astype(np.float64)
         weights = np.exp(logits - logits.max())
         total = weights.sum()
@@ -154,6 +155,10 @@ class LlamaCppModel:
         logs = self._evaluate_for_logs(last)
         return Likelihood(tuple(logs), tokens)
 
+    def second_context(self, **params: int) -> AbstractContextManager[SecondContext]:
+        """Return a context of its own on the weights, with other parameters, in which speeds are measured."""
+        return second_context(self._llama, **params)
+
     @property
     def _llama(self) -> Any:
         return self._ready().llama
@@ -170,7 +175,7 @@ class LlamaCppModel:
                 _use_best_threads(llama, self._model, self._config)
         return self._loaded
 
-    def _blocks(self, prompt: Prompt) -> list[Block]:
+    def blocks(self, prompt: Prompt) -> list[Block]:
         """Tokenize `prompt`: the template's head, one block per part, the template's tail with the last.
 
         The tail goes with the last part because nothing is ever shared beyond it, and every block costs a
@@ -315,7 +320,12 @@ class LlamaCppModel:
     def _text(self, tokens: list[int]) -> str:
         return bytes(self._llama.detokenize(tokens)).decode(errors="replace").strip()
 
-    def _spellings(self, option: str) -> list[int]:
+    def spellings(self, option: str) -> list[int]:
+        """Return the tokens that spell `option` by themselves.
+
+        Raises:
+            ModelError: There is none.
+        """
         words = (option.lower(), option.capitalize(), option.upper())
         spelled = [self._tokenize(space + word) for word in words for space in ("", " ")]
         ids = sorted({tokens[0] for tokens in spelled if len(tokens) == 1})

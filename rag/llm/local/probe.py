@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PROBE = "RAG_EVALS_PROBE"
 
 
-# Tokens of a reading and of a writing that are timed. The short ones must pass unnoticed in a first load.
-READ, WRITTEN, SHORT_READ, SHORT_WRITTEN = 192, 12, 64, 8
+# Tokens of a reading and of a writing that are timed: few, to pass unnoticed in a first load.
+READ, WRITTEN = 64, 8
 
 
 # Another number of threads than all is taken for at least this gain; less is noise.
@@ -63,12 +63,12 @@ def probe(llama: Any, *, n_gpu_layers: int = 0) -> tuple[Tuning, bool]:
         RuntimeError: It does not run it there.
     """
     with second_context(llama, n_ctx=256) as context:
-        tokens = context.tokens(PASSAGE)[:SHORT_READ]
+        tokens = context.tokens(PASSAGE)[:READ]
         context.timed(tokens[:8], 1)
         started, spent = time.perf_counter(), time.process_time()
         everyone = len(os.sched_getaffinity(0))
         measured = {
-            count: context.timed(tokens if count >= physical_cores() else tokens[:8], SHORT_WRITTEN, count)
+            count: context.timed(tokens if count >= physical_cores() else tokens[:8], WRITTEN, count)
             for count in sorted({1, physical_cores(), everyone}, reverse=True)
         }
         wall, cpu = time.perf_counter() - started, time.process_time() - spent

@@ -1,4 +1,4 @@
-"""How fast a model runs on this machine, and which settings were tried: measured once, kept on disk."""
+"""How fast a model runs on this machine, and with how many threads: measured once, kept on disk."""
 
 from __future__ import annotations
 
@@ -38,31 +38,11 @@ class Threads:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One setting against the default, measured in turns.
-
-    Attributes:
-        setting: What was set, as `LLMConfig` spells it.
-        speeds: With it; None where llama.cpp does not run the model so.
-        default: Without it, at the same time.
-        difference: Largest difference that it made to a verdict's share of yes, 0 to 1; None as above.
-        is_exact: Whether every logit was the same to the last bit.
-    """
-
-    setting: str
-    speeds: Speeds | None
-    default: Speeds
-    difference: float | None
-    is_exact: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Tuning:
-    """What is known of a model on this machine: its speeds with these threads, and what was tried."""
+    """What is known of a model on this machine: its speeds with these threads."""
 
     speeds: Speeds
     threads: Threads
-    trials: tuple[Trial, ...] = ()
 
 
 def speeds_of(model: Model, *, n_gpu_layers: int = 0) -> Speeds | None:
@@ -75,17 +55,7 @@ def tuning_of(model: Model, *, n_gpu_layers: int = 0) -> Tuning | None:
     """Give all that is known of `model` on this machine; None if it was never measured."""
     try:
         kept = json.loads(_place(model, n_gpu_layers).read_text(encoding="utf-8"))["tuning"]
-        trials = tuple(
-            Trial(
-                **{
-                    **trial,
-                    "speeds": Speeds(**trial["speeds"]) if trial["speeds"] else None,
-                    "default": Speeds(**trial["default"]),
-                }
-            )
-            for trial in kept["trials"]
-        )
-        return Tuning(Speeds(**kept["speeds"]), Threads(**kept["threads"]), trials)
+        return Tuning(Speeds(**kept["speeds"]), Threads(**kept["threads"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

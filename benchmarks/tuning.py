@@ -1,34 +1,37 @@
-"""How fast a model runs on this machine, and which settings would make it faster; measured once and kept.
+"""What llama.cpp's settings bring on this machine, each against the default, and what they do to verdicts.
 
-What changes no result is chosen by itself: the number of threads. What changes results in the last digits
-(flash attention, types of the key/value cache, size of a batch) is only measured: what it would bring, and
-how far it moves the probability of a verdict.
+What changes no result is chosen by itself and kept: the number of threads. What changes results in the last
+digits (flash attention, types of the key/value cache, size of a batch) is only measured. Takes about half a
+minute with a 1.5B model on two cores.
+
+    python -m benchmarks.tuning NAME
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.report import print_table, save
 from rag.config import LLMConfig
 from rag.llm.local.llama_cpp import LlamaCppModel
-from rag.llm.local.probe import PASSAGE, READ, WRITTEN, SecondContext, chosen, second_context
-from rag.llm.local.speeds import Speeds, Trial, Tuning, keep, physical_cores
+from rag.llm.local.probe import PASSAGE, SecondContext, chosen
+from rag.llm.local.speeds import Speeds, Tuning, keep, physical_cores
 from rag.llm.protocol import Prompt
-from rag.models import Model
+from rag.models import Model, resolve
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
+# Tokens of a reading and of a writing that are timed.
+READ, WRITTEN = 192, 12
 # Seconds that a setting is measured for at least; a round with a large model takes longer.
 LEAST_SECONDS = 1.5
-
 
 STATEMENTS = (
     "Each token is processed by two experts.",
@@ -37,14 +40,55 @@ STATEMENTS = (
     "The instruction-tuned model is better at mathematics.",
 )
 
-
 TASK = "Can the statement be inferred from the passages above? Answer no or yes."
 
 
-def tune(model: Model, config: LLMConfig, *, say: Callable[[str], None] = lambda _: None) -> Tuning:
-    """Measure threads and settings of `model` on this machine, and keep what was found.
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting against the default, measured in turns.
 
-    Takes about half a minute with a 1.5B model on two cores.
+    Attributes:
+        setting: What was set, as `LLMConfig` spells it.
+        speeds: With it; None where llama.cpp does not run the model so.
+        default: Without it, at the same time.
+        difference: Largest difference that it made to a verdict's share of yes, 0 to 1; None as above.
+        is_exact: Whether every logit was the same to the last bit.
+    """
+
+    setting: str
+    speeds: Speeds | None
+    default: Speeds
+    difference: float | None
+    is_exact: bool
+
+
+def main() -> None:
+    """Measure a model, and use from now on the threads that were found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", metavar="NAME", help="a language model: name or path")
+    options = parser.parse_args()
+
+    def say(setting: str) -> None:
+        print(f"measuring {setting}", file=sys.stderr)
+
+    tuning, trials = tune(resolve(options.name), LLMConfig(options.name), say=say)
+    print_table(rows_of(trials))
+    threads, speeds = tuning.threads, tuning.speeds
+    print(
+        f"\nfrom now on: {threads.prefill} threads read {speeds.prefill:,.0f} tokens/s, "
+        f"{threads.decode} write {speeds.decode:.1f} tokens/s\n"
+        "Where verdicts differ a setting is never taken by itself: whoever wants it writes it into [llm] of "
+        "a configuration and calibrates the judge anew."
+    )
+    save("tuning", {"tuning": asdict(tuning), "trials": [asdict(trial) for trial in trials]})
+
+
+def tune(
+    model: Model, config: LLMConfig, *, say: Callable[[str], None] = lambda _: None
+) -> tuple[Tuning, tuple[Trial, ...]]:
+    """Measure threads and settings of `model` on this machine; keep its speeds and its threads.
 
     Args:
         model: The resolved model.
@@ -54,14 +98,12 @@ def tune(model: Model, config: LLMConfig, *, say: Callable[[str], None] = lambda
     Raises:
         ModelError: The model cannot be loaded.
     """
-    from rag.llm.local.llama_cpp import LlamaCppModel
-
     everyone = len(os.sched_getaffinity(0))
     llm = LlamaCppModel(model, LLMConfig(config.model, n_threads=everyone, n_gpu_layers=config.n_gpu_layers))
     llm.load()
     measured: dict[int, Speeds] = {}
     trials = []
-    with second_context(llm._llama) as default:
+    with llm.second_context() as default:
         expected = _verdicts(llm, default)
         for count in _thread_counts(everyone):
             say(f"n_threads = {count}")
@@ -73,14 +115,13 @@ def tune(model: Model, config: LLMConfig, *, say: Callable[[str], None] = lambda
             say(setting)
             trials.append(_setting_trial(llm, default, setting, params, expected))
     measured[everyone] = _middle([trial.default for trial in trials])
-    found = chosen(measured, measured, everyone)
-    tuning = Tuning(found.speeds, found.threads, tuple(trials))
+    tuning = chosen(measured, measured, everyone)
     keep(model, tuning, n_gpu_layers=config.n_gpu_layers)
-    return tuning
+    return tuning, tuple(trials)
 
 
-def rows_of(tuning: Tuning) -> list[tuple[str, ...]]:
-    """Give `tuning` as rows of text, the header first."""
+def rows_of(trials: Sequence[Trial]) -> list[tuple[str, ...]]:
+    """Return `trials` as rows of text, the header first."""
     header = (
         "setting",
         "read tokens/s",
@@ -90,7 +131,7 @@ def rows_of(tuning: Tuning) -> list[tuple[str, ...]]:
         "verdicts",
     )
     rows: list[tuple[str, ...]] = [header]
-    for trial in tuning.trials:
+    for trial in trials:
         if trial.speeds is None:
             rows.append((trial.setting, "", "", "", "", "llama.cpp does not run the model so"))
             continue
@@ -155,7 +196,7 @@ def _setting_trial(
     llm: LlamaCppModel, default: SecondContext, setting: str, params: dict[str, int], expected: _Verdicts
 ) -> Trial:
     try:
-        with second_context(llm._llama, **params) as context:
+        with llm.second_context(**params) as context:
             said = _verdicts(llm, context)
             plain, speeds = _in_turns(lambda: _speeds(default), lambda: _speeds(context))
     except (ValueError, RuntimeError):  # as llama-cpp-python says that llama.cpp refused
@@ -182,21 +223,23 @@ def _middle(speeds: Sequence[Speeds]) -> Speeds:
 
 def _verdicts(llm: LlamaCppModel, context: SecondContext, threads: int | None = None) -> _Verdicts:
     """Read the verdicts on all statements: the passage once, then each statement behind it."""
-    import numpy as np
-
     if threads:
         context.use(threads)
-    yes, no = llm._spellings("yes"), llm._spellings("no")
+    yes, no = llm.spellings("yes"), llm.spellings("no")
     prompts = [Prompt((PASSAGE, f"Statement: {statement}\n\n{TASK}")) for statement in STATEMENTS]
     shares, logits = [], []
-    *shared, _ = llm._blocks(prompts[0])
+    *shared, _ = llm.blocks(prompts[0])
     context.forget(0)
     for block in shared:
         context.read(block)
     start = context.length
     for prompt in prompts:
         context.forget(start)
-        logits.append(context.read(llm._blocks(prompt)[-1]).copy())
+        logits.append(context.read(llm.blocks(prompt)[-1]).copy())
         weights = np.exp(logits[-1].astype(np.float64) - logits[-1].max())
         shares.append(float(weights[yes].sum() / weights[yes + no].sum()))
     return _Verdicts(tuple(shares), tuple(logits))
+
+
+if __name__ == "__main__":
+    main()
