@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evals.reports.terminal import aligned
+from evals.reports.wrapping import aligned
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("llama-cpp-python", "llama-index", "sentence-transformers", "pytest", "pytest-asyncio")
@@ -19,9 +19,7 @@ LIBRARIES = ("llama-cpp-python", "llama-index", "sentence-transformers", "pytest
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print `rows`, the header first."""
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        print(aligned(row, widths))
+    print("\n".join(aligned(rows)))
 
 
 def save(name: str, result: Mapping[str, Any], command: str | None = None) -> None:
