@@ -21,12 +21,11 @@ from benchmarks.report import arguments, print_table, save
 from evals.accuracy import accuracy
 from evals.calibration import Observed, metric_card, observe
 from evals.cards import JudgeCard, find_card
-from evals.judges.choosing import reader_for
+from evals.judges.choosing import CARDS, JudgeModels, reader_for
 from evals.judges.reading import score_of
 from evals.labels import Labelled, load_labels, usable_metrics
 from evals.metrics import METRICS
 from evals.readings import Reader
-from fixtures.bundled import CARDS, JudgeModels
 from rag.answer import Context
 from rag.config import load_configs
 from rag.pipelines import Resources

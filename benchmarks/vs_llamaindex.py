@@ -26,11 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS, print_table, save
-from evals.judges.choosing import judge_for
+from evals.judges.choosing import CARDS, JudgeModels, judge_for
 from evals.judges.reading import ReadingJudge
 from evals.metrics import DEFAULT_THRESHOLD, METRICS
 from evals.questions import Question
-from fixtures.bundled import CARDS, JudgeModels
 from rag.answer import Answer
 from rag.config import config_for
 from rag.documents import Corpus, read_documents

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -85,6 +85,15 @@ class Condition:
     def text_for(self, pipeline: str | None) -> str:
         """Give the text of the condition as it is held for one pipeline."""
         return f"{_scope_text(pipeline, self.tags)}{self.text.rpartition('] ')[2]}"
+
+
+def parse_conditions(texts: Iterable[str]) -> tuple[Condition, ...]:
+    """Parse what a run is held to.
+
+    Raises:
+        ConditionError: A text is no condition.
+    """
+    return tuple(map(parse_condition, texts))
 
 
 def parse_condition(text: str) -> Condition:

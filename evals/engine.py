@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from evals.errors import UsageError
 from evals.evaluating import Watcher, evaluate, evaluation_of
 from evals.records import Evaluation
-from evals.remembering import ANSWER, SCORES, Remembering, Task
+from evals.remembering import Remembering, Task
 from evals.threads import DaemonThreads
 from evals.traces import trace_of_nothing, traced
 from rag.profile import profile_of
@@ -75,7 +75,7 @@ class Engine:
         known = self._remembering.known(task)
         if known is None:
             return self._begin(task)
-        evaluation = evaluation_of(task, *known, cached=(ANSWER, SCORES))
+        evaluation = evaluation_of(task, *known)
         if self._is_traced:
             evaluation = replace(evaluation, spans=trace_of_nothing(task))
         if self._watcher:

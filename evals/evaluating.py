@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import reduce
 from operator import add
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from evals.errors import UsageError
 from evals.metrics import metrics_for
 from evals.records import Evaluation, Judgement, Score
-from evals.remembering import ANSWER, SCORES, Remembering, Task
+from evals.remembering import ANSWER, SCORES, Made, Remembering, Task, scores_key
 from evals.secrets import masked_text
 from rag.answer import Answer
-from rag.errors import RemoteError
-from rag.llm.deadline import deadline
+from rag.errors import ModelDiedError, RemoteError
+from rag.llm.deadline import Deadline, deadline
+
+T = TypeVar("T")
 
 
 class Watcher(Protocol):
@@ -25,6 +29,9 @@ class Watcher(Protocol):
 
     def stage(self, name: str) -> None:
         """Note what it is at."""
+
+    def gave_up(self, reason: str) -> None:
+        """Note that a model is not to be had any more: the evaluations to come need not be begun."""
 
     def finished(self, evaluation: Evaluation) -> None:
         """Note that it is there."""
@@ -58,82 +65,100 @@ async def evaluate(
     Raises:
         UsageError: The pipeline or the judge cannot be loaded.
     """
-    until = None if seconds is None else asyncio.get_running_loop().time() + seconds
     if watcher:
         watcher.started(task.name, task.question.id)
-    with deadline(seconds):
-        evaluation = await _evaluation(task, remembering, until, seconds, watcher)
+    with deadline(seconds) as bound:
+        evaluation = await _evaluation(task, remembering, bound, watcher)
     if watcher:
         watcher.finished(evaluation)
     return evaluation
 
 
 async def _evaluation(
-    task: Task, remembering: Remembering, until: float | None, seconds: float | None, watcher: Watcher | None
+    task: Task, remembering: Remembering, bound: Deadline, watcher: Watcher | None
 ) -> Evaluation:
     try:
         if watcher:
             watcher.stage("answer")
-        answer, is_old = await _answer(task, remembering, until, seconds)
+        answer = await _within(bound, remembering.answer(task), "answer", _unanswered)
     except _Trouble as trouble:
+        _report_end(trouble, watcher)
         error = trouble.reason if trouble.is_error else None
         scores = _unscored(task, "there is no answer" if trouble.is_error else trouble.reason)
         return Evaluation(task.question, task.name, None, scores, {}, repeat=task.repeat, error=error)
     try:
         if watcher:
             watcher.stage("judge")
-        judgement, is_judged = await _judged(task, remembering, answer, until, seconds)
+        judgement = await _judged(task, remembering, answer.value, bound)
     except _Trouble as trouble:
-        judgement, is_judged = Judgement(_unscored(task, trouble.reason)), False
-    cached = (*([ANSWER] if is_old else []), *([SCORES] if is_judged else []))
-    return evaluation_of(task, answer, judgement, cached=cached)
+        _report_end(trouble, watcher)
+        judgement = Made(Judgement(_unscored(task, trouble.reason)), scores_key(task, answer.value))
+    return evaluation_of(task, answer, judgement)
 
 
-def evaluation_of(
-    task: Task, answer: Answer, judgement: Judgement, *, cached: tuple[str, ...] = ()
-) -> Evaluation:
+def evaluation_of(task: Task, answer: Made[Answer], judgement: Made[Judgement]) -> Evaluation:
     """Put an answer and its judgement together."""
+    made: dict[str, Made[Any]] = {ANSWER: answer, SCORES: judgement}
     return Evaluation(
         question=task.question,
         pipeline=task.name,
-        answer=answer,
+        answer=answer.value,
         # Without a score nothing could be below its threshold: the question would pass without a verdict.
-        scores=judgement.scores or _unscored(task, "the judge gave no score"),
+        scores=judgement.value.scores or _unscored(task, "the judge gave no score"),
         thresholds={},
-        seconds={**answer.seconds, "judge": judgement.seconds},
-        tokens={**answer.tokens, "judge": judgement.tokens},
+        seconds={**answer.value.seconds, "judge": judgement.value.seconds},
+        tokens={**answer.value.tokens, "judge": judgement.value.tokens},
         repeat=task.repeat,
-        cached=cached,
-        judged=judgement.parts,
+        judged=judgement.value.parts,
+        cached=tuple(kind for kind, part in made.items() if part.is_cached),
+        keys={kind: part.key for kind, part in made.items()},
     )
 
 
-async def _answer(
-    task: Task, remembering: Remembering, until: float | None, seconds: float | None
-) -> tuple[Answer, bool]:
-    bound = asyncio.timeout_at(until)
+async def _within(
+    bound: Deadline, making: Awaitable[T], missing: str, trouble: Callable[[BaseException], _Trouble]
+) -> T:
+    """Wait for what pipeline or judge make; whatever they raise, or the end of the time, is trouble."""
+    limit = asyncio.timeout(bound.left)
     try:
-        async with bound:
-            return await remembering.answer(task)
+        async with limit:
+            return await making
     except UsageError:
         raise
     except (Exception, SystemExit) as error:  # the system under test may raise anything
-        if bound.expired():
-            raise _Trouble(f"there is no answer within {seconds:g} s") from error
-        if isinstance(error, RemoteError):
-            raise _Trouble(masked_text(f"there is no answer: {error}")) from error
-        raise _Trouble(_named(error), is_error=True) from error
+        if limit.expired():
+            raise _Trouble(f"there is no {missing} within {bound.seconds:g} s") from error
+        raise trouble(error) from error
 
 
-async def _judged(
-    task: Task, remembering: Remembering, answer: Answer, until: float | None, seconds: float | None
-) -> tuple[Judgement, bool]:
+def _report_end(trouble: _Trouble, watcher: Watcher | None) -> None:
+    """Tell the watcher when the trouble is a model that is given up."""
+    cause = trouble.__cause__
+    if watcher and isinstance(cause, ModelDiedError) and cause.is_final:
+        watcher.gave_up(str(cause))
+
+
+def _unanswered(error: BaseException) -> _Trouble:
+    if isinstance(error, RemoteError | ModelDiedError):
+        return _Trouble(masked_text(f"there is no answer: {error}"))
+    return _Trouble(_named(error), is_error=True)
+
+
+def _unjudged(error: BaseException) -> _Trouble:
+    """A judge that fails has given no verdict."""
+    if isinstance(error, ModelDiedError):
+        return _Trouble(f"there is no verdict: {error}")
+    return _Trouble(f"the judge raised {_named(error)}")
+
+
+async def _judged(task: Task, remembering: Remembering, answer: Answer, bound: Deadline) -> Made[Judgement]:
     """Judge `answer` as many times as the task says; the first judging counts, the others tell its noise."""
-    first, is_old = await _judgement(task, remembering, answer, until, seconds)
-    for judging in range(1, task.judgings):
-        more, is_known = await _judgement(task, remembering, answer, until, seconds, judging)
-        first, is_old = _with(first, more), is_old and is_known
-    return first, is_old
+    made = [
+        await _within(bound, remembering.judgement(task, answer, judging=judging), "verdict", _unjudged)
+        for judging in range(task.judgings)
+    ]
+    judgement = reduce(_with, (one.value for one in made))
+    return Made(judgement, made[0].key, is_cached=all(one.is_cached for one in made))
 
 
 def _with(first: Judgement, more: Judgement) -> Judgement:
@@ -141,26 +166,6 @@ def _with(first: Judgement, more: Judgement) -> Judgement:
     scores = tuple(replace(s, again=(*s.again, values.get(s.metric))) for s in first.scores)
     members = tuple(map(add, first.members, more.members))
     return Judgement(scores, first.seconds + more.seconds, first.tokens + more.tokens, members)
-
-
-async def _judgement(
-    task: Task,
-    remembering: Remembering,
-    answer: Answer,
-    until: float | None,
-    seconds: float | None,
-    judging: int = 0,
-) -> tuple[Judgement, bool]:
-    bound = asyncio.timeout_at(until)
-    try:
-        async with bound:
-            return await remembering.judgement(task, answer, judging=judging)
-    except UsageError:
-        raise
-    except (Exception, SystemExit) as error:  # a judge that fails has given no verdict
-        if bound.expired():
-            raise _Trouble(f"there is no verdict within {seconds:g} s") from error
-        raise _Trouble(f"the judge raised {_named(error)}") from error
 
 
 def _unscored(task: Task, reason: str) -> tuple[Score, ...]:

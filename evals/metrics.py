@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from statistics import fmean
 from types import MappingProxyType
+from typing import Any
 
+from evals.errors import UsageError
 from evals.questions import Question
 
 # Least value that is no breach, where nothing else is said.
@@ -80,3 +83,30 @@ def metrics_for(question: Question, chosen: Sequence[str] = DEFAULT_METRICS) -> 
     faithful or relevant says nothing then.
     """
     return tuple(METRICS[name] for name in METRICS if name in chosen and METRICS[name].applies(question))
+
+
+def checked_thresholds(thresholds: Mapping[str, Any], where: str = "") -> Mapping[str, float]:
+    """Return `thresholds` if every metric is known and every value is a number from 0 to 1.
+
+    Raises:
+        UsageError: A metric is unknown, or a value is wrong.
+    """
+    for metric, value in thresholds.items():
+        check_metric(metric, f"{where}unknown metric {metric!r} in a threshold")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UsageError(f"{where}threshold {metric} = {value!r} is not a number")
+        if not 0 <= value <= 1:
+            raise UsageError(f"{where}threshold {metric} = {value} is outside 0..1")
+    return MappingProxyType(dict(thresholds))
+
+
+def check_metric(metric: str, problem: str) -> None:
+    """Check that there is such a metric.
+
+    Raises:
+        UsageError: There is none: `problem`, and what was perhaps meant.
+    """
+    if metric not in METRICS:
+        hint = get_close_matches(metric, METRICS, 1)
+        tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
+        raise UsageError(f"{problem}{tail}")

@@ -32,6 +32,9 @@ class Progress:
     Args:
         total: Number of evaluations of the run, where it is known.
         clock: Gives seconds that only ever grow.
+
+    Attributes:
+        given_up: Why the evaluations to come need not be begun; None as long as they may be.
     """
 
     def __init__(self, total: int | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,6 +42,7 @@ class Progress:
         self._clock = clock
         self._total = total
         self._done = 0
+        self.given_up: str | None = None
         self._begun: dict[tuple[str, str], float] = {}
         self._current: tuple[str, str] | None = None
         self._stage = ""
@@ -71,6 +75,10 @@ class Progress:
         """Note what the evaluation that began last is at, such as `judge`."""
         with self._lock:
             self._stage = name
+
+    def gave_up(self, reason: str) -> None:
+        """Note that a model is not to be had any more."""
+        self.given_up = reason
 
     def finished(self, evaluation: Evaluation) -> None:
         """Note an evaluation that is there, whether or not it was said to begin."""

@@ -12,7 +12,8 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 from evals.cache import Cache, Maker
 from evals.errors import UsageError
@@ -29,7 +30,7 @@ from evals.records import (
 )
 from rag.answer import Answer, Context, Pipeline, Retrieval, Tokens, retrieves_first
 from rag.conventions import INPUT, OUTPUT, RETRIEVED, documents
-from rag.errors import RagError
+from rag.errors import ModelDiedError, RagError
 from rag.identity import canonical, digest
 from rag.loading import load
 from rag.profile import profile_of
@@ -45,7 +46,7 @@ REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """One evaluation to be made.
 
@@ -73,6 +74,26 @@ class Task:
         question = self.question
         return (id(self.pipeline), id(self.judge), self.name, question.id, question.question, self.repeat)
 
+    @cached_property
+    def answer_key(self) -> str:
+        """The identity of its answer."""
+        return digest([self.pipeline.fingerprint, self.question.question, self.repeat])
+
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[T]):
+    """An answer or a judgement.
+
+    Attributes:
+        value: What was made.
+        key: Its identity, under which the cache has it.
+        is_cached: Whether it was made before.
+    """
+
+    value: T
+    key: str
+    is_cached: bool = False
+
 
 class Remembering:
     """Answers and judges, with what the cache has.
@@ -87,34 +108,34 @@ class Remembering:
         self.cache = cache
         self._loading: dict[int, asyncio.Future[None]] = {}
 
-    async def answer(self, task: Task) -> tuple[Answer, bool]:
-        """Give the answer, and whether it was made before.
+    async def answer(self, task: Task) -> Made[Answer]:
+        """Return the answer, made now or before.
 
         Raises:
             UsageError: The pipeline cannot be loaded.
             Exception: Whatever the pipeline raises.
         """
         pipeline, asked = task.pipeline, task.question.question
-        key = answer_key(task)
+        key = task.answer_key
         if (known := self._recall(pipeline, ANSWER, key, answer_from_json)) is not None:
-            return known, True
+            return Made(known, key, is_cached=True)
         await self._load(pipeline)
         if not retrieves_first(pipeline):
             answer = await _answered(pipeline, asked)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
-            return answer, False
+            return Made(answer, key)
         retrieval = await pipeline.retrieve(asked)
         written = _written_key(task, pipeline.writing, retrieval.contexts)
         if (known := self._recall(pipeline, WRITTEN, written, answer_from_json)) is not None:
             answer = _placed(known, retrieval)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
-            return answer, True
+            return Made(answer, key, is_cached=True)
         answer = await pipeline.write(asked, retrieval)
         self._keep(pipeline, {ANSWER: key, WRITTEN: written}, answer_to_json(answer), task)
-        return answer, False
+        return Made(answer, key)
 
-    async def judgement(self, task: Task, answer: Answer, *, judging: int = 0) -> tuple[Judgement, bool]:
-        """Give the judgement of `answer`, and whether it was made before.
+    async def judgement(self, task: Task, answer: Answer, *, judging: int = 0) -> Made[Judgement]:
+        """Return the judgement of `answer`, made now or before.
 
         Args:
             task: What is evaluated.
@@ -128,33 +149,37 @@ class Remembering:
         judge = task.judge
         key = scores_key(task, answer, judging)
         if (known := self._recall(judge, SCORES, key, judgement_from_json)) is not None:
-            return _pointing_into(known, answer.contexts), True
+            return Made(_pointing_into(known, answer.contexts), key, is_cached=True)
         await self._load(judge)
         judgement = await _judged(judge, task.question, answer)
         # Whether another try would give a verdict, only the judge can tell.
         if profile_of(judge).unscored_is_final or all(s.value is not None for s in judgement.scores):
             self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
-        return judgement, False
+        return Made(judgement, key)
 
-    def known(self, task: Task) -> tuple[Answer, Judgement] | None:
-        """Give answer and judgement if both were made before, without making anything; from any thread.
+    def known(self, task: Task) -> tuple[Made[Answer], Made[Judgement]] | None:
+        """Return answer and judgement if both were made before, without making anything; from any thread.
 
         None as well for a task with several judgings: what is known of them is found as it is evaluated.
         """
         if task.judgings > 1:
             return None
-        answer = self._recall(task.pipeline, ANSWER, answer_key(task), answer_from_json)
+        answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json)
         if answer is None:
             return None
-        judgement = self._recall(task.judge, SCORES, scores_key(task, answer), judgement_from_json)
-        return None if judgement is None else (answer, _pointing_into(judgement, answer.contexts))
+        key = scores_key(task, answer)
+        judgement = self._recall(task.judge, SCORES, key, judgement_from_json)
+        if judgement is None:
+            return None
+        placed = _pointing_into(judgement, answer.contexts)
+        return Made(answer, task.answer_key, is_cached=True), Made(placed, key, is_cached=True)
 
     def peek(self, task: Task) -> tuple[bool, bool]:
         """Tell whether the answer to `task` and its judgement were made before, without making anything.
 
         An answer that would be found by its passages counts as not made: nothing is retrieved.
         """
-        answer = self._recall(task.pipeline, ANSWER, answer_key(task), answer_from_json, is_use=False)
+        answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json, is_use=False)
         if answer is None:
             return False, False
         key = scores_key(task, answer)
@@ -187,6 +212,8 @@ class Remembering:
                 self._loading[id(thing)] = loading
                 # Others wait for the same loading: one that gives up does not end it.
                 await asyncio.shield(loading)
+        except ModelDiedError:
+            raise  # nothing is wrong with the configuration
         except RagError as error:
             raise UsageError(str(error)) from error
 
@@ -256,18 +283,6 @@ def _judgement_told(judge: Judge, question: Question, answer: Answer, judgement:
         OUTPUT: canonical(scores),
         **{f"evals.score.{metric}": value for metric, value in scores.items()},
     }
-
-
-def keys_of(task: Task, answer: Answer | None) -> dict[str, str]:
-    """Give the identities of the answer to `task` and of its judgement, by kind; none without an answer."""
-    if answer is None:
-        return {}
-    return {ANSWER: answer_key(task), SCORES: scores_key(task, answer)}
-
-
-def answer_key(task: Task) -> str:
-    """Give the identity of the answer to `task`."""
-    return digest([task.pipeline.fingerprint, task.question.question, task.repeat])
 
 
 def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evals.conditions import Condition, parse_condition
+from evals.conditions import Condition, parse_conditions
 
 Mode = Literal["strict", "gate", "report"]
 Inconclusive = Literal["pass", "warn", "block"]
@@ -42,4 +42,4 @@ def rules_from(head: Mapping[str, Any]) -> Rules:
         ConditionError: A condition is none.
     """
     given = {name: head[name] for name in Rules.__dataclass_fields__ if name in head}
-    return Rules(conditions=tuple(map(parse_condition, head.get("gate") or ())), **given)
+    return Rules(conditions=parse_conditions(head.get("gate") or ()), **given)

@@ -10,9 +10,8 @@ from evals.baselines import baseline_file, baseline_files, write_baseline
 from evals.cli.arguments import add_baselines, add_home, named_run
 from evals.errors import RunFileError, UsageError, printable
 from evals.runs import Run, read_run
-from evals.settings import parse_project
 from evals.trackers.fetching import give_aliases
-from evals.trackers.references import RECORDS_ARTIFACT, Reference, is_version
+from evals.trackers.references import RECORDS_ARTIFACT, Reference, is_version, parse_project
 
 # What `wandb:PROJECT/run-records:baseline` means.
 WANDB_ALIAS = "baseline"

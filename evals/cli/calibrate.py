@@ -11,13 +11,12 @@ from evals.canaries import METRIC, canary_lines, is_steady, run_canaries
 from evals.cards import card_to_json
 from evals.cli.arguments import add_home, add_offline
 from evals.errors import UsageError, printable
-from evals.judges.choosing import FORMS, judge_for, reader_for
+from evals.judges.choosing import CARDS, FORMS, JudgeModels, judge_for, reader_for
 from evals.labels import load_labels, usable_metrics
 from evals.metrics import DEFAULT_THRESHOLD
 from evals.offline import forbid_connections
+from evals.plugin.option_values import parse_share
 from evals.reports.card import card_lines
-from evals.settings import parse_share
-from fixtures.bundled import CARDS, JudgeModels
 from rag.config import load_configs
 from rag.pipelines import Resources
 from rag.profile import profile_of

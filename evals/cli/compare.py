@@ -13,6 +13,7 @@ from evals.compare import Comparison, compare
 from evals.errors import RunFileError, UsageError, printable
 from evals.measurements import groups_of_runs
 from evals.pairing import of_pipeline
+from evals.plugin.option_values import parse_count
 from evals.reports.comparison import comparison_lines
 from evals.reports.comparison_json import comparison_json
 from evals.reports.flaky import flaky_lines
@@ -20,7 +21,6 @@ from evals.reports.html import comparison_html
 from evals.reports.markdown import comparison_markdown
 from evals.reports.phrases import verdict_text
 from evals.runs import RECORDS, Run, read_run
-from evals.settings import parse_count
 from evals.verdicts import Verdict
 
 FORMATS = ("terminal", "markdown", "json", "html")

@@ -9,8 +9,8 @@ from typing import Any
 from evals.cli.arguments import add_home, named_run
 from evals.errors import UsageError, printable
 from evals.runs import Run, read_run
-from evals.settings import parse_project
 from evals.trackers.choosing import WANDB, check_trackers
+from evals.trackers.references import parse_project
 from evals.trackers.replaying import replay
 
 

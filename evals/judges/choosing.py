@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,9 +14,13 @@ if TYPE_CHECKING:
     from evals.cards import JudgeCard
     from evals.judges import Judge
     from evals.readings import Reader
+    from rag.config import PipelineConfig
     from rag.embedding import Embedder
     from rag.llm.protocol import LLM
+    from rag.pipelines import Resources
 
+# Cards that come with the package, fitted on fixtures/labels.
+CARDS = Path(__file__).parent / "cards"
 FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
 
 
@@ -30,6 +35,39 @@ class Models(Protocol):
 
     def entailment(self, name: str) -> Reader:
         """Give the reader of the entailment model `name`."""
+
+
+class JudgeModels:
+    """What judges are made of, shared with the pipelines.
+
+    Args:
+        resources: Loads and keeps the models.
+        config: The pipeline whose language model and embedder the judge shares.
+        model: The judging language model in place of the pipeline's own.
+    """
+
+    def __init__(self, resources: Resources, config: PipelineConfig, model: str | None = None) -> None:
+        self._resources = resources
+        self._config = config
+        self._llm = replace(config.llm, model=model) if model else config.llm
+
+    def llm(self) -> LLM:
+        """Return the judging language model."""
+        return self._resources.llm(self._llm)
+
+    def embedder(self) -> Embedder:
+        """Return the embedder."""
+        return self._resources.embedder(self._config.embedder)
+
+    def entailment(self, name: str) -> Reader:
+        """Return the reader of the entailment model `name`."""
+        from evals.judges.entailment import EntailmentReader
+        from rag.entailment import load_entailment
+
+        models = self._resources
+        return EntailmentReader(
+            load_entailment(name, offline=models.offline, models_folder=models.models_folder)
+        )
 
 
 def judge_for(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from evals.plugin.evaluate_fixture import Evaluate
 from evals.questions import Question
-from evals.starting import Evaluate
 from rag.answer import Pipeline
 
 pytestmark = [pytest.mark.evals, pytest.mark.asyncio]

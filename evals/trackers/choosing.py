@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evals.errors import UsageError, printable
-from evals.settings import Settings
 
 if TYPE_CHECKING:
     from evals.trackers.guard import Guard
@@ -23,6 +23,33 @@ OTLP_PACKAGES = {
     "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
     "requests": "requests",
 }
+
+WandbRuns = Literal["session", "pipeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerOptions:
+    """Where a run can be watched.
+
+    Attributes:
+        wandb: The W&B project that the run is sent to, perhaps with its entity before a slash; None for none.
+        wandb_runs: Whether W&B gets one run a session or one a pipeline.
+        otlp: Where traces are sent: the URL of a collector, or `wandb`; None for nowhere.
+        others: Names of further trackers.
+        wait: Seconds that a tracker may take when the session is over.
+    """
+
+    wandb: str | None = None
+    wandb_runs: WandbRuns = "session"
+    otlp: str | None = None
+    others: tuple[str, ...] = ()
+    wait: float = 10
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all trackers."""
+        ours = [name for name, where in ((WANDB, self.wandb), (OTLP, self.otlp)) if where]
+        return tuple(dict.fromkeys((*ours, *self.others)))
 
 
 def check_trackers(names: Iterable[str]) -> None:
@@ -51,21 +78,21 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def tracker_options(settings: Settings, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def tracker_options(chosen: TrackerOptions, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Give what each tracker is told, by its name; it stands in the first line of the records.
 
     The environment counts as it is when the run begins: a run that is sent again has the same tags then.
     """
-    options: dict[str, dict[str, Any]] = {name: {} for name in settings.trackers}
-    if settings.wandb is None:
+    options: dict[str, dict[str, Any]] = {name: {} for name in chosen.names}
+    if chosen.wandb is None:
         options.pop(WANDB, None)
     elif environment.get("WANDB_MODE") == "disabled":
         del options[WANDB]
     else:
-        options[WANDB] = _wandb_options(settings.wandb, settings.wandb_runs, environment)
-    if settings.otlp:
-        whose = _wandb_options(settings.wandb or "", settings.wandb_runs, environment)
-        options[OTLP] = {"endpoint": settings.otlp, "project": whose["project"], "entity": whose["entity"]}
+        options[WANDB] = _wandb_options(chosen.wandb, chosen.wandb_runs, environment)
+    if chosen.otlp:
+        whose = _wandb_options(chosen.wandb or "", chosen.wandb_runs, environment)
+        options[OTLP] = {"endpoint": chosen.otlp, "project": whose["project"], "entity": whose["entity"]}
     return options
 
 
@@ -83,15 +110,15 @@ def _wandb_options(project: str, runs: str, environment: Mapping[str, str]) -> d
     }
 
 
-def started_guards(settings: Settings, environment: Mapping[str, str], folder: Path) -> list[Guard]:
+def started_guards(chosen: TrackerOptions, environment: Mapping[str, str], folder: Path) -> list[Guard]:
     """Begin the trackers of the run in `folder`, each in a process of its own."""
-    names = tracker_options(settings, environment)
+    names = tracker_options(chosen, environment)
     if not names:
         return []
     from evals.trackers.guard import Guard
 
     replay = replay_command(folder)
-    guards = [Guard(name, folder, seconds=settings.tracker_wait, replay=replay) for name in names]
+    guards = [Guard(name, folder, seconds=chosen.wait, replay=replay) for name in names]
     for guard in guards:
         guard.start()
     return guards

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from evals.errors import UsageError, printable
+from evals.secrets import masked_text
 from evals.versions import installed_versions
 from rag.conventions import KIND
 from rag.tracing import TraceSpan
@@ -45,6 +46,27 @@ class Target:
     endpoint: str
     headers: Mapping[str, str]
     resource: Mapping[str, str]
+
+
+def parse_collector(text: str) -> str:
+    """Parse where traces are sent: `wandb`, or the URL of a collector.
+
+    Raises:
+        UsageError: It is neither, or there is a secret in it.
+    """
+    if text == "wandb":
+        return text
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"evals_otlp = {printable(text)}: give wandb, or a URL such as http://localhost:4318/v1/traces"
+        )
+    if masked_text(text) != text:
+        raise UsageError(
+            "evals_otlp: there is a credential in the URL, which would be recorded: "
+            "set OTEL_EXPORTER_OTLP_HEADERS instead"
+        )
+    return text
 
 
 def wandb_target(project: str, entity: str | None, environment: Mapping[str, str]) -> Target:

@@ -16,6 +16,8 @@ FORMS = (
 _LONGEST = 128
 # What a W&B run of one pipeline is called behind the id of the session's run, which the records are found by.
 _OF_PIPELINE = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{6})-.+")
+# What W&B does not take in the name of a project.
+_NOT_IN_PROJECTS = "/\\#?%:"
 _NOT_IN_NAMES = re.compile(r"[/\\#?%:*\"<>|]")
 
 
@@ -75,6 +77,28 @@ def run_reference(entity: str | None, project: str, run: str) -> Reference:
     """Give the reference to the records of the W&B run `run`."""
     of_pipeline = _OF_PIPELINE.fullmatch(run)
     return Reference(entity, project, RECORDS_ARTIFACT, of_pipeline[1] if of_pipeline else run, run)
+
+
+def parse_project(text: str) -> str:
+    """Parse the name of a W&B project, perhaps with its entity before a slash.
+
+    Raises:
+        UsageError: W&B would not take it.
+    """
+    entity, slash, project = text.strip().rpartition("/")
+    wrong = [c for c in dict.fromkeys(f"{entity}{project}") if c in _NOT_IN_PROJECTS or not c.isprintable()]
+    if wrong:
+        raise UsageError(
+            f"evals_wandb = {printable(text)}: a name has none of {' '.join(_NOT_IN_PROJECTS)}: "
+            "give PROJECT or ENTITY/PROJECT"
+        )
+    if not project or (slash and not entity):
+        raise UsageError(f"evals_wandb = {text}: give PROJECT or ENTITY/PROJECT")
+    if len(project) > _LONGEST:
+        raise UsageError(
+            f"evals_wandb: the name of the project has {len(project)} characters, and W&B takes {_LONGEST}"
+        )
+    return text.strip()
 
 
 def is_name(text: str) -> bool:

@@ -17,9 +17,9 @@ import statsmodels.stats.multitest  # noqa: F401
 # What nearly every test would load anew, or patches: of a module that is loaded twice only one is patched.
 import evals.cache
 import evals.generation.making
-import evals.heads
+import evals.plugin.evaluate_fixture
+import evals.plugin.recorder
 import evals.spending
-import evals.starting
 import evals.testing
 import evals.trackers.jsonl  # noqa: F401
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from evals.plugin import pytest_plugins
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("rag", "evals", "fixtures")
 HEAVY = {
@@ -64,19 +66,13 @@ KNOWS_ALL = (
     "evals/anchoring.py",
     "evals/cli/",
     "evals/suite/",
-    "evals/materials.py",
+    "evals/plugin/",
+    "evals/judges/choosing.py",
     "evals/generating.py",
 )
 KNOWS_PYTEST = (
-    "evals/plugin.py",
-    "evals/recorder.py",
-    "evals/session.py",
-    "evals/asked.py",
-    "evals/materials.py",
-    "evals/items.py",
-    "evals/starting.py",
+    "evals/plugin/",
     "evals/live_hooks.py",
-    "evals/github_hooks.py",
     "evals/suite/",
     "fixtures/",
 )
@@ -174,7 +170,7 @@ def test_pytest_is_imported_where_hooks_live():
     )
     assert wrong == []
     for_types = {found.file for found in IMPORTS if found.is_for_types and found.module == "pytest"}
-    assert for_types <= {"evals/settings.py"}
+    assert for_types <= {"evals/plugin/options.py", "evals/plugin/settings.py"}
 
 
 def test_heavy_libraries_are_imported_inside_functions():
@@ -231,9 +227,13 @@ def test_packages_are_those_of_this_checkout():
     assert found == [ROOT / name for name in PACKAGES]
 
 
-@pytest.mark.parametrize("module", ["evals.plugin", "evals.testing", "fixtures.pipelines", "fixtures.judges"])
-def test_importing_pulls_in_nothing_heavy(module):
+@pytest.mark.parametrize(
+    "modules",
+    [", ".join(pytest_plugins), "evals.testing", "fixtures.pipelines", "fixtures.judges"],
+    ids=["evals.plugin", "evals.testing", "fixtures.pipelines", "fixtures.judges"],
+)
+def test_importing_pulls_in_nothing_heavy(modules):
     """What every pytest session of the environment imports brings none of the heavy libraries with it."""
-    code = f"import sys, {module}; print(sorted({HEAVY!r} & set(sys.modules)))"
+    code = f"import sys, {modules}; print(sorted({HEAVY!r} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"

@@ -14,7 +14,7 @@ from evals.engine import Engine, PendingEvaluation
 from evals.errors import UsageError
 from evals.questions import Question
 from evals.records import Evaluation, Judgement, Score
-from evals.remembering import Task
+from evals.remembering import Task, scores_key
 from evals.testing import FakeJudge, FakePipeline
 from rag.answer import Answer, Tokens
 from rag.errors import ModelError, RemoteError
@@ -88,7 +88,9 @@ def test_evaluation_carries_answer_and_scores():
     judge = Custom(None)
     judge.score = score
     answer = Answer("Two.", seconds={"generate": 1.5}, tokens={"generate": Tokens(10, 20, 30)})
-    assert evaluated(FakePipeline({"How many?": answer}, name="base"), judge) == Evaluation(
+    pipeline = FakePipeline({"How many?": answer}, name="base")
+    one = task(pipeline, judge)
+    assert evaluated(pipeline, judge) == Evaluation(
         question=QUESTION,
         pipeline="base",
         answer=answer,
@@ -96,6 +98,7 @@ def test_evaluation_carries_answer_and_scores():
         thresholds={},
         seconds={"generate": 1.5, "judge": 0.5},
         tokens={"generate": Tokens(10, 20, 30), "judge": Tokens(1, 2, 3)},
+        keys={"answer": one.answer_key, "scores": scores_key(one, answer)},
     )
 
 

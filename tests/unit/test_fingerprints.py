@@ -10,7 +10,7 @@ from evals.judges.choice import HOW, JUDGE_WORDINGS, ChoiceReader
 from evals.judges.reading import ReadingJudge
 from evals.metrics import METRICS
 from evals.questions import Question
-from evals.remembering import Task, answer_key, scores_key
+from evals.remembering import Task, scores_key
 from evals.testing import FakeJudge, FakePipeline, ScriptedLLM
 from rag.answer import Answer, Context
 from rag.documents import PAGES, read_documents
@@ -56,7 +56,7 @@ def test_no_wording_is_left_out():
 
 def test_the_keys_of_the_cache():
     """An answer and a judgement that were made before are found under these."""
-    assert answer_key(TASK) == "66fb595ad0473d6134c8e05e8f7b514725005347e0b6c6c9d054b7e72a07a11c"
+    assert TASK.answer_key == "66fb595ad0473d6134c8e05e8f7b514725005347e0b6c6c9d054b7e72a07a11c"
     assert scores_key(TASK, ANSWER) == "c628083bec03cbc2e8415941d97defaff25cbaeb9cc0ff1e3c4e7fe09d3a951d"
 
 

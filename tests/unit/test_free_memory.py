@@ -37,6 +37,23 @@ def test_of_a_machine(meminfo):
     assert free_memory(meminfo, NOWHERE) == 3_072_000_000
 
 
+@pytest.mark.parametrize("text", [None, "", "MemAvailable: much\n", "MemFree: 1 kB\n"])
+def test_memory_elsewhere(tmp_path, monkeypatch, text):
+    """Without that report the system is asked, and need not know either."""
+    meminfo = tmp_path / "meminfo"
+    if text is not None:
+        meminfo.write_text(text)
+    pages = {"SC_AVPHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    assert free_memory(meminfo, NOWHERE) == 4_096_000
+
+    def unknown(name):
+        raise ValueError(name)
+
+    monkeypatch.setattr("os.sysconf", unknown)
+    assert free_memory(meminfo, NOWHERE) is None
+
+
 def test_of_a_container(meminfo, group):
     """Its bound counts where it is lower; what only caches files can be had."""
     assert free_memory(meminfo, group) == 800

@@ -14,7 +14,7 @@ from evals.cache import Cache
 from evals.errors import UsageError
 from evals.questions import Question
 from evals.records import ClaimScore, Judgement, Score
-from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task, answer_key, scores_key
+from evals.remembering import ANSWER, SCORES, WRITTEN, Remembering, Task, scores_key
 from rag.answer import Answer, Context, Retrieval, Span, Tokens
 from rag.errors import ModelError
 from rag.profile import Profile
@@ -90,11 +90,15 @@ def task(pipeline, judge=None, question=QUESTION, **changes) -> Task:
 
 
 def answered(cache, pipeline, **changes) -> tuple[Answer, bool]:
-    return asyncio.run(Remembering(cache).answer(task(pipeline, **changes)))
+    made = asyncio.run(Remembering(cache).answer(task(pipeline, **changes)))
+    assert made.key == task(pipeline, **changes).answer_key
+    return made.value, made.is_cached
 
 
 def judged(cache, judge, answer=ANSWER_OF_TWO, **changes) -> tuple[Judgement, bool]:
-    return asyncio.run(Remembering(cache).judgement(task(Plain(), judge, **changes), answer))
+    made = asyncio.run(Remembering(cache).judgement(task(Plain(), judge, **changes), answer))
+    assert made.key == scores_key(task(Plain(), judge, **changes), answer)
+    return made.value, made.is_cached
 
 
 # --- answers ---
@@ -119,7 +123,7 @@ def test_an_answer_comes_back_whole(cache):
 )
 def test_what_makes_it_another_answer(changes):
     """Whatever changes the answer changes its key."""
-    assert answer_key(replace(task(Plain()), **changes)) != answer_key(task(Plain()))
+    assert replace(task(Plain()), **changes).answer_key != task(Plain()).answer_key
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_what_makes_it_another_answer(changes):
 )
 def test_what_makes_it_no_other_answer(changes):
     """What the pipeline never sees does not ask it again."""
-    assert answer_key(replace(task(Plain()), **changes)) == answer_key(task(Plain()))
+    assert replace(task(Plain()), **changes).answer_key == task(Plain()).answer_key
 
 
 def test_what_raised_is_not_kept(cache):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,20 @@ import pytest
 
 from evals.conditions import parse_condition
 from evals.errors import UsageError
-from evals.metrics import METRICS
-from evals.settings import (
-    OPTIONS,
-    Settings,
-    checked_thresholds,
+from evals.metrics import METRICS, checked_thresholds
+from evals.plugin.option_values import (
     parse_choice,
-    parse_collector,
     parse_count,
     parse_number,
-    parse_project,
     parse_refresh,
     parse_share,
     parse_thresholds,
-    settings_from,
 )
+from evals.plugin.options import OPTIONS
+from evals.plugin.settings import Settings, check_gate, check_settings, settings_from
 from evals.sharding import Shard
+from evals.trackers.otlp import parse_collector
+from evals.trackers.references import parse_project
 
 
 @dataclass
@@ -65,154 +64,103 @@ def problem(call, *arguments) -> str:
 # --- reading ---
 
 
-def test_defaults():
-    """Without options and ini values there are two bundled pipelines, three metrics and the choice judge."""
-    assert settings() == Settings(
-        root=Path("/project"),
-        pipelines=("baseline", "auto_merging"),
-        questions=(),
-        generate=0,
-        docs=None,
-        mode="strict",
-        gate=(),
-        inconclusive="warn",
-        baseline=None,
-        baselines=Path("/project/evals-baselines"),
-        margin=0.05,
-        update_baseline=False,
-        rejudge=False,
-        repeat=1,
-        judge_repeat=1,
-        stop_early=False,
-        html=None,
-        thresholds={},
-        metrics=("faithfulness", "relevancy", "refusal"),
-        max_unscored=0.1,
-        model=None,
-        judge="choice",
-        judge_model=None,
-        judge_card=None,
-        judge_floor=0.7,
-        labels=None,
-        config=None,
-        offline=False,
-        home=Path("/project/.rag-evals"),
-        cache=True,
-        cache_mebibytes=1024,
-        refresh=(),
-        concurrency=0,
-        timeout=900,
-        shard=None,
-        plan=False,
-        max_cost=None,
-        max_minutes=None,
-        prices=None,
-        traces=False,
-        otlp=None,
-        wandb=None,
-        wandb_runs="session",
-        trackers=(),
-        tracker_wait=10,
-    )
+# What the ini file may say of each option, and the setting that comes of nothing and of that.
+EXAMPLES = {
+    "evals_pipelines": ("pipelines", ("baseline", "auto_merging"), ["mine"], ("mine",)),
+    "evals_questions": (
+        "questions",
+        (),
+        ["q/*.jsonl", "/abs/*.txt"],
+        ("/project/q/*.jsonl", "/abs/*.txt"),
+    ),
+    "evals_generate": ("generate", 0, "20", 20),
+    "evals_docs": ("docs", None, "docs", Path("/project/docs")),
+    "evals_mode": ("rules.mode", "strict", "report", "report"),
+    "evals_gate": (
+        "rules.conditions",
+        (),
+        ["pass_rate >= 0.9", "coverage >= 0.95"],
+        (parse_condition("pass_rate >= 0.9"), parse_condition("coverage >= 0.95")),
+    ),
+    "evals_inconclusive": ("rules.inconclusive", "warn", "block", "block"),
+    "evals_baseline": ("baseline", None, "main", "main"),
+    "evals_baselines": ("baselines", Path("/project/evals-baselines"), "kept", Path("/project/kept")),
+    "evals_margin": ("rules.margin", 0.05, "0.1", 0.1),
+    "evals_update_baseline": ("update_baseline", False, True, True),
+    "evals_rejudge": ("rejudge", False, True, True),
+    "evals_repeat": ("repeat", 1, "3", 3),
+    "evals_judge_repeat": ("judge_repeat", 1, "2", 2),
+    "evals_stop_early": ("rules.stop_early", False, True, True),
+    "evals_html": ("html", None, "report.html", Path("/project/report.html")),
+    "evals_thresholds": ("thresholds", {}, ["faithfulness=0.7"], {"faithfulness": 0.7}),
+    "evals_metrics": (
+        "metrics",
+        ("faithfulness", "relevancy", "refusal"),
+        ["correctness", "faithfulness,correctness"],
+        ("correctness", "faithfulness"),
+    ),
+    "evals_max_unscored": ("rules.max_unscored", 0.1, "0", 0.0),
+    "evals_model": ("model", None, "small", "small"),
+    "evals_judge": ("judge", "choice", "llamaindex", "llamaindex"),
+    "evals_judge_model": ("judge_model", None, "large", "large"),
+    "evals_judge_card": ("judge_card", None, "card.json", Path("/project/card.json")),
+    "evals_judge_floor": ("rules.judge_floor", 0.7, "0.6", 0.6),
+    "evals_labels": ("labels", None, "labels.jsonl", Path("/project/labels.jsonl")),
+    "evals_config": ("config", None, "p.toml", Path("/project/p.toml")),
+    "evals_offline": ("offline", False, True, True),
+    "evals_home": ("home", Path("/project/.rag-evals"), "/runs", Path("/runs")),
+    "evals_no_cache": ("cache", True, True, False),
+    "evals_refresh": ("refresh", (), "all", ("answers", "scores")),
+    "evals_cache_size": ("cache_mebibytes", 1024, "0.5", 0.5),
+    "evals_concurrency": ("concurrency", 0, "64", 64),
+    "evals_timeout": ("timeout", 900, "0", None),
+    "evals_shard": ("shard", None, "2/5", Shard(2, 5)),
+    "evals_plan": ("plan", False, True, True),
+    "evals_max_cost": ("bounds.usd", None, "1.5", 1.5),
+    "evals_max_minutes": ("bounds.minutes", None, "0", 0),
+    "evals_prices": ("prices", None, "prices.toml", Path("/project/prices.toml")),
+    "evals_traces": ("traces", False, True, True),
+    "evals_otlp": ("trackers.otlp", None, "wandb", "wandb"),
+    "evals_wandb": ("trackers.wandb", None, " team/rag ", "team/rag"),
+    "evals_wandb_runs": ("trackers.wandb_runs", "session", "pipeline", "pipeline"),
+    "evals_trackers": ("trackers.others", (), ["mlflow, wandb"], ("mlflow", "wandb")),
+    "evals_tracker_wait": ("trackers.wait", 10, "2.5", 2.5),
+}
 
 
-def test_ini_wins_over_defaults_and_starts_from_its_folder():
-    """Paths of the ini file start from the folder of that file."""
-    read = settings(
-        ini={
-            "evals_pipelines": ["mine"],
-            "evals_questions": ["q/*.jsonl", "/abs/*.txt"],
-            "evals_generate": "20",
-            "evals_docs": "docs",
-            "evals_mode": "report",
-            "evals_gate": ["pass_rate >= 0.9", "coverage >= 0.95"],
-            "evals_inconclusive": "block",
-            "evals_baseline": "main",
-            "evals_baselines": "kept",
-            "evals_margin": "0.1",
-            "evals_update_baseline": True,
-            "evals_rejudge": True,
-            "evals_repeat": "3",
-            "evals_judge_repeat": "2",
-            "evals_stop_early": True,
-            "evals_html": "report.html",
-            "evals_thresholds": ["faithfulness=0.7"],
-            "evals_metrics": ["correctness", "faithfulness,correctness"],
-            "evals_max_unscored": "0",
-            "evals_model": "small",
-            "evals_judge": "llamaindex",
-            "evals_judge_model": "large",
-            "evals_judge_card": "card.json",
-            "evals_judge_floor": "0.6",
-            "evals_labels": "labels.jsonl",
-            "evals_config": "p.toml",
-            "evals_offline": True,
-            "evals_home": "/runs",
-            "evals_no_cache": True,
-            "evals_cache_size": "0.5",
-            "evals_refresh": "all",
-            "evals_concurrency": "64",
-            "evals_timeout": "0",
-            "evals_shard": "2/5",
-            "evals_plan": True,
-            "evals_max_cost": "1.5",
-            "evals_max_minutes": "0",
-            "evals_prices": "prices.toml",
-            "evals_traces": True,
-            "evals_otlp": "wandb",
-            "evals_wandb": " team/rag ",
-            "evals_wandb_runs": "pipeline",
-            "evals_trackers": ["mlflow, wandb"],
-            "evals_tracker_wait": "2.5",
-        }
-    )
-    assert read == Settings(
-        root=Path("/project"),
-        pipelines=("mine",),
-        questions=("/project/q/*.jsonl", "/abs/*.txt"),
-        generate=20,
-        docs=Path("/project/docs"),
-        mode="report",
-        gate=(parse_condition("pass_rate >= 0.9"), parse_condition("coverage >= 0.95")),
-        inconclusive="block",
-        baseline="main",
-        baselines=Path("/project/kept"),
-        margin=0.1,
-        update_baseline=True,
-        rejudge=True,
-        repeat=3,
-        judge_repeat=2,
-        stop_early=True,
-        html=Path("/project/report.html"),
-        thresholds={"faithfulness": 0.7},
-        metrics=("correctness", "faithfulness"),
-        max_unscored=0.0,
-        model="small",
-        judge="llamaindex",
-        judge_model="large",
-        judge_card=Path("/project/card.json"),
-        judge_floor=0.6,
-        labels=Path("/project/labels.jsonl"),
-        config=Path("/project/p.toml"),
-        offline=True,
-        home=Path("/runs"),
-        cache=False,
-        cache_mebibytes=0.5,
-        refresh=("answers", "scores"),
-        concurrency=64,
-        timeout=None,
-        shard=Shard(2, 5),
-        plan=True,
-        max_cost=1.5,
-        max_minutes=0,
-        prices=Path("/project/prices.toml"),
-        traces=True,
-        otlp="wandb",
-        wandb="team/rag",
-        wandb_runs="pipeline",
-        trackers=("wandb", "otlp", "mlflow"),
-        tracker_wait=2.5,
-    )
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_options(name):
+    """Without anything said a setting is its default; paths of the ini file start from its folder."""
+    field, default, said, value = EXAMPLES[name]
+    assert attrgetter(field)(settings()) == default
+    assert attrgetter(field)(settings(ini={name: said})) == value
+
+
+def test_every_option_is_a_setting():
+    """Each option has an example above, in the order of `--help`, and makes a setting of its own."""
+    assert [option.ini for option in OPTIONS] == list(EXAMPLES)
+    assert [option.field for option in OPTIONS] == [field for field, *_ in EXAMPLES.values()]
+    parts = {"rules", "bounds", "trackers"}
+    names = [name for name in Settings.__dataclass_fields__ if name not in {"root", *parts}]
+    names += [
+        f"{part}.{name}" for part in parts for name in attrgetter(part)(settings()).__dataclass_fields__
+    ]
+    assert sorted(option.field for option in OPTIONS) == sorted(names)
+
+
+def test_all_trackers():
+    """W&B and a collector that are asked for are trackers; one named twice is told once."""
+    read = settings(ini={name: EXAMPLES[name][2] for name in ("evals_otlp", "evals_wandb", "evals_trackers")})
+    assert read.trackers.names == ("wandb", "otlp", "mlflow")
+
+
+def test_what_is_sent_is_kept():
+    """Whoever sends traces keeps them, too."""
+    assert [settings(ini=ini).is_traced for ini in ({}, {"evals_traces": True}, {"evals_otlp": "wandb"})] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_command_line_wins_and_starts_from_where_one_stands():
@@ -231,7 +179,7 @@ def test_command_line_wins_and_starts_from_where_one_stands():
     )
     assert read.questions == ("/project/sub/more.jsonl",)
     assert (read.docs, read.home) == (Path("/project/sub/here"), Path("/project/sub/there"))
-    assert read.max_unscored == 0.25
+    assert read.rules.max_unscored == 0.25
 
 
 @pytest.mark.parametrize(
@@ -326,7 +274,6 @@ def test_wrong_projects(text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("wandb", "evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT"),
         (
             "localhost:4318",
             "evals_otlp = localhost:4318: give wandb, or a URL such as http://localhost:4318/v1/traces",
@@ -339,8 +286,51 @@ def test_wrong_projects(text, message):
     ],
 )
 def test_wrong_collectors(text, message):
-    """Where traces go is a URL that may be recorded, or W&B with a project."""
-    assert problem(parse_collector, text, "") == message
+    """Where traces go is a URL that may be recorded, or W&B."""
+    assert problem(parse_collector, text) == message
+
+
+EARLY = {"evals_stop_early": True, "evals_gate": ["pass_rate >= 0.9"]}
+
+
+@pytest.mark.parametrize(
+    ("ini", "message"),
+    [
+        ({"evals_otlp": "wandb"}, "evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT"),
+        (
+            {"evals_stop_early": True},
+            "evals_stop_early: there is nothing to decide: give --evals-gate or --evals-baseline",
+        ),
+        (
+            {**EARLY, "evals_repeat": "2", "evals_shard": "1/2", "evals_rejudge": True},
+            "evals_stop_early takes one question after the other, without evals_repeat, evals_shard, "
+            "evals_rejudge",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together(ini, message):
+    """What one option needs, or cannot have, of others is said before anything runs."""
+    assert problem(check_settings, settings(ini=ini)) == message
+
+
+def test_early_stop_in_parallel():
+    """Workers do not take one question after the other."""
+    with pytest.raises(UsageError) as caught:
+        check_settings(settings(ini=EARLY), is_parallel=True)
+    assert str(caught.value) == "evals_stop_early takes one question after the other, without -n"
+    check_settings(settings(ini=EARLY))
+
+
+def test_a_gate_needs_something_to_hold():
+    """A run that is to decide is held to a condition of an option or a mark, or to a baseline."""
+    assert problem(check_gate, settings(ini={"evals_mode": "gate"}), ()) == (
+        "evals_mode = gate, but there is nothing to hold the run to: give --evals-gate CONDITION, "
+        "such as 'pass_rate >= 0.9', or --evals-baseline RUN"
+    )
+    check_gate(settings(ini={"evals_mode": "gate"}), [parse_condition("pass_rate >= 0.9")])
+    for name in ("evals_gate", "evals_baseline", "evals_update_baseline"):
+        check_gate(settings(ini={"evals_mode": "gate", name: EXAMPLES[name][2]}), ())
+    check_gate(settings(), ())
 
 
 @pytest.mark.parametrize("text", ["Strict", "", "reports"])

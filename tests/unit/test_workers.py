@@ -1,56 +1,57 @@
-"""What is said of several workers with a local model."""
+"""Workers: which process this is, and what they tell each other."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from evals.workers import available_memory, memory_warning
+from evals.plugin.workers import (
+    WorkerHooks,
+    Workers,
+    worker_of,
+    workers_of,
+)
+
+
+def test_controller_and_workers():
+    """The controller tells each worker something and hears it at its end; one that died says nothing."""
+    heard = []
+    hooks = WorkerHooks({"evals_began": 1.0}, heard.append)
+    worker = SimpleNamespace(workerinput={"workerid": "gw0"})
+    hooks.pytest_configure_node(worker)
+    assert worker.workerinput == {"workerid": "gw0", "evals_began": 1.0}
+    hooks.pytest_testnodedown(worker)
+    worker.workeroutput = {"evals_problem": "no documents"}
+    hooks.pytest_testnodedown(worker)
+    assert heard == [{}, {"evals_problem": "no documents"}]
 
 
 @pytest.mark.parametrize(
-    ("available", "line"),
+    ("asked", "attributes", "workers"),
     [
-        (
-            5_100_000_000,
-            "-n 4: each worker loads its own models, 4 x 1.6 GB = 6.4 GB, but 5.1 GB are free: "
-            "stay serial (without -n), llama.cpp uses all cores already",
-        ),
-        (
-            16_000_000_000,
-            "-n 4: each worker loads its own models, 4 x 1.6 GB = 6.4 GB of 16.0 GB free, and is hardly "
-            "faster: llama.cpp uses all cores already",
-        ),
-        (
-            None,
-            "-n 4: each worker loads its own models, 4 x 1.6 GB = 6.4 GB: "
-            "stay serial (without -n), llama.cpp uses all cores already",
-        ),
+        (None, {}, Workers()),
+        (0, {}, Workers()),
+        (4, {}, Workers(4)),
+        ("auto", {}, Workers()),
+        (4, {"workerinput": {"a": 1}, "workeroutput": {}}, Workers(4, {"a": 1}, {})),
     ],
 )
-def test_warning(available, line):
-    """What it takes, what there is, what to do."""
-    assert memory_warning(4, 1_600_000_000, available) == line
+def test_which_process(asked, attributes, workers):
+    """Without xdist there is one process; a worker knows what it was told."""
+    config = SimpleNamespace(getoption=lambda name, default: asked, **attributes)
+    assert workers_of(config) == workers
+    assert workers.is_worker == bool(attributes)
 
 
-def test_memory_of_linux(tmp_path):
-    """The kernel says it in kibibytes."""
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:  8000000 kB\nMemFree:  1000 kB\nMemAvailable:  4000000 kB\n")
-    assert available_memory(meminfo) == 4_096_000_000
+def test_telling():
+    """Only a worker tells the controller something."""
+    Workers().tell("evals_problem", "none")
+    worker = Workers(told={}, output={})
+    worker.tell("evals_problem", "no documents")
+    assert worker.output == {"evals_problem": "no documents"}
 
 
-@pytest.mark.parametrize("text", [None, "", "MemAvailable: much\n", "MemFree: 1 kB\n"])
-def test_memory_elsewhere(tmp_path, monkeypatch, text):
-    """Without that report the system is asked, and need not know either."""
-    meminfo = tmp_path / "meminfo"
-    if text is not None:
-        meminfo.write_text(text)
-    pages = {"SC_AVPHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
-    monkeypatch.setattr("os.sysconf", pages.__getitem__)
-    assert available_memory(meminfo) == 4_096_000
-
-    def unknown(name):
-        raise ValueError(name)
-
-    monkeypatch.setattr("os.sysconf", unknown)
-    assert available_memory(meminfo) is None
+def test_worker_of_a_report():
+    """A report of a worker has its id."""
+    assert (worker_of(SimpleNamespace(worker_id="gw1")), worker_of(SimpleNamespace())) == ("gw1", "")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from evals.plugin.summary import Decided
 from evals.reports.github import stopping_lines, tell_github, warning_line
-
-if TYPE_CHECKING:
-    from evals.recorder import Recorder
 
 
 class GitHubHooks:
@@ -18,20 +16,23 @@ class GitHubHooks:
 
     Args:
         environ: The environment.
-        recorder: Knows the run and what was decided of it.
     """
 
-    def __init__(self, environ: Mapping[str, str], recorder: Recorder) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._recorder = recorder
+        self._decided: Decided | None = None
+
+    def hear(self, decided: Decided) -> None:
+        """Take what was decided of the run."""
+        self._decided = decided
 
     # The outermost: failures, captured output and the short summary quote answers as well.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> Generator[None, Any, Any]:
-        """Stop commands around everything that pytest and the recorder say of the run; give ours after it."""
-        if self._recorder.decided is None:
+        """Stop commands around everything that pytest and the summary say of the run; give ours after it."""
+        if self._decided is None:
             return (yield)
         stop, go_on = stopping_lines()
         terminalreporter.line(stop)
@@ -39,14 +40,12 @@ class GitHubHooks:
             return (yield)
         finally:
             terminalreporter.line(go_on)
-            for line in self._commands(config):
+            for line in self._commands(config, self._decided):
                 terminalreporter.line(line)
 
-    def _commands(self, config: pytest.Config) -> list[str]:
-        """Give what GitHub is told; trouble with it is a warning, never a failure."""
-        if self._recorder.decided is None:
-            return []
-        run, ruling, base = self._recorder.decided
+    def _commands(self, config: pytest.Config, decided: Decided) -> list[str]:
+        """Return what GitHub is told; trouble with it is a warning, never a failure."""
+        run, ruling, base = decided.run, decided.ruling, decided.base
         try:
             return tell_github(self._environ, run, ruling, root=config.rootpath, base=base)
         except Exception as error:  # noqa: BLE001  # whatever it is, the run is recorded and decided

@@ -1,0 +1,102 @@
+"""The bundled pipelines and judge from the settings of a run, and what is said of them before it begins.
+
+It is a plugin of its own, of those who use the fixtures of `fixtures/pipelines.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from evals.cards import load_card
+from evals.errors import UsageError
+from evals.judges import Judge
+from evals.judges.choosing import CARDS, JudgeModels, judge_for
+from evals.planning import plan_lines, plan_of
+from evals.plugin.collection import asked_by, param_of
+from evals.plugin.options import DEFAULT_PIPELINES as BUNDLED
+from evals.plugin.session import EvalsSession, session_of
+from evals.plugin.settings import Settings
+from evals.questions import Question
+from evals.remembering import Task
+from rag.config import PipelineConfig, config_for, load_configs
+from rag.documents import Corpus
+from rag.errors import RagError
+from rag.pipelines import Resources, RetrievalPipeline, build_pipeline, describe
+from rag.profile import profile_of
+
+# Looking up more than this many would hold up the first test by over a second.
+MOST_TO_PLAN = 1000
+
+
+def pipeline_of(name: str, settings: Settings, corpus: Corpus, resources: Resources) -> RetrievalPipeline:
+    """Put the bundled pipeline `name` together.
+
+    Raises:
+        RagError: Its settings are wrong, or a model cannot be found.
+    """
+    return build_pipeline(config_of(name, settings), corpus, resources, settings.home / "indexes")
+
+
+def config_of(name: str, settings: Settings) -> PipelineConfig:
+    """Return the settings of the bundled pipeline `name`, as those of the run change them."""
+    return config_for(name, path=settings.config, model=settings.model)
+
+
+def judge_of(settings: Settings, resources: Resources) -> Judge:
+    """Build the judge that the settings name.
+
+    Raises:
+        UsageError: There is no such judge, or its card is of another one.
+        ModelError: Its model cannot be found, fetched or verified.
+    """
+    config = next(iter(load_configs(settings.config).values()))
+    return judge_for(
+        settings.judge,
+        JudgeModels(resources, config, settings.judge_model or settings.model),
+        metrics=settings.metrics,
+        folders=(settings.home / "cards", CARDS),
+        card=load_card(settings.judge_card) if settings.judge_card else None,
+    )
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+    """Say what the bundled pipelines that are about to be evaluated come to here, and what they will take."""
+    asked = _asked(items)
+    if not asked:
+        return []
+    session = session_of(config)
+    try:
+        lines = [describe(config_of(name, session.settings)) for name in asked]
+        return [*lines, *_plans(asked, session)]
+    except (RagError, UsageError):
+        return []  # the fixture says what is wrong, and ends the session as it should end
+
+
+def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:
+    """Return the questions of each bundled pipeline, each once."""
+    asked: dict[str, dict[str, Question]] = {}
+    for item in items:
+        name, question = param_of(item, "pipeline"), asked_by(item)
+        if name in BUNDLED and question:
+            asked.setdefault(name, {})[question.id] = question
+    return {name: [*questions.values()] for name, questions in asked.items()}
+
+
+def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> list[str]:
+    """Plan the evaluations with the bundled judge; large question sets are left to `rag-evals plan`."""
+    settings = session.settings
+    if session.is_only_collected or settings.plan:
+        return []
+    resources, corpus = session.materials.resources, session.materials.corpus
+    judge = judge_of(settings, resources)
+    plans = []
+    for name, questions in asked.items():
+        if len(questions) > MOST_TO_PLAN:
+            continue
+        pipeline = pipeline_of(name, settings, corpus, resources)
+        tasks = [Task(pipeline, question, judge, settings.metrics, name) for question in questions]
+        places = max(profile_of(thing).most_at_once or 1 for thing in (pipeline, judge))
+        plans.append(plan_of(tasks, session.remembering, session.prices, places))
+    return plan_lines(plans)

@@ -1,0 +1,184 @@
+"""What the fixture `evaluate` gives: evaluations begun, held to the run's bounds, recorded.
+
+It is imported with the first evaluation: sessions that evaluate nothing have the plugin, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from evals.engine import AHEAD, PendingEvaluation
+from evals.errors import UsageError
+from evals.judges import Judge
+from evals.metrics import DEFAULT_THRESHOLD, METRICS
+from evals.plugin.collection import (
+    asked_by,
+    asks_for,
+    lane_of,
+    marked_conditions,
+    marked_thresholds,
+    param_of,
+    repeat_of,
+)
+from evals.plugin.report_events import attach_about, attach_evaluation, attach_rejudged, attach_trace
+from evals.plugin.session import session_of
+from evals.questions import Question
+from evals.records import Evaluation
+from evals.remembering import Task
+from evals.upcoming import Upcoming
+from rag.answer import Pipeline
+from rag.profile import profile_of
+
+
+class Evaluate:
+    """Asks pipelines questions and has the answers judged, for one test.
+
+    Args:
+        request: The test's.
+        judge: What scores the answers.
+    """
+
+    def __init__(self, request: pytest.FixtureRequest, judge: Judge) -> None:
+        item = request.node
+        self._item = item
+        self._judge = judge
+        self._session = session_of(request.config)
+        self._repeat = repeat_of(item)
+        self._marked = marked_thresholds(item)
+        self._conditions = tuple(condition.text for condition in marked_conditions(item))
+
+    def __call__(
+        self, pipeline: Pipeline, question: Question, *, repeat: int | None = None
+    ) -> PendingEvaluation:
+        """Begin an evaluation; with another `repeat` it is made anew, never replayed from the cache.
+
+        Without one it is the repeat that the test itself is.
+        """
+        __tracebackhide__ = True
+        settings, engine = self._session.settings, self._session.engine
+        task = Task(
+            pipeline,
+            question,
+            self._judge,
+            settings.metrics,
+            self._name_of(pipeline),
+            self._repeat if repeat is None else repeat,
+            settings.judge_repeat,
+        )
+        self._hold_to_bounds(task)
+        early = self._session.early(self._judge)
+        if early and (verdict := early.verdict(task.name)):
+            pytest.skip(f"the gate of {task.name} is decided: {verdict}")
+        self._describe(task)
+        future = engine.submit(task)
+        old = self._session.old_answers and self._session.old_answers.task(task)
+        again = engine.submit(old) if old else None
+        if task.repeat == self._repeat:
+            engine.work_ahead(self._ahead_of(task))
+        return PendingEvaluation(future, partial(self._record, task, again), self._session.refuse)
+
+    def _hold_to_bounds(self, task: Task) -> None:
+        """End the session before an evaluation that is only planned, or beyond what the run may take."""
+        __tracebackhide__ = True
+        session = self._session
+        spending, is_planned = session.spending, session.settings.plan
+        if (is_planned or spending.is_bounded) and task.name not in spending.plans:
+            asks = asks_for(task.name, self._item.session.items)
+            tasks = [replace(task, question=question, repeat=repeat) for question, repeat in asks]
+            try:
+                spending.plan(tasks or [task], places=session.engine.places(task))
+            except UsageError as error:
+                session.refuse(error)
+        if is_planned:
+            pytest.skip("only planned")
+        if reason := spending.spent_up():
+            session.stop(reason)
+            pytest.skip(reason)
+
+    def _record(self, task: Task, again: Future[Evaluation] | None, evaluation: Evaluation) -> Evaluation:
+        """Put an evaluation that is finished on the test's report, with what it is held to and has cost.
+
+        Args:
+            task: What was evaluated.
+            again: The baseline's answer, judged anew; None without.
+            evaluation: What the engine gave.
+        """
+        session = self._session
+        held = replace(
+            evaluation,
+            thresholds=self._thresholds(task.question),
+            enforced=session.settings.rules.mode == "strict",
+            usd=session.spending.count(task, evaluation),
+            conditions=self._conditions,
+            test=self._item.nodeid,
+        )
+        attach_evaluation(self._item, held)
+        attach_trace(self._item, held)
+        if session.progress.given_up:
+            session.stop(session.progress.given_up)
+        if early := session.early(self._judge):
+            early.add(held)
+        if again:
+            # Under its keys there is nothing: the answer is in its own run.
+            attach_rejudged(self._item, replace(again.result(), thresholds=held.thresholds, keys={}))
+        problem = session.cache.problem if session.cache else None
+        if problem and session.is_first("cache", problem):
+            attach_about(self._item, {"type": "cache", "problem": problem})
+        return held
+
+    def _thresholds(self, question: Question) -> Mapping[str, float]:
+        """Return the thresholds of a question; those that nobody set are the judge card's, else 0.5."""
+        return {
+            **dict.fromkeys(METRICS, DEFAULT_THRESHOLD),
+            **profile_of(self._judge).thresholds,
+            **self._session.settings.thresholds,
+            **self._marked,
+            **dict(question.thresholds),
+        }
+
+    def _name_of(self, pipeline: Pipeline) -> str:
+        """Return the name of the fixture that `pipeline` is from: two functions may well have one name."""
+        name = param_of(self._item, "pipeline")
+        if isinstance(name, str) and self._item.funcargs.get("pipeline") is pipeline:
+            return name
+        return pipeline.name
+
+    def _ahead_of(self, task: Task) -> Sequence[Task]:
+        """Return the tasks of the tests that follow, as many as are worth beginning now."""
+        places = self._session.engine.places(task)
+        # Which tests follow in an xdist worker is the controller's to say, one test before.
+        if places == 1 or self._session.workers.is_worker:
+            return ()
+        if self._session.upcoming is None:
+            self._session.upcoming = Upcoming(
+                (item.nodeid, lane_of(item), (question, repeat_of(item)))
+                for item in self._item.session.items
+                if (question := asked_by(item)) is not None
+            )
+        ask = (task.question, task.repeat)
+        asks = self._session.upcoming.behind(self._item.nodeid, ask, AHEAD * places)
+        return [replace(task, question=question, repeat=repeat) for question, repeat in asks]
+
+    def _describe(self, task: Task) -> None:
+        """Put what the pipeline and the judge are made of on the report."""
+        for kind, name, part in (
+            ("pipeline", task.name, task.pipeline),
+            ("judge", task.judge.name, task.judge),
+        ):
+            if self._session.is_first(name, part.fingerprint):
+                event = {"type": kind, "name": name, "fingerprint": part.fingerprint}
+                profile = profile_of(part)
+                about = {"settings": _as_json(profile.settings), "identity": _as_json(profile.identity)}
+                attach_about(self._item, {**event, **about})
+
+
+def _as_json(described: object) -> dict[str, Any]:
+    """Return what something says of itself; what JSON has no form for becomes text."""
+    return dict(json.loads(json.dumps(described, default=str))) if isinstance(described, Mapping) else {}

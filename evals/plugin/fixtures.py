@@ -1,0 +1,83 @@
+"""The fixtures that every session has: `pipeline`, `evaluate`, and what the run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from evals.errors import UsageError
+from evals.judges import Judge
+from evals.plugin.session import EvalsSession, session_of
+from evals.plugin.settings import Settings
+from rag.answer import Pipeline
+from rag.errors import RagError
+
+if TYPE_CHECKING:
+    from evals.cache import Cache
+    from evals.plugin.evaluate_fixture import Evaluate
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
+    """Stop the session when a fixture finds the configuration wrong: one line, not an error a question."""
+    __tracebackhide__ = True  # other errors are none of our business
+    try:
+        return (yield)
+    except (RagError, UsageError) as error:
+        session_of(request.config).refuse(error)
+
+
+@pytest.fixture(scope="session")
+def evals_session(pytestconfig: pytest.Config) -> EvalsSession:
+    """What the evaluations of this session share."""
+    session = session_of(pytestconfig)
+    session.begin()
+    return session
+
+
+@pytest.fixture(scope="session")
+def evals_settings(evals_session: EvalsSession) -> Settings:
+    """The settings of this run."""
+    return evals_session.settings
+
+
+@pytest.fixture(scope="session")
+def evals_cache(evals_session: EvalsSession) -> Cache | None:
+    """What earlier runs made; None with `--evals-no-cache`."""
+    return evals_session.cache
+
+
+@pytest.fixture(scope="session")
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    """The pipeline under evaluation: the fixture that `--evals-pipelines` names.
+
+    The name of the fixture is the pipeline's name in ids and reports.
+    """
+    given = request.getfixturevalue(request.param)
+    if not isinstance(given, Pipeline):
+        raise UsageError(
+            f"fixture {request.param!r} gave {type(given).__name__}, which is no pipeline: return "
+            "pipeline_from(function), pipeline_from_query_engine(engine), or an object with a name, a "
+            "fingerprint and an async answer(question)"
+        )
+    return given
+
+
+@pytest.fixture
+def evals_repeat(request: pytest.FixtureRequest) -> int:
+    """Which repeat of its question this test is, from 0."""
+    return int(getattr(request, "param", 0))
+
+
+@pytest.fixture
+def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
+    """Ask a pipeline a question and judge the answer.
+
+    Write `await evaluate(pipeline, question)`; `evaluate(pipeline, question).result()` in a plain test.
+    """
+    # The session is no fixture among the arguments: each costs every test some 40 microseconds.
+    from evals.plugin.evaluate_fixture import Evaluate
+
+    return Evaluate(request, judge)

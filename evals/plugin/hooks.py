@@ -1,0 +1,109 @@
+"""A session from its configuration to its last word: what is registered, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+
+from evals.errors import printable
+from evals.live_hooks import LiveHooks
+from evals.plugin.junit import write_scores
+from evals.plugin.recorder import Recorder
+from evals.plugin.screen import Screen
+from evals.plugin.session import SESSION, EvalsSession, session_of
+from evals.plugin.settings import settings_from
+from evals.plugin.summary import Summary
+from evals.plugin.workers import WorkerHooks, workers_of
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, begin our session; register what records and tells, but not in an xdist worker."""
+    config.addinivalue_line(
+        "markers",
+        "evals(gate, **thresholds): an evaluation; keyword arguments set thresholds for this test, such as "
+        "evals(faithfulness=0.8); gate='pass_rate >= 0.9', or a list: what all tests so marked are held to",
+    )
+    workers = workers_of(config)
+    config.stash[SESSION] = session = EvalsSession(
+        partial(settings_from, config),
+        Screen(config, workers),
+        workers,
+        is_only_collected=config.option.collectonly,
+    )
+    config.add_cleanup(session.close)
+    if workers.is_worker:
+        return
+    listeners = []
+    plugins = config.pluginmanager
+    plugins.register(WorkerHooks(session.for_workers, session.hear), "evals-workers")
+    plugins.register(recorder := Recorder(config, session, partial(write_scores, config)), "evals-recorder")
+    plugins.register(LiveHooks(config, session.progress), "evals-live")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from evals.plugin.github import GitHubHooks
+
+        plugins.register(github := GitHubHooks(os.environ), "evals-github")
+        listeners.append(github.hear)
+    plugins.register(Summary(config, session, recorder, listeners), "evals-summary")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let our session end pytest's."""
+    session_of(session.config).on_stop = partial(setattr, session, "shouldstop")
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
+    """Say what is about to be evaluated."""
+    ours = [item for item in items if "evaluate" in getattr(item, "fixturenames", ())]
+    count = sum(item.get_closest_marker("skip") is None for item in ours)
+    if not count:
+        return None
+    session = session_of(config)
+    session.progress.expect(count)
+    settings, given = session.settings, session.settings.thresholds
+    metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in settings.metrics]
+    return f"evals: {count} evaluations, mode {settings.rules.mode}, {', '.join(metrics)}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give up what was begun ahead; exit with the usage code if a worker found the configuration wrong."""
+    ours = session_of(session.config)
+    ours.give_up()
+    if ours.problem is not None:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    if not session.config.pluginmanager.has_plugin("terminalreporter"):
+        _say_plainly(ours)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what a run would take, if that was asked, and what workers had to say."""
+    session = session_of(config)
+    for line in session.screen.said if config.option.verbose >= 0 else ():
+        terminalreporter.line(line)
+    for line in _planned(session):
+        terminalreporter.line(line)
+    if session.problem is not None:
+        terminalreporter.line(f"ERROR: {session.problem}", red=True)
+
+
+def _say_plainly(session: EvalsSession) -> None:
+    """Say plan and problem where pytest itself says nothing, as under `rag-evals plan`."""
+    if session.problem is not None:
+        sys.stderr.write(f"ERROR: {session.problem}\n")
+    said = session.screen.said
+    if said and (session.is_only_collected or session.settings.plan):
+        sys.stdout.writelines(f"{line}\n" for line in said)
+    sys.stdout.writelines(f"{line}\n" for line in _planned(session))
+
+
+def _planned(session: EvalsSession) -> list[str]:
+    """Return the lines that `--evals-plan` is for."""
+    if not session.is_planned:
+        return []
+    from evals.planning import plan_lines
+
+    return [printable(line) for line in plan_lines(session.spending.plans.values())]

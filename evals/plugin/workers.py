@@ -1,0 +1,69 @@
+"""All that is known of pytest-xdist: which process this is, what its processes tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Which of a session's processes this is; without xdist the only one.
+
+    Attributes:
+        count: How many workers `-n` asks for; 0 without.
+        told: What the controller told this worker; None in any other process.
+        output: What this worker tells the controller when it ends; None in any other process.
+    """
+
+    count: int = 0
+    told: Mapping[str, Any] | None = None
+    output: dict[str, Any] | None = None
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether this is a worker: it has no terminal, and not the questions of the whole session."""
+        return self.told is not None
+
+    def tell(self, name: str, value: Any) -> None:
+        """Tell the controller something when this worker ends; elsewhere nobody is told."""
+        if self.output is not None:
+            self.output[name] = value
+
+
+def workers_of(config: pytest.Config) -> Workers:
+    """Return which process of its session this is."""
+    count = config.getoption("numprocesses", None)
+    count = count if isinstance(count, int) else 0
+    return Workers(count, getattr(config, "workerinput", None), getattr(config, "workeroutput", None))
+
+
+def worker_of(report: pytest.TestReport) -> str:
+    """Return the id of the worker that a report is from; "" in a serial session."""
+    return str(getattr(report, "worker_id", ""))
+
+
+class WorkerHooks:
+    """The controller's part: it tells each worker something, and hears what that has to say.
+
+    Args:
+        told: What each worker is told.
+        hear: Is given what a worker says when it has ended.
+    """
+
+    def __init__(self, told: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]) -> None:
+        self._told = told
+        self._hear = hear
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker that is about to begin."""
+        node.workerinput.update(self._told)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear a worker that has ended."""
+        self._hear(getattr(node, "workeroutput", {}))
