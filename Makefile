@@ -1,6 +1,7 @@
 # Everything a newcomer needs: `make eval` and `make test`. Both set up what is missing first.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || \
+  command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 MODELS := qwen2.5-coder-1.5b-instruct all-minilm-l6-v2
@@ -25,25 +26,14 @@ check: setup  ## Lint, format and types, as CI runs them.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-setup: $(VENV)/.complete
-
-$(VENV)/.complete: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+setup:  ## The environment with everything in it; tries its llama.cpp each time, half a second.
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "rag-evals needs Python 3.11 or newer; name one with PYTHON=/path/to/python3.11"; exit 1; }
-	@command -v c++ >/dev/null || \
-	  { echo "llama-cpp-python needs a C++ compiler: apt-get install build-essential"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
-	  { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || \
-	  echo "Installing into $(VENV). llama-cpp-python has no wheel and is compiled: about five minutes on two cores."
-	@CMAKE_BUILD_PARALLEL_LEVEL=$${CMAKE_BUILD_PARALLEL_LEVEL:-$$(nproc)} \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
-	@echo "Installed."
+	@PYTHONPATH=. $(PYTHON) -P -m rag.native.set_up $(VENV)
 
 lock:  ## Write constraints.txt anew from what is installed.
 	@(sed -n '/^#/p' constraints.txt; \
-	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | sort -f) > constraints.new
+	  $(BIN)/python -m pip list --format freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu//' | sort -f) > constraints.new
 	@mv constraints.new constraints.txt
 
 clean:  ## Remove the environment, runs and indexes; models stay in the cache.

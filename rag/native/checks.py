@@ -1,0 +1,74 @@
+"""What must be there before the set-up downloads anything, each said in one line with its remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rag.native.build import c_compiler, cxx_compiler, wheels_folder
+
+# Bytes of the environment, of the build and of pip's downloads: measured, and rounded up
+# (benchmarks/results/setup.json).
+ENVIRONMENT, BUILDING, DOWNLOADS = 2_300_000_000, 500_000_000, 700_000_000
+
+
+class SetUpError(Exception):
+    """Raised when the set-up cannot go on: what is wrong and the remedy, as few lines as that takes."""
+
+
+def check_machine(venv: Path, environ: Mapping[str, str]) -> None:
+    """Say what is missing before anything is downloaded.
+
+    Raises:
+        SetUpError: A compiler, a part of Python, a folder or room on the disk is missing.
+    """
+    for language, find in (("C", c_compiler), ("C++", cxx_compiler)):
+        if find(environ) is None:
+            raise SetUpError(
+                f"no {language} compiler, and llama.cpp is compiled here: apt-get install build-essential"
+                " (macOS: xcode-select --install)"
+            )
+    if any(importlib.util.find_spec(module) is None for module in ("venv", "ensurepip")):
+        raise SetUpError("Python's venv module is missing: apt-get install python3-venv")
+    cache = wheels_folder(environ)
+    check_writable(venv.parent, "folder", "make another checkout where you may write")
+    check_writable(cache, "cache folder", "name another one, XDG_CACHE_HOME=/path/to/folder make setup")
+    needs = [(venv.parent, 0 if (venv / "set-up.log").exists() else ENVIRONMENT)]
+    needs += [(Path(tempfile.gettempdir()), BUILDING), (cache, DOWNLOADS)]
+    check_room(needs)
+
+
+def check_writable(folder: Path, what: str, remedy: str) -> None:
+    """Write to `folder`.
+
+    Raises:
+        SetUpError: It cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"written")
+    except OSError as error:
+        raise SetUpError(f"the {what} {folder} cannot be written ({error.strerror}): {remedy}") from error
+
+
+def check_room(needs: list[tuple[Path, int]]) -> None:
+    """Hold the free room of each disk against all that goes there.
+
+    Raises:
+        SetUpError: A disk has too little.
+    """
+    disks: dict[int, list[tuple[Path, int]]] = {}
+    for folder, size in needs:
+        disks.setdefault(folder.stat().st_dev, []).append((folder, size))
+    for sizes in disks.values():
+        folder, need = sizes[0][0], sum(size for _, size in sizes)
+        free = shutil.disk_usage(folder).free
+        if free < need:
+            raise SetUpError(
+                f"not enough room: {free / 1e9:.1f} GB free on the disk of {folder},"
+                f" the set-up takes {need / 1e9:.1f} GB there: make room, then run make again"
+            )
