@@ -1,4 +1,4 @@
-"""The commands `calibrate` and `doctor`: what the judge is worth."""
+"""The commands `calibrate` and `doctor`: what the judge is worth, and whether it can run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from evals.offline import forbid_connections
 from evals.plugin.option_values import parse_share
 from evals.reports.card import card_lines
 from rag.config import load_configs
+from rag.errors import ModelError
+from rag.native.diagnosis import diagnose
 from rag.pipelines import Resources
 from rag.profile import profile_of
 
@@ -38,6 +40,9 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `doctor`."""
+    parser.add_argument(
+        "--build", action="store_true", help="only try whether llama.cpp works on this processor"
+    )
     parser.add_argument(
         "--threshold", type=float, help="least score that passes (default: the card's, or 0.5)"
     )
@@ -96,6 +101,14 @@ def _writable(path: Path) -> Path:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    diagnosis = diagnose()
+    print("\n".join(map(printable, diagnosis.lines)), flush=True)
+    if diagnosis.problem:
+        raise ModelError(printable(diagnosis.problem))
+    return 0 if options.build else _canaries(options)
+
+
+def _canaries(options: argparse.Namespace) -> int:
     folders = (options.home / "cards", CARDS)
     judge = judge_for(options.judge, _judge_models(options), metrics=(METRIC,), folders=folders)
     threshold = options.threshold

@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "generate": ("generate:add_generate", "write questions about documents, filtered, with their sources"),
     "models": ("models:add_models", "list, fetch and verify models"),
     "calibrate": ("calibrate:add_calibrate", "measure the judge on labelled answers: a judge card"),
-    "doctor": ("calibrate:add_doctor", "try to talk the judge into believing false answers"),
+    "doctor": ("calibrate:add_doctor", "try llama.cpp, then to talk the judge into false verdicts"),
     "cache": ("cache:add_cache", "what earlier runs made: show, explain, drop or verify it"),
     "questions": ("questions:add_questions", "keep question files: check, review, audit, convert them"),
 }
