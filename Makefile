@@ -9,13 +9,21 @@ TEST_MODELS := smollm2-135m-instruct all-minilm-l6-v2
 RERANKER := ms-marco-minilm-l-6-v2
 # More options for pytest, such as ARGS="-k experts -x".
 ARGS ?=
+# Every Python that the types are checked for and the pinned packages must exist for.
+PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: eval test check setup lock clean
+.PHONY: eval test check pythons setup lock clean
 
 eval: setup  ## Every bundled question against both pipelines; shows breaches, ends with status 0.
 	@$(BIN)/rag-evals models fetch $(MODELS)
 	@$(BIN)/rag-evals models fetch --if-reachable $(RERANKER)
-	$(BIN)/python -m pytest evals --evals-mode report $(ARGS)
+	@rm -f report.html
+	@$(BIN)/python -m pytest evals --evals-mode report --evals-html report.html $(ARGS); status=$$?; \
+	  if [ -f report.html ]; then printf '\n%s\n%s\n%s\n' \
+	    "Every answer with its sources and verdicts: file://$(CURDIR)/report.html" \
+	    "Your own documents: . $(BIN)/activate && pytest evals --evals-docs paper.pdf --evals-generate 20" \
+	    "Your own questions and pipeline: README.md and docs/"; \
+	  fi; exit $$status
 
 test: setup  ## The tests of the harness.
 	@$(BIN)/rag-evals models fetch $(TEST_MODELS)
@@ -25,6 +33,14 @@ check: setup  ## Lint, format and types, as CI runs them.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+pythons: setup  ## Are there packages for every Python, and do the types hold? Runs nothing under them.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@for python in $(PYTHONS); do \
+	  $(BIN)/uv pip compile --quiet --python-version $$python --extra dev --extra tables -c constraints.txt \
+	    --only-binary :all: --no-binary llama-cpp-python pyproject.toml --output-file $(VENV)/packages-$$python.txt && \
+	  $(BIN)/mypy --python-version $$python || exit 1; echo "Python $$python: packages found, types hold"; \
+	done
 
 setup:  ## The environment with everything in it; tries its llama.cpp each time, half a second.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -135,6 +135,8 @@ def test_python_that_is_too_old(tmp_path):
     old = tmp_path / "python"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
-    ran = subprocess.run(["make", "-s", "setup", f"PYTHON={old}"], cwd=ROOT, capture_output=True, text=True)
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-s", "setup", f"PYTHON={old}"]
+    ran = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
     assert ran.returncode == 2
     assert ran.stdout == "rag-evals needs Python 3.11 or newer; name one with PYTHON=/path/to/python3.11\n"
