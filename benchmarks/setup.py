@@ -1,7 +1,7 @@
 """From a fresh clone to the first verdict on screen, cold: no cache of pip, of wheels or of models.
 
-Clones this checkout, runs `make eval ARGS=-v` until the first evaluation is done, and notes when each line came.
-The package index is the one that pip is set up for.
+Clones this checkout, runs `make eval ARGS=-v` until the first evaluation is done, and notes when each line
+came. The package index is the one that pip is set up for.
 
     python -m benchmarks.setup
 """

@@ -36,7 +36,7 @@ def check_machine(venv: Path, environ: Mapping[str, str]) -> None:
     cache = wheels_folder(environ)
     check_writable(venv.parent, "folder", "make another checkout where you may write")
     check_writable(cache, "cache folder", "name another one, XDG_CACHE_HOME=/path/to/folder make setup")
-    needs = [(venv.parent, 0 if (venv / "set-up.log").exists() else ENVIRONMENT)]
+    needs = [(venv.parent, 0 if (venv / "set-up.json").exists() else ENVIRONMENT)]
     needs += [(Path(tempfile.gettempdir()), BUILDING), (cache, DOWNLOADS)]
     check_room(needs)
 

@@ -130,6 +130,12 @@ def test_disk_that_fills_up(small_disk, project):
     )
 
 
+def test_the_set_up_needs_nothing_that_is_installed():
+    """It runs before anything is: with the standard library alone."""
+    command = [sys.executable, "-S", "-P", "-c", "import rag.native.set_up, rag.native.diagnosis"]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+
+
 def test_python_that_is_too_old(tmp_path):
     """The Makefile asks before it runs what older ones cannot read."""
     old = tmp_path / "python"
