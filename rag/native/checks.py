@@ -37,8 +37,22 @@ def check_machine(venv: Path, environ: Mapping[str, str]) -> None:
     check_writable(venv.parent, "folder", "make another checkout where you may write")
     check_writable(cache, "cache folder", "name another one, XDG_CACHE_HOME=/path/to/folder make setup")
     needs = [(venv.parent, 0 if (venv / "set-up.json").exists() else ENVIRONMENT)]
-    needs += [(Path(tempfile.gettempdir()), BUILDING), (cache, DOWNLOADS)]
+    needs += [(temporary_folder(), BUILDING), (cache, DOWNLOADS)]
     check_room(needs)
+
+
+def temporary_folder() -> Path:
+    """Return the folder of temporary files.
+
+    Raises:
+        SetUpError: There is none that can be written to.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise SetUpError(
+            "no folder for temporary files can be written: make room, or name one with TMPDIR=/path/to/folder"
+        ) from error
 
 
 def check_writable(folder: Path, what: str, remedy: str) -> None:

@@ -113,6 +113,14 @@ def test_disk_that_is_too_small(small_disk, project):
     )
 
 
+def test_no_temporary_folder(project):
+    """The disk of /tmp is full or read-only: Python finds no folder."""
+    ran = set_up(project, code="import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc']")
+    assert refused(ran) == (
+        "no folder for temporary files can be written: make room, or name one with TMPDIR=/path/to/folder"
+    )
+
+
 def test_disk_that_fills_up(small_disk, project):
     """The disk is full in the middle: pip's own words become one line."""
     small = small_disk / "project"
