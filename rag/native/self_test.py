@@ -63,7 +63,7 @@ def self_test(python: Path, processor: str, *, patience: float = PATIENCE) -> Ve
             )
         except subprocess.TimeoutExpired:
             return Verdict(f"the self-test of llama.cpp did not end in {patience:.0f} s")
-    lines = ran.stdout.splitlines()
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     about = json.loads(lines[0]) if lines else {"version": "", "compiled": ""}
     return Verdict(_problem(ran, lines[1:], processor), about["version"], _enabled(about["compiled"]))
 

@@ -286,10 +286,10 @@ def keep_wheel(wheel: Path, folder: Path, build: Build) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.whl"):
         old.unlink()
+    (folder / "build.json").write_text(json.dumps(asdict(build), indent=1) + "\n", encoding="utf-8")
     partial = folder / f"{wheel.name}.{os.getpid()}"
     shutil.copyfile(wheel, partial)
-    partial.replace(folder / wheel.name)
-    (folder / "build.json").write_text(json.dumps(asdict(build), indent=1) + "\n", encoding="utf-8")
+    partial.replace(folder / wheel.name)  # last: a wheel that is there is whole
 
 
 if __name__ == "__main__":
