@@ -32,6 +32,8 @@ test: setup  ## The tests of the harness.
 check: setup  ## Lint, format and types, as CI runs them.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@mkdir -p build/typing/rag_evals
+	@ln -sfn $(CURDIR)/rag $(CURDIR)/evals $(CURDIR)/fixtures $(CURDIR)/rag_evals/*.py build/typing/rag_evals/
 	$(BIN)/mypy
 
 pythons: setup  ## Are there packages for every Python, and do the types hold? Runs nothing under them.
@@ -45,7 +47,7 @@ pythons: setup  ## Are there packages for every Python, and do the types hold? R
 setup:  ## The environment with everything in it; tries its llama.cpp each time, half a second.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "rag-evals needs Python 3.11 or newer; name one with PYTHON=/path/to/python3.11"; exit 1; }
-	@PYTHONPATH=. $(PYTHON) -P -m rag.native.set_up $(VENV)
+	@PYTHONPATH=. $(PYTHON) -P -m rag_evals.rag.native.set_up $(VENV)
 
 lock:  ## Write constraints.txt anew from what is installed.
 	@(sed -n '/^#/p' constraints.txt; \

@@ -1,3 +1,3 @@
 """The composition root: what the suite runs on comes from `fixtures/`."""
 
-pytest_plugins = ["fixtures.pipelines", "fixtures.judges"]
+pytest_plugins = ["rag_evals.fixtures.pipelines", "rag_evals.fixtures.judges"]

@@ -21,10 +21,10 @@ CONFTEST = """
 import random
 
 import pytest
-from evals.records import ClaimScore, Judgement, Score
-from rag.answer import Answer, Context, Tokens
-from rag.identity import digest
-from rag.profile import Profile
+from rag_evals.evals.runs.score import ClaimScore, Judgement, Score
+from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.identity import digest
+from rag_evals.rag.profile import Profile
 
 WORDS = [digest(n)[:2 + n % 9] for n in range(1000)]
 

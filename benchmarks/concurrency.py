@@ -26,13 +26,13 @@ import time
 from pathlib import Path
 
 import pytest
-from evals.judges.choice import ChoiceReader
-from evals.judges.reading import ReadingJudge
-from rag.answer import Answer, Context
-from rag.config import LLMConfig
-from rag.llm.protocol import Prompt
-from rag.llm.load import load_llm
-from rag.profile import profile_of_model
+from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.rag.answer import Answer, Context
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.llm.protocol import Prompt
+from rag_evals.rag.llm.load import load_llm
+from rag_evals.rag.profile import profile_of_model
 
 PASSAGE = "The router sends each token to two of eight experts. The load is balanced. "
 CONTEXTS = tuple(Context(PASSAGE + f"Passage {n} says no more. ", "a.pdf", 1, n, n + 100) for n in range(4))
@@ -151,7 +151,7 @@ def measure(count: int, places: int, delay: float, *, failing: float) -> dict[st
 @contextmanager
 def serving(delay: float, failing: float) -> Iterator[str]:
     """Start the loopback server in a process of its own; give its URL."""
-    command = [sys.executable, "-m", "tests.loopback_openai", f"--delay={delay}", f"--failing={failing}"]
+    command = [sys.executable, "-m", "tests.servers.openai", f"--delay={delay}", f"--failing={failing}"]
     command.append("--status=500")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

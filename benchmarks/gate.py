@@ -10,10 +10,10 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+from rag_evals.evals.gate.paired import Pairs, decide, difference
+from rag_evals.evals.gate.verdict import Verdict
 
 from benchmarks.report import print_table, save
-from evals.paired import Pairs, decide, difference
-from evals.verdicts import Verdict
 
 MARGIN = 0.05
 SEED = 5

@@ -18,18 +18,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.intervals import wilson
+from rag_evals.evals.generation.audit import audit_of, audit_to_json
+from rag_evals.evals.generation.generate import Order, Outcome, make_set, material_for
+from rag_evals.evals.generation.generated_set import SEED
+from rag_evals.evals.generation.kinds import DEFAULT_MIX
+from rag_evals.evals.generation.work_file import load_work, work_path
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.reports.progress import progress
+from rag_evals.rag.config import config_for
+from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.pipelines.resources import Resources
+
 from benchmarks.report import RESULTS, arguments, print_table, save
-from evals.generating import SEED, progress
-from evals.generation.audit import audit_of, audit_to_json
-from evals.generation.kinds import DEFAULT_MIX
-from evals.generation.making import Order, make_set, material_for
-from evals.generation.running import Outcome
-from evals.generation.working import load_work, work_path
-from evals.questions import Question
-from evals.stats import wilson
-from rag.config import config_for
-from rag.documents import read_documents
-from rag.pipelines import Resources
 
 AUDITS = Path(__file__).parent / "audits"
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.reports.html.page import run_html
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.run import Run
+from rag_evals.evals.runs.score import ClaimScore, Score
+from rag_evals.rag.answer import Answer, Context, Tokens
+
 from benchmarks.report import print_table, save
-from evals.questions import Question
-from evals.records import ClaimScore, Evaluation, Score
-from evals.reports.html import run_html
-from evals.runs import Run
-from rag.answer import Answer, Context, Tokens
 
 ARGUMENTS = (
     "--headless=new",

@@ -15,20 +15,20 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rag_evals.evals.judges.build import CARDS, JudgeModels, reader_for
+from rag_evals.evals.judges.calibration.accuracy import accuracy
+from rag_evals.evals.judges.calibration.calibrate import Observed, metric_card, observe
+from rag_evals.evals.judges.calibration.calibrated_judge import score_of
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, find_card
+from rag_evals.evals.judges.calibration.labels import Labelled, load_labels, usable_metrics
+from rag_evals.evals.judges.judge import Reader
+from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.rag.answer import Context
+from rag_evals.rag.config import load_configs
+from rag_evals.rag.pipelines.resources import Resources
 from tqdm import tqdm
 
 from benchmarks.report import arguments, print_table, save
-from evals.accuracy import accuracy
-from evals.calibration import Observed, metric_card, observe
-from evals.cards import JudgeCard, find_card
-from evals.judges.choosing import CARDS, JudgeModels, reader_for
-from evals.judges.reading import score_of
-from evals.labels import Labelled, load_labels, usable_metrics
-from evals.metrics import METRICS
-from evals.readings import Reader
-from rag.answer import Context
-from rag.config import load_configs
-from rag.pipelines import Resources
 
 
 def main() -> None:

@@ -23,12 +23,13 @@ from statistics import median
 from typing import Any
 from uuid import uuid4
 
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.llm.protocol import Prompt
+from rag_evals.rag.models.resolve import resolve
+
 from benchmarks.report import print_table, save
-from rag.config import LLMConfig
-from rag.llm.local.llama_cpp import LlamaCppModel
-from rag.llm.local.local_llm import LocalLLM
-from rag.llm.protocol import Prompt
-from rag.models import resolve
 
 ROOT = Path(__file__).parents[1]
 MARK = "RAG_EVALS_BENCHMARK"

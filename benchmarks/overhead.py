@@ -25,7 +25,7 @@ HEAVY = ("llama_cpp", "llama_index", "sentence_transformers", "torch", "wandb", 
 
 CONFTEST = """
 import pytest
-from evals.testing import FakeJudge, FakePipeline
+from rag_evals.evals.testing import FakeJudge, FakePipeline
 
 @pytest.fixture(scope="session")
 def fake():
@@ -135,7 +135,7 @@ def _projects(folder: Path, count: int) -> tuple[Path, Path]:
 def _pytest(project: Path, *arguments: str) -> Cost:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     if project.name == "bare":
-        command += ["-p", "no:evals.plugin"]
+        command += ["-p", "no:rag_evals.evals.plugin"]
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -152,11 +152,11 @@ def _heavy_at_collection(suite: Path) -> list[str]:
 
 
 def _import_cost(runs: int = 11) -> float:
-    """Milliseconds of `import evals.plugin` when all is there that a bare session imports."""
+    """Milliseconds of `import rag_evals.evals.plugin` when all is there that a bare session imports."""
     code = (
         "import difflib, importlib, pytest, _pytest.config, _pytest.junitxml, pytest_asyncio.plugin, time, "
-        "unittest; start = time.perf_counter(); import evals.plugin; "
-        "[importlib.import_module(name) for name in evals.plugin.pytest_plugins]; "
+        "unittest; start = time.perf_counter(); import rag_evals.evals.plugin; "
+        "[importlib.import_module(name) for name in rag_evals.evals.plugin.pytest_plugins]; "
         "print((time.perf_counter() - start) * 1000)"
     )
     times = [

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evals.reports.wrapping import aligned
+from rag_evals.evals.reports.text import aligned
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("llama-cpp-python", "llama-index", "sentence-transformers", "pytest", "pytest-asyncio")

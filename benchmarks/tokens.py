@@ -14,16 +14,18 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.questions.load import load_questions
+from rag_evals.rag.answer import Tokens
+from rag_evals.rag.config import config_for
+from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.llm.local.llama_cpp import LocalLLM
+from rag_evals.rag.llm.protocol import Likelihood, Prompt
+from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.pipelines.retrieval_pipeline import build_pipeline
+
 from benchmarks.report import print_table, save
-from evals.judges.choice import ChoiceReader
-from evals.judges.reading import ReadingJudge
-from evals.questions import load_questions
-from rag.answer import Tokens
-from rag.config import config_for
-from rag.documents import read_documents
-from rag.llm.local.llama_cpp import LocalLLM
-from rag.llm.protocol import Likelihood, Prompt
-from rag.pipelines import Resources, build_pipeline
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 

@@ -19,14 +19,14 @@ from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
+from rag_evals.rag.llm.local.probe import PASSAGE, SecondContext, chosen
+from rag_evals.rag.llm.local.speeds import Speeds, Tuning, keep, physical_cores
+from rag_evals.rag.llm.protocol import Prompt
+from rag_evals.rag.models.resolve import Model, resolve
 
 from benchmarks.report import print_table, save
-from rag.config import LLMConfig
-from rag.llm.local.llama_cpp import LlamaCppModel
-from rag.llm.local.probe import PASSAGE, SecondContext, chosen
-from rag.llm.local.speeds import Speeds, Tuning, keep, physical_cores
-from rag.llm.protocol import Prompt
-from rag.models import Model, resolve
 
 # Tokens of a reading and of a writing that are timed.
 READ, WRITTEN = 192, 12

@@ -25,17 +25,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.judges.build import CARDS, JudgeModels, judge_for
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Answer
+from rag_evals.rag.config import config_for
+from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.models.resolve import resolve
+from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.pipelines.retrieval_pipeline import build_pipeline
+from rag_evals.rag.retrieval.embedder import Embedder
+
 from benchmarks.report import RESULTS, print_table, save
-from evals.judges.choosing import CARDS, JudgeModels, judge_for
-from evals.judges.reading import ReadingJudge
-from evals.metrics import DEFAULT_THRESHOLD, METRICS
-from evals.questions import Question
-from rag.answer import Answer
-from rag.config import config_for
-from rag.documents import Corpus, read_documents
-from rag.embedding import Embedder
-from rag.models import resolve
-from rag.pipelines import Resources, build_pipeline
 
 QUESTIONS = Path(__file__).parent / "questions" / "mixtral.json"
 
@@ -169,8 +172,7 @@ async def run_stock(
     """Answer and judge with what LlamaIndex offers out of the box."""
     from llama_index.core import Document, VectorStoreIndex
     from llama_index.core.evaluation import BatchEvalRunner, FaithfulnessEvaluator, RelevancyEvaluator
-
-    from rag.bridge import LlamaIndexEmbedding
+    from rag_evals.rag.retrieval.llamaindex import LlamaIndexEmbedding
 
     config = config_for("baseline", model=model)
     llm, meter = _stock_llm(config.llm.model, config.llm.n_ctx)

@@ -27,8 +27,8 @@ from typing import Any
 
 from benchmarks.overhead import CONFTEST, EVALS, INI
 from benchmarks.report import RESULTS, print_table, save
-from tests.wandb_faults import FAULTS, NOTHING, Fault, measure, outcomes_differ, without, worst_wait
-from tests.wandb_lab import Session, why_no_disk
+from tests.servers.wandb_faults import FAULTS, NOTHING, Fault, measure, outcomes_differ, without, worst_wait
+from tests.servers.wandb_lab import Session, why_no_disk
 
 PLAIN = """
 def test_nothing():

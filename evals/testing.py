@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evals.errors import ScriptError
-from evals.metrics import METRICS, metrics_for
-from evals.questions import Question
-from evals.records import Judgement, Score
-from rag.answer import Answer, Tokens
-from rag.identity import digest
-from rag.llm.protocol import Choice, Completion, Prompt
-from rag.profile import Profile
+from rag_evals.evals.base.errors import ScriptError
+from rag_evals.evals.judges.metrics import METRICS, metrics_for
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals.rag.answer import Answer, Tokens
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
+from rag_evals.rag.profile import Profile
 
 Reply = str | Completion | Mapping[str, float] | Choice
 Said = Answer | str | Exception

@@ -122,7 +122,7 @@ class Retrieval:
 class Pipeline(Protocol):
     """What is evaluated: anything that answers a question and shows the passages it used.
 
-    What else it may say of itself is its `profile` (`rag.profile`).
+    What else it may say of itself is its `profile` (`rag_evals.rag.profile`).
     """
 
     @property

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rag.errors import ConfigError
+from rag_evals.rag.errors import ConfigError
 
 Retriever = Literal["vector", "auto_merging"]
 PassageOrder = Literal["best_first", "best_last"]
@@ -147,7 +147,7 @@ def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
     where = str(path) if path else "pipelines.toml"
     try:
         data = tomllib.loads(
-            path.read_text() if path else (resources.files("rag") / "pipelines.toml").read_text()
+            path.read_text() if path else (resources.files("rag_evals.rag") / "pipelines.toml").read_text()
         )
     except OSError as error:
         raise ConfigError(f"{where}: {error.strerror or error}") from error

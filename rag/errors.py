@@ -41,3 +41,9 @@ class DocumentError(RagError):
 
 class DocumentWarning(UserWarning):
     """Warned when a document could not be read and the others go on without it."""
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Text of a server or a tool made fit for one line of a terminal."""
+    clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from rag.answer import Tokens
+from rag_evals.rag.answer import Tokens
 
 if TYPE_CHECKING:
-    from rag.llm.local.speeds import Speeds
+    from rag_evals.rag.llm.local.speeds import Speeds
 
 
 def _not_measured() -> None:
@@ -79,3 +79,18 @@ def together(profiles: Sequence[Profile]) -> Profile:
         is_cacheable=all(profile.is_cacheable for profile in profiles),
         members=tuple(part for profile in profiles for part in profile.parts),
     )
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """Loads itself when it is first wanted, or when it is told to."""
+
+    def load(self) -> None:
+        """Load now; a second time does nothing."""
+
+
+def load(*things: object) -> None:
+    """Load those of `things` that load themselves."""
+    for thing in things:
+        if isinstance(thing, Loads):
+            thing.load()

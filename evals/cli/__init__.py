@@ -1,1 +1,1 @@
-"""The command `rag-evals`, a module a command; `main` has the table of them."""
+"""The command `rag-evals`."""

@@ -1,7 +1,7 @@
-"""`python -m evals.cli`: the command where its script is not at hand."""
+"""`python -m rag_evals.evals.cli`: the command where its script is not at hand."""
 
 import sys
 
-from evals.cli.main import main
+from rag_evals.evals.cli.main import main
 
 sys.exit(main())

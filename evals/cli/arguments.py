@@ -6,12 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from evals.cache import FILE, Cache
-from evals.errors import UsageError, printable
-from evals.runs import find_run
-from evals.trackers.references import is_reference
-from evals.trackers.using import run_of
-from rag.documents import Corpus, read_documents
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.engine.cache import FILE, Cache
+from rag_evals.evals.runs.run import find_run
+from rag_evals.evals.trackers.wandb.fetched_files import run_of
+from rag_evals.evals.trackers.wandb.reference import is_reference
+from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.documents.read import read_documents
 
 
 def add_home(parser: argparse.ArgumentParser, what: str = "runs") -> None:

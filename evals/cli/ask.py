@@ -8,13 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evals.cli.arguments import add_home, add_offline, say_unreadable
-from evals.errors import UsageError, printable
-from evals.offline import forbid_connections
-from rag.answer import Answer, Context
-from rag.config import config_for
-from rag.documents import read_documents
-from rag.pipelines import Resources, RetrievalPipeline, build_pipeline
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_home, add_offline, say_unreadable
+from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.rag.answer import Answer, Context
+from rag_evals.rag.config import config_for
+from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline
 
 # Exit codes of pytest.
 INTERRUPTED = 2

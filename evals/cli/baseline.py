@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 
-from evals.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_of
-from evals.baselines import baseline_file, baseline_files, write_baseline
-from evals.cli.arguments import add_baselines, add_home, named_run
-from evals.errors import RunFileError, UsageError, printable
-from evals.runs import Run, read_run
-from evals.trackers.fetching import give_aliases
-from evals.trackers.references import RECORDS_ARTIFACT, Reference, is_version, parse_project
+from rag_evals.evals.base.errors import RunFileError, UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run
+from rag_evals.evals.gate.comparison.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_of
+from rag_evals.evals.runs.baseline_file import baseline_file, baseline_files, write_baseline
+from rag_evals.evals.runs.run import Run, read_run
+from rag_evals.evals.trackers.wandb.fetch import give_aliases
+from rag_evals.evals.trackers.wandb.reference import RECORDS_ARTIFACT, Reference, is_version, parse_project
 
 # What `wandb:PROJECT/run-records:baseline` means.
 WANDB_ALIAS = "baseline"

@@ -12,14 +12,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from evals.cache import DEFAULT_MEBIBYTES, FILE, Cache, Entry, Maker
-from evals.changes import parting
-from evals.cli.arguments import add_baselines, add_home
-from evals.errors import RunFileError, UsageError, printable
-from evals.records import answer_from_json, judgement_from_json
-from evals.remembering import ANSWER, SCORES
-from evals.replacing import all_lines
-from evals.reports.wrapping import aligned
+from rag_evals.evals.base.errors import RunFileError, UsageError
+from rag_evals.evals.base.files import all_lines
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_baselines, add_home
+from rag_evals.evals.engine.cache import DEFAULT_MEBIBYTES, FILE, Cache, Entry, Maker
+from rag_evals.evals.gate.comparison.config_changes import parting
+from rag_evals.evals.reports.text import aligned
+from rag_evals.evals.runs.evaluation import ANSWER, SCORES, answer_from_json
+from rag_evals.evals.runs.score import judgement_from_json
 
 HOURS = {"h": 1, "d": 24, "w": 168}
 # Lines of differences between two makers, and of what is wrong with files, before the rest is only counted.

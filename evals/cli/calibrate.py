@@ -6,22 +6,23 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from evals.calibration import calibrate
-from evals.canaries import METRIC, canary_lines, is_steady, run_canaries
-from evals.cards import card_to_json
-from evals.cli.arguments import add_home, add_offline
-from evals.errors import UsageError, printable
-from evals.judges.choosing import CARDS, FORMS, JudgeModels, judge_for, reader_for
-from evals.labels import load_labels, usable_metrics
-from evals.metrics import DEFAULT_THRESHOLD
-from evals.offline import forbid_connections
-from evals.plugin.option_values import parse_share
-from evals.reports.card import card_lines
-from rag.config import load_configs
-from rag.errors import ModelError
-from rag.native.diagnosis import diagnose
-from rag.pipelines import Resources
-from rag.profile import profile_of
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_home, add_offline
+from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.evals.judges.build import CARDS, FORMS, JudgeModels, judge_for, reader_for
+from rag_evals.evals.judges.calibration.calibrate import calibrate
+from rag_evals.evals.judges.calibration.injection_check import METRIC, is_steady, run_canaries
+from rag_evals.evals.judges.calibration.judge_card import card_to_json
+from rag_evals.evals.judges.calibration.labels import load_labels, usable_metrics
+from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
+from rag_evals.evals.plugin.session.option_values import parse_share
+from rag_evals.evals.reports.terminal.judge import canary_lines, card_lines
+from rag_evals.rag.config import load_configs
+from rag_evals.rag.errors import ModelError
+from rag_evals.rag.native.diagnosis import diagnose
+from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.profile import profile_of
 
 
 def add_calibrate(parser: argparse.ArgumentParser) -> None:

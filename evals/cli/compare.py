@@ -8,20 +8,20 @@ import shutil
 import sys
 from pathlib import Path
 
-from evals.cli.arguments import add_baselines, add_home, named_run, write_text
-from evals.compare import Comparison, compare
-from evals.errors import RunFileError, UsageError, printable
-from evals.measurements import groups_of_runs
-from evals.pairing import of_pipeline
-from evals.plugin.option_values import parse_count
-from evals.reports.comparison import comparison_lines
-from evals.reports.comparison_json import comparison_json
-from evals.reports.flaky import flaky_lines
-from evals.reports.html import comparison_html
-from evals.reports.markdown import comparison_markdown
-from evals.reports.phrases import verdict_text
-from evals.runs import RECORDS, Run, read_run
-from evals.verdicts import Verdict
+from rag_evals.evals.base.errors import RunFileError, UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run, write_text
+from rag_evals.evals.gate.comparison.compare import Comparison, compare
+from rag_evals.evals.gate.comparison.pairing import of_pipeline
+from rag_evals.evals.gate.flakiness import groups_of_runs
+from rag_evals.evals.gate.verdict import Verdict
+from rag_evals.evals.plugin.session.option_values import parse_count
+from rag_evals.evals.reports.comparison_text import verdict_text
+from rag_evals.evals.reports.html.page import comparison_html
+from rag_evals.evals.reports.markdown import comparison_markdown
+from rag_evals.evals.reports.terminal.comparison import comparison_json, comparison_lines
+from rag_evals.evals.reports.terminal.flakiness import flaky_lines
+from rag_evals.evals.runs.run import RECORDS, Run, read_run
 
 FORMATS = ("terminal", "markdown", "json", "html")
 WIDTH = 100

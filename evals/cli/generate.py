@@ -7,20 +7,20 @@ import sys
 import time
 from pathlib import Path
 
-from evals.cli.arguments import add_home, add_offline, read_corpus
-from evals.errors import GenerationError, printable
-from evals.generating import SEED, progress
-from evals.generation.kinds import DEFAULT_MIX
-from evals.generation.making import Order, check_out, make_set, material_for
-from evals.generation.mix import parse_mix
-from evals.generation.running import Outcome
-from evals.generation.working import work_path
-from evals.offline import forbid_connections
-from evals.questions import load_questions
-from evals.reports.auditing import mix_lines
-from rag.config import config_for
-from rag.documents import Corpus
-from rag.pipelines import Resources
+from rag_evals.evals.base.errors import GenerationError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_home, add_offline, read_corpus
+from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.evals.generation.generate import Order, Outcome, check_out, make_set, material_for
+from rag_evals.evals.generation.generated_set import SEED
+from rag_evals.evals.generation.kinds import DEFAULT_MIX, parse_mix
+from rag_evals.evals.generation.work_file import work_path
+from rag_evals.evals.questions.load import load_questions
+from rag_evals.evals.reports.progress import progress
+from rag_evals.evals.reports.terminal.question_audit import mix_lines
+from rag_evals.rag.config import config_for
+from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.pipelines.resources import Resources
 
 
 def add_generate(parser: argparse.ArgumentParser) -> None:

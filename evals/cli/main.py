@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from evals.errors import EvalsError
-from rag.errors import RagError
+from rag_evals.evals.base.errors import EvalsError
+from rag_evals.rag.errors import RagError
 
 USAGE_ERROR = 4
 
@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "calibrate": ("calibrate:add_calibrate", "measure the judge on labelled answers: a judge card"),
     "doctor": ("calibrate:add_doctor", "try llama.cpp, then to talk the judge into false verdicts"),
     "cache": ("cache:add_cache", "what earlier runs made: show, explain, drop or verify it"),
-    "questions": ("questions:add_questions", "keep question files: check, review, audit, convert them"),
+    "questions": ("questions.verbs:add_questions", "keep question files: check, review, audit, convert them"),
 }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from evals.reports.wrapping import aligned
-from rag.errors import RagError
-from rag.models import ModelRow, cache_dir, list_rows, resolve, verify
+from rag_evals.evals.reports.text import aligned
+from rag_evals.rag.errors import RagError
+from rag_evals.rag.models.resolve import ModelRow, cache_dir, list_rows, resolve, verify
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:

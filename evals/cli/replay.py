@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from evals.cli.arguments import add_home, named_run
-from evals.errors import UsageError, printable
-from evals.runs import Run, read_run
-from evals.trackers.choosing import WANDB, check_trackers
-from evals.trackers.references import parse_project
-from evals.trackers.replaying import replay
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_home, named_run
+from rag_evals.evals.runs.run import Run, read_run
+from rag_evals.evals.trackers.options import WANDB, check_trackers
+from rag_evals.evals.trackers.replay import replay
+from rag_evals.evals.trackers.wandb.reference import parse_project
 
 
 def add_replay(parser: argparse.ArgumentParser) -> None:

@@ -7,20 +7,21 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from evals.cli.arguments import add_baselines, add_home, named_run, unwritable, write_text
-from evals.closing import closing_lines, ruling_lines
-from evals.errors import UsageError, printable
-from evals.labels import Labelled, load_labels
-from evals.merging import merge
-from evals.reports.html import run_html
-from evals.reports.junit import run_junit
-from evals.reports.markdown import run_markdown
-from evals.reports.waterfall import waterfalls_of
-from evals.reports.wrapping import Line
-from evals.rules import rules_from
-from evals.ruling import Ruling, rule
-from evals.runs import Run, read_run
-from evals.tables import to_csv, write_parquet
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run, unwritable, write_text
+from rag_evals.evals.gate.decision import Ruling, rule
+from rag_evals.evals.gate.rules import rules_from
+from rag_evals.evals.judges.calibration.labels import Labelled, load_labels
+from rag_evals.evals.reports.dataframe import to_csv, write_parquet
+from rag_evals.evals.reports.html.page import run_html
+from rag_evals.evals.reports.html.waterfall import waterfalls_of
+from rag_evals.evals.reports.junit import run_junit
+from rag_evals.evals.reports.markdown import run_markdown
+from rag_evals.evals.reports.terminal.summary import closing_lines, ruling_lines
+from rag_evals.evals.reports.text import Line
+from rag_evals.evals.runs.merge import merge
+from rag_evals.evals.runs.run import Run, read_run
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:

@@ -1,1 +1,1 @@
-"""Documents to questions: passages, one item a call, filters, and a run that goes on where it was stopped."""
+"""Questions generated from documents."""

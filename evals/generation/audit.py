@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evals.generation.filters import CRITERIA
-from evals.generation.rules import Criterion
-from evals.generation.working import Done, load_header, load_work
+from rag_evals.evals.generation.rules.default_rules import CRITERIA
+from rag_evals.evals.generation.rules.rule import Criterion
+from rag_evals.evals.generation.work_file import Done, load_header, load_work
 
 OUTCOMES = ("kept", "dropped", "invalid")
 

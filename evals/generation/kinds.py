@@ -1,18 +1,22 @@
 """The kinds of question: what a model is shown for each, what it gives back, and how many of each are wanted.
 
-The wordings and examples are in `evals/generation/wordings.py`.
+The wordings and examples are in `evals/generation/writing/prompts.py`.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from evals.prompts import plain
-from rag.llm.protocol import Prompt
+from rag_evals.evals.base.errors import GenerationError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.generation.candidate import KINDS
+from rag_evals.evals.judges.prompts import plain
+from rag_evals.rag.llm.protocol import Prompt
 
 # Per cent.
 DEFAULT_MIX: Mapping[str, int] = MappingProxyType(
@@ -28,7 +32,6 @@ DEFAULT_MIX: Mapping[str, int] = MappingProxyType(
         "distractor": 5,
     }
 )
-
 SYSTEM = "You write exam questions about texts and give them as JSON."
 
 
@@ -76,3 +79,35 @@ class Kind:
 def shown(given: Mapping[str, str]) -> str:
     """Give what a model is shown, a line each, by its label."""
     return "".join(f"{label}: {plain(text)}\n" for label, text in given.items() if text)
+
+
+def parse_mix(text: str) -> dict[str, int]:
+    """Read a mix such as `fact=40,number=60`, in per cent; without numbers all kinds get the same share.
+
+    Raises:
+        GenerationError: A kind or a share is none, or the shares do not sum to 100; every offender is named.
+    """
+    entries = [entry.strip().partition("=") for entry in text.split(",") if entry.strip()]
+    names = [name.strip() for name, _, _ in entries]
+    problems = [f"  {printable(name) or '(nothing)'}: no such kind" for name in names if name not in KINDS]
+    problems += [f"  {name}: named twice" for name, count in Counter(names).items() if count > 1]
+    problems += [
+        f"  {printable(name.strip())}={printable(share.strip())}: not a whole number from 0 to 100"
+        for name, sign, share in entries
+        if sign and not (share.strip().isdecimal() and int(share) <= 100)
+    ]
+    if not problems and not any(sign for _, sign, _ in entries) and names:
+        return _alike(names)
+    if not problems:
+        whole = sum(int(share or 0) for _, _, share in entries)
+        if whole == 100:
+            return {name.strip(): int(share or 0) for name, _, share in entries if int(share or 0)}
+        problems = [f"  the shares sum to {whole}, not to 100"]
+    raise GenerationError(
+        "\n".join([f"--kinds {printable(text)} is no mix:", *problems, f"Kinds are {', '.join(KINDS)}."])
+    )
+
+
+def _alike(names: Sequence[str]) -> dict[str, int]:
+    share, rest = divmod(100, len(names))
+    return {name: share + (place < rest) for place, name in enumerate(names)}

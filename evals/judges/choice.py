@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
 
-from evals.asking import LEAST_MASS, Asker, whole_of
-from evals.claims import split_claims
-from evals.errors import NoVerdict
-from evals.prompts import ANSWERS, CONTRADICTS, COVERS, DECLINES, SUPPORTED, USEFUL, plain
-from evals.questions import Question
-from evals.readings import Reading, Readings
-from rag.answer import Answer, Tokens
-from rag.embedding import Embedder
-from rag.identity import digest
-from rag.llm.protocol import LLM, Prompt
-from rag.loading import load
-from rag.profile import profile_of_model
-from rag.tracing import span
+from rag_evals.evals.base.errors import NoVerdict
+from rag_evals.evals.judges.claims import split_claims
+from rag_evals.evals.judges.grader import LEAST_MASS, Asker, whole_of
+from rag_evals.evals.judges.judge import Reading, Readings
+from rag_evals.evals.judges.prompts import ANSWERS, CONTRADICTS, COVERS, DECLINES, SUPPORTED, USEFUL, plain
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Answer, Tokens
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.protocol import LLM, Prompt
+from rag_evals.rag.profile import load, profile_of_model
+from rag_evals.rag.retrieval.embedder import Embedder
+from rag_evals.rag.tracing.spans import span
 
 # What judging an answer takes, before any was judged: measured on short answers by the three metrics that are
 # scored by default (benchmarks/results/judge_time.json).

@@ -7,15 +7,14 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from evals.errors import UsageError
-from evals.judges import Judge
-from evals.questions import Question
-from evals.records import Judgement, Score
-from rag.answer import Answer, Tokens
-from rag.identity import digest
-from rag.loading import load
-from rag.profile import Profile, profile_of, together
-from rag.tracing import span
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals.rag.answer import Answer, Tokens
+from rag_evals.rag.identity import digest
+from rag_evals.rag.profile import Profile, load, profile_of, together
+from rag_evals.rag.tracing.spans import span
 
 # Judges that differ by this much are said to: one of them is wrong.
 LARGE_SPREAD = 0.3

@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
-from evals.asking import MOST_LOG_ODDS
-from evals.errors import UsageError
-from evals.questions import Question
-from evals.readings import Reading, Readings, told_of
-from rag.answer import Answer, Tokens
-from rag.conventions import counted
-from rag.errors import ModelDiedError, RemoteError
-from rag.identity import digest
-from rag.llm.protocol import LLM, Completion, Prompt
-from rag.tracing import span
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.grader import MOST_LOG_ODDS
+from rag_evals.evals.judges.judge import Reading, Readings, told_of
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Answer, Tokens
+from rag_evals.rag.errors import ModelDiedError, RemoteError
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.protocol import LLM, Completion, Prompt
+from rag_evals.rag.tracing.conventions import counted
+from rag_evals.rag.tracing.spans import span
 
 if TYPE_CHECKING:
-    from rag.llm.local.local_llm import LocalLLM
+    from rag_evals.rag.llm.local.local_llm import LocalLLM
 
 # Counts up when the way from an answer to its readings changes in a way that no setting shows.
 VERSION = 1
@@ -107,8 +107,7 @@ class _Metered:
 
 def _passes(evaluator: str, metered: _Metered, question: Question, answer: Answer) -> bool:
     from llama_index.core import evaluation
-
-    from rag.bridge import LlamaIndexLLM
+    from rag_evals.rag.retrieval.llamaindex import LlamaIndexLLM
 
     asked: Any = getattr(evaluation, evaluator)(llm=LlamaIndexLLM(cast("LocalLLM", metered)))
     contexts = [context.text for context in answer.contexts]

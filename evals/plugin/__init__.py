@@ -1,8 +1,10 @@
 """The pytest plugin: hooks and fixtures in thin modules, and the session that they share."""
 
+from __future__ import annotations
+
 pytest_plugins = (
-    "evals.plugin.options",
-    "evals.plugin.hooks",
-    "evals.plugin.collection",
-    "evals.plugin.fixtures",
+    "rag_evals.evals.plugin.session.options",
+    "rag_evals.evals.plugin.hooks",
+    "rag_evals.evals.plugin.collection",
+    "rag_evals.evals.plugin.fixtures",
 )

@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-
-from evals.cards import load_card
-from evals.errors import UsageError
-from evals.judges import Judge
-from evals.judges.choosing import CARDS, JudgeModels, judge_for
-from evals.planning import plan_lines, plan_of
-from evals.plugin.collection import asked_by, param_of
-from evals.plugin.options import DEFAULT_PIPELINES as BUNDLED
-from evals.plugin.session import EvalsSession, session_of
-from evals.plugin.settings import Settings
-from evals.questions import Question
-from evals.remembering import Task
-from rag.config import PipelineConfig, config_for, load_configs
-from rag.documents import Corpus
-from rag.errors import RagError
-from rag.pipelines import Resources, RetrievalPipeline, build_pipeline, describe
-from rag.profile import profile_of
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.budget import plan_lines, plan_of
+from rag_evals.evals.engine.task import Task
+from rag_evals.evals.judges.build import CARDS, JudgeModels, judge_for
+from rag_evals.evals.judges.calibration.judge_card import load_card
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.plugin.collection import asked_by, param_of
+from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES as BUNDLED
+from rag_evals.evals.plugin.session.session import EvalsSession, session_of
+from rag_evals.evals.plugin.session.settings import Settings
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.config import PipelineConfig, config_for, load_configs
+from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.errors import RagError
+from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline, describe
+from rag_evals.rag.profile import profile_of
 
 # Looking up more than this many would hold up the first test by over a second.
 MOST_TO_PLAN = 1000

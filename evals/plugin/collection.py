@@ -7,17 +7,16 @@ from difflib import get_close_matches
 from typing import Any
 
 import pytest
-
-from evals.conditions import Condition, parse_conditions
-from evals.errors import UsageError
-from evals.metrics import checked_thresholds
-from evals.plugin.options import DEFAULT_PIPELINES
-from evals.plugin.pytest_internals import has_fixture
-from evals.plugin.report_events import attach_stale
-from evals.plugin.session import EvalsSession, session_of
-from evals.plugin.settings import check_gate
-from evals.questions import Question
-from evals.upcoming import Ask
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.lookahead import Ask
+from rag_evals.evals.gate.condition import Condition, parse_conditions
+from rag_evals.evals.judges.metrics import checked_thresholds
+from rag_evals.evals.plugin.recording.report_events import attach_stale
+from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES
+from rag_evals.evals.plugin.session.session import EvalsSession, session_of
+from rag_evals.evals.plugin.session.settings import check_gate
+from rag_evals.evals.plugin.terminal.pytest_internals import has_fixture
+from rag_evals.evals.questions.question import Question
 
 # The fixture that says which repeat of its question a test is.
 REPEAT = "evals_repeat"
@@ -191,7 +190,7 @@ def _leave_out_stale(session: EvalsSession, items: Sequence[pytest.Item]) -> Non
 
 def _shuffle(items: list[pytest.Item]) -> None:
     """Put the questions in a random order for a run that is to stop early: one by topic would mislead it."""
-    from evals.early import shuffled
+    from rag_evals.evals.gate.early_stop import shuffled
 
     asked = [(item, question) for item in items if (question := question_of(item)) is not None]
     order = shuffled((lane_of(item), question.id) for item, question in asked)

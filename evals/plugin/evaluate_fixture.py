@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-
-from evals.engine import AHEAD, PendingEvaluation
-from evals.errors import UsageError
-from evals.judges import Judge
-from evals.metrics import DEFAULT_THRESHOLD, METRICS
-from evals.plugin.collection import (
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
+from rag_evals.evals.engine.lookahead import Upcoming
+from rag_evals.evals.engine.task import Task
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
+from rag_evals.evals.plugin.collection import (
     asked_by,
     asks_for,
     lane_of,
@@ -27,14 +28,17 @@ from evals.plugin.collection import (
     param_of,
     repeat_of,
 )
-from evals.plugin.report_events import attach_about, attach_evaluation, attach_rejudged, attach_trace
-from evals.plugin.session import session_of
-from evals.questions import Question
-from evals.records import Evaluation
-from evals.remembering import Task
-from evals.upcoming import Upcoming
-from rag.answer import Pipeline
-from rag.profile import profile_of
+from rag_evals.evals.plugin.recording.report_events import (
+    attach_about,
+    attach_evaluation,
+    attach_rejudged,
+    attach_trace,
+)
+from rag_evals.evals.plugin.session.session import session_of
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.rag.answer import Pipeline
+from rag_evals.rag.profile import profile_of
 
 
 class Evaluate:

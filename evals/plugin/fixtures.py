@@ -6,17 +6,16 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from evals.errors import UsageError
-from evals.judges import Judge
-from evals.plugin.session import EvalsSession, session_of
-from evals.plugin.settings import Settings
-from rag.answer import Pipeline
-from rag.errors import RagError
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.plugin.session.session import EvalsSession, session_of
+from rag_evals.evals.plugin.session.settings import Settings
+from rag_evals.rag.answer import Pipeline
+from rag_evals.rag.errors import RagError
 
 if TYPE_CHECKING:
-    from evals.cache import Cache
-    from evals.plugin.evaluate_fixture import Evaluate
+    from rag_evals.evals.engine.cache import Cache
+    from rag_evals.evals.plugin.evaluate_fixture import Evaluate
 
 
 @pytest.hookimpl(wrapper=True)
@@ -78,6 +77,6 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     Write `await evaluate(pipeline, question)`; `evaluate(pipeline, question).result()` in a plain test.
     """
     # The session is no fixture among the arguments: each costs every test some 40 microseconds.
-    from evals.plugin.evaluate_fixture import Evaluate
+    from rag_evals.evals.plugin.evaluate_fixture import Evaluate
 
     return Evaluate(request, judge)

@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from functools import partial
 
 import pytest
-
-from evals.errors import printable
-from evals.live_hooks import LiveHooks
-from evals.plugin.junit import write_scores
-from evals.plugin.recorder import Recorder
-from evals.plugin.screen import Screen
-from evals.plugin.session import SESSION, EvalsSession, session_of
-from evals.plugin.settings import settings_from
-from evals.plugin.summary import Summary
-from evals.plugin.workers import WorkerHooks, workers_of
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.plugin.recording.junit import write_scores
+from rag_evals.evals.plugin.recording.recorder import Recorder
+from rag_evals.evals.plugin.recording.summary import Summary
+from rag_evals.evals.plugin.session.session import SESSION, EvalsSession, session_of
+from rag_evals.evals.plugin.session.settings import settings_from
+from rag_evals.evals.plugin.terminal.progress_line import LiveHooks
+from rag_evals.evals.plugin.terminal.screen import Screen
+from rag_evals.evals.plugin.workers import WorkerHooks, workers_of
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     plugins.register(recorder := Recorder(config, session, partial(write_scores, config)), "evals-recorder")
     plugins.register(LiveHooks(config, session.progress), "evals-live")
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from evals.plugin.github import GitHubHooks
+        from rag_evals.evals.plugin.recording.github import GitHubHooks
 
         plugins.register(github := GitHubHooks(os.environ), "evals-github")
         listeners.append(github.hear)
@@ -104,6 +103,6 @@ def _planned(session: EvalsSession) -> list[str]:
     """Return the lines that `--evals-plan` is for."""
     if not session.is_planned:
         return []
-    from evals.planning import plan_lines
+    from rag_evals.evals.engine.budget import plan_lines
 
     return [printable(line) for line in plan_lines(session.spending.plans.values())]

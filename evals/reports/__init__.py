@@ -1,1 +1,1 @@
-"""Reports: records in, text out."""
+"""Reports of runs: terminal, Markdown, HTML, JUnit, GitHub, DataFrame."""

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from evals.errors import printable
-from evals.records import Evaluation
-from evals.verdicts import Verdict
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.gate.verdict import Verdict
+from rag_evals.evals.runs.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from evals.gate import Held
-    from evals.ruling import Ruling
-    from evals.runs import Run
+    from rag_evals.evals.gate.decision import Ruling
+    from rag_evals.evals.gate.run_gate import Held
+    from rag_evals.evals.runs.run import Run
 
 # GitHub shows so many errors and so many warnings a step.
 SHOWN = 10
@@ -112,13 +112,13 @@ def warning_line(text: str) -> str:
 
 def summary_text(run: Run, ruling: Ruling, base: Run | None = None) -> str:
     """Give the summary of the step: the run, and how it compares."""
-    from evals.closing import ruling_lines
-    from evals.reports.markdown import comparison_markdown, run_markdown
+    from rag_evals.evals.reports.markdown import comparison_markdown, run_markdown
+    from rag_evals.evals.reports.terminal.summary import ruling_lines
 
     text = run_markdown(run, [line.text for line in ruling_lines(ruling)])
     if base is None or ruling.baseline is None:
         return text
-    from evals.compare import compare
+    from rag_evals.evals.gate.comparison.compare import compare
 
     # The verdict that was ruled, which knows how far the judge is to be trusted.
     comparison = replace(compare(run, base, margin=ruling.rules.margin), gate=ruling.baseline)
@@ -153,7 +153,7 @@ def _breaches(evaluations: Sequence[Evaluation], ruling: Ruling | None) -> Itera
 
 
 def _decisions(ruling: Ruling) -> Iterator[Annotation]:
-    from evals.reports.phrases import verdict_text
+    from rag_evals.evals.reports.comparison_text import verdict_text
 
     said = [(one.verdict, _held_text(one)) for one in ruling.held]
     if ruling.baseline:
@@ -166,7 +166,7 @@ def _decisions(ruling: Ruling) -> Iterator[Annotation]:
 
 
 def _held_text(held: Held) -> str:
-    from evals.reports.gate import interval_text, remark, value_text
+    from rag_evals.evals.reports.terminal.gate_table import interval_text, remark, value_text
 
     found = f"{held.verdict}: {held.text}: {value_text(held)}, 95 % interval {interval_text(held)}"
     said = remark(held)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from evals.records import Evaluation
-from evals.runs import Run
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.run import Run
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -145,7 +145,7 @@ def _case(evaluation: Evaluation) -> Element:
     message = xml_text("\n".join((*evaluation.breaches, *evaluation.unscored)))
     tag = {"failed": "failure", "error": "error", "unscored": "skipped"}.get(evaluation.outcome)
     if tag:
-        given = {"type": "evals.errors.BreachError"} if evaluation.breaches else {}
+        given = {"type": "rag_evals.evals.base.errors.BreachError"} if evaluation.breaches else {}
         SubElement(case, tag, {**given, "message": message}).text = xml_text(_said(evaluation))
     return case
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from evals.attribution import stage_of
-from evals.baseline_gate import metrics_of
-from evals.changes import Change
-from evals.compare import Comparison, Flip
-from evals.differences import Corpora, corpora_of
-from evals.metrics import METRICS
-from evals.records import Evaluation
-from evals.reports.phrases import (
+from rag_evals.evals.gate.comparison.attribution import stage_of
+from rag_evals.evals.gate.comparison.baseline_gate import metrics_of
+from rag_evals.evals.gate.comparison.comparability import Corpora, corpora_of
+from rag_evals.evals.gate.comparison.compare import Comparison, Flip
+from rag_evals.evals.gate.comparison.config_changes import Change
+from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.reports.comparison_text import (
     COSTS,
     HEADER,
     claim_text,
@@ -30,8 +29,9 @@ from evals.reports.phrases import (
     summaries_of,
     verdict_text,
 )
-from evals.reports.wrapping import one_line
-from evals.runs import Run
+from rag_evals.evals.reports.text import one_line
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.run import Run
 
 # GitHub takes 65,536 characters in a comment.
 LIMIT = 60_000

@@ -7,18 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.differences import corpora_of
-from evals.errors import EvalsError
-from evals.metrics import METRICS
-from evals.records import Evaluation, evaluation_from_json
-from evals.replaying import rejudged
-from evals.reports.wrapping import Line
-from evals.runs import Run, read_run
-from evals.trackers.files import digest_of, files_of
-from evals.trackers.rows import STAGES, columns_for, row_of
-from evals.trackers.running import Running
-from evals.trackers.summarizing import means_of, summary_of
-from evals.trackers.tracker import Ending, TrackedFile, TrackedRun, Tracker, TrackerFactory
+from rag_evals.evals.base.errors import EvalsError
+from rag_evals.evals.gate.comparison.baseline_gate import rejudged
+from rag_evals.evals.gate.comparison.comparability import corpora_of
+from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.reports.text import Line
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
+from rag_evals.evals.runs.run import Run, read_run
+from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, means_of, row_of, summary_of
+from rag_evals.evals.trackers.run_files import digest_of, files_of
+from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, Tracker, TrackerFactory
 
 ABOUTS = ("pipeline", "judge")
 # Of the first line of the records. The questions are told at the end, those that were asked.
@@ -150,9 +148,9 @@ class Feed:
 
     def _lines(self) -> list[Line]:
         """Give what was decided; earlier versions recorded no more of it than its lines."""
-        from evals.closing import ruling_lines
-        from evals.rules import rules_from
-        from evals.ruling import ruling_from_json
+        from rag_evals.evals.gate.decision import ruling_from_json
+        from rag_evals.evals.gate.rules import rules_from
+        from rag_evals.evals.reports.terminal.summary import ruling_lines
 
         if not self._ruling or "lines" in self._ruling:
             return [Line(str(line)) for line in self._ruling.get("lines") or ()]
@@ -160,8 +158,8 @@ class Feed:
         return ruling_lines(ruling_from_json(self._ruling, rules_from(self._head), evaluations))
 
     def _report(self, run: Run, lines: Sequence[Line], file: Path) -> Path | None:
-        from evals.reports.html import run_html
-        from evals.reports.waterfall import waterfalls_of
+        from rag_evals.evals.reports.html.page import run_html
+        from rag_evals.evals.reports.html.waterfall import waterfalls_of
 
         try:
             traces = waterfalls_of(self._folder)

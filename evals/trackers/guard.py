@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,9 +13,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from evals.errors import printable
-from evals.trackers.children import environment, kill
-from evals.trackers.messages import messages_in
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.trackers.messages import messages_in
+
+import rag_evals
 
 
 class Guard:
@@ -75,7 +78,14 @@ class Guard:
         scratch = self._temporary.enter_context(
             tempfile.TemporaryDirectory(prefix="rag-evals-", ignore_cleanup_errors=True)
         )
-        command = [sys.executable, "-m", "evals.trackers.process", self._name, str(self._folder)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "rag_evals.evals.trackers.child",
+            self._name,
+            str(self._folder),
+        ]
         with self._log.open("wb") as log:
             return subprocess.Popen(
                 [*command, str(self._seconds), scratch],
@@ -124,3 +134,19 @@ def _is_written(log: Path) -> bool:
         return log.stat().st_size > 0
     except OSError:
         return False
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Give our own environment and `more`; the process finds this very package, wherever it begins."""
+    paths = (str(Path(rag_evals.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **more}
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session of its own, with all that it has begun in it."""
+    if process.poll() is None:
+        if hasattr(os, "killpg"):
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    process.wait()

@@ -1,14 +1,81 @@
-"""An evaluation as a row of the table that a tracker shows."""
+"""What a run comes to, as flat values under the same names in every run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from evals.attribution import stage_of
-from evals.records import Evaluation
-from evals.tables import worst_claim
-from rag.answer import Context
+from rag_evals.evals.base.intervals import QUANTILE, Interval
+from rag_evals.evals.gate.comparison.attribution import stage_of
+from rag_evals.evals.gate.condition import parse_condition
+from rag_evals.evals.gate.run_gate import hold
+from rag_evals.evals.reports.dataframe import worst_claim
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.rag.answer import Context
+
+NO_VALUE = {"value": None, "low": None, "high": None}
+
+
+def summary_of(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> dict[str, Any]:
+    """Give means, rates and costs with their 95 % intervals; None where nothing has a value.
+
+    With more than one pipeline each has its own behind `PIPELINE/` as well.
+    """
+    # Under one name: a condition is held for each pipeline apart.
+    whole = _summary([replace(evaluation, pipeline="") for evaluation in evaluations], metrics)
+    names = dict.fromkeys(evaluation.pipeline for evaluation in evaluations)
+    if len(names) > 1:
+        for name in names:
+            part = [evaluation for evaluation in evaluations if evaluation.pipeline == name]
+            whole |= {f"{name}/{key}": value for key, value in _summary(part, metrics).items()}
+    return whole
+
+
+def means_of(
+    evaluations: Sequence[Evaluation], metrics: Sequence[str]
+) -> Mapping[str, Mapping[str, float | None]]:
+    """Give the mean of each metric by pipeline; None without a value."""
+    names = dict.fromkeys(evaluation.pipeline for evaluation in evaluations)
+    parts = {name: [e for e in evaluations if e.pipeline == name] for name in names}
+    return {
+        name: {metric: _figure(f"{metric}.mean >= 0", part)["value"] for metric in metrics}
+        for name, part in parts.items()
+    }
+
+
+def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"n": len(evaluations)}
+    for outcome in ("passed", "failed", "unscored", "error"):
+        found[f"n_{outcome}"] = sum(evaluation.outcome == outcome for evaluation in evaluations)
+    for metric in metrics:
+        figure = _figure(f"{metric}.mean >= 0", evaluations)
+        found |= {f"{metric}_{'mean' if part == 'value' else part}": v for part, v in figure.items()}
+    found |= _named("pass_rate", _figure("pass_rate >= 0", evaluations))
+    found["coverage"] = _figure("coverage >= 0", evaluations)["value"]
+    for statistic in ("median", "p95"):
+        found[f"seconds_{statistic}"] = _figure(f"latency.{statistic} >= 0", evaluations)["value"]
+    tokens = [evaluation.total for evaluation in evaluations]
+    for kind in ("evaluated", "reused", "generated"):
+        found[f"tokens_{kind}"] = sum(getattr(used, kind) for used in tokens)
+    spent = [evaluation.usd for evaluation in evaluations if evaluation.usd is not None]
+    return found | {"usd": sum(spent) if spent else None}
+
+
+def _named(name: str, figure: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name if part == "value" else f"{name}_{part}": value for part, value in figure.items()}
+
+
+def _figure(condition: str, evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
+    """Measure as the gate does: each question once, clustered by document."""
+    held = hold((parse_condition(condition),), evaluations)
+    interval: Interval | None = held[0].interval if held else None
+    if interval is None:
+        return dict(NO_VALUE)
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
+
 
 BEFORE = ("example_id", "repeat", "pipeline", "question", "answer", "contexts", "reference", "tags")
 AFTER = ("worst_claim", "thresholds", "passed", "outcome", "stage", "reason", "seconds")
@@ -68,3 +135,78 @@ def _shown(context: Context) -> str:
 def _thresholds(evaluation: Evaluation) -> str:
     held = ((s.metric, evaluation.thresholds.get(s.metric)) for s in evaluation.scores)
     return ", ".join(f"{metric} {threshold:g}" for metric, threshold in held if threshold is not None)
+
+
+class Mean:
+    """A mean that takes one value after the other (Welford 1962, Technometrics 4)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.value = 0.0
+        self._squares = 0.0
+
+    def add(self, value: float) -> None:
+        """Take a value."""
+        self.count += 1
+        before = value - self.value
+        self.value += before / self.count
+        self._squares += before * (value - self.value)
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % interval by the normal distribution: for watching, not for deciding."""
+        if self.count < 2:
+            return math.inf
+        return QUANTILE * math.sqrt(self._squares / (self.count - 1) / self.count)
+
+
+class Running:
+    """Makes the scalars of one test after the other."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._unscored = 0
+        self._scores: dict[str, Mean] = defaultdict(Mean)
+        self._passed = Mean()
+
+    def add(self, evaluation: Evaluation) -> dict[str, float]:
+        """Give the scalars of a test; the first is `test/index`, its number from 0."""
+        scalars = {"test/index": float(self._count)}
+        self._count += 1
+        scalars |= self._score(evaluation)
+        outcome = evaluation.outcome
+        self._unscored += outcome == "unscored"
+        if outcome != "unscored":
+            self._passed.add(float(outcome == "passed"))
+            scalars |= _bounded("pass_rate", self._passed)
+        used = evaluation.total
+        return scalars | {
+            "unscored": float(self._unscored),
+            "seconds": sum(evaluation.seconds.values()),
+            **{f"seconds/{stage}": seconds for stage, seconds in evaluation.seconds.items()},
+            "tokens/evaluated": float(used.evaluated),
+            "tokens/reused": float(used.reused),
+            "tokens/generated": float(used.generated),
+        }
+
+    def _score(self, evaluation: Evaluation) -> dict[str, float]:
+        scalars: dict[str, float] = {}
+        for score in evaluation.scores:
+            # No verdict is no number: the curve has a gap there.
+            if score.value is not None and math.isfinite(score.value):
+                mean = self._scores[score.metric]
+                mean.add(score.value)
+                scalars[f"score/{score.metric}"] = score.value
+                scalars |= _bounded(f"mean/{score.metric}", mean)
+        return scalars
+
+
+def _bounded(name: str, mean: Mean) -> dict[str, float]:
+    half = mean.half_width
+    if half == math.inf:
+        return {name: mean.value}
+    return {
+        name: mean.value,
+        f"{name}/low": max(0.0, mean.value - half),
+        f"{name}/high": min(1.0, mean.value + half),
+    }

@@ -8,13 +8,14 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from evals.errors import UsageError, printable
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
 
 GROUP = "rag_evals.trackers"
 # Not among the installed ones: a checkout that was updated has them without being installed anew.
 BUNDLED = (
-    EntryPoint("wandb", "evals.trackers.wandb:WandbTracker", GROUP),
-    EntryPoint("otlp", "evals.trackers.otlp_tracker:OtlpTracker", GROUP),
+    EntryPoint("wandb", "rag_evals.evals.trackers.wandb.run:WandbTracker", GROUP),
+    EntryPoint("otlp", "rag_evals.evals.trackers.otlp:OtlpTracker", GROUP),
 )
 
 

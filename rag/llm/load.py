@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag.config import LLMConfig
-from rag.llm.local.local_llm import LocalLLM
-from rag.llm.protocol import LLM
-from rag.llm.remote.remote_llm import PREFIX, remote_llm
-from rag.models import resolve
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.llm.protocol import LLM
+from rag_evals.rag.llm.remote.remote_llm import PREFIX, remote_llm
+from rag_evals.rag.models.resolve import resolve
 
 
 def load_llm(config: LLMConfig, *, offline: bool = False, models_folder: Path | None = None) -> LLM:

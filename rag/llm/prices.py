@@ -12,8 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from rag.answer import Tokens
-from rag.errors import ConfigError
+from rag_evals.rag.answer import Tokens
+from rag_evals.rag.errors import ConfigError
 
 MILLION = 1_000_000
 
@@ -54,7 +54,7 @@ def load_prices(path: Path | None = None) -> dict[str, Price]:
     Raises:
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
-    bundled = _prices("prices.toml", (resources.files("rag.llm") / "prices.toml").read_bytes())
+    bundled = _prices("prices.toml", (resources.files("rag_evals.rag.llm") / "prices.toml").read_bytes())
     if path is None:
         return bundled
     try:

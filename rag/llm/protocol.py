@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from rag.answer import Tokens
+from rag_evals.rag.answer import Tokens
 
 SYSTEM = "You answer questions and check statements, using only the passages you are given."
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rag.native.build import c_compiler, cxx_compiler, wheels_folder
+from rag_evals.rag.native.build import c_compiler, cxx_compiler, wheels_folder
 
 # Bytes of the environment, of the build and of pip's downloads: measured, and rounded up
 # (benchmarks/results/setup.json).

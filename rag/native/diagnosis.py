@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.native.build import this_processor
-from rag.native.self_test import self_test
+from rag_evals.rag.native.build import this_processor
+from rag_evals.rag.native.self_test import self_test
 
 REMEDY = (
     "build it for this processor: make setup, or in an environment of your own CMAKE_ARGS=-DGGML_NATIVE=OFF"

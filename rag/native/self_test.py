@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.native.small_model import LOGITS, NEXT, PROMPT, TOLERANCE, write_model
+from rag_evals.rag.native.small_model import LOGITS, NEXT, PROMPT, TOLERANCE, write_model
 
 PROBE = Path(__file__).with_name("probe.py")
 # It takes half a second; a machine under load must not fail it.

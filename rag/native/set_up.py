@@ -1,4 +1,4 @@
-"""The set-up of a checkout: `make setup` runs `python -m rag.native.set_up VENV` in the project's folder.
+"""The set-up of a checkout, which `make setup` runs as a program with the folder of the environment.
 
 Makes the environment, installs the pinned packages while llama.cpp is compiled beside them, and tries what
 came out. Runs before anything is installed: the standard library only.
@@ -19,10 +19,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rag.native.build import PACKAGE, Build, build_environ, build_here, cores, this_processor, wheels_folder
-from rag.native.checks import SetUpError, check_machine
-from rag.native.jobs import Job, finished, say, telling_lines, timed
-from rag.native.self_test import self_test
+from rag_evals.rag.native.build import (
+    PACKAGE,
+    Build,
+    build_environ,
+    build_here,
+    cores,
+    this_processor,
+    wheels_folder,
+)
+from rag_evals.rag.native.checks import SetUpError, check_machine
+from rag_evals.rag.native.jobs import Job, finished, say, telling_lines, timed
+from rag_evals.rag.native.self_test import self_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,7 @@ def make_environment(place: Place) -> None:
         SetUpError: Python could not make it.
     """
     # In two steps, as the first says nothing of why the second failed.
-    run(place, [sys.executable, "-m", "venv", "--clear", "--without-pip", str(place.venv)])
+    run(place, [sys.executable, "-P", "-m", "venv", "--clear", "--without-pip", str(place.venv)])
     run(place, [str(place.python), "-P", "-m", "ensurepip", "--default-pip"])
 
 

@@ -9,19 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.gate.verdict import Verdict
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.reports.html.page import run_html
+from rag_evals.evals.reports.text import Line
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.run import Run
+from rag_evals.evals.runs.score import ClaimScore, Score
+from rag_evals.rag.answer import Answer, Context
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.select import Select
-
-from evals.questions import Question
-from evals.records import ClaimScore, Evaluation, Score
-from evals.reports.html import run_html
-from evals.reports.wrapping import Line
-from evals.runs import Run
-from evals.verdicts import Verdict
-from rag.answer import Answer, Context
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-
-from rag.config import LLMConfig
-from rag.documents import Corpus, Document
-from rag.embedding import Embedder
-from rag.llm.local.llama_cpp import LlamaCppModel
-from rag.llm.local.local_llm import LocalLLM
-from rag.models import Model, resolve
-from rag.native.hosting.models_folder import models_folder
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.documents.document import Corpus, Document
+from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.models.resolve import Model, resolve
+from rag_evals.rag.native.hosting.models_folder import models_folder
+from rag_evals.rag.retrieval.embedder import Embedder
 
 # One thread, so that the tests of this folder take as long beside other work as alone.
 SMALL = LLMConfig(model="smollm2-135m-instruct", n_ctx=2048, n_threads=1)

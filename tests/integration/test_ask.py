@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from evals.cli.main import main
+from rag_evals.evals.cli.main import main
 
 PRIMER = Path(__file__).parents[2] / "fixtures" / "corpus" / "primer.pdf"
 

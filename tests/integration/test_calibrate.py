@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from evals.cards import load_card
+from rag_evals.evals.judges.calibration.judge_card import load_card
 
 ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
@@ -29,10 +28,10 @@ FACTS = {
 
 CONFTEST = """
 import pytest
-from evals.testing import FakePipeline
-from rag.answer import Answer, Context
+from rag_evals.testing import FakePipeline
+from rag_evals import Answer, Context
 
-pytest_plugins = ["fixtures.judges", "fixtures.pipelines"]
+pytest_plugins = ["rag_evals.fixtures.judges", "rag_evals.fixtures.pipelines"]
 
 @pytest.fixture(scope="session")
 def baseline():
@@ -88,7 +87,7 @@ def small_config(folder: Path) -> Path:
 
 def calibration(home: Path, *more: object) -> tuple[object, ...]:
     options = ("--judge-model", MODEL, "--offline", "--home", home, "--config", small_config(home))
-    return ("evals.cli", "calibrate", "--labels", home / "labels.jsonl", *options, *more)
+    return ("rag_evals.evals.cli", "calibrate", "--labels", home / "labels.jsonl", *options, *more)
 
 
 def calibrate(home: Path, *more: object) -> subprocess.CompletedProcess[str]:

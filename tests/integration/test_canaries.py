@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from evals.canaries import CANARIES, Canary, canary_lines, run_canaries
-from evals.judges.choice import ChoiceReader
-from evals.judges.reading import ReadingJudge
-from evals.prompts import plain
-from evals.testing import ScriptedLLM
-from rag.config import LLMConfig
-from rag.llm.local.local_llm import LocalLLM
-from rag.models import is_cached, resolve
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.calibration.canaries import CANARIES, Canary
+from rag_evals.evals.judges.calibration.injection_check import run_canaries
+from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.prompts import plain
+from rag_evals.evals.reports.terminal.judge import canary_lines
+from rag_evals.evals.testing import ScriptedLLM
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.models.resolve import is_cached, resolve
 
 pytestmark = pytest.mark.model
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rag_evals.rag.errors import ModelError
+from rag_evals.rag.models.resolve import Model, resolve
+from rag_evals.rag.retrieval.embedder import Embedder
+from rag_evals.rag.retrieval.llamaindex import LlamaIndexEmbedding
 
-from rag.bridge import LlamaIndexEmbedding
-from rag.embedding import Embedder
-from rag.errors import ModelError
-from rag.models import Model, resolve
 from tests.integration.conftest import MODELS
 
 pytestmark = [pytest.mark.model, pytest.mark.usefixtures("torch_stays")]

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.entailment import EntailmentReader
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.errors import ModelError
+from rag_evals.rag.models.resolve import Model
+from rag_evals.rag.retrieval.entailment import EntailmentModel, load_entailment
 
-from evals.judges.entailment import EntailmentReader
-from evals.judges.reading import ReadingJudge
-from evals.questions import Question
-from rag.answer import Answer, Context, Tokens
-from rag.entailment import EntailmentModel, load_entailment
-from rag.errors import ModelError
-from rag.models import Model
 from tests.integration.conftest import MODELS
-from tests.loopback_hub import LoopbackHub, Published
+from tests.servers.hub import LoopbackHub, Published
 
 pytestmark = pytest.mark.usefixtures("torch_stays")
 

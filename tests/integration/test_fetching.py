@@ -8,14 +8,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.base.errors import RunFileError, UsageError
+from rag_evals.evals.trackers.wandb import ask
+from rag_evals.evals.trackers.wandb.fetch import Fetched, fetch_text, fetched_in, give_aliases
+from rag_evals.evals.trackers.wandb.fetched_files import question_files, run_folder, run_of
+from rag_evals.evals.trackers.wandb.reference import run_reference
 
-from evals.errors import RunFileError, UsageError
-from evals.trackers import asking
-from evals.trackers.fetching import Fetched, fetch_text, fetched_in, give_aliases
-from evals.trackers.references import run_reference
-from evals.trackers.using import question_files, run_folder, run_of
-from tests.loopback_wandb import ENTITY, LoopbackWandb
-from tests.wandb_artifacts import keep
+from tests.servers.wandb import LoopbackWandb
+from tests.servers.wandb_artifacts import keep
+from tests.servers.wandb_store import ENTITY
 
 NAME = "wandb:loopback/rag/eval-questions:latest"
 LINE = b'{"id": "a", "question": "Why?"}\n'
@@ -127,7 +128,7 @@ def test_refusals(server, home, monkeypatch):
         == f"{other}: {key}, and there is no copy of it here: fetch it once with a connection"
     )
     assert without_time(fetch_text(NAME, home).warning) == f"{NAME}: {key}: the copy of TIME is taken, v0"
-    monkeypatch.setattr(asking, "find_spec", lambda _: None)
+    monkeypatch.setattr(ask, "find_spec", lambda _: None)
     package = "the package wandb is not installed (pip install wandb)"
     assert refusal(other, home).startswith(f"{other}: {package}, and there is no copy of it here")
 

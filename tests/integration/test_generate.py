@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.cli.main import main
+from rag_evals.evals.generation.writing.prompts import PROMPTS
+from rag_evals.evals.questions.question_set import load_set
+from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.errors import ModelError
+from rag_evals.rag.llm.protocol import Prompt
 
-from evals.cli.main import main
-from evals.generation.wordings import PROMPTS
-from evals.question_sets import load_set
-from rag.documents import read_documents
-from rag.errors import ModelError
-from rag.llm.protocol import Prompt
 from tests.integration.conftest import SMALL
 
 PRIMER = Path(__file__).parents[2] / "fixtures/corpus/primer.pdf"
@@ -62,11 +62,11 @@ def test_unknown_schema(llm):
 
 def test_command_with_a_real_model(tmp_path, capsys, monkeypatch, llm, embedder):
     """From a PDF to a set with a model of 135 million parameters: what is kept is valid."""
-    from rag.pipelines import Resources
+    from rag_evals.rag.pipelines.resources import Resources
 
     monkeypatch.setattr(Resources, "llm", lambda self, config: llm)
     monkeypatch.setattr(Resources, "embedder", lambda self, name: embedder)
-    monkeypatch.setattr("evals.generation.making.default_rules", lambda *given: ())
+    monkeypatch.setattr("rag_evals.evals.generation.generate.default_rules", lambda *given: ())
     out = tmp_path / "questions.jsonl"
     options = ["--n", "2", "--out", str(out), "--kinds", "unanswerable,number", "--offline"]
     status = main(["generate", str(PRIMER), *options])

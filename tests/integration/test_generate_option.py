@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.integration.test_suite import SMALL, evaluations, run
-from tests.unit.test_documents import pdf
+from tests.unit.of_rag.documents.test_read import pdf
 
 # The model answers and is judged for real. What it is to write as a question is said for it, as one of this
 # size writes none that is kept: whatever is held to a schema is an item.
@@ -15,10 +15,10 @@ SCRIPT = """
 import json
 
 import pytest
-from evals.generation.rules import Criterion, Measured, Rule
-from rag.answer import Tokens
-from rag.llm.protocol import Completion
-from rag.llm.local.local_llm import LocalLLM
+from rag_evals.evals.generation.rules.rule import Criterion, Measured, Rule
+from rag_evals.rag.answer import Tokens
+from rag_evals.rag.llm.protocol import Completion
+from rag_evals.rag.llm.local.local_llm import LocalLLM
 
 LONG = Criterion("long", "The question is not too long.", 30.0, "at most", "it has too many words")
 complete = LocalLLM.complete
@@ -43,8 +43,8 @@ def pytest_configure(config):
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     patch.setattr(LocalLLM, "complete", written)
-    patch.setattr("evals.generation.making.default_rules", rules)
-    patch.setattr("evals.generation.kinds.DEFAULT_MIX", {"number": 100})
+    patch.setattr("rag_evals.evals.generation.generate.default_rules", rules)
+    patch.setattr("rag_evals.evals.generation.kinds.DEFAULT_MIX", {"number": 100})
 """
 
 OPTIONS = ("--evals-pipelines", "baseline", "--evals-mode", "report", "--evals-max-unscored", "1", *SMALL)

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from evals.questions import load_questions
-from evals.testing import ScriptedLLM
-from rag.answer import Context, context_parts, question_part
-from rag.config import PipelineConfig, config_for
-from rag.documents import Corpus, Document, read_documents
-from rag.index import Index
-from rag.pipelines import RetrievalPipeline
-from rag.reranking import NoReranker
+from rag_evals.evals.questions.load import load_questions
+from rag_evals.evals.testing import ScriptedLLM
+from rag_evals.rag.answer import Context, context_parts, question_part
+from rag_evals.rag.config import PipelineConfig, config_for
+from rag_evals.rag.documents.document import Corpus, Document
+from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
+from rag_evals.rag.retrieval.index import Index
+from rag_evals.rag.retrieval.reranker import NoReranker
 
 ROOT = Path(__file__).parents[2]
 VECTOR = PipelineConfig("vector", chunk_sizes=(64,), chunk_overlap=10, top_k=4)
@@ -258,9 +258,9 @@ BUILD = """
 import json, sys, time
 from pathlib import Path
 sys.path[:0] = ["."]
-from rag.documents import read_documents
-from rag.index import Index
-from tests.integration.test_index import MERGING, HashEmbedder, nodes
+from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.retrieval.index import Index
+from tests.integration.test_index import HashEmbedder, MERGING, nodes
 
 class Slow(HashEmbedder):
     def embed(self, texts, *, progress=None):

@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from evals.errors import UsageError
-from evals.judges.llamaindex import LlamaIndexReader
-from evals.judges.reading import ReadingJudge
-from evals.questions import Question
-from evals.readings import Reading, Readings
-from evals.testing import ScriptedLLM
-from rag.answer import Answer, Context, Tokens
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.judge import Reading, Readings
+from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.testing import ScriptedLLM
+from rag_evals.rag.answer import Answer, Context, Tokens
 
 QUESTION = Question("experts", "How many experts does a token use?")
 ANSWER = Answer("Two experts.", (Context("The router sends a token to two experts.", "moe.pdf", page=3),))
@@ -108,10 +107,10 @@ def refuse(event, arguments):
     assert event not in ("socket.connect", "socket.sendto", "socket.getaddrinfo"), (event, arguments)
 sys.addaudithook(refuse)
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from evals.judges.llamaindex import LlamaIndexReader
-from evals.questions import Question
-from evals.testing import ScriptedLLM
-from rag.answer import Answer, Context
+from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+from rag_evals import Question
+from rag_evals.testing import ScriptedLLM
+from rag_evals import Answer, Context
 class Scripted(ScriptedLLM):
     context_size = 2048
 reader = LlamaIndexReader(Scripted("YES", "NO"))

@@ -11,14 +11,14 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from rag_evals.rag.errors import ContextWindowError, ModelError
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.load import load_llm
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.llm.protocol import LLM, Choice, Completion, Prompt
+from rag_evals.rag.models.resolve import Model
+from rag_evals.rag.retrieval.llamaindex import LlamaIndexLLM
 
-from rag.bridge import LlamaIndexLLM
-from rag.errors import ContextWindowError, ModelError
-from rag.identity import digest
-from rag.llm.load import load_llm
-from rag.llm.local.local_llm import LocalLLM
-from rag.llm.protocol import LLM, Choice, Completion, Prompt
-from rag.models import Model
 from tests.integration.conftest import SMALL
 
 pytestmark = pytest.mark.model
@@ -150,8 +150,8 @@ def test_who_asks_for_the_fingerprint_loads_nothing():
     """A model is found and named, and told from others, without llama.cpp; closing it then does nothing."""
     script = f"""
         import sys
-        from rag.llm.load import load_llm
-        from rag.config import LLMConfig
+        from rag_evals.rag.llm.load import load_llm
+        from rag_evals.rag.config import LLMConfig
         llm = load_llm(LLMConfig(model={SMALL.model!r}), offline=True)
         print(llm.name, len(llm.fingerprint), "llama_cpp" in sys.modules)
         llm.close()
@@ -496,10 +496,10 @@ def test_loading_and_leaving_without_a_word(smollm2):
     """A process that loads a model and ends says nothing, where every warning is an error too."""
     script = f"""
         from pathlib import Path
-        from rag.config import LLMConfig
-        from rag.llm.local.local_llm import LocalLLM
-        from rag.llm.protocol import Prompt
-        from rag.models import Model
+        from rag_evals.rag.config import LLMConfig
+        from rag_evals.rag.llm.local.local_llm import LocalLLM
+        from rag_evals.rag.llm.protocol import Prompt
+        from rag_evals.rag.models.resolve import Model
         model = Model("m", Path({str(smollm2.path)!r}), "0" * 64, "path")
         llm = LocalLLM(model, LLMConfig(n_ctx=256, n_threads=1))
         llm.choose(Prompt(("Hi",)), ("yes", "no"))

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from tests.loopback_wandb import ENTITY, Alert, LoopbackWandb
-from tests.offline_wandb import OfflineArtifact, read_offline
+from tests.servers.wandb import LoopbackWandb
+from tests.servers.wandb_offline import OfflineArtifact, read_offline
+from tests.servers.wandb_store import ENTITY, Alert
 
 START = """
 import sys

@@ -24,9 +24,9 @@ import atexit, sys
 from dataclasses import replace
 from pathlib import Path
 
-from evals import prompts
+from rag_evals.evals.judges import prompts
 
-pytest_plugins = ["fixtures.pipelines", "fixtures.judges"]
+pytest_plugins = ["rag_evals.fixtures.pipelines", "rag_evals.fixtures.judges"]
 
 if Path("reworded").exists():
     prompts.ANSWERS = replace(prompts.ANSWERS, task=prompts.ANSWERS.task.replace("give", "contain"))

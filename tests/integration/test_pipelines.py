@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rag_evals.rag.answer import context_parts, question_part
+from rag_evals.rag.config import PipelineConfig
+from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.llm.protocol import Prompt
+from rag_evals.rag.pipelines.adapters import pipeline_from_query_engine
+from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.pipelines.retrieval_pipeline import build_pipeline
+from rag_evals.rag.retrieval.embedder import Embedder
+from rag_evals.rag.retrieval.llamaindex import LlamaIndexEmbedding, LlamaIndexLLM
 
-from rag.answer import context_parts, question_part
-from rag.bridge import LlamaIndexEmbedding, LlamaIndexLLM
-from rag.config import PipelineConfig
-from rag.documents import Corpus
-from rag.embedding import Embedder
-from rag.llm.local.local_llm import LocalLLM
-from rag.llm.protocol import Prompt
-from rag.pipelines import Resources, build_pipeline, pipeline_from_query_engine
 from tests.integration.conftest import SMALL
 
 pytestmark = pytest.mark.model

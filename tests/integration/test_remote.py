@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rag_evals.rag.llm.load import load_llm
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.llm.protocol import Prompt
+from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
+from rag_evals.rag.models.resolve import Model
 
-from rag.llm.load import load_llm
-from rag.llm.local.local_llm import LocalLLM
-from rag.llm.protocol import Prompt
-from rag.llm.remote.remote_llm import RemoteLLM
-from rag.models import Model
 from tests.integration.conftest import SMALL
 
 pytestmark = pytest.mark.model

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_evals.rag.answer import Context
+from rag_evals.rag.config import PipelineConfig
+from rag_evals.rag.errors import ModelError
+from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.retrieval.reranker import CrossEncoderReranker, LLMReranker
 
-from rag.answer import Context
-from rag.config import PipelineConfig
-from rag.errors import ModelError
-from rag.pipelines import Resources
-from rag.reranking import CrossEncoderReranker, LLMReranker
 from tests.integration.conftest import MODELS
 
 pytestmark = pytest.mark.usefixtures("torch_stays")

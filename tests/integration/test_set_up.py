@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy
 import pytest
+from rag_evals.rag.native.build import build_here, cores, this_processor
+from rag_evals.rag.native.diagnosis import REMEDY
 
-from rag.native.build import build_here, cores, this_processor
-from rag.native.diagnosis import REMEDY
-from tests.stub_packages import NATIVE, write_project
+from tests.servers.stub_packages import NATIVE, write_project
 
 ROOT = Path(__file__).parents[2]
 PROCESSOR = this_processor().name
@@ -34,7 +34,7 @@ class Lab:
         environ = {key: text for key, text in os.environ.items() if not key.startswith(("PIP_", "CMAKE"))}
         environ |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.archives)}
         environ |= {"XDG_CACHE_HOME": str(self.folder / "cache"), "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-P", "-m", "rag.native.set_up", ".venv"]
+        command = [sys.executable, "-P", "-m", "rag_evals.rag.native.set_up", ".venv"]
         ran = subprocess.run(
             command, cwd=self.root, env=environ | variables, capture_output=True, text=True, timeout=300
         )
@@ -44,7 +44,7 @@ class Lab:
     def doctor(self) -> subprocess.CompletedProcess[str]:
         """Run `rag-evals doctor --build` in the small project's environment; times read `N s`."""
         site = Path(numpy.__file__).parents[1]  # what the command itself imports is installed here
-        command = [self.root / ".venv/bin/python", "-P", "-m", "evals.cli", "doctor", "--build"]
+        command = [self.root / ".venv/bin/python", "-P", "-m", "rag_evals.evals.cli", "doctor", "--build"]
         environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{site}"}
         ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
         ran.stdout = re.sub(r"\d+\.\d s$", "N s", ran.stdout, flags=re.MULTILINE)

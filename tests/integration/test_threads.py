@@ -12,10 +12,10 @@ import pytest
 pytestmark = pytest.mark.model
 
 LOAD = {
-    "embedder": "from rag.embedding import SentenceModel; from rag.models import resolve; "
+    "embedder": "from rag_evals.rag.retrieval.embedder import SentenceModel; from rag_evals.rag.models.resolve import resolve; "  # noqa: E501
     "SentenceModel(resolve('all-minilm-l6-v2', offline=True).path).load()",
-    "llm": "from rag.llm.local.llama_cpp import LlamaCppModel; from rag.models import resolve; "
-    "from rag.config import LLMConfig; "
+    "llm": "from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel; from rag_evals.rag.models.resolve import resolve; "  # noqa: E501
+    "from rag_evals.rag.config import LLMConfig; "
     "LlamaCppModel(resolve('smollm2-135m-instruct', offline=True), LLMConfig(n_ctx=256)).load()",
 }
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
+from rag_evals.rag.llm.local.local_llm import LocalLLM
+from rag_evals.rag.llm.local.speeds import Speeds, Threads, Tuning, keep, speeds_of, tuning_of
+from rag_evals.rag.llm.protocol import Prompt
 
 from benchmarks.tuning import tune
-from rag.config import LLMConfig
-from rag.llm.local.llama_cpp import LlamaCppModel
-from rag.llm.local.local_llm import LocalLLM
-from rag.llm.local.speeds import Speeds, Threads, Tuning, keep, speeds_of, tuning_of
-from rag.llm.protocol import Prompt
 from tests.integration.conftest import SMALL
 
 pytestmark = pytest.mark.model
@@ -74,7 +74,7 @@ def test_the_threads_that_were_found_are_used(smollm2, monkeypatch):
 
 def test_given_threads_are_not_tuned(smollm2, monkeypatch):
     """Whoever gives the number of threads gets it, unmeasured; so does who wants no measuring."""
-    monkeypatch.setattr("rag.llm.local.llama_cpp.probe", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("rag_evals.rag.llm.local.llama_cpp.probe", lambda *_, **__: pytest.fail("measured"))
     keep(smollm2, Tuning(Speeds(1.0, 1.0), Threads(2, 2)))
     assert threads_of(LlamaCppModel(smollm2, replace(CONFIG, n_threads=1))) == Threads(1, 1)
     monkeypatch.setenv("RAG_EVALS_PROBE", "0")

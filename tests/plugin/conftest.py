@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy  # noqa: F401
 import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401
 import pytest
+import rag_evals.evals.engine.budget
+
+# What nearly every test would load anew, or patches: of a module that is loaded twice only one is patched.
+import rag_evals.evals.engine.cache
+import rag_evals.evals.generation.generate
+import rag_evals.evals.plugin.evaluate_fixture
+import rag_evals.evals.plugin.recording.recorder
+import rag_evals.evals.runs.run_folder  # noqa: F401
 import requests  # noqa: F401
 import scipy.stats  # noqa: F401
 import statsmodels.stats.multitest  # noqa: F401
-
-# What nearly every test would load anew, or patches: of a module that is loaded twice only one is patched.
-import evals.cache
-import evals.generation.making
-import evals.plugin.evaluate_fixture
-import evals.plugin.recorder
-import evals.spending
-import evals.testing
-import evals.trackers.jsonl  # noqa: F401
 
 INI = """
 [pytest]
@@ -37,7 +36,7 @@ evals_questions = questions.jsonl
 # relevancy=none" is answered faithfully, and whether it is relevant cannot be had.
 CONFTEST = """
 import pytest
-from evals.testing import FakeJudge, FakePipeline
+from rag_evals.testing import FakeJudge, FakePipeline
 
 def answer(question):
     return OSError("no disk") if "no-disk" in question else question

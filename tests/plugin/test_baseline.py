@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from evals.cli.main import main
+from rag_evals.evals.cli.main import main
 
 GATE = ("--evals-mode=gate", "--evals-judge-floor=0")
 JUDGE = """

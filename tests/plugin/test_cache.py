@@ -14,9 +14,9 @@ import os
 from pathlib import Path
 
 import pytest
-from evals.records import Judgement, Score
-from rag.answer import Answer, Context
-from rag.profile import Profile
+from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals import Answer, Context
+from rag_evals.rag.profile import Profile
 
 def note(name, text):
     with open("made.txt", "a") as file:
@@ -190,7 +190,7 @@ def test_what_cannot_be_told_apart_is_not_reused(project):
     project.append(
         "conftest.py",
         """
-from rag.pipelines import pipeline_from
+from rag_evals import pipeline_from
 
 async def function(question):
     note("answer", question)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.emulator import run_in_terminal
+from tests.servers.terminal_emulator import run_in_terminal
 
 # A model that asks for the owner of each mill, one embedder, and one rule that drops every second item.
 CONFTEST = """
@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evals.generation.rules import Criterion, Measured, Rule
-from evals.testing import FakeJudge, FakePipeline, ScriptedLLM
-from rag.pipelines import Resources
+from rag_evals.evals.generation.rules.rule import Criterion, Measured, Rule
+from rag_evals.testing import FakeJudge, FakePipeline, ScriptedLLM
+from rag_evals.rag.pipelines.resources import Resources
 
 CALLS = Path(__file__).with_name("calls.txt")
 
@@ -60,8 +60,8 @@ def pytest_configure(config):
     config.add_cleanup(patch.undo)
     patch.setattr(Resources, "llm", lambda self, config: ScriptedLLM(*[writer] * 100, name="writer"))
     patch.setattr(Resources, "embedder", lambda self, name: Embedder())
-    patch.setattr("evals.generation.making.default_rules", lambda *given: (Rule(ODD, odd),))
-    patch.setattr("evals.generation.kinds.DEFAULT_MIX", {"number": 100})
+    patch.setattr("rag_evals.evals.generation.generate.default_rules", lambda *given: (Rule(ODD, odd),))
+    patch.setattr("rag_evals.evals.generation.kinds.DEFAULT_MIX", {"number": 100})
 
 @pytest.fixture(scope="session")
 def baseline():
@@ -236,7 +236,7 @@ def test_sessions_that_only_look(project, option):
 
 def test_the_plan_by_its_command(project, capfd):
     """`rag-evals plan` says the same, and nothing else."""
-    code = "from evals.cli.main import main; main(['plan', '--evals-docs=mills.md', '--evals-generate=3'])"
+    code = "from rag_evals.evals.cli.main import main; main(['plan', '--evals-docs=mills.md', '--evals-generate=3'])"  # noqa: E501
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == (
         "generated questions: none yet, and --evals-plan writes none: pytest --evals-generate 3 without it "

@@ -16,14 +16,20 @@ CONFTEST = '''
 from pathlib import Path
 
 import pytest
-from evals.accuracy import Accuracy
-from evals.stats import Interval
-from evals.cards import Calibration, JudgeCard, MetricCard, card_to_json, load_card
-from evals.judges.choosing import judge_for
-from evals.judges.reading import ReadingJudge
-from evals.readings import Reading, Readings
-from evals.testing import FakePipeline
-from rag.answer import Answer, Context
+from rag_evals.evals.judges.calibration.accuracy import Accuracy
+from rag_evals.evals.base.intervals import Interval
+from rag_evals.evals.judges.calibration.judge_card import (
+    Calibration,
+    JudgeCard,
+    MetricCard,
+    card_to_json,
+    load_card,
+)
+from rag_evals.evals.judges.build import judge_for
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.judge import Reading, Readings
+from rag_evals.testing import FakePipeline
+from rag_evals import Answer, Context
 
 ODDS = {"faithful": 3.0, "false": -3.0, "so": 0.9}
 GOOD = Interval(0.85, 0.75, 0.92)
@@ -225,8 +231,8 @@ def test_the_card_that_is_found(calibrated, how, errors):
     result = calibrated.run(*how)
     assert sorted(errors(result)) == sorted(
         [
-            'evals.errors.BreachError: faithfulness 0.71 < 0.80: "so so" is not supported by the contexts',
-            'evals.errors.BreachError: faithfulness 0.05 < 0.80: "false" is not supported by the contexts',
+            'rag_evals.evals.base.errors.BreachError: faithfulness 0.71 < 0.80: "so so" is not supported by the contexts',  # noqa: E501
+            'rag_evals.evals.base.errors.BreachError: faithfulness 0.05 < 0.80: "false" is not supported by the contexts',  # noqa: E501
             'relevancy 0.20 < 0.50: "false" does not answer the question',
         ]
     )

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from tests.junit_rules import offences, properties
+from tests.servers.junit_rules import offences, properties
 
 QUESTIONS = {
     "good": "faithfulness=0.9 relevancy=0.8",
@@ -79,14 +79,14 @@ def test_strict(project, junit):
         "test_answer[baseline-bad]": [
             (
                 "failure",
-                "evals.errors.BreachError: faithfulness 0.10 < 0.50\nrelevancy 0.20 < 0.50",
+                "rag_evals.evals.base.errors.BreachError: faithfulness 0.10 < 0.50\nrelevancy 0.20 < 0.50",
             )
         ],
         "test_answer[baseline-blind]": [
             ("skipped", "faithfulness unscored: the fake judge gives no verdict")
         ],
         "test_answer[baseline-broken]": [
-            ("failure", "evals.errors.BreachError: pipeline baseline raised OSError: no disk")
+            ("failure", "rag_evals.evals.base.errors.BreachError: pipeline baseline raised OSError: no disk")
         ],
     }
 
@@ -150,7 +150,9 @@ def answer(question):
     assert offences(xml) == []
     breach = 'pipeline baseline raised OSError: a\ufffdb\ufffd[31m\ufffd </failure>]]> & "quoted" second line'
     assert of_test(properties(xml), "baseline-good")["evals.breach"] == breach
-    assert cases(xml)["test_answer[baseline-good]"] == [("failure", f"evals.errors.BreachError: {breach}")]
+    assert cases(xml)["test_answer[baseline-good]"] == [
+        ("failure", f"rag_evals.evals.base.errors.BreachError: {breach}")
+    ]
 
 
 def test_long_breach(project, junit):

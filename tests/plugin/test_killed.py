@@ -24,8 +24,8 @@ import asyncio
 import os
 
 import pytest
-from evals.records import Judgement, Score
-from rag.answer import Answer, Context
+from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals import Answer, Context
 
 NOTES = os.open("notes.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

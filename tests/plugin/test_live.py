@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator import run_in_terminal
+from tests.servers.terminal_emulator import run_in_terminal
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,13 +18,14 @@ ROOT = Path(__file__).parents[2]
 CONFTEST = """
 import os, time
 import pytest
-import evals.live_hooks
-from evals.live_hooks import LiveHooks
-from evals.progress import Progress
-from evals.questions import Question
-from evals.records import Evaluation, Score
+from rag_evals.evals.plugin.terminal import progress_line
+from rag_evals.evals.plugin.terminal.progress_line import LiveHooks
+from rag_evals.evals.reports.progress import Progress
+from rag_evals import Question
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.score import Score
 
-evals.live_hooks.FIRST = evals.live_hooks.PERIOD = 0.02
+progress_line.FIRST = progress_line.PERIOD = 0.02
 PROGRESS = pytest.StashKey[Progress]()
 
 def pytest_configure(config):

@@ -19,11 +19,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from evals.plugin.session import session_of
-from evals.testing import FakeJudge
-from rag.answer import Answer, Context
-from rag.native.hosting.hosted_model import HostedModel
-from tests.mortal_models import MortalModel
+from rag_evals.evals.plugin.session.session import session_of
+from rag_evals.testing import FakeJudge
+from rag_evals import Answer, Context
+from rag_evals.rag.native.hosting.hosted_model import HostedModel
+from tests.servers.mortal_models import MortalModel
 
 class Mortal:
     name = fingerprint = "mortal"

@@ -6,7 +6,7 @@ CALLS_OUT = """
 import socket
 
 import pytest
-from rag.pipelines import pipeline_from
+from rag_evals import pipeline_from
 
 @pytest.fixture(scope="session")
 def baseline():
@@ -22,6 +22,7 @@ def test_a_pipeline_that_calls_out(project, errors):
     result = project.run_apart("--evals-offline")
     result.assert_outcomes(failed=1)
     assert errors(result) == [
-        "evals.errors.BreachError: pipeline baseline raised OfflineError: offline: a connection to 192.0.2.1 "
+        "rag_evals.evals.base.errors.BreachError: pipeline baseline raised OfflineError: offline: a "
+        "connection to 192.0.2.1 "
         "was refused; leave out --evals-offline to allow it"
     ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from rag_evals.evals.cli.main import main
+from rag_evals.evals.runs.trace_lines import load_traces
 
-from evals.cli.main import main
-from evals.traces import load_traces
-from tests.loopback_wandb import LoopbackWandb
 from tests.plugin.conftest import GOOD
+from tests.servers.wandb import LoopbackWandb
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_questions_of_a_test_of_its_own(project):
         "test_it.py",
         """
         import pytest
-        from evals.questions import Question
+        from rag_evals import Question
 
         @pytest.mark.parametrize("question", [Question("own", "faithfulness=0.9")], ids=["own"])
         def test_own(evaluate, pipeline, question):
@@ -142,7 +142,7 @@ def test_pipeline_of_a_function(project, summary):
     project.append(
         "conftest.py",
         """
-from rag.pipelines import pipeline_from
+from rag_evals import pipeline_from
 
 @pytest.fixture(scope="session")
 def mine():

@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
+from rag_evals.evals.cli.main import main
 
-from evals.cli.main import main
 from tests.plugin.test_cache import CONFTEST, made
 
 SLOW = CONFTEST.replace(
@@ -93,9 +93,9 @@ import asyncio
 import time
 
 import pytest
-from evals.records import Judgement, Score
-from rag.answer import Answer
-from rag.profile import Profile
+from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals import Answer
+from rag_evals.rag.profile import Profile
 
 def note(name, text):
     with open("made.txt", "a") as file:

@@ -57,7 +57,7 @@ def broken():
         "pytest.ini", "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
     )
     first = project.run(*how)
-    second = project.run("-p", "no:evals.plugin", *how)
+    second = project.run("-p", "no:rag_evals.evals.plugin", *how)
     first.assert_outcomes(passed=2, failed=1, skipped=1, errors=1)
     assert first.ret == second.ret == 1
     arrange = sorted if "-n" in how else list
@@ -84,9 +84,9 @@ def test_collecting_loads_nothing(project):
         "conftest.py",
         """
 import sys
-from rag.pipelines import pipeline_from
-from evals.judges.choice import ChoiceReader
-from evals.judges.reading import ReadingJudge
+from rag_evals import pipeline_from
+from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
 
 HEAVY = {"llama_cpp", "llama_index", "sentence_transformers", "transformers", "torch", "wandb", "deepdiff",
          "scipy", "statsmodels", "jinja2", "numpy", "huggingface_hub"}

@@ -7,9 +7,9 @@ import signal
 import time
 from subprocess import TimeoutExpired
 
-from evals.question_lines import questions_digest
-from evals.questions import load_questions
-from evals.versions import installed_versions
+from rag_evals.evals.questions.load import load_questions
+from rag_evals.evals.questions.question import questions_digest
+from rag_evals.evals.runs.environment import installed_versions
 
 GOOD = "faithfulness=0.9 relevancy=0.8"
 BAD = "faithfulness=0.1 relevancy=0.2"
@@ -90,7 +90,7 @@ def test_settings_of_pipelines_and_judges(project):
         "conftest.py",
         """
 from pathlib import Path
-from rag.profile import Profile
+from rag_evals.rag.profile import Profile
 
 @pytest.fixture(scope="session")
 def told():

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.loopback_wandb import ENTITY, LoopbackWandb, WandbRun
-from tests.tracked_sessions import Project, said
+from tests.servers.sessions import Project, said
+from tests.servers.wandb import LoopbackWandb
+from tests.servers.wandb_store import ENTITY, WandbRun
 
 GATE = "--evals-gate=relevancy.mean >= 0.9"
 TO_RAG = f"--evals-wandb={ENTITY}/rag"

@@ -10,9 +10,9 @@ TOKEN = "sk-" + "t0ps3cret" * 5
 
 CONFTEST = f"""
 import pytest
-from evals.testing import FakeJudge
-from rag.answer import Answer
-from rag.profile import Profile
+from rag_evals.testing import FakeJudge
+from rag_evals import Answer
+from rag_evals.rag.profile import Profile
 
 class Remote:
     name = "baseline"

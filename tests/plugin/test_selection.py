@@ -77,7 +77,7 @@ def test_from_a_subfolder(project, monkeypatch, how):
 
 def test_registered_twice(project):
     """A conftest that names the plugin as well registers the same plugin, once."""
-    project.append("conftest.py", 'pytest_plugins = ["evals.plugin"]')
+    project.append("conftest.py", 'pytest_plugins = ["rag_evals.evals.plugin"]')
     result = project.run()
     result.assert_outcomes(passed=1)
     assert result.ret == 0
@@ -87,6 +87,6 @@ def test_registered_twice(project):
 def test_registered_by_hand(project, monkeypatch):
     """Without entry points the plugin is named on the command line, and works as well."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    result = project.run_apart("-p", "evals.plugin", "-p", "pytest_asyncio.plugin")
+    result = project.run_apart("-p", "rag_evals.evals.plugin", "-p", "pytest_asyncio.plugin")
     result.assert_outcomes(passed=1)
     assert ran(project) == ["good"]

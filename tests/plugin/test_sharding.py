@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-
-from evals.cli.main import main
-from evals.sharding import Shard
+from rag_evals.evals.cli.main import main
+from rag_evals.evals.questions.shard import Shard
 
 GOOD = "faithfulness=0.9 relevancy=0.8"
 BAD = "faithfulness=0.1 relevancy=0.8"

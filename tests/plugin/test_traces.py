@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from evals.traces import FILE, load_traces
+from rag_evals.evals.runs.trace_lines import FILE, load_traces
 
 GOOD = "faithfulness=0.9 relevancy=0.8"
 BAD = "faithfulness=0.1 relevancy=0.8"
@@ -103,14 +103,14 @@ def test_the_report_has_a_waterfall(project):
 def test_hostile_texts_are_text_in_the_waterfall(project):
     project.append(
         "conftest.py",
-        "from rag.tracing import span\n"
+        "from rag_evals.rag.tracing.spans import span\n"
         "@pytest.fixture(scope='session')\n"
         "def hostile():\n"
         "    async def ask(question):\n"
         "        with span('<script>alert(1)</script>') as step:\n"
         "            step.fail('<img src=x onerror=alert(2)> \\u202e \\x07')\n"
         "        return question, []\n"
-        "    from rag.pipelines import pipeline_from\n"
+        "    from rag_evals import pipeline_from\n"
         "    return pipeline_from(ask)\n",
     )
     project.run("--evals-traces", "--evals-html", "report.html", "--evals-pipelines", "hostile")
@@ -126,7 +126,7 @@ def test_traces_that_cannot_be_written_fail_nothing(project):
     """A full disk for the traces is a line at the end; the tests and the records go on."""
     project.append(
         "conftest.py",
-        "from evals.trackers.jsonl import RunFolder\n"
+        "from rag_evals.evals.runs.run_folder import RunFolder\n"
         "def append_trace(self, lines):\n"
         "    raise OSError(28, 'No space left on device')\n"
         "@pytest.fixture(autouse=True, scope='session')\n"
@@ -144,7 +144,7 @@ def test_traces_that_cannot_be_written_fail_nothing(project):
 
 
 def test_a_report_of_a_finished_run_has_them_as_well(project, capsys):
-    from evals.cli.main import main
+    from rag_evals.evals.cli.main import main
 
     project.run("--evals-traces")
     (run,) = project.runs
@@ -168,7 +168,7 @@ def test_the_file_is_json_lines(project):
 
 def test_shards_are_joined_with_their_traces(project, capsys):
     """A run of all shards has the traces of each."""
-    from evals.cli.main import main
+    from rag_evals.evals.cli.main import main
 
     project.ask(**{f"q{n}": GOOD for n in range(6)})
     for shard in ("1/2", "2/2"):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback_wandb import LoopbackWandb
-from tests.tracked_sessions import ROOT, Project, said
+from tests.servers.sessions import ROOT, Project, said
+from tests.servers.wandb import LoopbackWandb
 
 # Writes down each call. `raise_row` is one that raises in the call `row`, and so on.
 TRACKER = """

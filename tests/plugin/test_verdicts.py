@@ -23,12 +23,12 @@ def test_strict(project, how, errors, summary):
     assert result.ret == 1
     assert sorted(errors(result)) == sorted(
         [
-            "evals.errors.BreachError: faithfulness 0.40 < 0.50",
+            "rag_evals.evals.base.errors.BreachError: faithfulness 0.40 < 0.50",
             "relevancy 0.496 < 0.500",
-            "evals.errors.BreachError: relevancy 0.10 < 0.50",
+            "rag_evals.evals.base.errors.BreachError: relevancy 0.10 < 0.50",
             "faithfulness unscored: the fake judge gives no verdict",
-            "evals.errors.BreachError: pipeline baseline raised OSError: no disk",
-            "evals.errors.BreachError: refusal 0.20 < 0.50",
+            "rag_evals.evals.base.errors.BreachError: pipeline baseline raised OSError: no disk",
+            "rag_evals.evals.base.errors.BreachError: refusal 0.20 < 0.50",
         ]
     )
     (skipped,) = [line for line in result.outlines if line.startswith("SKIPPED [")]
@@ -120,7 +120,7 @@ import pytest
 
 @pytest.fixture
 def judge():
-    from evals.testing import FakeJudge
+    from rag_evals.testing import FakeJudge
     def score(question, answer):
         raise TimeoutError("60 s")
     return FakeJudge(score)
@@ -179,10 +179,10 @@ def test_hostile_text_does_not_reach_the_terminal(project):
         "test_it.py",
         """
 import pytest
-from evals.judges.choice import ChoiceReader
-from evals.judges.reading import ReadingJudge
-from evals.testing import FakePipeline, ScriptedLLM
-from rag.answer import Answer, Context
+from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.testing import FakePipeline, ScriptedLLM
+from rag_evals import Answer, Context
 
 @pytest.fixture
 def judge():

@@ -16,17 +16,18 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from rag_evals.evals.gate.decision import ruling_from_json
+from rag_evals.evals.gate.rules import rules_from
+from rag_evals.evals.questions.load import load_questions
+from rag_evals.evals.reports.terminal.summary import ruling_lines
+from rag_evals.evals.runs.run import read_run
+from rag_evals.evals.trackers.rows import columns_for
+from rag_evals.rag.identity import digest
 
-from evals.closing import ruling_lines
-from evals.questions import load_questions
-from evals.rules import rules_from
-from evals.ruling import ruling_from_json
-from evals.runs import read_run
-from evals.trackers.rows import columns_for
-from rag.identity import digest
-from tests.loopback_wandb import ENTITY, LoopbackWandb, WandbRun
-from tests.offline_wandb import OfflineRun, read_offline
-from tests.tracked_sessions import QUESTIONS, Project, said
+from tests.servers.sessions import QUESTIONS, Project, said
+from tests.servers.wandb import LoopbackWandb
+from tests.servers.wandb_offline import OfflineRun, read_offline
+from tests.servers.wandb_store import ENTITY, WandbRun
 
 GATE = "relevancy.mean >= 0.9"
 SETTINGS = ("--evals-repeat=3", f"--evals-gate={GATE}")

@@ -14,8 +14,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.wandb_faults import FAULTS, NOTHING, Fault, Seen, measure, outcomes_differ, without, worst_wait
-from tests.wandb_lab import Session, why_no_disk
+from tests.servers.wandb_faults import (
+    FAULTS,
+    NOTHING,
+    Fault,
+    Seen,
+    measure,
+    outcomes_differ,
+    without,
+    worst_wait,
+)
+from tests.servers.wandb_lab import Session, why_no_disk
 
 QUESTIONS = 16
 TESTS = 2 * QUESTIONS

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_evals.evals.generation.work_file import Done, WorkFile, work_path
+from rag_evals.evals.questions.load import load_questions
+from rag_evals.evals.questions.question import questions_digest
+from rag_evals.evals.questions.question_set import load_set, save_set
+from rag_evals.evals.trackers.run_files import COLUMNS
+from rag_evals.rag.documents.document import Corpus, Document
 
-from evals.generation.working import Done, WorkFile, work_path
-from evals.question_lines import questions_digest
-from evals.question_sets import load_set, save_set
-from evals.questions import load_questions
-from evals.trackers.question_sets import COLUMNS
-from rag.documents import Corpus, Document
-from tests.loopback_wandb import ENTITY, LoopbackWandb, WandbArtifact
-from tests.offline_wandb import read_offline
-from tests.tracked_sessions import Project, said
+from tests.servers.sessions import Project, said
+from tests.servers.wandb import LoopbackWandb
+from tests.servers.wandb_offline import read_offline
+from tests.servers.wandb_store import ENTITY, WandbArtifact
 
 TO_RAG = f"--wandb={ENTITY}/rag"
 NAME = "question-set-questions"

@@ -7,10 +7,10 @@ import os
 import re
 
 import pytest
+from rag_evals.evals.cli.main import main
 
-from evals.cli.main import main
-from tests.loopback_wandb import LoopbackWandb
-from tests.wandb_artifacts import keep
+from tests.servers.wandb import LoopbackWandb
+from tests.servers.wandb_artifacts import keep
 
 QUESTIONS = "wandb:loopback/rag/eval-questions:latest"
 BASELINE = "wandb:rag/run-records:baseline"

@@ -143,8 +143,8 @@ def break_fixture(project, case: str) -> str:
     project.append(
         "conftest.py",
         f"""
-from evals.errors import UsageError
-from rag.errors import ModelError
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.rag.errors import ModelError
 
 @pytest.fixture(scope="session")
 def {fixture}():

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from pypdf import PdfReader
-
-from fixtures.corpus import build as corpus
+from rag_evals.fixtures.corpus import build as corpus
 
 QUESTIONS = Path(corpus.__file__).parents[1] / "questions"
 TAGS = {"fact", "number", "list", "two-passage", "paraphrase", "definition", "unanswerable"}

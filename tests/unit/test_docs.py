@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from evals.asking import Asker, whole_of
-from evals.metrics import Metric
-from evals.prompts import Wording
-from evals.questions import Question
-from evals.readings import Reading
-from evals.testing import ScriptedLLM
-from rag.answer import Answer
+from rag_evals.evals.judges.grader import Asker, whole_of
+from rag_evals.evals.judges.judge import Reading
+from rag_evals.evals.judges.metrics import Metric
+from rag_evals.evals.judges.prompts import Wording
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.testing import ScriptedLLM
+from rag_evals.rag.answer import Answer
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from importlib.metadata import version
 
-from evals import prompts
-from evals.judges.choice import HOW, JUDGE_WORDINGS, ChoiceReader
-from evals.judges.reading import ReadingJudge
-from evals.metrics import METRICS
-from evals.questions import Question
-from evals.remembering import Task, scores_key
-from evals.testing import FakeJudge, FakePipeline, ScriptedLLM
-from rag.answer import Answer, Context
-from rag.documents import PAGES, read_documents
-from rag.identity import digest
+from rag_evals.evals.engine.reuse import scores_key
+from rag_evals.evals.engine.task import Task
+from rag_evals.evals.judges import prompts
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.choice import HOW, JUDGE_WORDINGS, ChoiceReader
+from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.testing import FakeJudge, FakePipeline, ScriptedLLM
+from rag_evals.rag.answer import Answer, Context
+from rag_evals.rag.documents.read import PAGES, read_documents
+from rag_evals.rag.identity import digest
 
 TASK = Task(
     FakePipeline({"How many?": "Two."}),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from evals.errors import ScriptError
-from evals.judges import Judge
-from evals.questions import Question
-from evals.records import Score
-from evals.testing import FakeJudge, FakePipeline, ScriptedLLM
-from rag.answer import Answer, Context, Pipeline, Tokens
-from rag.llm.protocol import LLM, Choice, Completion, Prompt
+from rag_evals.evals.base.errors import ScriptError
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import Score
+from rag_evals.evals.testing import FakeJudge, FakePipeline, ScriptedLLM
+from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens
+from rag_evals.rag.llm.protocol import LLM, Choice, Completion, Prompt
 
 PROMPT = Prompt(("Question: How many?\n", "Answer."))
 QUESTION = Question("a", "How many?")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rag.errors import ModelError
-from rag.models import Model
+from rag_evals.rag.errors import ModelError
+from rag_evals.rag.models.resolve import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rag.errors import ModelError
+from rag_evals.rag.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,19 +18,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag.answer import Tokens
-from rag.config import LLMConfig
-from rag.errors import ContextWindowError, ModelError
-from rag.llm.local.chat_template import ChatTemplate, read_chat_template
-from rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
-from rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
-from rag.llm.local.probe import SecondContext, may_probe, probe, second_context
-from rag.llm.local.repetition import repeated_from
-from rag.llm.local.speeds import keep, tuning_of
-from rag.llm.protocol import Choice, Completion, Likelihood, Prompt
-from rag.llm.threads import let_threads_sleep
-from rag.models import Model
-from rag.native.hosting.free_memory import free_memory
+from rag_evals.rag.answer import Tokens
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.errors import ContextWindowError, ModelError
+from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_template
+from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
+from rag_evals.rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
+from rag_evals.rag.llm.local.probe import SecondContext, may_probe, probe, second_context
+from rag_evals.rag.llm.local.repetition import repeated_from
+from rag_evals.rag.llm.local.speeds import keep, tuning_of
+from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt
+from rag_evals.rag.llm.threads import let_threads_sleep
+from rag_evals.rag.models.resolve import Model
+from rag_evals.rag.native.hosting.free_memory import free_memory
 
 if TYPE_CHECKING:
     import numpy as np

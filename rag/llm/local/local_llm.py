@@ -8,14 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rag.config import LLMConfig
-from rag.identity import digest
-from rag.llm.deadline import remaining
-from rag.llm.local.llama_cpp import LlamaCppModel
-from rag.llm.local.speeds import Speeds, speeds_of
-from rag.llm.protocol import Choice, Completion, Likelihood, Prompt
-from rag.models import Model
-from rag.native.hosting.hosted_model import HostedModel
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.deadline import remaining
+from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
+from rag_evals.rag.llm.local.speeds import Speeds, speeds_of
+from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt
+from rag_evals.rag.models.resolve import Model
+from rag_evals.rag.native.hosting.hosted_model import HostedModel
 
 
 class LocalLLM:
@@ -28,7 +28,7 @@ class LocalLLM:
     tokens: 28 kB each with the 1.5B model, 12 kB with the 0.5B model.
 
     Every call can raise what `HostedModel.call` raises, beside what it says itself. One that is not done
-    within the time of its question (`rag.llm.deadline`) is given up together with its process.
+    within the time of its question (`rag_evals.rag.llm.deadline`) is given up together with its process.
 
     Args:
         model: The resolved model file.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rag.llm.local.speeds import Speeds, Threads, Tuning, physical_cores
+from rag_evals.rag.llm.local.speeds import Speeds, Threads, Tuning, physical_cores
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rag.identity import digest
-from rag.llm.threads import let_threads_sleep
-from rag.models import Model, cache_dir
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.threads import let_threads_sleep
+from rag_evals.rag.models.resolve import Model, cache_dir
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 import tenacity
 import urllib3
+from rag_evals.rag.errors import ModelError, RemoteError, one_line
+from rag_evals.rag.llm.deadline import remaining
+from rag_evals.rag.llm.remote.throttle import NoTurnError, Throttle, Turn
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -27,11 +30,6 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as TimedOut
 from urllib3.util import Timeout, make_headers, parse_url
-
-from rag.errors import ModelError, RemoteError
-from rag.fetching import one_line
-from rag.llm.deadline import remaining
-from rag.llm.remote.throttle import NoTurnError, Throttle, Turn
 
 CONNECTIONS = 256  # kept open at most; what is called from more threads than that opens new ones
 # Seconds before the second try, doubled before each further one: most trouble is over at once, but who asks

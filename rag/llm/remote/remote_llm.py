@@ -17,18 +17,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from rag_evals.rag.answer import Tokens
+from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.errors import ModelError, RemoteError, one_line
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
+from rag_evals.rag.llm.remote.http_client import Patience, RefusedError, Server
+from rag_evals.rag.llm.remote.replies import (
+    Reply,
+    graded_choice,
+    option_said,
+    parsed_reply,
+    table_of,
+    without_thoughts,
+)
+from rag_evals.rag.llm.remote.throttle import Throttle
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
-
-from rag.answer import Tokens
-from rag.config import LLMConfig
-from rag.errors import ModelError, RemoteError
-from rag.fetching import one_line
-from rag.identity import digest
-from rag.llm.protocol import Choice, Completion, Prompt
-from rag.llm.remote.http_client import Patience, RefusedError, Server
-from rag.llm.remote.replies import Reply, graded_choice, option_said, parsed_reply, table_of, without_thoughts
-from rag.llm.remote.throttle import Throttle
 
 PREFIX = "openai:"
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
@@ -75,7 +80,7 @@ def remote_llm(config: LLMConfig, *, offline: bool = False) -> RemoteLLM:
 class RemoteLLM:
     """A chat model behind an OpenAI-compatible server; may be called from several threads at once.
 
-    No request, no wait for a turn and no pause before another try goes beyond `rag.llm.deadline`.
+    No request, no wait for a turn and no pause before another try goes beyond `rag_evals.rag.llm.deadline`.
 
     Args:
         model: The model's name as the server knows it.

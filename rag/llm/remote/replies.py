@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag.answer import Tokens
-from rag.llm.protocol import Choice
+from rag_evals.rag.answer import Tokens
+from rag_evals.rag.llm.protocol import Choice
 
 _EDGES = string.punctuation + string.whitespace + "“”„\u2018\u2019«»…"
 _TOKEN_EDGES = string.whitespace + "Ġ▁"  # how byte-level BPE and SentencePiece write a leading space

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rag.errors import RagError
+from rag_evals.rag.errors import RagError
 
 MOST = 16  # calls under way at once, unless more are allowed
 BURST = 1.0  # seconds: the share of a minute's allowance that may be saved up

@@ -2,7 +2,7 @@
 
 Native code can die: of an instruction that the processor does not have, of a fault, of want of memory. It
 then takes its process with it, so models run in processes of their own, which a host process watches
-(`rag.native.hosting.model_host`). The processes of one session share them.
+(`rag_evals.rag.native.hosting.model_host`). The processes of one session share them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
-from rag.errors import ModelDiedError, ModelError
-from rag.native.hosting.messages import OPENED, Call, Maker, Opening, call_message, result_of
-from rag.native.hosting.models_folder import SOCKET, models_folder
-from rag.native.hosting.turns import LINGER
+from rag_evals.rag.errors import ModelDiedError, ModelError
+from rag_evals.rag.native.hosting.messages import OPENED, Call, Maker, Opening, call_message, result_of
+from rag_evals.rag.native.hosting.models_folder import SOCKET, models_folder
+from rag_evals.rag.native.hosting.turns import LINGER
 
 # The group of the models that torch runs: it takes some 350 MB by itself.
 TORCH = "torch"

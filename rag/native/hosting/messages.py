@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from rag.errors import ModelDiedError, ModelError, RagError
-from rag.identity import digest
-from rag.native.hosting.deaths import Death
+from rag_evals.rag.errors import ModelDiedError, ModelError, RagError
+from rag_evals.rag.identity import digest
+from rag_evals.rag.native.hosting.deaths import Death
 
 OPENED = b"opened"
 # The first byte of a reply.

@@ -23,10 +23,10 @@ from multiprocessing.connection import Connection, Listener, Pipe, wait
 from pathlib import Path
 from typing import Any
 
-from rag.native.hosting.deaths import Death, cause_of, kind_of
-from rag.native.hosting.messages import OPENED, Opening, death_notice
-from rag.native.hosting.models_folder import SOCKET
-from rag.native.hosting.turns import Turns
+from rag_evals.rag.native.hosting.deaths import Death, cause_of, kind_of
+from rag_evals.rag.native.hosting.messages import OPENED, Opening, death_notice
+from rag_evals.rag.native.hosting.models_folder import SOCKET
+from rag_evals.rag.native.hosting.turns import Turns
 
 # Seconds within which the first client comes, or it has died on the way.
 _FIRST_CLIENT = 30.0

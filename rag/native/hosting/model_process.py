@@ -12,7 +12,7 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from rag.native.hosting.messages import reply_to
+from rag_evals.rag.native.hosting.messages import reply_to
 
 # Of two processes Linux's memory killer takes the one with the higher score; 1000 is the highest.
 _EXPENDABLE = "500"

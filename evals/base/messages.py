@@ -1,0 +1,67 @@
+"""Words of messages: lists, counts, values and paths as people would write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from itertools import islice
+from pathlib import Path
+
+# Names that are given before the rest is only counted.
+NAMED = 10
+
+
+def listing(headline: str, entries: Iterable[str]) -> str:
+    """Give a message: the headline, and one indented line an entry."""
+    return "\n".join([headline, *(f"  {entry}" for entry in entries)])
+
+
+def counted(count: int, noun: str) -> str:
+    """Give a count and its noun, in the plural unless it is 1."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def few(names: Collection[str]) -> str:
+    """Name the first of them, and how many more there are."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(islice(names, NAMED))}{more}"
+
+
+def shown(path: Path) -> str:
+    """Return a path as people would type it here."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def kind_of(value: object) -> str:
+    """Name the kind of a value as the author of a file knows it."""
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "an object",
+    }
+    return "null" if value is None else names.get(type(value), f"a {type(value).__name__}")
+
+
+def told(value: object, limit: int = 40) -> str:
+    """Write a value as the file has it, cut to a readable length."""
+    if isinstance(value, str) and len(value) <= limit:
+        return quoted(value)
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
+        text = ascii(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def quoted(text: str) -> str:
+    """Quote a text; one that could upset a terminal is escaped."""
+    return f'"{text}"' if text.isprintable() else json.dumps(text)
+
+
+def printable(text: str) -> str:
+    """Replace control characters, so that text from a document or a model cannot drive the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

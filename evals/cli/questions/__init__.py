@@ -1,0 +1,1 @@
+"""`rag-evals questions`: question files checked, reviewed, audited, converted."""

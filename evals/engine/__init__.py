@@ -1,0 +1,1 @@
+"""Evaluations made: answer and judgement, cache, budget, look-ahead."""

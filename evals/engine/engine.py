@@ -1,0 +1,231 @@
+"""The engine: tasks to evaluations, on an event loop of its own in its own thread.
+
+Tests may be async (they await) or plain (they call `result()`); no loop of theirs is patched or shared. Where
+a server answers, the engine works ahead of the tests: what they will ask for is under way before they ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.evaluate import Watcher, evaluate, evaluation_of
+from rag_evals.evals.engine.reuse import Remembering
+from rag_evals.evals.engine.task import Task
+from rag_evals.evals.engine.tracing import trace_of_nothing, traced
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.rag.profile import profile_of
+
+SOON = 0.001  # seconds
+# Seconds. A signal that comes just before the main thread falls asleep does not wake it (and none does on
+# Windows): it looks up so often, or a Ctrl-C would wait for the answer.
+GLANCE = 0.2
+# So many tasks a place are taken on ahead: while the test at the front waits seconds for another try of its
+# request, the places go on with those behind it. Their evaluations are kept until their tests come.
+AHEAD = 32
+# So many tasks a call to a server are under way: some of them wait for another try, or for their turn.
+BESIDE = 3
+
+
+class Engine:
+    """An event loop in a daemon thread; tasks come from any thread or loop.
+
+    Args:
+        remembering: Has what was made before; by default nothing is remembered.
+        concurrency: How many tasks may be under way at once, where pipeline and judge do not say
+            (`Profile.most_at_once`); 0 for one.
+        seconds: What one task may take in all; None for no bound.
+        watcher: Is told what the engine is at.
+        is_traced: Whether evaluations come with the spans of what was done for them.
+    """
+
+    def __init__(
+        self,
+        remembering: Remembering | None = None,
+        *,
+        concurrency: int = 0,
+        seconds: float | None = None,
+        watcher: Watcher | None = None,
+        is_traced: bool = False,
+    ) -> None:
+        self._is_traced = is_traced
+        self._remembering = remembering or Remembering()
+        self._concurrency = concurrency
+        self._seconds = seconds
+        self._watcher = watcher
+        self._ahead: dict[tuple[object, ...], Future[Evaluation]] = {}
+        self._places: dict[tuple[int, ...], asyncio.Semaphore] = {}
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(DaemonThreads())
+        self._thread = threading.Thread(target=self._loop.run_forever, name="evals-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, task: Task) -> Future[Evaluation]:
+        """Give the evaluation of `task`, begun ahead or now."""
+        begun = self._ahead.pop(task.key, None)
+        if begun is not None:
+            return begun
+        # Looked up here: handing it to the engine's thread and back would cost more than all else.
+        known = self._remembering.known(task)
+        if known is None:
+            return self._begin(task)
+        evaluation = evaluation_of(task, *known)
+        if self._is_traced:
+            evaluation = replace(evaluation, spans=trace_of_nothing(task))
+        if self._watcher:
+            self._watcher.finished(evaluation)
+        future: Future[Evaluation] = Future()
+        future.set_result(evaluation)
+        return future
+
+    def work_ahead(self, tasks: Iterable[Task]) -> None:
+        """Begin `tasks`, which tests will ask for."""
+        for task in tasks:
+            if task.key not in self._ahead:
+                self._ahead[task.key] = self._begin(task)
+
+    def stop(self) -> None:
+        """Give up what no test has asked for yet; what is finished is in the cache."""
+        ahead, self._ahead = self._ahead, {}
+        # In one go on the loop: one by one, those given up would make room for those not yet given up.
+        self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in ahead.values()])
+
+    def places(self, task: Task) -> int:
+        """Give how many tasks of this kind are worked on at once."""
+        return max(self._most(task.pipeline), self._most(task.judge))
+
+    def close(self) -> None:
+        """Stop the loop; what still runs is cancelled."""
+        self._ahead.clear()
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._loop.close()
+
+    def _most(self, thing: object) -> int:
+        return profile_of(thing).most_at_once or self._concurrency or 1
+
+    def _begin(self, task: Task) -> Future[Evaluation]:
+        return asyncio.run_coroutine_threadsafe(self._evaluated(task), self._loop)
+
+    async def _evaluated(self, task: Task) -> Evaluation:
+        async with self._places_for(task):
+            making = evaluate(task, self._remembering, seconds=self._seconds, watcher=self._watcher)
+            return await (traced(task, making) if self._is_traced else making)
+
+    def _places_for(self, task: Task) -> asyncio.Semaphore:
+        """Return the places of `task`: local tasks wait for each other, those of a server for that server."""
+        places = self.places(task)
+        things = (task.pipeline, task.judge)
+        servers = [id(thing) for thing in things if (profile_of(thing).most_at_once or 1) > 1]
+        if servers:
+            # They hold back their calls themselves, and a task that waits before another try makes none.
+            places *= BESIDE
+        key = (places, *servers)
+        if key not in self._places:
+            self._places[key] = asyncio.Semaphore(places)
+        return self._places[key]
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+class PendingEvaluation:
+    """An evaluation under way: await it in an async test, call `result()` in a plain one.
+
+    Args:
+        future: The engine's.
+        finish: Makes of what the engine gives what the test gets, and records it: first recorded, then
+            asserted.
+        refuse: Ends the session when the engine finds the configuration wrong.
+    """
+
+    def __init__(
+        self,
+        future: Future[Evaluation],
+        finish: Callable[[Evaluation], Evaluation],
+        refuse: Callable[[UsageError], NoReturn],
+    ) -> None:
+        self._future = future
+        self._finish = finish
+        self._refuse = refuse
+        self._finished: Evaluation | None = None
+
+    def __await__(self) -> Generator[Any, None, Evaluation]:
+        __tracebackhide__ = True
+        # Waking the test's loop from the engine's thread costs 0.4 ms, more than a fake or a remembered
+        # evaluation takes: wait that moment for it, and only then leave the loop to others.
+        if not _is_done(self._future, SOON):
+            try:
+                yield from _waking(asyncio.wrap_future(self._future)).__await__()
+            except UsageError as error:
+                self._refuse(error)
+        return self.result()
+
+    def result(self) -> Evaluation:
+        """Wait for the evaluation and give it."""
+        __tracebackhide__ = True
+        if self._finished is None:
+            try:
+                while not _is_done(self._future, GLANCE):
+                    pass
+                evaluation = self._future.result()
+            except UsageError as error:
+                self._refuse(error)
+            self._finished = self._finish(evaluation)
+        return self._finished
+
+
+def _is_done(future: Future[Any], seconds: float) -> bool:
+    """Wait at most `seconds`; `concurrent.futures.wait` for a single one costs four times as much."""
+    with contextlib.suppress(TimeoutError, CancelledError):
+        future.exception(timeout=seconds)
+    return future.done()
+
+
+async def _waking(future: asyncio.Future[Evaluation]) -> Evaluation:
+    try:
+        while not future.done():
+            await asyncio.wait((future,), timeout=GLANCE)
+    except asyncio.CancelledError:
+        # A test that gives up ends its evaluation as well.
+        future.cancel()
+        raise
+    return future.result()
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """An executor that runs each call in a daemon thread of its own.
+
+    The standard one is waited for when the interpreter ends: a server that does not answer would hold up
+    Ctrl-C by minutes. How many run at once is the caller's to bound.
+    """
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run `call` in a new thread."""
+        future: Future[Any] = Future()
+        threading.Thread(target=_run, args=(future, call, args, kwargs), daemon=True).start()
+        return future
+
+
+def _run(
+    future: Future[Any], call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,180 @@
+"""One evaluation: ask the pipeline, then the judge, and make a record of whatever comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import Any, Protocol, TypeVar
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.reuse import Made, Remembering, scores_key
+from rag_evals.evals.engine.task import Task
+from rag_evals.evals.judges.metrics import metrics_for
+from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
+from rag_evals.evals.runs.masking import masked_text
+from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals.rag.answer import Answer
+from rag_evals.rag.errors import ModelDiedError, RemoteError
+from rag_evals.rag.llm.deadline import Deadline, deadline
+
+T = TypeVar("T")
+
+
+class Watcher(Protocol):
+    """Is told what the engine is at, in the engine's thread."""
+
+    def started(self, pipeline: str, question_id: str) -> None:
+        """Note that an evaluation begins."""
+
+    def stage(self, name: str) -> None:
+        """Note what it is at."""
+
+    def gave_up(self, reason: str) -> None:
+        """Note that a model is not to be had any more: the evaluations to come need not be begun."""
+
+    def finished(self, evaluation: Evaluation) -> None:
+        """Note that it is there."""
+
+
+class _Trouble(Exception):
+    """Says why there is no answer or no judgement; never leaves this module."""
+
+    def __init__(self, reason: str, *, is_error: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_error = is_error
+
+
+async def evaluate(
+    task: Task, remembering: Remembering, *, seconds: float | None = None, watcher: Watcher | None = None
+) -> Evaluation:
+    """Get the answer and its judgement, made now or before; thresholds are none of its business.
+
+    Whatever the pipeline raises becomes the evaluation's `error`; whatever the judge raises, a model's server
+    that does not answer, or the end of the time leaves the scores unscored with that reason. One question's
+    trouble is never another's: not even `SystemExit`, which would end the engine's thread and leave every
+    later test waiting.
+
+    Args:
+        task: What is evaluated.
+        remembering: Has what was made before.
+        seconds: What the question may take in all; None for no bound.
+        watcher: Is told of the stages.
+
+    Raises:
+        UsageError: The pipeline or the judge cannot be loaded.
+    """
+    if watcher:
+        watcher.started(task.name, task.question.id)
+    with deadline(seconds) as bound:
+        evaluation = await _evaluation(task, remembering, bound, watcher)
+    if watcher:
+        watcher.finished(evaluation)
+    return evaluation
+
+
+async def _evaluation(
+    task: Task, remembering: Remembering, bound: Deadline, watcher: Watcher | None
+) -> Evaluation:
+    try:
+        if watcher:
+            watcher.stage("answer")
+        answer = await _within(bound, remembering.answer(task), "answer", _unanswered)
+    except _Trouble as trouble:
+        _report_end(trouble, watcher)
+        error = trouble.reason if trouble.is_error else None
+        scores = _unscored(task, "there is no answer" if trouble.is_error else trouble.reason)
+        return Evaluation(task.question, task.name, None, scores, {}, repeat=task.repeat, error=error)
+    try:
+        if watcher:
+            watcher.stage("judge")
+        judgement = await _judged(task, remembering, answer.value, bound)
+    except _Trouble as trouble:
+        _report_end(trouble, watcher)
+        judgement = Made(Judgement(_unscored(task, trouble.reason)), scores_key(task, answer.value))
+    return evaluation_of(task, answer, judgement)
+
+
+def evaluation_of(task: Task, answer: Made[Answer], judgement: Made[Judgement]) -> Evaluation:
+    """Put an answer and its judgement together."""
+    made: dict[str, Made[Any]] = {ANSWER: answer, SCORES: judgement}
+    return Evaluation(
+        question=task.question,
+        pipeline=task.name,
+        answer=answer.value,
+        # Without a score nothing could be below its threshold: the question would pass without a verdict.
+        scores=judgement.value.scores or _unscored(task, "the judge gave no score"),
+        thresholds={},
+        seconds={**answer.value.seconds, "judge": judgement.value.seconds},
+        tokens={**answer.value.tokens, "judge": judgement.value.tokens},
+        repeat=task.repeat,
+        judged=judgement.value.parts,
+        cached=tuple(kind for kind, part in made.items() if part.is_cached),
+        keys={kind: part.key for kind, part in made.items()},
+    )
+
+
+async def _within(
+    bound: Deadline, making: Awaitable[T], missing: str, trouble: Callable[[BaseException], _Trouble]
+) -> T:
+    """Wait for what pipeline or judge make; whatever they raise, or the end of the time, is trouble."""
+    limit = asyncio.timeout(bound.left)
+    try:
+        async with limit:
+            return await making
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:  # the system under test may raise anything
+        if limit.expired():
+            raise _Trouble(f"there is no {missing} within {bound.seconds:g} s") from error
+        raise trouble(error) from error
+
+
+def _report_end(trouble: _Trouble, watcher: Watcher | None) -> None:
+    """Tell the watcher when the trouble is a model that is given up."""
+    cause = trouble.__cause__
+    if watcher and isinstance(cause, ModelDiedError) and cause.is_final:
+        watcher.gave_up(str(cause))
+
+
+def _unanswered(error: BaseException) -> _Trouble:
+    if isinstance(error, RemoteError | ModelDiedError):
+        return _Trouble(masked_text(f"there is no answer: {error}"))
+    return _Trouble(_named(error), is_error=True)
+
+
+def _unjudged(error: BaseException) -> _Trouble:
+    """A judge that fails has given no verdict."""
+    if isinstance(error, ModelDiedError):
+        return _Trouble(f"there is no verdict: {error}")
+    return _Trouble(f"the judge raised {_named(error)}")
+
+
+async def _judged(task: Task, remembering: Remembering, answer: Answer, bound: Deadline) -> Made[Judgement]:
+    """Judge `answer` as many times as the task says; the first judging counts, the others tell its noise."""
+    made = [
+        await _within(bound, remembering.judgement(task, answer, judging=judging), "verdict", _unjudged)
+        for judging in range(task.judgings)
+    ]
+    judgement = reduce(_with, (one.value for one in made))
+    return Made(judgement, made[0].key, is_cached=all(one.is_cached for one in made))
+
+
+def _with(first: Judgement, more: Judgement) -> Judgement:
+    values = {score.metric: score.value for score in more.scores}
+    scores = tuple(replace(s, again=(*s.again, values.get(s.metric))) for s in first.scores)
+    members = tuple(map(add, first.members, more.members))
+    return Judgement(scores, first.seconds + more.seconds, first.tokens + more.tokens, members)
+
+
+def _unscored(task: Task, reason: str) -> tuple[Score, ...]:
+    applying = metrics_for(task.question, task.metrics)
+    return tuple(Score(metric.name, None, reason=reason) for metric in applying)
+
+
+def _named(error: BaseException) -> str:
+    # What a client raises may quote the request, with its key.
+    return masked_text(f"{type(error).__name__}: {error}") if str(error) else type(error).__name__

@@ -1,0 +1,56 @@
+"""Answers of another run, to be judged anew: a pipeline that says what was said then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rag_evals.evals.engine.task import Task
+from rag_evals.evals.runs.run import Run
+from rag_evals.rag.answer import Answer
+from rag_evals.rag.identity import digest
+from rag_evals.rag.profile import Profile
+
+
+class StoredAnswer:
+    """A pipeline that gives one answer of a run that was recorded.
+
+    Args:
+        name: Name of the pipeline that gave it.
+        answer: The answer.
+    """
+
+    # It is in its run: there is nothing to keep.
+    profile = Profile(is_cacheable=False)
+
+    def __init__(self, name: str, answer: Answer) -> None:
+        self.name = name
+        self.fingerprint = digest({"stored": name})
+        self._answer = answer
+
+    async def answer(self, question: str) -> Answer:  # noqa: ARG002
+        """Give the answer, whatever is asked."""
+        return self._answer
+
+
+class OldAnswers:
+    """The answers of a recorded run that another judge is to judge.
+
+    Args:
+        base: The run.
+    """
+
+    def __init__(self, base: Run) -> None:
+        self._judges = {about["fingerprint"] for about in base.judges}
+        self._evaluations = {(e.pipeline, e.question.id, e.repeat): e for e in base.evaluations}
+
+    def task(self, task: Task) -> Task | None:
+        """Give the task to judge what was answered to `task` then.
+
+        None where nothing was, where the question was worded otherwise, or where the same judge judged it.
+        """
+        old = self._evaluations.get((task.name, task.question.id, task.repeat))
+        if old is None or old.answer is None or self._judges == {task.judge.fingerprint}:
+            return None
+        if old.question.question != task.question.question:
+            return None
+        return replace(task, pipeline=StoredAnswer(task.name, old.answer))

@@ -1,0 +1,275 @@
+"""Nothing twice: an answer or a judgement that was made before is taken from the cache.
+
+The identity of an answer is the pipeline's fingerprint, the question's text and the number of the repeat.
+Where a pipeline retrieves first, a second one is what it writes from: the passages in place of the documents.
+That of a judgement is the judge's fingerprint, the question, the answer, its passages, the metrics and the
+repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.cache import Cache, Maker
+from rag_evals.evals.engine.relocation import placed, pointing_into
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.metrics import metrics_for
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.evaluation import ANSWER, SCORES, answer_from_json, answer_to_json
+from rag_evals.evals.runs.score import Judgement, judgement_from_json, judgement_to_json
+from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens, retrieves_first
+from rag_evals.rag.errors import ModelDiedError, RagError
+from rag_evals.rag.identity import canonical, digest
+from rag_evals.rag.profile import load, profile_of
+from rag_evals.rag.tracing.conventions import INPUT, OUTPUT, RETRIEVED, documents
+from rag_evals.rag.tracing.spans import span
+
+if TYPE_CHECKING:
+    from rag_evals.evals.engine.task import Task
+
+
+WRITTEN = "written"
+# What `--evals-refresh` makes anew.
+REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[T]):
+    """An answer or a judgement.
+
+    Attributes:
+        value: What was made.
+        key: Its identity, under which the cache has it.
+        is_cached: Whether it was made before.
+    """
+
+    value: T
+    key: str
+    is_cached: bool = False
+
+
+class Remembering:
+    """Answers and judges, with what the cache has.
+
+    A pipeline or a judge is loaded before the first thing it has to make itself.
+
+    Args:
+        cache: Keeps what is made; None makes everything anew.
+    """
+
+    def __init__(self, cache: Cache | None = None) -> None:
+        self.cache = cache
+        self._loading: dict[int, asyncio.Future[None]] = {}
+
+    async def answer(self, task: Task) -> Made[Answer]:
+        """Return the answer, made now or before.
+
+        Raises:
+            UsageError: The pipeline cannot be loaded.
+            Exception: Whatever the pipeline raises.
+        """
+        pipeline, asked = task.pipeline, task.question.question
+        key = task.answer_key
+        if (known := self._recall(pipeline, ANSWER, key, answer_from_json)) is not None:
+            return Made(known, key, is_cached=True)
+        await self._load(pipeline)
+        if not retrieves_first(pipeline):
+            answer = await _answered(pipeline, asked)
+            self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
+            return Made(answer, key)
+        retrieval = await pipeline.retrieve(asked)
+        written = _written_key(task, pipeline.writing, retrieval.contexts)
+        if (known := self._recall(pipeline, WRITTEN, written, answer_from_json)) is not None:
+            answer = placed(known, retrieval)
+            self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
+            return Made(answer, key, is_cached=True)
+        answer = await pipeline.write(asked, retrieval)
+        self._keep(pipeline, {ANSWER: key, WRITTEN: written}, answer_to_json(answer), task)
+        return Made(answer, key)
+
+    async def judgement(self, task: Task, answer: Answer, *, judging: int = 0) -> Made[Judgement]:
+        """Return the judgement of `answer`, made now or before.
+
+        Args:
+            task: What is evaluated.
+            answer: Its answer.
+            judging: 0 for the first judging of this answer; a further one is never a replay of it.
+
+        Raises:
+            UsageError: The judge cannot be loaded.
+            Exception: Whatever the judge raises.
+        """
+        judge = task.judge
+        key = scores_key(task, answer, judging)
+        if (known := self._recall(judge, SCORES, key, judgement_from_json)) is not None:
+            return Made(pointing_into(known, answer.contexts), key, is_cached=True)
+        await self._load(judge)
+        judgement = await _judged(judge, task.question, answer)
+        # Whether another try would give a verdict, only the judge can tell.
+        if profile_of(judge).unscored_is_final or all(s.value is not None for s in judgement.scores):
+            self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
+        return Made(judgement, key)
+
+    def known(self, task: Task) -> tuple[Made[Answer], Made[Judgement]] | None:
+        """Return answer and judgement if both were made before, without making anything; from any thread.
+
+        None as well for a task with several judgings: what is known of them is found as it is evaluated.
+        """
+        if task.judgings > 1:
+            return None
+        answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json)
+        if answer is None:
+            return None
+        key = scores_key(task, answer)
+        judgement = self._recall(task.judge, SCORES, key, judgement_from_json)
+        if judgement is None:
+            return None
+        placed = pointing_into(judgement, answer.contexts)
+        return Made(answer, task.answer_key, is_cached=True), Made(placed, key, is_cached=True)
+
+    def peek(self, task: Task) -> tuple[bool, bool]:
+        """Tell whether the answer to `task` and its judgement were made before, without making anything.
+
+        An answer that would be found by its passages counts as not made: nothing is retrieved.
+        """
+        answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json, is_use=False)
+        if answer is None:
+            return False, False
+        key = scores_key(task, answer)
+        return True, self._recall(task.judge, SCORES, key, judgement_from_json, is_use=False) is not None
+
+    def examples(self, kind: str, name: str) -> list[tuple[tuple[Tokens, ...], float]]:
+        """Return tokens and seconds of the latest answers or judgements that something called `name` made.
+
+        The tokens of a judgement are those of each judge of an ensemble.
+        """
+        made = self.cache.recent(kind, name) if self.cache else []
+        if kind == SCORES:
+            judgements = (_read(data, judgement_from_json) for data in made)
+            return [(judged.parts, judged.seconds) for judged in judgements if judged]
+        answers = (_read(data, answer_from_json) for data in made)
+        return [((answer.total,), sum(answer.seconds.values())) for answer in answers if answer]
+
+    async def _load(self, thing: Pipeline | Judge) -> None:
+        # isinstance() of a protocol takes 6 microseconds, and this is asked for every evaluation.
+        if not hasattr(thing, "load"):
+            return
+        loading = self._loading.get(id(thing))
+        try:
+            if loading is not None and loading.done():
+                loading.result()
+                return
+            with span("load") as step:
+                step.set({"evals.loaded": thing.name})
+                loading = loading or asyncio.ensure_future(asyncio.to_thread(load, thing))
+                self._loading[id(thing)] = loading
+                # Others wait for the same loading: one that gives up does not end it.
+                await asyncio.shield(loading)
+        except ModelDiedError:
+            raise  # nothing is wrong with the configuration
+        except RagError as error:
+            raise UsageError(str(error)) from error
+
+    def _recall(
+        self,
+        thing: Pipeline | Judge,
+        kind: str,
+        key: str,
+        read: Callable[[Mapping[str, Any]], T],
+        *,
+        is_use: bool = True,
+    ) -> T | None:
+        if self.cache is None or not profile_of(thing).is_cacheable:
+            return None
+        found = self.cache.recall(kind, [key], is_use=is_use).get(key)
+        return _read(found, read) if found else None
+
+    def _keep(
+        self, thing: Pipeline | Judge, keys: Mapping[str, str], made: Mapping[str, Any], task: Task
+    ) -> None:
+        if self.cache is None or not profile_of(thing).is_cacheable:
+            return
+        try:
+            data = canonical(made).encode(errors="surrogatepass")
+        except (TypeError, ValueError):
+            return  # a NaN, or what JSON has no form for: the record says it
+        identity = profile_of(thing).identity
+        name = task.name if thing is task.pipeline else thing.name
+        maker = Maker(thing.fingerprint, name, identity if isinstance(identity, Mapping) else {})
+        for kind, key in keys.items():
+            self.cache.keep(kind, {key: data}, subject=task.question.id, maker=maker)
+
+
+async def _answered(pipeline: Pipeline, asked: str) -> Answer:
+    with span("answer") as step:
+        step.set({INPUT: asked})
+        answer = await pipeline.answer(asked)
+        if not isinstance(answer, Answer):
+            raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
+        step.set_from(_answer_told, answer)
+    return answer
+
+
+def _answer_told(answer: Answer) -> dict[str, Any]:
+    # All that is known of the passages of anyone's own pipeline.
+    return {OUTPUT: answer.text, **documents(RETRIEVED, answer.contexts)}
+
+
+async def _judged(judge: Judge, question: Question, answer: Answer) -> Judgement:
+    with span("judge", kind="EVALUATOR") as step:
+        judgement = await judge.score(question, answer)
+        if not isinstance(judgement, Judgement):
+            raise TypeError(f"score() gave {type(judgement).__name__}, not a Judgement")
+        step.set_from(_judgement_told, judge, question, answer, judgement)
+        if missing := [
+            f"{score.metric}: {score.reason}" for score in judgement.scores if score.value is None
+        ]:
+            step.fail("; ".join(missing))
+    return judgement
+
+
+def _judgement_told(judge: Judge, question: Question, answer: Answer, judgement: Judgement) -> dict[str, Any]:
+    scores = {score.metric: score.value for score in judgement.scores}
+    return {
+        "evals.judge": judge.name,
+        INPUT: f"{question.question}\n\n{answer.text}",
+        OUTPUT: canonical(scores),
+        **{f"evals.score.{metric}": value for metric, value in scores.items()},
+    }
+
+
+def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
+    """Give the identity of a judgement of `answer`; `judging` is 0 for the first."""
+    question = task.question
+    again = {"judging": judging} if judging else {}
+    return digest(
+        {
+            **again,
+            "judge": task.judge.fingerprint,
+            "metrics": [metric.name for metric in metrics_for(question, task.metrics)],
+            "question": [question.question, question.reference, question.answerable],
+            "answer": [answer.text, answer.finished],
+            # The page is in what is said of a breach; where on it a passage begins is not.
+            "contexts": [[context.text, context.document, context.page] for context in answer.contexts],
+            "repeat": task.repeat,
+        }
+    )
+
+
+def _written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:
+    texts = [context.text for context in contexts]
+    return digest([writing, task.question.question, texts, task.repeat])
+
+
+def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+    """Read an item; one of another form than this version's is none."""
+    try:
+        return read(json.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

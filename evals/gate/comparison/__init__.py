@@ -1,0 +1,1 @@
+"""Two runs compared: pairs, what else differs, flips, contexts, costs."""

@@ -1,0 +1,212 @@
+"""What changed between two runs: configuration, model, prompt, corpus, judge, versions, machine.
+
+Things are compared by their names, never by their place in a list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag_evals.evals.runs.run import Run
+from rag_evals.rag.identity import canonical
+
+# In the order in which they are listed.
+KINDS = ("configuration", "model", "prompt", "corpus", "judge", "versions", "machine")
+WIDTH = 80
+_RUN = ("mode", "metrics", "thresholds", "max_unscored", "judge_floor")
+_MODELS = ("llm", "embedder", "reranker")
+_PROMPTS = ("instruction", "prompt")
+_WEIGHTS = " weights"
+# There is no value, which is not the same as null.
+_NOTHING: Any = object()
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is different.
+
+    Attributes:
+        what: One of `KINDS`.
+        path: Its name, with dots; begins with the pipeline's or the judge's name where it belongs to one.
+        before: Its value in the baseline, cut for display; empty where there was none.
+        after: Its value in the run, in the same way.
+    """
+
+    what: str
+    path: str
+    before: str
+    after: str
+
+
+def changes_between(run: Run, base: Run) -> tuple[Change, ...]:
+    """Give what is different, sorted by kind and name; of things that both runs tell."""
+    old, new = _trees(base, run)
+    found = [_change(path, before, after) for path, before, after in _differences(old, new)]
+    changed = {(change.what, change.path) for change in found}
+    kept = [change for change in found if not _is_told_by_name(change, changed)]
+    return tuple(sorted(kept, key=lambda change: (KINDS.index(change.what), change.path)))
+
+
+def _trees(base: Run, run: Run) -> tuple[Tree, Tree]:
+    """Give both runs as objects of the same form: kind, name of the thing, name of the value."""
+    old: Tree = {kind: {} for kind in KINDS}
+    new: Tree = {kind: {} for kind in KINDS}
+    for before, after, name in _shared(base, run, "pipeline"):
+        for tree, parts in zip((old, new), _told(before, after), strict=True):
+            for kind, values in _sorted_out(parts).items():
+                tree[kind][name] = values
+    for before, after, name in _judges(base, run):
+        old["judge"][name], new["judge"][name] = _told(before, after)
+    for tree, head in ((old, base.head), (new, run.head)):
+        tree["configuration"]["run"] = {
+            key: head[key] for key in _RUN if key in base.head and key in run.head
+        }
+        for key in ("versions", "machine"):
+            if base.head.get(key) and run.head.get(key):
+                tree[key] = head[key]
+    return _keyed(old), _keyed(new)
+
+
+def _shared(base: Run, run: Run, kind: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
+    old, new = _named(base, kind), _named(run, kind)
+    yield from ((old[name], new[name], name) for name in sorted(old.keys() & new.keys()))
+
+
+def _judges(base: Run, run: Run) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
+    """Give the judges of the same name, and those that take each other's place: the only ones left."""
+    yield from _shared(base, run, "judge")
+    old, new = _named(base, "judge"), _named(run, "judge")
+    gone, come = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
+    if not old or not new:
+        return
+    if len(gone) == len(come) == 1:
+        before, after = old[gone[0]], new[come[0]]
+        yield {**before, "also": {"name": gone[0]}}, {**after, "also": {"name": come[0]}}, come[0]
+    else:
+        yield from (({"also": {}}, {"also": {"name": name}}, name) for name in come)
+        yield from (({"also": {"name": name}}, {"also": {}}, name) for name in gone)
+
+
+def _named(run: Run, kind: str) -> dict[str, Mapping[str, Any]]:
+    return {str(about["name"]): about for about in run.abouts if about["type"] == kind}
+
+
+def _told(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Tree, Tree]:
+    """Give what both tell of themselves; their fingerprints where that is nothing."""
+    parts = [part for part in ("identity", "settings") if before.get(part) and after.get(part)]
+    sides = []
+    for about in (before, after):
+        told: Tree = {part: about[part] for part in parts} | about.get("also", {})
+        if "identity" not in parts and "fingerprint" in about:
+            told["fingerprint"] = about["fingerprint"]
+        sides.append(told)
+    if "settings" in parts and sides[0]["settings"] != sides[1]["settings"]:
+        sides = [{key: value for key, value in told.items() if key != "fingerprint"} for told in sides]
+    return sides[0], sides[1]
+
+
+def _sorted_out(told: Mapping[str, Any]) -> Tree:
+    """Sort what a pipeline tells of itself by kind."""
+    identity, settings = _object(told.get("identity")), _object(told.get("settings"))
+    index = _object(identity.get("index"))
+    weights = {f"{key}{_WEIGHTS}": identity[key] for key in _MODELS if key in identity}
+    if "embedder" in index:
+        weights[f"embedder{_WEIGHTS}"] = index["embedder"]
+    # Settings have the names of the models where the knobs have nothing.
+    knobs = {**_object(identity.get("knobs")), **settings}
+    prompts = {key: value for key, value in {**knobs, **identity}.items() if key in _PROMPTS}
+    models = {key: value for key, value in settings.items() if key in _MODELS}
+    others = _without(identity, ("knobs", "index", *_MODELS, *_PROMPTS))
+    # The index of the settings is a fingerprint.
+    plain = _without(knobs, ("name", "index" if index else "", *_MODELS, *_PROMPTS))
+    own = {"fingerprint": told["fingerprint"]} if "fingerprint" in told else {}
+    return {
+        "configuration": {**others, **plain, **_without(index, ("documents", "embedder")), **own},
+        "model": {**models, **weights},
+        "prompt": prompts,
+        "corpus": _object(index.get("documents")),
+    }
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _without(values: Mapping[str, Any], names: Sequence[str]) -> Tree:
+    return {key: value for key, value in values.items() if key not in names}
+
+
+def _keyed(value: Any) -> Any:
+    """Give lists a form without places: by the names of their members, else as one value."""
+    if isinstance(value, dict):
+        return {key: _keyed(part) for key, part in value.items()}
+    if not isinstance(value, list):
+        return value
+    names = [part.get("name") if isinstance(part, dict) else None for part in value]
+    if value and all(isinstance(name, str) for name in names) and len(set(names)) == len(names):
+        return {name: _keyed(part) for name, part in zip(names, value, strict=True)}
+    return canonical(value)
+
+
+def _differences(old: Tree, new: Tree) -> Iterator[tuple[list[str], Any, Any]]:
+    """Give the path and both values of everything that is different."""
+    from deepdiff import DeepDiff
+
+    # Names that begin with two underscores are no less ours than others.
+    found = DeepDiff(old, new, view="tree", ignore_private_variables=False, ignore_numeric_type_changes=True)
+    for kind, levels in found.items():
+        for level in levels:
+            path = [str(name) for name in level.path(output_format="list")]
+            before = _NOTHING if kind == "dictionary_item_added" else level.t1
+            after = _NOTHING if kind == "dictionary_item_removed" else level.t2
+            yield from _leaves(path, before, after)
+
+
+def _leaves(path: list[str], before: Any, after: Any) -> Iterator[tuple[list[str], Any, Any]]:
+    """Give what came or went as a whole value by value."""
+    plain = [_NOTHING if isinstance(value, dict) else value for value in (before, after)]
+    if not isinstance(before, dict) and not isinstance(after, dict):
+        yield path, plain[0], plain[1]
+        return
+    if any(value is not _NOTHING for value in plain):
+        yield path, plain[0], plain[1]
+    old, new = _object(before), _object(after)
+    for name in sorted(old.keys() | new.keys()):
+        yield from _leaves([*path, name], old.get(name, _NOTHING), new.get(name, _NOTHING))
+
+
+def _change(path: Sequence[str], before: Any, after: Any) -> Change:
+    is_long = isinstance(before, str) and isinstance(after, str) and max(len(before), len(after)) > WIDTH
+    start = parting(before, after) if is_long else 0
+    return Change(path[0], ".".join(path[1:]), _shown(before, start), _shown(after, start))
+
+
+def _is_told_by_name(change: Change, changed: set[tuple[str, str]]) -> bool:
+    """Tell whether a model's weights changed only because another model was named."""
+    if change.what != "model" or not change.path.endswith(_WEIGHTS):
+        return False
+    name = change.path.removesuffix(_WEIGHTS)
+    return any(kind == "model" and path in (name, f"{name}.model") for kind, path in changed)
+
+
+def parting(before: str, after: str) -> int:
+    """Return where two texts begin to differ, a little before the word."""
+    pairs = enumerate(zip(before, after, strict=False))
+    same = next((n for n, (one, other) in pairs if one != other), min(len(before), len(after)))
+    return max(0, before.rfind(" ", 0, max(0, same - 15)))
+
+
+def _shown(value: Any, start: int = 0) -> str:
+    if value is _NOTHING:
+        return ""
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return value[:12]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    line = " ".join(f"{'…' if start else ''}{text[start:].lstrip()}".split())
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"

@@ -1,0 +1,1 @@
+"""Rules that a generated question must pass."""

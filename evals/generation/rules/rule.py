@@ -1,0 +1,131 @@
+"""What a rule is: a criterion that a candidate has to meet, and a function that measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rag_evals.evals.generation.candidate import KINDS, Candidate
+from rag_evals.evals.generation.examiner import Examiner
+from rag_evals.rag.answer import Tokens
+
+EVERY_KIND = frozenset(KINDS)
+# Kinds whose reference is an answer that stands in the documents.
+ANSWERED = EVERY_KIND - {"unanswerable", "false_premise"}
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What a candidate has to be, in a number.
+
+    Attributes:
+        name: What a kept question is; the rule's name in work files, options and reports.
+        description: What is asked of a candidate, for people.
+        threshold: The number that it needs.
+        side: On which side of the threshold a good candidate is.
+        why: Why the threshold is where it is.
+        kinds: Kinds of question that it applies to.
+    """
+
+    name: str
+    description: str
+    threshold: float
+    side: Literal["at least", "at most"]
+    why: str
+    kinds: frozenset[str] = EVERY_KIND
+
+    def is_met(self, value: float) -> bool:
+        """Tell whether a candidate with `value` is good enough."""
+        return value >= self.threshold if self.side == "at least" else value <= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of a candidate.
+
+    Attributes:
+        value: The number; None when none could be had.
+        reason: What speaks against the candidate, one line for people; without a number, why there is none.
+    """
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Why a candidate is dropped.
+
+    Attributes:
+        rule: Name of the rule that drops it.
+        value: What the rule measured; None when it could not.
+        threshold: What it should have been.
+        reason: One line for people.
+    """
+
+    rule: str
+    value: float | None
+    threshold: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a rule says of a candidate.
+
+    Attributes:
+        value: What was measured; None where the rule does not apply, or could not measure.
+        drop: Why the candidate is dropped; None when it passes.
+    """
+
+    value: float | None
+    drop: Drop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A criterion and the way to measure it.
+
+    Attributes:
+        criterion: What a candidate has to be.
+        measure: Measures a candidate, next to those that are kept already.
+        examiner: Asks the model where measuring needs one; None for rules that need none.
+    """
+
+    criterion: Criterion
+    measure: Callable[[Candidate, Sequence[Candidate]], Measured]
+    examiner: Examiner | None = None
+
+    @property
+    def name(self) -> str:
+        """The criterion's name."""
+        return self.criterion.name
+
+    @property
+    def description(self) -> str:
+        """What is asked of a candidate, for people."""
+        return self.criterion.description
+
+    @property
+    def tokens(self) -> Tokens:
+        """What the model has read and written for this rule so far."""
+        return self.examiner.tokens if self.examiner else Tokens()
+
+    @property
+    def calls(self) -> int:
+        """How often the model was called for this rule so far."""
+        return self.examiner.calls if self.examiner else 0
+
+    def judge(self, candidate: Candidate, kept: Sequence[Candidate]) -> Ruling:
+        """Measure `candidate`, and say whether it is dropped.
+
+        A candidate that could not be measured is dropped: nobody has seen that it is good.
+        """
+        if candidate.kind not in self.criterion.kinds:
+            return Ruling(None)
+        found = self.measure(candidate, kept)
+        if found.value is not None and self.criterion.is_met(found.value):
+            return Ruling(found.value)
+        reason = found.reason if found.value is not None else f"no verdict: {found.reason}"
+        return Ruling(found.value, Drop(self.name, found.value, self.criterion.threshold, reason))

@@ -1,0 +1,1 @@
+"""Documents as generation reads them: lines, passages, sentences, words."""

@@ -1,0 +1,1 @@
+"""Items written by a language model, and its replies checked."""

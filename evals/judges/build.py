@@ -1,0 +1,136 @@
+"""From the word of an option to a judge: `choice`, `cross-encoder:NAME`, `llamaindex`, `ensemble:A+B`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.metrics import DEFAULT_METRICS
+
+if TYPE_CHECKING:
+    from rag_evals.evals.judges.calibration.judge_card import JudgeCard
+    from rag_evals.evals.judges.judge import Judge, Reader
+    from rag_evals.rag.config import PipelineConfig
+    from rag_evals.rag.llm.protocol import LLM
+    from rag_evals.rag.pipelines.resources import Resources
+    from rag_evals.rag.retrieval.embedder import Embedder
+
+# Cards that come with the package, fitted on fixtures/labels.
+CARDS = Path(__file__).parent / "cards"
+FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
+
+
+class Models(Protocol):
+    """What judges are made of, loaded when it is asked for."""
+
+    def llm(self) -> LLM:
+        """Give the judging language model."""
+
+    def embedder(self) -> Embedder:
+        """Give the embedder."""
+
+    def entailment(self, name: str) -> Reader:
+        """Give the reader of the entailment model `name`."""
+
+
+class JudgeModels:
+    """What judges are made of, shared with the pipelines.
+
+    Args:
+        resources: Loads and keeps the models.
+        config: The pipeline whose language model and embedder the judge shares.
+        model: The judging language model in place of the pipeline's own.
+    """
+
+    def __init__(self, resources: Resources, config: PipelineConfig, model: str | None = None) -> None:
+        self._resources = resources
+        self._config = config
+        self._llm = replace(config.llm, model=model) if model else config.llm
+
+    def llm(self) -> LLM:
+        """Return the judging language model."""
+        return self._resources.llm(self._llm)
+
+    def embedder(self) -> Embedder:
+        """Return the embedder."""
+        return self._resources.embedder(self._config.embedder)
+
+    def entailment(self, name: str) -> Reader:
+        """Return the reader of the entailment model `name`."""
+        from rag_evals.evals.judges.entailment import EntailmentReader
+        from rag_evals.rag.retrieval.entailment import load_entailment
+
+        models = self._resources
+        return EntailmentReader(
+            load_entailment(name, offline=models.offline, models_folder=models.models_folder)
+        )
+
+
+def judge_for(
+    spec: str,
+    models: Models,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    folders: Iterable[Path] = (),
+    card: JudgeCard | None = None,
+) -> Judge:
+    """Build the judge that `spec` names.
+
+    Args:
+        spec: `choice`, `cross-encoder:NAME`, `llamaindex`, or `ensemble:` and two or more of these, joined
+            by `+`.
+        models: What it is made of.
+        metrics: Names of the metrics to score.
+        folders: Where judge cards are looked for.
+        card: The card to use in place of those.
+
+    Raises:
+        UsageError: `spec` has another form, or `card` is of another judge.
+    """
+    from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+    from rag_evals.evals.judges.calibration.judge_card import find_card
+
+    folders = tuple(folders)
+    kind, _, rest = spec.partition(":")
+    if kind == "ensemble":
+        from rag_evals.evals.judges.ensemble import EnsembleJudge
+
+        if card is not None:
+            raise UsageError(
+                f"the judge card is of {card.judge}, and {spec} has several judges: leave the card out, "
+                "those of its judges are found by themselves."
+            )
+        members = [part.strip() for part in rest.split("+")]
+        return EnsembleJudge([judge_for(part, models, metrics=metrics, folders=folders) for part in members])
+    reader = reader_for(spec, models)
+    if card is not None and card.fingerprint != reader.fingerprint:
+        raise UsageError(
+            f"the judge card is of {card.judge} with other weights, prompts or versions than {reader.name} "
+            "has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
+        )
+    return ReadingJudge(reader, metrics=metrics, card=card or find_card(reader.fingerprint, folders))
+
+
+def reader_for(spec: str, models: Models) -> Reader:
+    """Build the reader that `spec`, which names no ensemble, names.
+
+    Raises:
+        UsageError: `spec` has another form.
+    """
+    kind, _, name = spec.partition(":")
+    if kind == "ensemble":
+        raise UsageError(f"{spec} has several judges: calibrate each of them, the ensemble uses their cards.")
+    if kind == "cross-encoder" and name:
+        return models.entailment(name)
+    if spec == "choice":
+        from rag_evals.evals.judges.choice import ChoiceReader
+
+        return ChoiceReader(models.llm(), models.embedder())
+    if spec == "llamaindex":
+        from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+
+        return LlamaIndexReader(models.llm())
+    raise UsageError(f"unknown judge {spec!r}: write {FORMS}")

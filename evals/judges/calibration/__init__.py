@@ -1,0 +1,1 @@
+"""Calibration of judges: labels, fits, judge cards, corrections, injections."""

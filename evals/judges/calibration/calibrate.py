@@ -1,0 +1,263 @@
+"""Labelled examples to a judge card: how readings become scores, and how good those are."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from rag_evals.evals.base.errors import LabelFileError
+from rag_evals.evals.judges.calibration.accuracy import Accuracy, accuracy, auroc, threshold_for_false_pass
+from rag_evals.evals.judges.calibration.calibrated_judge import score_of
+from rag_evals.evals.judges.calibration.fit import METHODS, Method, fit
+from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard
+from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest, usable_metrics
+from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.judge import Reader, Readings
+from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS, Metric
+
+# Held-out log loss, nats an example.
+CLEARLY = 0.01
+# More sources than this are left out in groups.
+MOST_FOLDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A labelled example as the reader sees it."""
+
+    example: Labelled
+    label: int
+    readings: Readings
+    seconds: float
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is a verdict."""
+        items = self.readings.items
+        return bool(items) and all(item.value is not None for item in items)
+
+
+def calibrate(
+    reader: Reader,
+    examples: Sequence[Labelled],
+    *,
+    name: str,
+    false_pass: float | None = None,
+    progress: Callable[[Iterable[Labelled]], Iterable[Labelled]] = iter,
+) -> JudgeCard:
+    """Run `reader` over labelled examples and fit a judge card.
+
+    Args:
+        reader: What is measured.
+        examples: The labelled examples; every metric that they label well enough, and that the reader reads,
+            gets its part.
+        name: Name of the label file, for the card.
+        false_pass: Share of bad answers that may pass; the threshold is set for it. None for 0.5, which is
+            neutral for calibrated scores.
+        progress: Wraps the examples to show how far it is.
+
+    Raises:
+        LabelFileError: No metric has labels enough, in both classes, and verdicts.
+    """
+    usable, problems = usable_metrics(examples)
+    if problems and not usable:
+        raise LabelFileError("\n".join(problems))
+    metrics = [metric for metric in usable if metric in reader.metrics]
+    if not metrics:
+        raise LabelFileError(
+            f"{name} labels {', '.join(usable) or 'nothing'}, but {reader.name} reads "
+            f"{', '.join(reader.metrics)}: give labels for one of these."
+        )
+    observed = observe(reader, metrics, progress(examples))
+    cards = tuple(metric_card(METRICS[metric], observed[metric], false_pass) for metric in metrics)
+    return JudgeCard(reader.name, reader.fingerprint, _about(name, examples), cards)
+
+
+def _about(name: str, examples: Sequence[Labelled]) -> dict[str, str | int]:
+    sources = len({example.source for example in examples})
+    return {"name": name, "digest": labels_digest(examples), "examples": len(examples), "sources": sources}
+
+
+def observe(
+    reader: Reader, metrics: Sequence[str], examples: Iterable[Labelled]
+) -> Mapping[str, list[Observed]]:
+    """Read every example for every metric that it labels."""
+    observed: dict[str, list[Observed]] = {metric: [] for metric in metrics}
+    for example in examples:
+        for metric in metrics:
+            label = example.label_for(metric)
+            if label is not None:
+                observed[metric].append(_observed(reader, metric, example, label))
+    return observed
+
+
+def _observed(reader: Reader, metric: str, example: Labelled, label: int) -> Observed:
+    # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.
+    question = replace(example.question, answerable=metric != "refusal")
+    start = time.perf_counter()
+    readings = reader.read([metric], question, example.answer)[metric]
+    return Observed(example, label, readings, time.perf_counter() - start)
+
+
+def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float | None = None) -> MetricCard:
+    """Fit the calibration of one metric and measure it on sources it was not fitted on.
+
+    Raises:
+        LabelFileError: Too few examples have a verdict, or those of one class only.
+    """
+    scored = [one for one in observed if one.is_scored]
+    _check(metric, scored, len(observed))
+    names = tuple(
+        dict.fromkeys(name for one in scored for item in one.readings.items for name in item.features)
+    )
+    by_method = {method: _held_out(metric, scored, names, method) for method in METHODS}
+    losses = {method: _log_loss(scored, scores) for method, scores in by_method.items()}
+    # The isotonic curve has steps, which makes ties of different scores: it has to be clearly better.
+    method: Method = "isotonic" if losses["isotonic"] < losses["logistic"] - CLEARLY else "logistic"
+    scores = by_method[method]
+    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
+    threshold = _threshold(scores, labels, false_pass)
+    calibration = replace(_fitted(metric, scored, names, method), threshold=threshold)
+    return MetricCard(
+        calibration=calibration,
+        accuracy=_accuracy(scored, scores, threshold, false_pass),
+        at_half=accuracy(scores, labels, sources).balanced_accuracy,
+        plain=accuracy([_value(metric, one, None) for one in scored], labels, sources).auroc,
+        baselines={name: accuracy(rule(scored), labels, sources).auroc for name, rule in BASELINES.items()},
+        gains={
+            left_out: auroc(_held_out(metric, scored, [n for n in names if n != left_out], method), labels)
+            for left_out in names
+            if len(names) > 1
+        },
+        method={str(name): loss for name, loss in losses.items()},
+        coverage=len(scored) / len(observed),
+        seconds=fmean(one.seconds for one in observed),
+        tokens=fmean(one.readings.tokens.evaluated for one in observed),
+    )
+
+
+def _check(metric: Metric, scored: Sequence[Observed], count: int) -> None:
+    good = sum(one.label for one in scored)
+    if min(good, len(scored) - good) < 5:
+        raise LabelFileError(
+            f"{metric.name}: {len(scored)} of {count} examples have a verdict, {good} of them labelled 1 and "
+            f"{len(scored) - good} labelled 0: at least 5 of each are needed."
+        )
+
+
+def _value(metric: Metric, one: Observed, calibration: Calibration | None) -> float:
+    value = score_of(metric, one.example.question, one.readings, calibration).value
+    assert value is not None, "only scored examples are measured"
+    return value
+
+
+def _fitted(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method) -> Calibration:
+    features = [[item.features for item in one.readings.items] for one in scored]
+    labels = [one.label for one in scored]
+    return fit(
+        metric.name,
+        features,
+        labels,
+        names,
+        decides="weakest" if metric.total is min else "mean",
+        method=method,
+    )
+
+
+# --- on sources that were left out ---
+
+
+def _held_out(
+    metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method
+) -> list[float]:
+    """Score every example by a calibration that was fitted without its source."""
+    scores = [0.0] * len(scored)
+    for left_out in _folds(scored):
+        rest = [one for n, one in enumerate(scored) if n not in left_out]
+        calibration = _fitted(metric, rest, names, method)
+        for n in left_out:
+            scores[n] = _value(metric, scored[n], calibration)
+    return scores
+
+
+def _folds(scored: Sequence[Observed]) -> list[set[int]]:
+    """Give the examples to leave out together: a source, or several of many.
+
+    Where what is left would be of one label only, five stratified parts take their place.
+    """
+    sources = sorted({one.example.source for one in scored})
+    count = min(len(sources), MOST_FOLDS)
+    group_of = {source: n % count for n, source in enumerate(sources)}
+    folds = [{n for n, one in enumerate(scored) if group_of[one.example.source] == g} for g in range(count)]
+    if all(len({one.label for n, one in enumerate(scored) if n not in fold}) == 2 for fold in folds):
+        return folds
+    order = sorted(range(len(scored)), key=lambda n: scored[n].label)
+    return [set(order[part::5]) for part in range(5)]
+
+
+def _threshold(scores: Sequence[float], labels: Sequence[int], false_pass: float | None) -> float:
+    """Give the threshold for a share of false passes, by default the neutral one.
+
+    The threshold that does best on a hundred examples does worse than 0.5 on others.
+    """
+    if false_pass is None:
+        return DEFAULT_THRESHOLD
+    return threshold_for_false_pass(scores, labels, false_pass)
+
+
+def _accuracy(
+    scored: Sequence[Observed], scores: Sequence[float], threshold: float, false_pass: float | None
+) -> Accuracy:
+    """Measure the scores, and the verdicts by thresholds that were chosen without their source."""
+    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
+    passes = [0.0] * len(scores)
+    for fold in _folds(scored):
+        rest = [n for n in range(len(scores)) if n not in fold]
+        chosen = _threshold([scores[n] for n in rest], [labels[n] for n in rest], false_pass)
+        for n in fold:
+            passes[n] = float(scores[n] >= chosen)
+    verdicts = accuracy(passes, labels, sources)
+    return replace(
+        accuracy(scores, labels, sources, threshold=threshold),
+        balanced_accuracy=verdicts.balanced_accuracy,
+        sensitivity=verdicts.sensitivity,
+        specificity=verdicts.specificity,
+    )
+
+
+def _log_loss(scored: Sequence[Observed], scores: Sequence[float]) -> float:
+    """Give the mean log loss in which both classes count the same."""
+    surprise: dict[int, list[float]] = {0: [], 1: []}
+    for one, score in zip(scored, scores, strict=True):
+        right = score if one.label else 1.0 - score
+        surprise[one.label].append(-math.log(max(right, 1e-3)))
+    return fmean(map(fmean, surprise.values()))
+
+
+# --- rules that read nothing: a judge that does not beat them has shown nothing ---
+
+
+def _words_found(scored: Sequence[Observed]) -> list[float]:
+    """Share of the answer's words that the contexts, or for want of contexts the question, have."""
+    return [_share_found(one.example) for one in scored]
+
+
+def _share_found(example: Labelled) -> float:
+    texts = [context.text for context in example.answer.contexts] or [example.question.question]
+    there = {stem for text in texts for stem in stems(text)}
+    words = stems(example.answer.text)
+    return sum(word in there for word in words) / len(words) if words else 0.0
+
+
+def _brevity(scored: Sequence[Observed]) -> list[float]:
+    """Shorter answers score higher."""
+    return [-float(len(one.example.answer.text.split())) for one in scored]
+
+
+BASELINES: Mapping[str, Callable[[Sequence[Observed]], list[float]]] = {
+    "words found": _words_found,
+    "brevity": _brevity,
+}

@@ -1,0 +1,146 @@
+"""The judge that makes scores of a reader's readings, calibrated by a judge card where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from statistics import fmean
+from typing import Any
+
+from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard
+from rag_evals.evals.judges.judge import Reader, Reading, Readings
+from rag_evals.evals.judges.metrics import DEFAULT_METRICS, Metric, metrics_for
+from rag_evals.evals.judges.prompts import plain
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import ClaimScore, Judgement, Score
+from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.identity import digest
+from rag_evals.rag.profile import load, profile_of
+
+# A longer answer is no answer: judging it claim by claim would take a quarter of an hour.
+MOST_CHARACTERS = 20_000
+
+
+class ReadingJudge:
+    """Makes one score a metric of what its reader reads.
+
+    Args:
+        reader: Reads the answers.
+        metrics: Names of the metrics to score, as far as the reader can read them.
+        card: Says how readings become calibrated scores; without one they count as they are.
+    """
+
+    def __init__(
+        self, reader: Reader, *, metrics: Sequence[str] = DEFAULT_METRICS, card: JudgeCard | None = None
+    ) -> None:
+        self.name = reader.name
+        self.card = card
+        self.fingerprint = digest(
+            {"reader": reader.fingerprint, "card": card.digest if card else None, "version": 1}
+        )
+        self._reader = reader
+        self._metrics = tuple(name for name in metrics if name in reader.metrics)
+        of_reader = profile_of(reader)
+        self.profile = replace(
+            of_reader,
+            # Of a reader that does not say so: it reads on this machine.
+            most_at_once=of_reader.most_at_once or 1,
+            thresholds=card.thresholds if card else {},
+            identity={
+                "reader": of_reader.identity or {"fingerprint": reader.fingerprint},
+                "card": card.digest if card else None,
+            },
+            settings={"metrics": self._metrics, "card": self._about_card()},
+            # A reading without a verdict is what the model says; a server that fails raises.
+            unscored_is_final=True,
+        )
+
+    def load(self) -> None:
+        """Load what reads now.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        load(self._reader)
+
+    async def score(self, question: Question, answer: Answer) -> Judgement:
+        """Score `answer` in a thread of its own, so that an event loop is never blocked."""
+        return await asyncio.to_thread(self.score_now, question, answer)
+
+    def score_now(self, question: Question, answer: Answer) -> Judgement:
+        """Score `answer` by every metric that applies to `question`."""
+        start = time.perf_counter()
+        metrics = metrics_for(question, self._metrics)
+        reason = _unfit(answer)
+        if reason:
+            return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in metrics))
+        readings = self._reader.read([metric.name for metric in metrics], question, answer)
+        scores = tuple(self._score(metric, question, readings[metric.name]) for metric in metrics)
+        tokens = sum((of_metric.tokens for of_metric in readings.values()), Tokens())
+        return Judgement(scores, time.perf_counter() - start, tokens)
+
+    def _about_card(self) -> dict[str, Any] | None:
+        if self.card is None:
+            return None
+        trust = [asdict(one) for one in self.card.trust]
+        return {"digest": self.card.digest, "labels": self.card.labels, "trust": trust}
+
+    def _score(self, metric: Metric, question: Question, readings: Readings) -> Score:
+        card = self.card.metric(metric.name) if self.card else None
+        return score_of(metric, question, readings, card.calibration if card else None)
+
+
+def score_of(
+    metric: Metric, question: Question, readings: Readings, calibration: Calibration | None
+) -> Score:
+    """Make the score of `metric` of its readings.
+
+    The value is what the metric totals by: the least over the claims for faithfulness, the mean for others.
+    One claim without a verdict leaves the whole score without: the others alone would flatter the answer.
+    """
+    reason = readings.reason or next((item.reason for item in readings.items if item.reason), None)
+    claims = tuple(_claim(item, calibration) for item in readings.items)
+    values = [claim.value for claim in claims if claim.value is not None]
+    if reason or not values:
+        return Score(metric.name, None, reason=reason or "there is nothing to judge", claims=claims)
+    worst = min(claims, key=lambda claim: claim.value or 0.0)
+    return Score(
+        metric.name,
+        metric.total(values),
+        evidence=f"{_quoted(worst.text)} {metric.complaint(question)}{_where(worst.closest)}",
+        least=min(values),
+        mean=fmean(values),
+        claims=claims,
+        graded=all(item.graded for item in readings.items),
+    )
+
+
+def _claim(reading: Reading, calibration: Calibration | None) -> ClaimScore:
+    value = reading.value
+    if calibration and value is not None:
+        value = calibration.value(reading.features)
+        value = 1.0 - value if reading.is_opposite else value
+    return ClaimScore(reading.text, value, reading.start, reading.end, reading.closest, reading.reason)
+
+
+def _unfit(answer: Answer) -> str | None:
+    """Say why an answer cannot be judged at all."""
+    if not answer.text.strip():
+        return "the answer is empty"
+    length = len(plain(answer.text))  # blanks and invisible characters are not judged
+    if length > MOST_CHARACTERS:
+        return f"the answer has {length:,} characters; at most {MOST_CHARACTERS:,} are judged"
+    return None
+
+
+def _where(closest: Context | None) -> str:
+    if closest is None or not closest.document:
+        return ""
+    return f" (closest: {closest.document}{f' p.{closest.page}' if closest.page else ''})"
+
+
+def _quoted(text: str, width: int = 120) -> str:
+    line = " ".join(text.split())
+    return f'"{line if len(line) <= width else line[: width - 1] + "…"}"'

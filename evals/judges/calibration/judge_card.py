@@ -1,0 +1,262 @@
+"""Judge cards: what is known of a judge's accuracy, and how its readings become calibrated scores."""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.intervals import Interval
+from rag_evals.evals.judges.calibration.accuracy import Accuracy, Bin
+from rag_evals.rag.identity import digest
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How one metric's readings become a score, fitted on labelled examples.
+
+    Attributes:
+        metric: Name of the metric.
+        weights: Weight of each feature of a reading, by name.
+        intercept: What is added to the weighted sum.
+        curve: Points of weighted sum and score, rising, of an isotonic regression, linear between them; None
+            for the logistic function (Platt 1999).
+        threshold: Least score that passes.
+    """
+
+    metric: str
+    weights: Mapping[str, float]
+    intercept: float
+    curve: tuple[tuple[float, float], ...] | None
+    threshold: float
+
+    def value(self, features: Mapping[str, float]) -> float:
+        """Give the calibrated score, from 0 to 1, of a reading with `features`; a missing one counts 0."""
+        total = self.intercept + sum(
+            weight * features.get(name, 0.0) for name, weight in self.weights.items()
+        )
+        return _between(self.curve, total) if self.curve else _logistic(total)
+
+
+def _logistic(x: float) -> float:
+    # exp overflows beyond 709, which a claim of a thousand numbers that are not in the contexts comes to.
+    return 1.0 / (1.0 + math.exp(-x)) if x > 0 else math.exp(x) / (1.0 + math.exp(x))
+
+
+def _between(curve: tuple[tuple[float, float], ...], x: float) -> float:
+    at = bisect_left(curve, (x,))
+    if at == 0:
+        return curve[0][1]
+    if at == len(curve):
+        return curve[-1][1]
+    (left, low), (right, high) = curve[at - 1], curve[at]
+    return low + (high - low) * (x - left) / (right - left)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricCard:
+    """What is known of a judge's verdicts by one metric.
+
+    The figures are those of scores that were calibrated on other sources than their own (cross-validation).
+
+    Attributes:
+        calibration: Fitted on all examples.
+        accuracy: At the calibration's threshold.
+        at_half: Balanced accuracy at 0.5.
+        plain: AUROC of the readings as they are, without a calibration.
+        baselines: AUROC of rules that read nothing: shared words, length of the answer.
+        gains: AUROC without each feature, to be compared with that of all.
+        method: How the curve was chosen: cross-validated log loss by method.
+        coverage: Share of the examples with a verdict.
+        seconds: Mean seconds a verdict.
+        tokens: Mean evaluated tokens a verdict.
+    """
+
+    calibration: Calibration
+    accuracy: Accuracy
+    at_half: Interval
+    plain: Interval
+    baselines: Mapping[str, Interval]
+    gains: Mapping[str, float]
+    method: Mapping[str, float]
+    coverage: float
+    seconds: float
+    tokens: float
+
+    @property
+    def trust(self) -> Trust:
+        """What a run says of this metric's verdicts."""
+        found, negatives = self.accuracy, self.accuracy.count - self.accuracy.positives
+        return Trust(
+            self.calibration.metric,
+            self.calibration.threshold,
+            found.balanced_accuracy,
+            (round(found.sensitivity.value * found.positives), found.positives),
+            (round(found.specificity.value * negatives), negatives),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far the verdicts of one metric can be trusted, in the few figures that travel with a run.
+
+    Attributes:
+        metric: Name of the metric.
+        threshold: Least score that passes, of the card.
+        balanced_accuracy: At that threshold.
+        positives: Of the labelled examples that should pass: those that passed, and all.
+        negatives: Of the labelled examples that should fail: those that failed, and all.
+    """
+
+    metric: str
+    threshold: float
+    balanced_accuracy: Interval
+    positives: tuple[int, int]
+    negatives: tuple[int, int]
+
+
+def trust_from_json(line: Mapping[str, Any]) -> Trust:
+    """Read back what `dataclasses.asdict` made of a `Trust`."""
+    positives, negatives = line["positives"], line["negatives"]
+    return Trust(
+        line["metric"],
+        line["threshold"],
+        Interval(**line["balanced_accuracy"]),
+        (positives[0], positives[1]),
+        (negatives[0], negatives[1]),
+    )
+
+
+@dataclass(frozen=True)
+class JudgeCard:
+    """What is known of a judge.
+
+    Attributes:
+        judge: Name of the judge.
+        fingerprint: Of the reader that was measured; a card speaks for no other.
+        labels: Name, digest, number of examples and of sources of the label file.
+        metrics: One a labelled metric.
+    """
+
+    judge: str
+    fingerprint: str
+    labels: Mapping[str, Any]
+    metrics: tuple[MetricCard, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that changes a score."""
+        return digest([asdict(card.calibration) for card in self.metrics])
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """The chosen thresholds, by metric."""
+        thresholds = {card.calibration.metric: card.calibration.threshold for card in self.metrics}
+        # That of declines does not hold where an answer is asked for, and the score is of the opposite.
+        thresholds.pop("refusal", None)
+        return thresholds
+
+    @property
+    def trust(self) -> tuple[Trust, ...]:
+        """What a run says of this card."""
+        return tuple(card.trust for card in self.metrics)
+
+    def metric(self, name: str) -> MetricCard | None:
+        """Give the card of one metric; None if it was not labelled."""
+        return next((card for card in self.metrics if card.calibration.metric == name), None)
+
+
+def card_to_json(card: JudgeCard) -> str:
+    """Give the text of a card's file: sorted, the same for the same card."""
+    content = {"type": "judge-card", "schema": SCHEMA, "version": card.digest, **asdict(card)}
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def load_card(path: Path) -> JudgeCard:
+    """Read a card's file.
+
+    Raises:
+        UsageError: It cannot be read, is no judge card, or is from a newer version.
+    """
+    try:
+        line = json.loads(path.read_text(encoding="utf-8"))
+        if line["type"] != "judge-card":
+            raise ValueError(f"its type is {line['type']!r}")
+        if line["schema"] > SCHEMA:
+            raise UsageError(f"{path} is from a newer version of rag-evals: upgrade, or calibrate anew.")
+        return _card(line)
+    except UsageError:
+        raise  # it is a ValueError too
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise UsageError(
+            f"{path} is no judge card ({reason}): give a file that `rag-evals calibrate` wrote."
+        ) from error
+
+
+def find_card(fingerprint: str, folders: Iterable[Path]) -> JudgeCard | None:
+    """Give the card of the reader with `fingerprint` from the first of `folders` that has one.
+
+    A file that is no card is passed over: it is no card of this reader either.
+    """
+    for folder in folders:
+        for path in sorted(folder.glob("*.json")):
+            try:
+                card = load_card(path)
+            except UsageError:
+                continue
+            if card.fingerprint == fingerprint:
+                return card
+    return None
+
+
+def _card(line: Mapping[str, Any]) -> JudgeCard:
+    metrics = tuple(_metric(metric) for metric in line["metrics"])
+    return JudgeCard(line["judge"], line["fingerprint"], line["labels"], metrics)
+
+
+def _metric(line: Mapping[str, Any]) -> MetricCard:
+    intervals = {key: Interval(**line[key]) for key in ("at_half", "plain")}
+    baselines = {name: Interval(**interval) for name, interval in line["baselines"].items()}
+    calibration = dict(line["calibration"])
+    curve = calibration["curve"]
+    calibration["curve"] = tuple((x, y) for x, y in curve) if curve else None
+    return MetricCard(
+        **{
+            **line,
+            **intervals,
+            "baselines": baselines,
+            "calibration": Calibration(**calibration),
+            "accuracy": _accuracy(line["accuracy"]),
+        }
+    )
+
+
+def _accuracy(line: Mapping[str, Any]) -> Accuracy:
+    intervals = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
+    return Accuracy(
+        **{
+            **line,
+            **{key: Interval(**line[key]) for key in intervals},
+            "bins": tuple(Bin(**one) for one in line["bins"]),
+        }
+    )
+
+
+def trusts_of(about: Mapping[str, Any]) -> list[Trust]:
+    """Give what the card of a recorded judge says; nothing without a card, or with one of another form."""
+    try:
+        card = about["settings"]["card"]
+        return [trust_from_json(one) for one in card["trust"]] if card["labels"]["name"] else []
+    except (KeyError, TypeError):
+        return []

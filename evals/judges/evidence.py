@@ -1,0 +1,160 @@
+"""The sentences of the contexts: which are closest to a claim, and what plain look-up says of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from rag_evals.evals.judges.claims import split_sentences
+from rag_evals.rag.answer import Context
+from rag_evals.rag.retrieval.embedder import Embedder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# A claim is read next to this many of its closest sentences.
+SENTENCES = 4
+# Characters; a table or a text without full stops is cut into pieces of at most this length.
+LONGEST_SENTENCE = 600
+
+# Share of the stems of two sentences that both have: from here on one is a copy of the other.
+NEAR_COPY = 0.8
+
+_WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
+_NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
+_FUNCTION_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and are as at be been but by did do does for from had has have he her his how i in is it its no"
+        " not of on or our she so than that the their then there these they this those to was we were what"
+        " when where which who will with you your",
+    )
+)
+_NUMBER_WORDS = re.findall(r"\w+", "zero one two three four five six seven eight nine ten eleven twelve")
+_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS)}
+_ENDINGS = ("ings", "ing", "ies", "ied", "es", "ed", "ly", "s")
+
+
+class Evidence:
+    """The sentences of an answer's contexts.
+
+    Closeness is the cosine of the embeddings where there is an embedder, else shared words, weighted by how
+    rare they are among the sentences. Ties go to the sentence that stands first.
+
+    Args:
+        contexts: What the answer was written from.
+        embedder: Gives the vectors; None for shared words.
+
+    Attributes:
+        sentences: The sentences in the order of the contexts, each with its place.
+    """
+
+    def __init__(self, contexts: Sequence[Context], embedder: Embedder | None = None) -> None:
+        self.sentences = tuple(piece for context in contexts for piece in _sentences(context))
+        self._embedder = embedder
+
+    def closest(self, claim: str, question: str = "", count: int = SENTENCES) -> tuple[Context, ...]:
+        """Give the `count` sentences closest to `claim`, closest first.
+
+        Closest to the claim alone and behind its question count half each: "Two of them." is found by what
+        was asked. A near-copy of one that is closer is passed over: four copies of one sentence are no more
+        evidence than one, and would crowd out what contradicts it.
+        """
+        if not self.sentences:
+            return ()
+        closeness = self._cosines if self._embedder else self._shared_words
+        pairs = zip(closeness(claim), closeness(f"{question} {claim}"), strict=True)
+        scores = [alone + behind for alone, behind in pairs]
+        chosen: list[int] = []
+        for n in sorted(range(len(scores)), key=lambda n: -scores[n]):
+            if len(chosen) == count:
+                break
+            if not any(self._are_copies(n, other) for other in chosen):
+                chosen.append(n)
+        return tuple(self.sentences[n] for n in chosen)
+
+    def _are_copies(self, one: int, other: int) -> bool:
+        ours, theirs = self._stems[one], self._stems[other]
+        return len(ours & theirs) >= NEAR_COPY * len(ours | theirs)
+
+    def _cosines(self, claim: str) -> list[float]:
+        assert self._embedder is not None
+        vector = self._embedder.embed([claim])[0]
+        return [float(cosine) for cosine in self._vectors @ vector]
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        assert self._embedder is not None
+        return self._embedder.embed([sentence.text for sentence in self.sentences])
+
+    def _shared_words(self, claim: str) -> list[float]:
+        wanted = set(stems(claim))
+        return [
+            sum(self._rarity[stem] for stem in found & wanted) / (1.0 + math.log1p(len(found)))
+            for found in self._stems
+        ]
+
+    @cached_property
+    def _stems(self) -> list[set[str]]:
+        return [set(stems(sentence.text)) for sentence in self.sentences]
+
+    @cached_property
+    def _rarity(self) -> dict[str, float]:
+        """How rare each stem is among the sentences, as in BM25."""
+        frequency = Counter(stem for found in self._stems for stem in found)
+        count = len(self.sentences)
+        return {stem: math.log((count + 1.0) / (often + 0.5)) for stem, often in frequency.items()}
+
+    def found(self, claim: str) -> dict[str, float]:
+        """Look the words of `claim` up in all sentences.
+
+        Returns:
+            `words`: share of its content words that occur. `pairs`: share of its neighbouring content words
+            that occur as neighbours. `numbers`: minus the count of its numbers that do not occur. `names`:
+            minus the count of its capitalized words, but for the first, that do not occur.
+        """
+        words = stems(claim)
+        pairs = list(pairwise(words))
+        names = [stems(name) for name in _NAME.findall(claim)]
+        return {
+            "words": _share(word in self._rarity for word in words),
+            "pairs": _share(pair in self._pairs for pair in pairs),
+            "numbers": -float(sum(word[0].isdigit() and word not in self._rarity for word in words)),
+            "names": -float(sum(any(part not in self._rarity for part in name) for name in names)),
+        }
+
+    @cached_property
+    def _pairs(self) -> set[tuple[str, str]]:
+        return {pair for sentence in self.sentences for pair in pairwise(stems(sentence.text))}
+
+
+def _share(found: Iterable[bool]) -> float:
+    """Give the share that is true; 1 of nothing, as nothing is missing."""
+    hits = list(found)
+    return sum(hits) / len(hits) if hits else 1.0
+
+
+def stems(text: str) -> list[str]:
+    """Give the content words of `text` without their endings, in order; number words become digits."""
+    words = (_NUMBERS.get(word, word) for word in (found.lower() for found in _WORD.findall(text)))
+    return [_stem(word) for word in words if word not in _FUNCTION_WORDS]
+
+
+def _stem(word: str) -> str:
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) > len(ending) + 3:
+            return word[: -len(ending)]
+    return word.replace(",", "")
+
+
+def _sentences(context: Context) -> Iterator[Context]:
+    """Cut a context into its sentences, each with its own offsets where the context has some."""
+    for span in split_sentences(context.text):
+        for start in range(span.start, span.end, LONGEST_SENTENCE):
+            yield context.part(start, min(start + LONGEST_SENTENCE, span.end))

@@ -1,0 +1,208 @@
+"""Asking the judging model: one yes/no question to a reading, with what it cost."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from rag_evals.evals.judges import prompts
+from rag_evals.evals.judges.claims import Span, declines, split_claims
+from rag_evals.evals.judges.evidence import Evidence
+from rag_evals.evals.judges.judge import Reading, told_of
+from rag_evals.evals.judges.prompts import Wording, passage_parts, prompt_for
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Answer, Context, Tokens, question_part
+from rag_evals.rag.errors import ContextWindowError
+from rag_evals.rag.llm.protocol import LLM, Choice, Prompt, ReadsLikelihood
+from rag_evals.rag.retrieval.embedder import Embedder
+from rag_evals.rag.tracing import spans
+from rag_evals.rag.tracing.conventions import INPUT, counted, spoken
+
+# With less of the probability than this on the offered options, the model answered something else.
+LEAST_MASS = 0.5
+# A longer answer than this many claims says something, whatever it declines.
+CLAIMS_OF_A_DECLINE = 3
+# Generous on purpose: what it lets through, the model decides.
+_ABSENCE = re.compile(
+    r"\b(?:no|not|none|nothing|nowhere|never|neither|nor|cannot|\w+n['\u2019]t|un\w+|insufficient|incomplete"
+    r"|indetermina\w+|lack\w*|miss\w*|absen\w+|without|omit\w*|silen\w+|open|beyond|outside|sorry|fail\w*|hard"
+    r"|difficult|leave\w*|left|remain\w*|mystery|guess\w*)\b",
+    re.IGNORECASE,
+)
+# Log odds beyond this are taken as this: one overconfident verdict is not to outweigh all else.
+MOST_LOG_ODDS = 7.0
+
+
+class Asker:
+    """Puts the yes/no questions about one answer to the model, and adds up the tokens.
+
+    Args:
+        llm: The judging model.
+        question: What was asked.
+        answer: What is judged.
+        embedder: Finds the closest sentences; None for shared words.
+
+    Attributes:
+        question: What was asked.
+        answer: What is judged.
+        tokens: What was used so far.
+    """
+
+    def __init__(
+        self, llm: LLM, question: Question, answer: Answer, embedder: Embedder | None = None
+    ) -> None:
+        self.tokens = Tokens()
+        self._llm = llm
+        self.question = question
+        self.answer = answer
+        self._embedder = embedder
+        # Not cached_property: in Python 3.11 one lock of it is held for the askers of all threads.
+        self._evidence: Evidence | None = None
+        self._relevance: Reading | None = None
+        self._decline: Reading | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """The sentences of the answer's contexts."""
+        if self._evidence is None:
+            self._evidence = Evidence(self.answer.contexts, self._embedder)
+        return self._evidence
+
+    @property
+    def relevance(self) -> Reading:
+        """Whether the answer gives what the question asks for; asked once."""
+        if self._relevance is None:
+            self._relevance = self.ask(prompts.ANSWERS, whole_of(self.answer.text), self.asked)
+        return self._relevance
+
+    @property
+    def decline(self) -> Reading:
+        """Whether the answer declines to answer: a stock phrase does, of others the model is asked.
+
+        It is asked whether the answer says that nothing is known, and whether it gives what was asked for;
+        the value has the mean log odds of the two. Asked the first alone it takes "Mixtral is closed" for a
+        decline. It is asked once.
+        """
+        if self._decline is None:
+            self._decline = self._ask_decline()
+        return self._decline
+
+    def _ask_decline(self) -> Reading:
+        whole = whole_of(self.answer.text)
+        if declines(whole.text):
+            sure = dict.fromkeys(("declines", "evades"), MOST_LOG_ODDS)
+            return Reading(whole.text, 1.0, sure, whole.start, whole.end)
+        said, relevance = self.ask(prompts.DECLINES, whole, self.asked), self.relevance
+        if said.value is None or relevance.value is None:
+            return said if said.value is None else relevance
+        features = {"declines": said.features["yes"], "evades": -relevance.features["yes"]}
+        return replace(said, value=share_of(fmean(features.values())), features=features)
+
+    @property
+    def is_decline(self) -> bool:
+        """Whether the answer, as a whole, declines.
+
+        The model is asked only of short answers with a word that some decline could have: that spares two
+        verdicts for most answers.
+        """
+        text = self.answer.text
+        if len(split_claims(text)) > CLAIMS_OF_A_DECLINE or not (declines(text) or _ABSENCE.search(text)):
+            return False
+        return (self.decline.value or 0.0) > 0.5
+
+    @property
+    def asked(self) -> str:
+        """The prompt part with the question."""
+        return question_part(prompts.plain(self.question.question))
+
+    def support(self, claims: Sequence[Span]) -> list[Reading]:
+        """Hold each claim against the sentences of the contexts that are closest to it.
+
+        Besides the verdict (`yes`) the features have how much likelier the sentences make the words of the
+        claim (`gain`, mean of the log-likelihood a token), where the model tells likelihoods, and what plain
+        look-up finds.
+        """
+        # Without evidence first: all claims of an answer share that prefix.
+        alone = [self._log_likelihood(claim, self.asked) for claim in claims]
+        return [self._supported(claim, before) for claim, before in zip(claims, alone, strict=True)]
+
+    def _supported(self, claim: Span, alone: float | None) -> Reading:
+        closest = self.evidence.closest(claim.text, self.question.question)
+        passage = passage_parts(sorted(closest, key=self.evidence.sentences.index))
+        # Likelihood first: the verdict goes on from what it left in the key/value cache.
+        behind = self._log_likelihood(claim, *passage, self.asked)
+        reading = self.ask(prompts.SUPPORTED, claim, *passage, self.asked, closest=closest[0])
+        if reading.value is None:
+            return reading
+        gain = {} if alone is None or behind is None else {"gain": behind - alone}
+        return replace(reading, features={**reading.features, **gain, **self.evidence.found(claim.text)})
+
+    def _log_likelihood(self, claim: Span, *before: str) -> float | None:
+        """Give the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
+        if not isinstance(self._llm, ReadsLikelihood):
+            return None
+        prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.text)))
+        with spans.span("likelihood", kind="LLM") as step:
+            try:
+                read = self._llm.likelihood(prompt)
+            except ContextWindowError as error:
+                step.fail(error)
+                return None  # `ask` says it
+            step.set_from(spoken, self._llm.name, read.tokens, prompt.parts, "")
+        self.tokens += read.tokens
+        # The first token is the colon behind the lead, the last the blank line: both are always there.
+        return fmean(read.logs[1:-1]) if len(read.logs) > 2 else None
+
+    def ask(self, wording: Wording, span: Span, *before: str, closest: Context | None = None) -> Reading:
+        """Ask `wording` of `span`, behind the prompt parts `before`."""
+        used = self.tokens
+        with spans.span("verdict", kind="EVALUATOR") as step:
+            reading = self._ask(wording, span, *before, closest=closest)
+            step.set_from(self._told, reading, (*before, span.text, wording.task), used)
+            if reading.reason:
+                step.fail(reading.reason)
+        return reading
+
+    def _told(self, reading: Reading, asked: Sequence[str], used: Tokens) -> dict[str, Any]:
+        cost = counted(self.tokens - used)
+        return {**told_of(reading), INPUT: "\n\n".join(asked), "llm.model_name": self._llm.name, **cost}
+
+    def _ask(self, wording: Wording, span: Span, *before: str, closest: Context | None) -> Reading:
+        nothing = Reading(span.text, None, start=span.start, end=span.end, closest=closest)
+        try:
+            choice = self._llm.choose(prompt_for(wording, span.text, *before), ("yes", "no"))
+        except ContextWindowError as error:
+            # One endless claim is no verdict; what else is asked of the answer still has one.
+            return replace(nothing, reason=str(error))
+        self.tokens += choice.tokens
+        if 1.0 - choice.other < LEAST_MASS:
+            return replace(nothing, reason=_unclear(choice))
+        value = choice.share(wording.good)
+        return replace(nothing, value=value, features={"yes": log_odds(value)}, graded=choice.graded)
+
+
+def whole_of(text: str) -> Span:
+    """Give the whole of `text` as one span."""
+    return Span(text, 0, len(text))
+
+
+def share_of(log_odds: float) -> float:
+    """Give the share that has these log odds."""
+    return 1.0 / (1.0 + math.exp(-log_odds))
+
+
+def log_odds(share: float) -> float:
+    """Give the log odds of `share`, at most `MOST_LOG_ODDS` from zero."""
+    if share in (0.0, 1.0):
+        return math.copysign(MOST_LOG_ODDS, share - 0.5)
+    return max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, math.log(share / (1.0 - share))))
+
+
+def _unclear(choice: Choice) -> str:
+    if choice.text is not None:
+        return f"the judge said {choice.text[:80]!r}, neither yes nor no"
+    return f"only {1.0 - choice.other:.2f} of the judge's probability fell on yes or no"

@@ -1,0 +1,112 @@
+"""The metrics: what a low score means, which questions each applies to, how its readings become a score.
+
+How a metric is read is the business of each judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from statistics import fmean
+from types import MappingProxyType
+from typing import Any
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.questions.question import Question
+
+# Least value that is no breach, where nothing else is said.
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One thing a judge says about an answer.
+
+    Attributes:
+        name: The metric's name in options, records and reports.
+        breach: What a low score means, for the assertion's text.
+        breach_if_unanswerable: The same for questions that the documents do not answer.
+        applies: Tells whether it is asked of a question.
+        total: Makes the score of the values of its readings.
+        is_default: Whether it is part of a run that names no metrics.
+    """
+
+    name: str
+    breach: str
+    applies: Callable[[Question], bool]
+    total: Callable[[Sequence[float]], float] = fmean
+    is_default: bool = False
+    breach_if_unanswerable: str = ""
+
+    def complaint(self, question: Question) -> str:
+        """Say what a low score means for an answer to `question`."""
+        return self.breach if question.answerable else self.breach_if_unanswerable or self.breach
+
+
+def _is_answerable(question: Question) -> bool:
+    return question.answerable
+
+
+def _has_reference(question: Question) -> bool:
+    return question.answerable and question.reference is not None
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric(
+                "faithfulness", "is not supported by the contexts", _is_answerable, total=min, is_default=True
+            ),
+            Metric("relevancy", "does not answer the question", _is_answerable, is_default=True),
+            Metric(
+                "refusal",
+                "declines, though the documents answer this question",
+                lambda _: True,
+                is_default=True,
+                breach_if_unanswerable="should have declined: the documents do not answer this question",
+            ),
+            Metric("context_relevancy", "is of no use for the question", _is_answerable),
+            Metric("context_recall", "is not found in the contexts", _has_reference),
+            Metric("correctness", "does not agree with the reference", _has_reference, total=min),
+        )
+    }
+)
+DEFAULT_METRICS = tuple(name for name, metric in METRICS.items() if metric.is_default)
+
+
+def metrics_for(question: Question, chosen: Sequence[str] = DEFAULT_METRICS) -> tuple[Metric, ...]:
+    """Give those of the `chosen` metrics that apply to `question`, in the order of `METRICS`.
+
+    An answer to a question that the documents cannot answer is right when it declines; whether it is
+    faithful or relevant says nothing then.
+    """
+    return tuple(METRICS[name] for name in METRICS if name in chosen and METRICS[name].applies(question))
+
+
+def checked_thresholds(thresholds: Mapping[str, Any], where: str = "") -> Mapping[str, float]:
+    """Return `thresholds` if every metric is known and every value is a number from 0 to 1.
+
+    Raises:
+        UsageError: A metric is unknown, or a value is wrong.
+    """
+    for metric, value in thresholds.items():
+        check_metric(metric, f"{where}unknown metric {metric!r} in a threshold")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UsageError(f"{where}threshold {metric} = {value!r} is not a number")
+        if not 0 <= value <= 1:
+            raise UsageError(f"{where}threshold {metric} = {value} is outside 0..1")
+    return MappingProxyType(dict(thresholds))
+
+
+def check_metric(metric: str, problem: str) -> None:
+    """Check that there is such a metric.
+
+    Raises:
+        UsageError: There is none: `problem`, and what was perhaps meant.
+    """
+    if metric not in METRICS:
+        hint = get_close_matches(metric, METRICS, 1)
+        tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
+        raise UsageError(f"{problem}{tail}")

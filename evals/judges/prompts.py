@@ -1,0 +1,88 @@
+"""The judge's prompts: what each wording asks, and judged text made harmless."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rag_evals.rag.answer import Context, context_parts
+from rag_evals.rag.llm.protocol import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One yes/no question to the judging model. The measurements behind each are in docs/decisions.
+
+    Attributes:
+        lead: The word before the judged text in the prompt.
+        task: What is asked of it.
+        good: The answer that is good; a score is its probability.
+    """
+
+    lead: str
+    task: str
+    good: Literal["yes", "no"] = "yes"
+
+
+# "No" is offered first: these models lean to yes, and less to what is named first. Asked the other way
+# round ("does it say anything that the passages do not say?") they say yes to what is supported.
+SUPPORTED = Wording("Statement", "Can the statement be inferred from the passages above? Answer no or yes.")
+ANSWERS = Wording(
+    "Reply", "Does the reply give the information that the question asks for? Answer yes or no."
+)
+DECLINES = Wording("Reply", "Does the reply say that the answer is not known or not given? Answer yes or no.")
+USEFUL = Wording("Passage", "Does the passage help to answer the question? Answer yes or no.")
+CONTRADICTS = Wording("Reply", "Does the reply contradict the reference answer? Answer yes or no.", good="no")
+COVERS = Wording("Reply", "Does the reply say what the reference answer says? Answer yes or no.")
+
+
+def prompt_for(wording: Wording, text: str, *before: str) -> Prompt:
+    """Give the prompt that asks `wording` of `text`: what others share comes first, the task last.
+
+    Args:
+        wording: What is asked.
+        text: What is judged, as it came from a model or a document.
+        *before: Leading parts, such as passages and the question, made harmless already.
+    """
+    return Prompt((*before, judged_part(wording, text), wording.task))
+
+
+def judged_part(wording: Wording, text: str) -> str:
+    """Give the prompt part with the judged text."""
+    return f"{wording.lead}: {plain(text)}\n\n"
+
+
+def passage_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
+    """Give the prompt part with `contexts` as one passage; none without contexts."""
+    joined = " ".join(plain(context.text) for context in contexts)
+    return context_parts((Context(joined),)) if contexts else ()
+
+
+# Chat templates mark turns with these. A local model reads judged text as plain letters anyway; a server
+# renders its template around it and would take them for its own.
+_TEMPLATE_MARK = re.compile(
+    r"<(?=[|\uff5c/a-zA-Z_]\S{0,30}>|<SYS>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|THINK|ARGS|IMG|[gs]MASK)\])"
+)
+# Letters, marks and symbols that show nothing: joiners, fillers, variation selectors, the braille blank.
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+# What begins a line of ours. A passage stands on a line of its own.
+_LEAD = re.compile(r"^(Passage \d+|Question|Statement|Reply|Passage|Reference answer)(?=:)")
+
+
+def plain(text: str) -> str:
+    """Make text from a document or a model harmless: one line, nothing invisible, nothing of our own form.
+
+    One line, so that it cannot begin a line of its own with "Question:" or "Statement:", and does not begin
+    with one of these; nothing invisible, so that zero-width and bidirectional characters cannot hide or
+    reorder words; no template marks.
+    """
+    shown = _HIDDEN.sub("", text)
+    visible = "".join(c for c in shown if c.isspace() or unicodedata.category(c)[0] != "C")
+    line = _TEMPLATE_MARK.sub(lambda mark: f"{mark[0]} ", " ".join(visible.split()))
+    return _LEAD.sub(lambda lead: f"{lead[0]} ", line)

@@ -1,0 +1,1 @@
+"""What tests report: recorded, and told at the end of the session."""

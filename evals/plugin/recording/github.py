@@ -1,0 +1,51 @@
+"""What a session says in GitHub Actions; registered there only."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import pytest
+from rag_evals.evals.plugin.recording.summary import Decided
+from rag_evals.evals.reports.github import stopping_lines, tell_github, warning_line
+
+
+class GitHubHooks:
+    """Prints annotations, writes the summary of the step, and keeps quoted text from giving commands.
+
+    Args:
+        environ: The environment.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._decided: Decided | None = None
+
+    def hear(self, decided: Decided) -> None:
+        """Take what was decided of the run."""
+        self._decided = decided
+
+    # The outermost: failures, captured output and the short summary quote answers as well.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> Generator[None, Any, Any]:
+        """Stop commands around everything that pytest and the summary say of the run; give ours after it."""
+        if self._decided is None:
+            return (yield)
+        stop, go_on = stopping_lines()
+        terminalreporter.line(stop)
+        try:
+            return (yield)
+        finally:
+            terminalreporter.line(go_on)
+            for line in self._commands(config, self._decided):
+                terminalreporter.line(line)
+
+    def _commands(self, config: pytest.Config, decided: Decided) -> list[str]:
+        """Return what GitHub is told; trouble with it is a warning, never a failure."""
+        run, ruling, base = decided.run, decided.ruling, decided.base
+        try:
+            return tell_github(self._environ, run, ruling, root=config.rootpath, base=base)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the run is recorded and decided
+            return [warning_line(f"GitHub was not told of the run: {error}")]

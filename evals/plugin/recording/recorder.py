@@ -1,0 +1,176 @@
+"""From pytest's reports to the run folder: every event is written as its report comes in."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rag_evals.evals.plugin.recording.report_events import ABOUT, EVALUATION, STALE, TRACE, Event, take_events
+from rag_evals.evals.plugin.session.session import EvalsSession
+from rag_evals.evals.plugin.workers import worker_of
+from rag_evals.evals.runs.evaluation import evaluation_from_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rag_evals.evals.runs.run_folder import RunFolder
+    from rag_evals.evals.trackers.guard import Guard
+
+# Hears of each report with events of ours: the report, its evaluations as JSON, and how many of them are new.
+Listener = Callable[[pytest.TestReport, Sequence[str], int], None]
+
+
+class Recorder:
+    """Writes events to the run folder, and has the trackers follow it.
+
+    Args:
+        config: Pytest's configuration.
+        session: The session; its settings are read when the first event comes, so that a session without
+            evals is never troubled by them.
+        listen: Hears of each report.
+
+    Attributes:
+        folder: The run folder; None before the first event.
+        stale: Ids of questions that were not asked.
+        trouble: Why traces end early; "" when they do not.
+    """
+
+    def __init__(self, config: pytest.Config, session: EvalsSession, listen: Listener) -> None:
+        self._config = config
+        self._session = session
+        self._listen = listen
+        self.folder: RunFolder | None = None
+        self.stale: set[str] = set()
+        self.trouble = ""
+        self._seen: set[str] = set()
+        self._taken: dict[tuple[str, str], int] = {}
+        self._guards: list[Guard] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take our events off the report and record them."""
+        ours = take_events(report)
+        self.stale |= {event.text for event in ours if event.kind == STALE}
+        if not ours:
+            return
+        ours = [event for event in ours if event.kind != STALE]
+        new = self._new(ours, report)
+        evaluations = [event.text for event in ours if event.kind == EVALUATION]
+        self._listen(report, evaluations, sum(event.kind == EVALUATION for event in new))
+        for event in new:
+            self._record(event, is_from_worker=bool(worker_of(report)))
+
+    def start(self) -> RunFolder:
+        """Make the run folder, and have the trackers follow it."""
+        from rag_evals.evals.runs.run_folder import RunFolder
+        from rag_evals.evals.trackers.options import started_guards
+
+        session = self._session
+        session.begin()  # the baseline is read before `latest` is this very run
+        folder = RunFolder(session.settings.home)
+        args = [str(arg) for arg in self._config.invocation_params.args]
+        folder.start(head_of(session, folder.path, args))
+        self._guards = started_guards(session.settings.trackers, os.environ, folder.path)
+        # Where nothing is printed, or the session ends in the middle.
+        self._config.add_cleanup(self._end)
+        self.folder = folder
+        return folder
+
+    def end_trackers(self, count: int) -> list[str]:
+        """End the trackers of a run of `count` evaluations, and return what they have to say."""
+        guards, self._guards = self._guards, []
+        for guard in guards:  # all of them first: they end side by side
+            guard.say_over()
+        return [line for guard in guards for line in guard.finish(count)]
+
+    def _end(self) -> None:
+        self.end_trackers(0)
+
+    def _new(self, events: list[Event], report: pytest.TestReport) -> list[Event]:
+        """Return the events that earlier reports of the test did not carry: each repeats those before it."""
+        test = (worker_of(report), report.nodeid)
+        taken = self._taken.pop(test, 0)
+        if report.when != "teardown":
+            self._taken[test] = len(events)
+        return events[taken:]
+
+    def _record(self, event: Event, *, is_from_worker: bool) -> None:
+        if event.kind == TRACE:
+            self._write_trace(event.text)
+        elif event.kind != ABOUT or event.text not in self._seen:
+            self._write(event.text)
+        if event.kind == EVALUATION and is_from_worker:  # in a serial run the engine tells it
+            self._session.progress.finished(evaluation_from_json(json.loads(event.text)))
+        if event.kind == ABOUT:
+            self._seen.add(event.text)  # every xdist worker sends it; it is written once
+
+    def _write(self, line: str) -> None:
+        """Write `line`; the first one makes the run folder. A run that cannot be recorded ends here."""
+        try:
+            (self.folder or self.start()).append(line)
+        except OSError as error:
+            self.folder = None
+            pytest.exit(
+                f"evals: the record cannot be written ({self._session.settings.home}: {error.strerror}): "
+                "give another folder with --evals-home",
+                returncode=pytest.ExitCode.USAGE_ERROR,
+            )
+
+    def _write_trace(self, lines: str) -> None:
+        """Keep spans; a run whose traces cannot be written goes on without."""
+        if self.folder is None or self.trouble:
+            return
+        try:
+            self.folder.append_trace(lines)
+        except OSError as error:
+            self.trouble = f"traces.jsonl ends early: it could not be written ({error.strerror})"
+
+
+def head_of(session: EvalsSession, folder: Path, args: Sequence[str]) -> dict[str, Any]:
+    """Return what the first line of `records.jsonl` says: what was asked, with what, on which machine.
+
+    Args:
+        session: The session.
+        folder: The run's folder.
+        args: Pytest's arguments.
+    """
+    from rag_evals.evals.questions.question import questions_digest
+    from rag_evals.evals.runs.environment import git_state, installed_versions
+    from rag_evals.evals.trackers.options import tracker_options
+
+    settings, rules = session.settings, session.settings.rules
+    return {
+        "args": list(args),
+        "mode": rules.mode,
+        "metrics": list(settings.metrics),
+        "thresholds": dict(settings.thresholds),
+        "max_unscored": rules.max_unscored,
+        "judge_floor": rules.judge_floor,
+        "gate": [condition.text for condition in rules.conditions],
+        "inconclusive": rules.inconclusive,
+        "margin": rules.margin,
+        "baseline": settings.baseline,
+        "stop_early": rules.stop_early,
+        "shard": astuple(settings.shard) if settings.shard else None,
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "processors": os.cpu_count(),
+        },
+        "git": git_state(settings.root),
+        "versions": installed_versions(),
+        "offline": settings.offline,
+        "trackers": tracker_options(settings.trackers, os.environ),
+        # From the run folder: records are sent to trackers, and paths of this machine are not.
+        "questions": [
+            {"path": os.path.relpath(file, folder), "digest": questions_digest(asked)}
+            for file, asked in session.questions.sets.items()
+        ],
+        "stale": sorted(session.questions.stale),
+        "used": [fetched.told for fetched in session.materials.used()],
+    }

@@ -1,0 +1,80 @@
+"""What rides on a test's report: one JSON string an event, put on where the test runs.
+
+xdist carries it from a worker to the controller by itself: serial and parallel runs are one code path.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.rag.identity import canonical
+
+EVALUATION = "evals"
+# An answer of the baseline, judged anew.
+REJUDGED = "evals-rejudged"
+# What describes a pipeline or a judge.
+ABOUT = "evals-about"
+# The spans of an evaluation.
+TRACE = "evals-trace"
+# The id of a question that is not asked.
+STALE = "evals-stale"
+_OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE)
+
+
+class Event(NamedTuple):
+    """Something of ours on a report."""
+
+    kind: str
+    text: str
+
+
+def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
+    """Put `evaluation` on the test's report.
+
+    Raises:
+        ValueError: There is a NaN or an infinity in it; it fails this very test, not the run.
+    """
+    _attach(item, EVALUATION, evaluation_to_json(evaluation))
+
+
+def attach_rejudged(item: pytest.Item, evaluation: Evaluation) -> None:
+    """Put an answer of the baseline that was judged anew on the test's report."""
+    _attach(item, REJUDGED, {**evaluation_to_json(evaluation), "type": "rejudged"})
+
+
+def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
+    """Put what describes a pipeline or a judge on the test's report, without secrets."""
+    from rag_evals.evals.runs.masking import masked
+
+    # By these two it is found again: they stay.
+    named: dict[str, Any] = {key: event[key] for key in ("name", "fingerprint") if key in event}
+    _attach(item, ABOUT, {**masked(event), **named})
+
+
+def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
+    """Put the spans of `evaluation` on the test's report, if the run has traces."""
+    if evaluation.spans:
+        from rag_evals.evals.runs.trace_lines import spans_of, trace_lines
+
+        item.user_properties.append((TRACE, trace_lines(spans_of(evaluation))))
+
+
+def attach_stale(item: pytest.Item, question_id: str) -> None:
+    """Put on the test's report that its question is not asked, as it does not belong to the documents."""
+    item.user_properties.append((STALE, question_id))
+
+
+def take_events(report: pytest.TestReport) -> list[Event]:
+    """Take our events off a report, before other plugins print them."""
+    ours = [Event(name, str(value)) for name, value in report.user_properties if name in _OURS]
+    if ours:
+        report.user_properties = [pair for pair in report.user_properties if pair[0] not in _OURS]
+    return ours
+
+
+def _attach(item: pytest.Item, kind: str, event: dict[str, Any]) -> None:
+    # Half of a surrogate pair could not travel to another process: it becomes JSON's own escape for it.
+    text = canonical(event).encode(errors="backslashreplace").decode()
+    item.user_properties.append((kind, text))

@@ -1,0 +1,1 @@
+"""The session of the plugin: options, settings, questions, materials."""

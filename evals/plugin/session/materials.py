@@ -1,0 +1,86 @@
+"""What pipelines and generated questions of a session are made of: its models, documents and artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.plugin.session.settings import Settings
+from rag_evals.evals.trackers.wandb.reference import is_reference
+from rag_evals.rag.native.hosting.models_folder import models_folder
+
+if TYPE_CHECKING:
+    from rag_evals.evals.engine.cache import Cache
+    from rag_evals.evals.trackers.wandb.fetch import Fetched
+    from rag_evals.rag.documents.document import Corpus
+    from rag_evals.rag.pipelines.resources import Resources
+
+
+class Materials:
+    """Models, documents and artifacts of W&B, each made, read or fetched when it is first wanted.
+
+    Args:
+        settings: The settings.
+        cache: Gives what keeps vectors, and what is read of documents.
+        session: Names the session: all its processes get the same version of an artifact.
+        name: What the session is called where its processes share their models.
+    """
+
+    def __init__(
+        self, settings: Settings, cache: Callable[[], Cache | None], session: str, name: str
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._session = session
+        self._name = name
+
+    @cached_property
+    def resources(self) -> Resources:
+        """The models."""
+        from rag_evals.rag.pipelines.resources import Resources
+
+        settings = self._settings
+        return Resources(
+            offline=settings.offline,
+            memory=self._cache(),
+            concurrency=settings.concurrency,
+            models_folder=models_folder(self._name),
+        )
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The documents.
+
+        Raises:
+            UsageError: None are named.
+            DocumentError: None can be read.
+        """
+        from rag_evals.rag.documents.read import read_documents
+
+        if self._settings.docs is None:
+            raise UsageError("no documents: give --evals-docs PATH, or set evals_docs in the ini file")
+        return read_documents(self._settings.docs, self._cache())
+
+    def fetched(self, text: str) -> Fetched:
+        """Return the artifact that a reference means.
+
+        Raises:
+            UsageError: It cannot be had.
+        """
+        from rag_evals.evals.trackers.wandb.fetch import fetch_text
+
+        settings = self._settings
+        return fetch_text(text, settings.home, is_offline=settings.offline, session=self._session)
+
+    def used(self) -> list[Fetched]:
+        """Return the artifacts that were fetched in this session, by whichever of its processes."""
+        settings = self._settings
+        texts = [text for text in (*settings.questions, settings.baseline or "") if is_reference(text)]
+        if not texts:
+            return []
+        from rag_evals.evals.trackers.wandb.fetch import fetched_in
+
+        found = (fetched_in(self._session, text, settings.home) for text in dict.fromkeys(texts))
+        return [fetched for fetched in found if fetched]

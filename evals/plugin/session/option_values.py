@@ -1,0 +1,112 @@
+"""How the values of options are read: numbers, shares, names, thresholds; commands read theirs alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.metrics import METRICS, check_metric, checked_thresholds
+
+
+def parse_choice(name: str, text: str, choices: tuple[Any, ...]) -> Any:
+    """Parse one of `choices`.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    if text not in choices:
+        raise UsageError(f"unknown {name} {text!r}: one of {', '.join(choices)}")
+    return text
+
+
+def parse_number(name: str, text: str, *, is_whole: bool = False) -> float:
+    """Parse a number from 0.
+
+    Raises:
+        UsageError: It is none, or below 0, or not whole where it must be.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (is_whole and value != int(value)):
+        raise UsageError(f"{name} = {text.strip()}: not a {'whole ' if is_whole else ''}number")
+    if value < 0:
+        raise UsageError(f"{name} = {text.strip()}: at least 0")
+    return value
+
+
+def parse_count(name: str, text: str) -> int:
+    """Parse a whole number from 1.
+
+    Raises:
+        UsageError: It is none.
+    """
+    count = int(parse_number(name, text, is_whole=True))
+    if count < 1:
+        raise UsageError(f"{name} = {text.strip()}: at least 1")
+    return count
+
+
+def parse_share(name: str, text: str) -> float:
+    """Parse a number from 0 to 1.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"{name} = {text.strip()}: not a number") from None
+    if not 0 <= value <= 1:
+        raise UsageError(f"{name} = {text.strip()} is outside 0..1")
+    return value
+
+
+def parse_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Parse names separated by commas; one given twice counts once."""
+    names = (name.strip() for text in texts for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:
+    """Parse `METRIC=VALUE` each.
+
+    Raises:
+        UsageError: A text has another form, an unknown metric, or a value outside 0 to 1.
+    """
+    thresholds: dict[str, float] = {}
+    for text in texts:
+        metric, found, value = text.partition("=")
+        if not found:
+            raise UsageError(f"threshold {text!r}: write METRIC=VALUE, such as faithfulness=0.7")
+        thresholds[metric.strip()] = parse_share(f"threshold {metric.strip()}", value)
+    return checked_thresholds(thresholds)
+
+
+def parse_metrics(texts: Iterable[str]) -> tuple[str, ...]:
+    """Parse names of metrics, separated by commas.
+
+    Raises:
+        UsageError: A metric is unknown, or there is none.
+    """
+    names = parse_names(texts)
+    for name in names:
+        check_metric(name, f"unknown metric {name!r}")
+    if not names:
+        raise UsageError(f"no metrics: known are {', '.join(METRICS)}")
+    return names
+
+
+def parse_refresh(text: str) -> tuple[str, ...]:
+    """Parse what is to be made anew.
+
+    Raises:
+        UsageError: It is neither `answers` nor `scores` nor `all`.
+    """
+    known = {"": (), "answers": ("answers",), "scores": ("scores",), "all": ("answers", "scores")}
+    if text not in known:
+        raise UsageError(f"evals_refresh = {text}: one of answers, scores, all")
+    return known[text]

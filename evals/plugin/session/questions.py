@@ -1,0 +1,205 @@
+"""The questions of a session: from files, from W&B, generated on the way; and which of them are stale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.metrics import checked_thresholds
+from rag_evals.evals.plugin.session.materials import Materials
+from rag_evals.evals.plugin.session.settings import Settings
+from rag_evals.evals.plugin.terminal.screen import Screen
+from rag_evals.evals.questions.load import expand_globs, load_questions
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.trackers.wandb.reference import is_reference
+from rag_evals.rag.errors import ModelError, RagError
+
+if TYPE_CHECKING:
+    from rag_evals.evals.generation.generated_set import Generated
+
+
+class SessionQuestions:
+    """What is asked in a session, loaded when it is first wanted.
+
+    Args:
+        settings: The settings.
+        materials: What generated questions are made of.
+        screen: Is told how the writing of questions goes.
+        is_only_collected: Whether tests are collected and none is run.
+        is_parallel: Whether workers ask the questions: this process may have asked none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        materials: Materials,
+        screen: Screen,
+        *,
+        is_only_collected: bool = False,
+        is_parallel: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._materials = materials
+        self._screen = screen
+        self._is_only_collected = is_only_collected
+        self._is_parallel = is_parallel
+
+    @cached_property
+    def asked(self) -> tuple[Question, ...]:
+        """The questions of the run.
+
+        Raises:
+            UsageError: There are none, or something is wrong with them.
+        """
+        settings = self._settings
+        if not settings.questions and not settings.generate:
+            raise UsageError(
+                "no questions: give --evals-questions GLOB, or --evals-generate N to have them written, or "
+                "set evals_questions in the ini file"
+            )
+        questions = load_questions(self._files())
+        for question in questions:
+            checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
+        if not settings.generate:
+            return questions
+        known = {question.id for question in questions}
+        return (*questions, *(made for made in self._generated(questions) if made.id not in known))
+
+    @cached_property
+    def sets(self) -> Mapping[Path, Sequence[Question]]:
+        """The questions of each file that this session asks from, all of them, in the order of reading.
+
+        They are for the record of a run: in the controller of xdist they are read for this alone. Files that
+        are gone meanwhile are no reason to lose a run: then there are none.
+        """
+        try:
+            return self._sets()
+        except (UsageError, RagError):
+            return {}
+
+    @cached_property
+    def stale(self) -> Mapping[str, str]:
+        """The questions that do not belong to the documents any more: why, by id.
+
+        Where the documents are not known, as for pipelines of one's own without `--evals-docs`, none is.
+        """
+        if self._settings.docs is None or self._is_only_collected:
+            return {}
+        from rag_evals.evals.questions.sources.locate import stale_reasons
+
+        asked = self._asked_here
+        if asked is None:
+            asked = tuple(question for questions in self.sets.values() for question in questions)
+        try:
+            return stale_reasons(asked, lambda: self._materials.corpus)
+        except (UsageError, RagError):
+            return {}  # whoever needs them says what is wrong
+
+    @property
+    def _asked_here(self) -> tuple[Question, ...] | None:
+        """The questions, if this process was ever asked for them."""
+        return self.__dict__.get("asked")
+
+    def _sets(self) -> Mapping[Path, Sequence[Question]]:
+        asked = self._asked_here
+        # Serially it is known whether they were asked for; under xdist the workers know.
+        if asked is None and not self._is_parallel:
+            return {}
+        files = self._files()
+        if self._settings.generate:
+            files = (*files, self._generated_set().file)
+        elif asked is not None and len(files) == 1:
+            return {files[0]: asked}
+        return {file: load_questions([file]) for file in files}
+
+    def _files(self) -> tuple[Path, ...]:
+        patterns = [pattern for given in self._settings.questions for pattern in self._patterns(given)]
+        return expand_globs(patterns, self._settings.root)
+
+    def _patterns(self, given: str) -> list[str]:
+        """Return the files that a reference means; a glob as it is."""
+        if not is_reference(given):
+            return [given]
+        from rag_evals.evals.trackers.wandb.fetched_files import question_files
+
+        return [str(file) for file in question_files(self._materials.fetched(given))]
+
+    def _generated(self, others: Sequence[Question]) -> tuple[Question, ...]:
+        """Return the generated questions; write them first where that is to be done.
+
+        A session that only looks writes none: it gets those that are there, and says how to get the others.
+
+        Raises:
+            UsageError: They cannot be had.
+        """
+        with self._screen.uncaptured():
+            try:
+                return self._found() if self._only_looks else self._made(others)
+            except RagError as error:
+                raise UsageError(str(error)) from error
+            except KeyboardInterrupt:
+                self._screen.say(
+                    "generating questions: interrupted; what was written is kept, "
+                    "and the same command goes on"
+                )
+                raise
+
+    def _made(self, others: Sequence[Question]) -> tuple[Question, ...]:
+        from rag_evals.evals.reports.progress import progress
+
+        is_shown = self._screen.is_shown
+        return self._generated_set(others).make(
+            self._screen.say, lambda count: progress(count, is_shown=is_shown)
+        )
+
+    def _found(self) -> tuple[Question, ...]:
+        try:
+            found = self._generated_set().here(self._screen.say)
+        except ModelError:
+            found = None  # it is not here, so nothing was written by it
+        if found is None:
+            count = self._settings.generate
+            self._screen.say(
+                f"generated questions: none yet, and {self._only_looks} writes none: "
+                f"pytest --evals-generate {count} without it writes {count}"
+            )
+        return found or ()
+
+    def _generated_set(self, others: Sequence[Question] = ()) -> Generated:
+        """Return what writes, or finds, the generated questions of this session.
+
+        The model is `--evals-model`, or that of the pipeline `baseline`, or of the first where there is none.
+
+        Args:
+            others: The questions of the run that come from files.
+
+        Raises:
+            UsageError: No documents are named.
+            RagError: There are no documents, or no model.
+        """
+        from rag_evals.evals.generation.generated_set import Generated, Makings
+        from rag_evals.rag.config import config_for, load_configs
+        from rag_evals.rag.llm.remote.remote_llm import PREFIX
+        from rag_evals.rag.pipelines.resources import Resources
+
+        settings = self._settings
+        names = list(load_configs(settings.config))
+        name = "baseline" if "baseline" in names else names[0]
+        knobs = config_for(name, path=settings.config, model=settings.model)
+        # Who only looks fetches nothing; a server is not asked before it is to write.
+        is_frugal = bool(self._only_looks) and not knobs.llm.model.startswith(PREFIX)
+        resources = Resources(offline=True) if is_frugal else self._materials.resources
+        makings = Makings(
+            self._materials.corpus, resources.llm(knobs.llm), resources.embedder(knobs.embedder)
+        )
+        return Generated(settings.generate, settings.home, makings, others)
+
+    @property
+    def _only_looks(self) -> str:
+        """The option that keeps this session from running anything; "" without."""
+        if self._is_only_collected:
+            return "--collect-only"
+        return "--evals-plan" if self._settings.plan else ""

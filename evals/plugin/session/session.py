@@ -1,0 +1,276 @@
+"""The session: everything that its tests share, made when it is first wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.plugin.session.materials import Materials
+from rag_evals.evals.plugin.session.questions import SessionQuestions
+from rag_evals.evals.plugin.session.settings import Settings, check_settings
+from rag_evals.evals.plugin.terminal.screen import Screen
+from rag_evals.evals.plugin.workers import Workers
+from rag_evals.evals.reports.progress import Progress
+from rag_evals.evals.trackers.options import check_trackers
+from rag_evals.evals.trackers.wandb.reference import is_reference
+from rag_evals.rag.native.hosting.models_folder import new_session_name
+
+if TYPE_CHECKING:
+    from rag_evals.evals.engine.budget import Prices, Spending
+    from rag_evals.evals.engine.cache import Cache
+    from rag_evals.evals.engine.engine import Engine
+    from rag_evals.evals.engine.lookahead import Upcoming
+    from rag_evals.evals.engine.rejudge import OldAnswers
+    from rag_evals.evals.engine.reuse import Remembering
+    from rag_evals.evals.gate.early_stop import Early
+    from rag_evals.evals.runs.run import Run
+
+
+class EvalsSession:
+    """What a session of evaluations shares; a session that evaluates nothing makes none of it.
+
+    Args:
+        read: Reads the settings; it is called when they are first wanted.
+        screen: Says something while the session goes on.
+        workers: Which of the session's processes this is.
+        is_only_collected: Whether tests are collected and none is run.
+
+    Attributes:
+        progress: How far the evaluations are.
+        problem: What is wrong with the configuration; None as long as nothing is.
+        upcoming: What the tests that follow will ask; None before anybody looked ahead.
+        on_stop: Is told why the session is to end before its next test; set once pytest's session is there.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Settings],
+        screen: Screen,
+        workers: Workers = Workers(),  # noqa: B008 - frozen
+        *,
+        is_only_collected: bool = False,
+    ) -> None:
+        self._read = read
+        self.screen = screen
+        self.workers = workers
+        self.is_only_collected = is_only_collected
+        self.progress = Progress()
+        self.problem: str | None = None
+        self.on_stop: Callable[[str], None] | None = None
+        self._began: float = (workers.told or {}).get("evals_began") or time.time()
+        self._name: str = (workers.told or {}).get("evals_session") or new_session_name()
+        self.upcoming: Upcoming | None = None
+        self._early: Early | None = None
+        self._met: set[tuple[str, ...]] = set()
+        self._is_begun = False
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings.
+
+        Raises:
+            UsageError: A value is wrong, or some do not go together.
+        """
+        settings = self._read()
+        check_settings(settings, is_parallel=self.workers.is_worker)
+        return settings
+
+    def begin(self) -> None:
+        """Look at what the settings name: what is wrong with it is said now, not when it is used.
+
+        Raises:
+            UsageError: There is no such tracker or baseline, or a file is wrong.
+        """
+        if self._is_begun:
+            return
+        settings = self.settings
+        if settings.labels:
+            from rag_evals.evals.judges.calibration.labels import load_labels
+
+            load_labels(settings.labels)  # they are used at the end
+        check_trackers(settings.trackers.names)
+        _ = self.baseline  # read now
+        if settings.offline:
+            forbid_connections()
+        self._is_begun = True
+
+    @cached_property
+    def cache(self) -> Cache | None:
+        """What earlier runs made; what is to be made anew counts as absent unless this very run made it."""
+        from rag_evals.evals.engine.cache import FILE, Cache
+        from rag_evals.evals.engine.reuse import REFRESHED
+
+        settings = self.settings
+        if not settings.cache:
+            return None
+        since = {kind: self._began for part in settings.refresh for kind in REFRESHED[part]}
+        return Cache(settings.home / FILE, mebibytes=settings.cache_mebibytes, since=since)
+
+    @cached_property
+    def remembering(self) -> Remembering:
+        """Answers and judgements, from the cache where it has them."""
+        from rag_evals.evals.engine.reuse import Remembering
+
+        return Remembering(self.cache)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs pipelines and judges, on an event loop of its own."""
+        from rag_evals.evals.engine.engine import Engine
+
+        return Engine(
+            self.remembering,
+            concurrency=self.settings.concurrency,
+            seconds=self.settings.timeout,
+            watcher=self.progress,
+            is_traced=self.settings.is_traced,
+        )
+
+    @cached_property
+    def prices(self) -> Prices:
+        """Prices by model."""
+        from rag_evals.rag.llm.prices import load_prices
+
+        return load_prices(self.settings.prices)
+
+    @cached_property
+    def spending(self) -> Spending:
+        """What the run costs, and what it may take."""
+        from rag_evals.evals.engine.budget import Spending
+
+        bounds = self.settings.bounds
+        return Spending(self.remembering, self.prices, max_minutes=bounds.minutes, max_usd=bounds.usd)
+
+    def early(self, judge: Judge) -> Early | None:
+        """Return what tells that the gate is decided; None in a run that goes to its end."""
+        if self._early is None and self.settings.rules.stop_early:
+            from rag_evals.evals.gate.early_stop import Early, is_comparable
+
+            base = self.baseline
+            comparable = base if base and is_comparable(base, judge.fingerprint) else None
+            self._early = Early(self.settings.rules, comparable)
+        return self._early
+
+    @cached_property
+    def baseline(self) -> Run | None:
+        """The run that this one is held against; None without.
+
+        Raises:
+            UsageError: There is no such run, or it cannot be read.
+        """
+        settings = self.settings
+        if settings.baseline is None:
+            return None
+        from rag_evals.evals.runs.baseline_file import baseline_file
+        from rag_evals.evals.runs.run import read_run
+
+        # The first time there is nothing to compare with, and nothing wrong with that.
+        if settings.update_baseline and not baseline_file(settings.baselines, settings.baseline).exists():
+            return None
+        return read_run(self.baseline_path)
+
+    @cached_property
+    def baseline_path(self) -> Path:
+        """The folder of the run, or the file, that the run is held against.
+
+        Raises:
+            UsageError: There is no such run.
+        """
+        from rag_evals.evals.runs.run import find_run
+
+        name, settings = self.settings.baseline or "", self.settings
+        if is_reference(name):
+            from rag_evals.evals.trackers.wandb.fetched_files import run_folder
+
+            return run_folder(self.materials.fetched(name)).absolute()
+        return find_run(name, settings.home, baselines=settings.baselines).absolute()
+
+    @cached_property
+    def old_answers(self) -> OldAnswers | None:
+        """The answers of the baseline that the judge of this run is to judge as well."""
+        base = self.baseline if self.settings.rejudge else None
+        if base is None:
+            return None
+        from rag_evals.evals.engine.rejudge import OldAnswers
+
+        return OldAnswers(base)
+
+    @cached_property
+    def materials(self) -> Materials:
+        """The models, documents and artifacts."""
+        return Materials(self.settings, lambda: self.cache, f"{self._began!r}", self._name)
+
+    @cached_property
+    def questions(self) -> SessionQuestions:
+        """The questions."""
+        return SessionQuestions(
+            self.settings,
+            self.materials,
+            self.screen,
+            is_only_collected=self.is_only_collected,
+            is_parallel=self.workers.count > 0,
+        )
+
+    @property
+    def for_workers(self) -> Mapping[str, Any]:
+        """What each worker is told."""
+        return {"evals_began": self._began, "evals_session": self._name}
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether there is a plan to say: one was asked for, and made."""
+        return "spending" in self.__dict__ and self.settings.plan
+
+    def hear(self, output: Mapping[str, Any]) -> None:
+        """Take a worker's word that the configuration is wrong, and of questions that were written."""
+        self.problem = output.get("evals_problem") or self.problem
+        self.screen.hear(output.get("evals_said", []))
+
+    def report(self, problem: str) -> None:
+        """Keep what is wrong with the configuration for the end; a worker hands it to the controller."""
+        self.problem = problem
+        self.workers.tell("evals_problem", problem)
+
+    def is_first(self, *key: str) -> bool:
+        """Tell whether nobody asked with this key before: some things are said once a process."""
+        if key in self._met:
+            return False
+        self._met.add(key)
+        return True
+
+    def stop(self, reason: str) -> None:
+        """End the session before its next test; what was evaluated is recorded and decided as ever."""
+        if self.on_stop:
+            self.on_stop(reason)
+
+    def refuse(self, error: Exception) -> NoReturn:
+        """End the session for a wrong configuration: one line, not an error a question."""
+        __tracebackhide__ = True
+        self.report(str(error))
+        self.stop("the configuration is wrong")
+        pytest.skip("the configuration is wrong")
+
+    def give_up(self) -> None:
+        """Give up what was begun ahead of tests that will not come."""
+        if "engine" in self.__dict__:
+            self.engine.stop()
+
+    def close(self) -> None:
+        """End what was made."""
+        for name in ("engine", "cache"):
+            if made := self.__dict__.get(name):
+                made.close()
+
+
+SESSION = pytest.StashKey[EvalsSession]()
+
+
+def session_of(config: pytest.Config) -> EvalsSession:
+    """Return the session of evaluations that a session of pytest has."""
+    return config.stash[SESSION]

@@ -1,0 +1,160 @@
+"""The settings of a run: what the options say, in one frozen value, and which of them go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.gate.condition import Condition
+from rag_evals.evals.gate.rules import Rules
+from rag_evals.evals.plugin.session.option_values import parse_number
+from rag_evals.evals.plugin.session.options import OPTIONS, Given
+from rag_evals.evals.questions.shard import Shard
+from rag_evals.evals.trackers.options import TrackerOptions
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a run may take; None for no bound.
+
+    Attributes:
+        usd: What it may cost.
+        minutes: How long it may go on.
+    """
+
+    usd: float | None = None
+    minutes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options and the ini file say: the help of each option in `OPTIONS` says what it means.
+
+    Attributes:
+        root: The folder that relative paths of the ini file start from.
+        thresholds: By metric; of others the judge card says it, else it is 0.5.
+        cache: Whether answers, scores and vectors of earlier runs are reused.
+        refresh: What is made anew, and kept, although the cache has it: `answers`, `scores`, both or nothing.
+        concurrency: 0 for one evaluation at once with a local model and 16 with a server.
+        rules: What the run as a whole is held to.
+    """
+
+    root: Path
+    pipelines: tuple[str, ...]
+    questions: tuple[str, ...]
+    generate: int
+    docs: Path | None
+    baseline: str | None
+    baselines: Path
+    update_baseline: bool
+    rejudge: bool
+    repeat: int
+    judge_repeat: int
+    html: Path | None
+    thresholds: Mapping[str, float]
+    metrics: tuple[str, ...]
+    model: str | None
+    judge: str
+    judge_model: str | None
+    judge_card: Path | None
+    labels: Path | None
+    config: Path | None
+    offline: bool
+    home: Path
+    cache: bool
+    cache_mebibytes: float
+    refresh: tuple[str, ...]
+    concurrency: int
+    timeout: float | None
+    shard: Shard | None
+    plan: bool
+    prices: Path | None
+    traces: bool
+    rules: Rules
+    bounds: Bounds
+    trackers: TrackerOptions
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the steps of each evaluation are kept: who sends them keeps them, too."""
+        return self.traces or self.trackers.otlp is not None
+
+
+_PARTS: Mapping[str, type] = {"rules": Rules, "bounds": Bounds, "trackers": TrackerOptions}
+
+
+def settings_from(config: pytest.Config) -> Settings:
+    """Read the settings: the command line wins over the ini file, the ini file over the defaults.
+
+    Raises:
+        UsageError: A value is wrong.
+    """
+    given = {option.ini: option.given(config) for option in OPTIONS}
+    given |= _asked(given["evals_questions"], given["evals_generate"])
+    values: dict[str, dict[str, Any]] = {"": {"root": config.rootpath}}
+    for option in OPTIONS:
+        part, _, field = option.field.rpartition(".")
+        values.setdefault(part, {})[field] = option.parse(given[option.ini])
+    return Settings(**values[""], **{part: kind(**values[part]) for part, kind in _PARTS.items()})
+
+
+def _asked(questions: Given, generate: Given) -> dict[str, Given]:
+    """Let what the command line asks for, files or generated questions, take the place of the ini file's."""
+    if questions.is_typed and not generate.is_typed:
+        generate = replace(generate, value="0")
+    elif generate.is_typed and not questions.is_typed:
+        is_any = parse_number(generate.name, generate.value, is_whole=True) > 0
+        questions = replace(questions, value=[] if is_any else questions.value)
+    return {questions.name: questions, generate.name: generate}
+
+
+def check_settings(settings: Settings, *, is_parallel: bool = False) -> None:
+    """Check which options go together.
+
+    Args:
+        settings: The settings.
+        is_parallel: Whether workers of `-n` share the questions.
+
+    Raises:
+        UsageError: Some do not.
+    """
+    if settings.trackers.otlp == "wandb" and settings.trackers.wandb is None:
+        raise UsageError("evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT")
+    if not settings.rules.stop_early:
+        return
+    if not (settings.rules.conditions or settings.baseline):
+        raise UsageError(
+            "evals_stop_early: there is nothing to decide: give --evals-gate or --evals-baseline"
+        )
+    others = {
+        "evals_repeat": settings.repeat > 1,
+        "evals_shard": settings.shard is not None,
+        "evals_rejudge": settings.rejudge,
+        "-n": is_parallel,
+    }
+    if given := [name for name, is_given in others.items() if is_given]:
+        raise UsageError(f"evals_stop_early takes one question after the other, without {', '.join(given)}")
+
+
+def check_gate(settings: Settings, marked: Iterable[Condition]) -> None:
+    """Check that a run which is to decide is held to something.
+
+    Args:
+        settings: The settings.
+        marked: What the marks of tests hold it to.
+
+    Raises:
+        UsageError: It is not.
+    """
+    is_held = settings.rules.conditions or settings.baseline or settings.update_baseline
+    if settings.rules.mode == "gate" and not is_held and not any(marked):
+        raise UsageError(
+            "evals_mode = gate, but there is nothing to hold the run to: give --evals-gate CONDITION, "
+            "such as 'pass_rate >= 0.9', or --evals-baseline RUN"
+        )

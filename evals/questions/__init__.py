@@ -1,0 +1,1 @@
+"""Questions: their files and sets, where their sources stand, other tools' formats."""

@@ -1,0 +1,101 @@
+"""Fields of an entry read one by one, every problem collected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rag_evals.evals.base.messages import kind_of, quoted, told
+
+
+def check_keys(entry: Mapping[Any, Any], known: Sequence[str], problems: list[str]) -> None:
+    """Name every key that is neither known nor begins with `x-`, with the known one it may be meant for."""
+    for key in entry:
+        if not isinstance(key, str):
+            problems.append(f"key {told(key)} is not text but {kind_of(key)}")
+        elif key not in known and not key.startswith("x-"):
+            problems.append(f"unknown key {quoted(key)}{_hint(key, known)}")
+
+
+def _hint(key: str, known: Sequence[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(key.lower(), known, n=1)
+    return f' (did you mean "{close[0]}"?)' if close else f"; known are {', '.join(known)}"
+
+
+def parse_text(
+    entry: Mapping[str, Any],
+    key: str,
+    problems: list[str],
+    *,
+    is_required: bool = False,
+    may_be_blank: bool = False,
+) -> str | None:
+    """Return the text under a key, None when there is none; blank text is a problem unless allowed."""
+    value = entry.get(key)
+    if value is None:
+        if is_required:
+            problems.append(f'missing "{key}"')
+        return None
+    problem = text_problem(value, may_be_blank=may_be_blank)
+    if problem:
+        problems.append(f'"{key}" {problem}')
+        return None
+    return str(value)
+
+
+def text_problem(value: object, *, may_be_blank: bool = False) -> str | None:
+    """Say what keeps a value from being a text, None when it is one."""
+    if not isinstance(value, str):
+        return f"is not text but {kind_of(value)} ({told(value)})"
+    if not (may_be_blank or value.strip()):
+        return "is empty"
+    return None if is_encodable(value) else "holds half of a surrogate pair, which is no character"
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8; half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def parse_list(entry: Mapping[str, Any], key: str, members: str, problems: list[str]) -> list[Any]:
+    """Return the list under a key, an empty one when there is none; its members are not looked at."""
+    value = entry.get(key)
+    if value is None or isinstance(value, list):
+        return value or []
+    problems.append(f'"{key}" is not a list of {members} but {kind_of(value)} ({told(value)})')
+    return []
+
+
+def parse_object(entry: Mapping[str, Any], key: str, problems: list[str]) -> dict[Any, Any] | None:
+    """Return the object under a key, None when there is none; its members are not looked at."""
+    value = entry.get(key)
+    if value is None or isinstance(value, dict):
+        return value
+    problems.append(f'"{key}" is not an object but {kind_of(value)} ({told(value)})')
+    return None
+
+
+def parse_whole_number(entry: Mapping[str, Any], key: str, least: int, problems: list[str]) -> int | None:
+    """Return the whole number under a key, None when there is none; one below `least` is a problem."""
+    value = entry.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        problems.append(f'"{key}" is not a whole number but {kind_of(value)} ({told(value)})')
+    elif value < least:
+        problems.append(f'"{key}" = {value} is below {least}')
+    else:
+        return value
+    return None
+
+
+def check_span(start: int | None, end: int | None, problems: list[str]) -> None:
+    """Name a span of characters that ends before it begins."""
+    if start is not None and end is not None and end < start:
+        problems.append(f'"end" = {end} is before "start" = {start}')

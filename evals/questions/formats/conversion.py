@@ -1,0 +1,213 @@
+"""A foreign file to a question set: all of it, or one error that lists everything that is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_evals.evals.base.errors import QuestionFileError, UsageError
+from rag_evals.evals.base.messages import counted, listing, printable, quoted, shown
+from rag_evals.evals.questions.entries import Fault, gather
+from rag_evals.evals.questions.formats import FORMATS, Format, beir, deepeval, format_named
+from rag_evals.evals.questions.formats.csv_files import columns_of
+from rag_evals.evals.questions.formats.foreign_files import entries
+from rag_evals.evals.questions.formats.foreign_question import Item, Made, passages_of, question_of
+from rag_evals.evals.questions.formats.huggingface import shards_of
+from rag_evals.evals.questions.formats.passage_search import Shelf
+from rag_evals.evals.questions.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was read of a foreign file.
+
+    Attributes:
+        questions: The questions, in its order.
+        twice: How many stood there a second time, word for word.
+        placed: How many passages were found in the documents.
+        quoted: How many are kept as the words of a document that the file names.
+        loose: How many are of no known document, and are kept in the provenance.
+    """
+
+    questions: tuple[Question, ...]
+    twice: int
+    placed: int
+    quoted: int
+    loose: int
+
+    def lines(self, has_documents: bool) -> Iterator[str]:
+        """Say what was read, a line each."""
+        passages = self.placed + self.quoted + self.loose
+        if self.twice:
+            yield f"{counted(self.twice, 'question')} left out: the same stands there before, word for word"
+        if self.placed:
+            yield f"{self.placed} of {counted(passages, 'passage')} found in the documents"
+        if self.quoted:
+            how = "not found in the documents" if has_documents else "not looked for"
+            yield f"{counted(self.quoted, 'passage')} {how}: kept as a quote of the document that is named"
+        if self.loose:
+            hint = "not found in them" if has_documents else "--docs PATH looks for them"
+            yield f"{counted(self.loose, 'passage')} of no known document ({hint}): kept in the provenance"
+        if silent := sum(question.reference is None and question.answerable for question in self.questions):
+            yield f"{counted(silent, 'question')} without a reference"
+
+
+def import_set(
+    path: Path, form: Format, columns: Mapping[str, str] | None = None, shelf: Shelf | None = None
+) -> Imported:
+    """Read a file or folder of another format.
+
+    Args:
+        path: The file or folder.
+        form: Its format.
+        columns: Which column holds what, for the formats that have columns.
+        shelf: The documents in which passages are looked for.
+
+    Raises:
+        QuestionFileError: Anything is wrong with it; every problem is listed with its place.
+        UsageError: Columns were told of a format without such, or are not there.
+    """
+    if columns and not form.has_columns:
+        raise UsageError(f"--map is for csv and huggingface: the keys of {form.name} are fixed")
+    tally: Counter[str] = Counter()
+    made, problems = gather(_once(path, form, columns or {}, shelf, tally), _id)
+    if not (made or problems):
+        problems = [f"{shown(path)}: no questions in it"]
+    if problems:
+        headline = f"{counted(len(problems), 'problem')} in {form.description}:"
+        raise QuestionFileError(listing(headline, map(printable, problems)))
+    return Imported(tuple(one.question for one in made), tally["twice"], *_counts(made))
+
+
+def _once(
+    path: Path, form: Format, columns: Mapping[str, str], shelf: Shelf | None, tally: Counter[str]
+) -> Iterator[tuple[str, Made | Fault]]:
+    """Yield every question but those that stand there a second time, word for word; these are counted."""
+    seen: set[str] = set()
+    for place, item in form.read(path, columns):
+        outcome = item if isinstance(item, Fault) else question_of(item, form.name, shelf)
+        if isinstance(outcome, Made) and isinstance(item, Item) and not item.is_ours:
+            id = outcome.question.id
+            if id != item.id and id in seen:  # an id by content: it is the very same
+                tally["twice"] += 1
+                continue
+            seen.add(id)
+        yield place, outcome
+
+
+def _id(made: Made) -> str:
+    return made.question.id
+
+
+def _counts(made: Iterable[Made]) -> tuple[int, int, int]:
+    ones = list(made)
+    return sum(o.placed for o in ones), sum(o.quoted for o in ones), sum(o.loose for o in ones)
+
+
+def export_set(questions: Sequence[Question], form: Format, path: Path) -> tuple[str, ...]:
+    """Write questions as another format has them, whole or not at all.
+
+    Args:
+        questions: The questions.
+        form: The format.
+        path: What to write; nothing may be there yet, but for an empty folder where a folder is written.
+
+    Returns:
+        A line for each thing that the reader of the file should know.
+
+    Raises:
+        UsageError: Something is at `path`, its ending is not one of the format, or it cannot be written.
+    """
+    if path.suffix.lower() not in form.suffixes:
+        endings = ", ".join(suffix or "a folder" for suffix in form.suffixes)
+        raise UsageError(f"--out {printable(shown(path))}: {form.name} is written as {endings}")
+    check_free(path)
+    form.write(questions, path)
+    return tuple(_notes(questions, form, path))
+
+
+def check_free(path: Path) -> None:
+    """Hold a path to nothing being there but an empty folder.
+
+    Raises:
+        UsageError: Something is there.
+    """
+    is_empty_folder = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not is_empty_folder:
+        raise UsageError(f"--out {printable(shown(path))} is there already: remove it, or give another name")
+
+
+def _notes(questions: Sequence[Question], form: Format, path: Path) -> Iterator[str]:
+    unquoted = sum(any(not source.quote for source in question.sources) for question in questions)
+    if unquoted and form.name not in ("csv", "huggingface"):
+        yield f"{counted(unquoted, 'question')} with a source without a quote: no passage of it is written"
+    if form.name == "beir" and (bare := sum(not passages_of(question) for question in questions)):
+        yield f"{counted(bare, 'question')} without a passage: among the queries, not in the qrels"
+    parted = sum(deepeval.DELIMITER in p.text for question in questions for p in passages_of(question))
+    if parted and form.name == "deepeval" and path.suffix.lower() == ".csv":
+        yield (
+            f"{counted(parted, 'passage')} with {quoted(deepeval.DELIMITER)} in it: there DeepEval parts the "
+            "passages of a cell; .json keeps them whole"
+        )
+
+
+_BEGINNING = 4096
+
+
+def format_of(path: Path) -> Format:
+    """Give the format of a file or folder.
+
+    Raises:
+        QuestionFileError: There is no such file, or it is a question file already.
+        UsageError: Its format cannot be told.
+    """
+    if not path.exists():
+        raise QuestionFileError(f"{printable(shown(path))}: no such file or folder")
+    name = _of_folder(path) if path.is_dir() else _of_file(path)
+    if name is None:
+        known = ", ".join(form.name for form in FORMATS)
+        raise UsageError(
+            f"{printable(shown(path))}: which format it has cannot be told; say --format with one of {known}"
+        )
+    return format_named(name)
+
+
+def _of_folder(path: Path) -> str | None:
+    if beir.is_folder(path):
+        return "beir"
+    return "huggingface" if shards_of(path) else None
+
+
+def _of_file(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return "huggingface"
+    if suffix in (".csv", ".tsv"):
+        return _of_keys(dict.fromkeys(columns_of(path), "")) or "csv"
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return _of_json(path)
+    return None
+
+
+def _of_json(path: Path) -> str | None:
+    if path.suffix.lower() == ".json" and _first_character(path) == "{":
+        return "llamaindex"  # the only one here that is one object
+    first = next((value for _, value in entries(path) if not isinstance(value, Fault)), None)
+    if isinstance(first, dict) and "question" in first and "id" in first:
+        raise QuestionFileError(f"{shown(path)} is a question file already: it can be used as it is")
+    return _of_keys(first) if isinstance(first, dict) else None
+
+
+def _of_keys(keys: Mapping[str, Any]) -> str | None:
+    if "user_input" in keys:
+        return "ragas"
+    has_golden = "input" in keys and keys.keys() & {"expected_output", "actual_output", "context"}
+    return "deepeval" if has_golden or "scenario" in keys else None
+
+
+def _first_character(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_BEGINNING).decode("utf-8-sig", "replace").lstrip()[:1]

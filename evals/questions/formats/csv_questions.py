@@ -1,0 +1,108 @@
+"""CSV: a table of ours, or anybody's whose columns are known or told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rag_evals.evals.base.messages import shown
+from rag_evals.evals.questions.entries import Fault
+from rag_evals.evals.questions.fields import parse_text
+from rag_evals.evals.questions.formats.csv_files import columns_of, read_rows, write_rows
+from rag_evals.evals.questions.formats.foreign_question import Item, ours_of
+from rag_evals.evals.questions.formats.table_columns import chosen_columns, item_of
+from rag_evals.evals.questions.question import Question
+
+# What a spreadsheet takes for a formula when a cell begins with it; the last four are full-width forms.
+_FORMULA = "=+\\-@\t\r\uff1d\uff0b\uff0d\uff20"
+_WOULD_RUN = re.compile(f"'*[{_FORMULA}]")
+_ESCAPED = re.compile(f"'+[{_FORMULA}]")
+
+
+def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+    """Yield the rows of a table, one at a time; a table of ours is read as such unless columns are told.
+
+    Raises:
+        UsageError: A column that was told is not there, or none is known to hold the question.
+    """
+    names = columns_of(path)
+    is_ours = is_own(names) and not columns
+    chosen = {} if is_ours else chosen_columns(columns, names, shown(path))
+    for place, row in read_rows(path):
+        if isinstance(row, Fault):
+            yield place, row
+            continue
+        plain = {name: _plain(cell) for name, cell in row.items()}
+        yield place, own_item(_answerable(plain)) if is_ours else item_of(plain, chosen)
+
+
+def write(questions: Sequence[Question], path: Path) -> None:
+    """Write a table of ours; a text that a spreadsheet would run gets an apostrophe before it."""
+    write_rows(path, COLUMNS, (_cells(row_of(question)) for question in questions))
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str | None]:
+    cells = {name: _safe(cell) if isinstance(cell, str) else None for name, cell in row.items()}
+    for name in (*LISTS, *OBJECTS, "answerable"):
+        cells[name] = None if row[name] is None else json.dumps(row[name], ensure_ascii=False)
+    return cells
+
+
+def _answerable(row: Mapping[str, str | None]) -> dict[str, Any]:
+    """Give a row with a truth for its word; spreadsheets write it in capitals."""
+    word = row.get("answerable")
+    truths = {"true": True, "false": False}
+    return {**row, "answerable": truths.get(word.strip().casefold(), word) if word else None}
+
+
+def _safe(text: str) -> str:
+    return f"'{text}" if _WOULD_RUN.match(text) else text
+
+
+def _plain(cell: str | None) -> str | None:
+    """Take the apostrophe off again; `_safe` adds one also before texts that begin with one."""
+    return cell[1:] if cell and _ESCAPED.match(cell) else cell
+
+
+# In CSV each of these is JSON in a cell; of Parquet the first two have types of their own.
+LISTS = ("sources", "tags")
+OBJECTS = ("thresholds", "provenance")
+COLUMNS = ("id", "question", "reference", "answerable", *LISTS, *OBJECTS, "digest")
+
+
+def is_own(names: Sequence[str]) -> bool:
+    """Tell whether a table with these columns is one of ours; others may have been added."""
+    return set(COLUMNS) <= set(names)
+
+
+def row_of(question: Question) -> dict[str, Any]:
+    """Give a question as a row; what it does not have is None."""
+    line = ours_of(question)
+    return {column: line.get(column) for column in COLUMNS} | {"answerable": question.answerable}
+
+
+def own_item(row: Mapping[str, Any]) -> Item | Fault:
+    """Give the item of a row of ours, its lists and objects as they are or as JSON."""
+    problems: list[str] = []
+    question = parse_text(row, "question", problems, is_required=True) or ""
+    reference = parse_text(row, "reference", problems)
+    more = {"id": row.get("id"), "digest": row.get("digest"), "answerable": row.get("answerable")}
+    for column in (*LISTS, *OBJECTS):
+        more[column] = _value(row, column, problems)
+    if problems:
+        return Fault(tuple(problems))
+    return Item(question=question, reference=reference, more=more, is_ours=True)
+
+
+def _value(row: Mapping[str, Any], column: str, problems: list[str]) -> Any:
+    cell = row.get(column)
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        problems.append(f'"{column}" is not JSON')
+        return None

@@ -1,0 +1,200 @@
+"""What a foreign file says of one question, and the question that is made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rag_evals.evals.questions.entries import Fault
+from rag_evals.evals.questions.fields import parse_object
+from rag_evals.evals.questions.formats.passage_search import Shelf
+from rag_evals.evals.questions.load import parse_question
+from rag_evals.evals.questions.question import Question, Source, question_to_json
+from rag_evals.evals.questions.question_set import edited
+from rag_evals.rag.answer import Context
+from rag_evals.rag.identity import digest
+
+OURS = "rag_evals"
+"""Where a file of another format holds what the format itself has no place for."""
+
+IMPORTED = "imported"
+
+# A mark of the texts that the format does hold: it tells whether they were changed there.
+_MARK = "digest"
+_UNFIT = re.compile(r"\s|\[|\]|::")
+_MOST_WORDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question as a foreign file has it.
+
+    Attributes:
+        question: The text that is asked.
+        reference: The right answer.
+        contexts: The passages that it rests on, with document and page where they are known; None when the
+            format says nothing of passages.
+        id: The file's own id, if it has one.
+        fields: What else the file says; it is kept in the provenance.
+        more: What a question file would say, by its keys: tags, answerable, and so on.
+        is_ours: Whether `more` was written by an export: then it is the whole question, but for its texts.
+    """
+
+    question: str
+    reference: str | None = None
+    contexts: tuple[Context, ...] | None = None
+    id: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+    is_ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A question made of an item.
+
+    Attributes:
+        question: The question.
+        placed: How many passages were found in the documents.
+        quoted: How many are kept as a quote of a document that the file names.
+        loose: How many are of no known document; they are kept in the provenance.
+    """
+
+    question: Question
+    placed: int = 0
+    quoted: int = 0
+    loose: int = 0
+
+
+def ours_of(question: Question, *held: str) -> dict[str, Any]:
+    """Give what a format has no place for; `held` are the keys of a question file that it does hold."""
+    rest = {key: value for key, value in question_to_json(question).items() if key not in held}
+    return rest | {_MARK: text_mark(question.question, question.reference)}
+
+
+def text_mark(question: str, reference: str | None) -> str:
+    """Give what tells whether the texts of a question were changed."""
+    return digest([question, reference])[:12]
+
+
+def passages_of(question: Question) -> tuple[Context, ...]:
+    """Give the passages of a question: the quotes of its sources, and those of no known document."""
+    quoted = (Context(s.quote, s.document, s.page, s.start, s.end) for s in question.sources if s.quote)
+    return (*quoted, *map(Context, _loose_of(question.provenance)))
+
+
+def imported_fields(question: Question, name: str) -> Mapping[str, Any]:
+    """Give what a file of the format `name` said beside, when the question was imported from such a file."""
+    provenance = question.provenance or {}
+    fields = provenance.get("fields")
+    is_same = provenance.get("origin") == IMPORTED and provenance.get("format") == name
+    return fields if is_same and isinstance(fields, dict) else {}
+
+
+def parse_ours(entry: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any] | None:
+    """Return what an export of ours put into an entry, None when it is not of ours."""
+    ours = parse_object(entry, OURS, problems)
+    return ours if ours and "id" in ours else None
+
+
+def question_from(line: Mapping[str, Any]) -> Question | Fault:
+    """Return the question of a line that an export wrote, or what is wrong with it."""
+    return parse_question({key: value for key, value in line.items() if key != _MARK})
+
+
+def question_of(item: Item, name: str, shelf: Shelf | None) -> Made | Fault:
+    """Make a question of an item.
+
+    Args:
+        item: What the file says.
+        name: Name of the file's format.
+        shelf: The documents in which passages are looked for, if any.
+
+    Returns:
+        The question, or a Fault when it could not stand in a question file.
+    """
+    try:
+        return _returned(item, shelf) if item.is_ours else _foreign(item, name, shelf)
+    except RecursionError:  # JSON is read to a depth at which it cannot be gone through
+        return Fault(("nested too deeply",))
+
+
+def _returned(item: Item, shelf: Shelf | None) -> Made | Fault:
+    """Give a question of our own back; one that was changed meanwhile is marked as edited."""
+    before = question_from({**item.more, "question": item.question, "reference": item.reference})
+    if isinstance(before, Fault):
+        return before
+    is_same = item.more.get(_MARK) in (None, text_mark(item.question, item.reference))
+    if item.contexts is None or _texts(item.contexts) == _texts(passages_of(before)):
+        return Made(before if is_same else edited(before))
+    sources, loose = _placed(item.contexts, shelf)
+    provenance = {key: value for key, value in (before.provenance or {}).items() if key != "contexts"}
+    provenance |= {"contexts": loose} if loose else {}
+    changed = replace(before, sources=tuple(sources), provenance=provenance or None)
+    return _counted(edited(changed), sources, len(loose))
+
+
+def _foreign(item: Item, name: str, shelf: Shelf | None) -> Made | Fault:
+    contexts = item.contexts or ()
+    sources, loose = _placed(contexts, shelf)
+    fields = dict(item.fields) | ({"id": item.id} if item.id and not _is_fit(item.id) else {})
+    provenance: dict[str, Any] = {"origin": IMPORTED, "format": name}
+    hashes = {s.document: shelf.sha256_of(s.document) for s in sources if shelf and s.start is not None}
+    for key, value in (("fields", fields), ("contexts", loose), ("document_sha256", hashes)):
+        provenance |= {key: value} if value else {}
+    entry = {
+        "id": item.id if item.id and _is_fit(item.id) else content_id(item),
+        "question": item.question,
+        "reference": item.reference,
+        "provenance": provenance,
+        **item.more,
+    }
+    question = parse_question(entry)
+    if isinstance(question, Fault):
+        return question
+    return _counted(replace(question, sources=tuple(sources)), sources, len(loose))
+
+
+def content_id(item: Item) -> str:
+    """Give an id that hangs on nothing but what is asked, the answer and the passages."""
+    words = re.sub(r"[\W_]+", "-", item.question.casefold()).strip("-")
+    short = words if len(words) <= _MOST_WORDS else words[: _MOST_WORDS + 1].rpartition("-")[0]
+    content = digest([item.question, item.reference, _texts(item.contexts or ())])[:12]
+    return f"{short or 'question'}-{content}"
+
+
+def _counted(question: Question, sources: Sequence[Source], loose: int) -> Made:
+    placed = sum(source.start is not None for source in sources)
+    return Made(question, placed, len(sources) - placed, loose)
+
+
+def _placed(contexts: Sequence[Context], shelf: Shelf | None) -> tuple[list[Source], list[str]]:
+    """Give the sources of passages, and the texts of those whose document is not known."""
+    sources: list[Source] = []
+    loose: list[str] = []
+    for context in contexts:
+        source = (shelf.find(context) if shelf else None) or _as_quoted(context)
+        if source is None:
+            loose.append(context.text)
+        elif source not in sources:
+            sources.append(source)
+    return sources, loose
+
+
+def _as_quoted(context: Context) -> Source | None:
+    return Source(context.document, page=context.page, quote=context.text) if context.document else None
+
+
+def _loose_of(provenance: Mapping[str, Any] | None) -> list[str]:
+    texts = (provenance or {}).get("contexts")
+    return [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+
+
+def _is_fit(id: str) -> bool:
+    return id.isprintable() and not _UNFIT.search(id)
+
+
+def _texts(contexts: Sequence[Context]) -> list[str]:
+    return [context.text for context in contexts]

@@ -1,0 +1,164 @@
+"""Parquet as Hugging Face's datasets library reads and writes it: a file, or a folder of shards.
+
+Layout: huggingface.co/docs/datasets/repository_structure; in a folder `data`, `SPLIT-00000-of-00001.parquet`.
+Tried with datasets 5.0.1. Needs pyarrow, the extra `tables`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_evals.evals.base.errors import QuestionFileError, UsageError
+from rag_evals.evals.base.messages import printable, shown
+from rag_evals.evals.questions.entries import Fault
+from rag_evals.evals.questions.formats.csv_questions import COLUMNS, OBJECTS, is_own, own_item, row_of
+from rag_evals.evals.questions.formats.foreign_files import new_folder, new_path
+from rag_evals.evals.questions.formats.foreign_question import Item
+from rag_evals.evals.questions.formats.table_columns import chosen_columns, item_of
+from rag_evals.evals.questions.question import Question
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_BATCH = 1000
+_SHARD = "test-00000-of-00001.parquet"
+
+
+def shards_of(path: Path) -> tuple[Path, ...]:
+    """Give the Parquet files at a path, those of a folder sorted by name."""
+    if path.is_dir():
+        return tuple(sorted(file for file in path.rglob("*.parquet") if file.is_file()))
+    return (path,)
+
+
+def names_of(path: Path) -> tuple[str, ...]:
+    """Give the columns of a file, the parts of a structured one as `column.part`.
+
+    Raises:
+        QuestionFileError: It is no Parquet file.
+        UsageError: pyarrow is not installed.
+    """
+    schema = _opened(path).schema_arrow
+    return tuple(name for field in schema for name in (field.name, *_parts(field)))
+
+
+def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+    """Yield the rows of all shards, some at a time; tables of ours are read as such unless columns are told.
+
+    Raises:
+        UsageError: A column that was told is not there, or none is known to hold the question; there is no
+            Parquet file, or pyarrow is not installed.
+    """
+    shards = shards_of(path)
+    if not shards:
+        raise QuestionFileError(f"{shown(path)}: no .parquet file in this folder")
+    for shard in shards:
+        names = names_of(shard)
+        is_ours = is_own(names) and not columns
+        chosen = {} if is_ours else chosen_columns(columns, names, shown(shard))
+        for number, row in enumerate(_rows(shard, COLUMNS if is_ours else chosen.values())):
+            place = f"{shown(shard)}: row {number}"
+            yield place, own_item(_without_none(row)) if is_ours else item_of(_flat(row, chosen), chosen)
+
+
+def write(questions: Sequence[Question], path: Path) -> None:
+    """Write one file, or with a path without suffix a folder that `load_dataset` takes for a split `test`."""
+    if path.suffix:
+        with new_path(path) as scratch:
+            _write(questions, scratch)
+        return
+    with new_folder(path) as folder:
+        (folder / "data").mkdir()
+        _write(questions, folder / "data" / _SHARD)
+
+
+def _write(questions: Sequence[Question], path: Path) -> None:
+    pyarrow, parquet = _arrow()
+    rows = [_typed(row_of(question)) for question in questions]
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema(pyarrow)), path)
+
+
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _text(cell) if name in OBJECTS else cell for name, cell in row.items()}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _schema(pyarrow: Any) -> pyarrow.Schema:
+    """Give the types; fixed, as a column without a value would have none."""
+    text, number = pyarrow.string(), pyarrow.int64()
+    source = {"document": text, "page": number, "start": number, "end": number, "quote": text}
+    special = {
+        "answerable": pyarrow.bool_(),
+        "tags": pyarrow.list_(text),
+        "sources": pyarrow.list_(pyarrow.struct(list(source.items()))),
+    }
+    return pyarrow.schema([(name, special.get(name, text)) for name in COLUMNS])
+
+
+def _rows(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows with the wanted columns only; of a structured one the whole."""
+    pyarrow, _ = _arrow()
+    opened = _opened(path)
+    there = set(opened.schema_arrow.names)
+    columns = sorted({name if name in there else name.partition(".")[0] for name in wanted})
+    batches = opened.iter_batches(batch_size=_BATCH, columns=columns)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise QuestionFileError(f"{printable(shown(path))}: a damaged Parquet file") from error
+        if batch is None:
+            return
+        yield from batch.to_pylist()
+
+
+def _flat(row: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Give the chosen cells, those of a part of a structured column by its whole name."""
+    cells = dict(row)
+    for name in chosen.values():
+        column, dot, part = name.partition(".")
+        if dot and name not in row:
+            whole = row.get(column)
+            cells[name] = whole.get(part) if isinstance(whole, dict) else None
+    return cells
+
+
+def _without_none(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a row whose sources say only what they know: to Parquet every row has every part."""
+    sources = row.get("sources")
+    if not isinstance(sources, list):
+        return dict(row)
+    told = [{k: v for k, v in s.items() if v is not None} if isinstance(s, dict) else s for s in sources]
+    return {**row, "sources": told}
+
+
+def _parts(field: Any) -> list[str]:
+    kind = field.type
+    count = kind.num_fields if str(kind).startswith("struct") else 0
+    return [f"{field.name}.{kind.field(number).name}" for number in range(count)]
+
+
+def _opened(path: Path) -> Any:
+    pyarrow, parquet = _arrow()
+    try:
+        return parquet.ParquetFile(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else "not a Parquet file"
+        raise QuestionFileError(f"{printable(shown(path))}: {reason}") from error
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise UsageError(
+            "Parquet needs pyarrow, which is not installed: pip install 'rag-evals[tables]'"
+        ) from error
+    return pyarrow, parquet

@@ -1,0 +1,207 @@
+"""The manifest of a question set: what was true of it when it was written, and what was edited since."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from rag_evals.evals.base.errors import QuestionFileError
+from rag_evals.evals.base.files import replace_file
+from rag_evals.evals.base.messages import counted, few, printable, shown
+from rag_evals.evals.questions.question import Question, questions_digest, short_digest
+
+TYPE = "question-set"
+SCHEMA = 1
+SUFFIX = ".manifest.json"
+
+
+class HashedDocument(Protocol):
+    """A document as a manifest knows it; those of `rag_evals.rag.documents.read` are such ones."""
+
+    @property
+    def name(self) -> str:
+        """Path relative to the folder of the documents."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file's bytes."""
+
+
+class HashedCorpus(Protocol):
+    """The documents of a question set; the corpora of `rag_evals.rag.documents.read` are such ones."""
+
+    @property
+    def documents(self) -> Sequence[HashedDocument]:
+        """Every document."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash over names and contents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was true of a question set when it was written.
+
+    Attributes:
+        digest: Hash over all questions, whatever their order.
+        questions: The first 16 digits of the hash of each question, by id: they tell which were edited.
+        kinds: How many questions there are of each kind; those without a kind are left out.
+        corpus: Hash of the corpus; None when the documents were not known.
+        documents: Hash of each document by name.
+        generator: What wrote the questions; None when nothing did.
+        curated: How many questions were written or edited by hand.
+        created_with: Version of this package.
+    """
+
+    digest: str
+    questions: Mapping[str, str]
+    kinds: Mapping[str, int]
+    corpus: str | None
+    documents: Mapping[str, str]
+    generator: Mapping[str, Any] | None
+    curated: int
+    created_with: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What was edited since the manifest was written: ids, in the order of the file.
+
+    Attributes:
+        added: Those that are new.
+        removed: Those that are gone, sorted.
+        changed: Those that are other questions now, in whatever way.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+    def __str__(self) -> str:
+        parts = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
+        return "; ".join(f"{counted(len(ids), 'question')} {what}: {few(ids)}" for what, ids in parts if ids)
+
+
+def manifest_path(path: Path) -> Path:
+    """Give where the manifest of a question file lies."""
+    return path.with_suffix(SUFFIX)
+
+
+def manifest_of(
+    questions: Sequence[Question],
+    corpus: HashedCorpus | None = None,
+    generator: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Give the manifest of questions as they are now."""
+    told = [question.provenance or {} for question in questions]
+    return Manifest(
+        digest=questions_digest(questions),
+        questions={question.id: short_digest(question) for question in questions},
+        kinds=dict(sorted(Counter(str(p["kind"]) for p in told if "kind" in p).items())),
+        corpus=corpus.sha256 if corpus else None,
+        documents={document.name: document.sha256 for document in corpus.documents} if corpus else {},
+        generator=generator,
+        curated=sum(map(is_curated, questions)),
+        created_with=version("rag-evals"),
+    )
+
+
+def is_curated(question: Question) -> bool:
+    """Tell whether a person wrote or edited a question."""
+    provenance = question.provenance or {}
+    return provenance.get("origin", "curated") == "curated" or bool(provenance.get("edited"))
+
+
+def save_manifest(path: Path, manifest: Manifest) -> None:
+    """Write the manifest of the question file `path`."""
+    corpus = {"sha256": manifest.corpus, "documents": dict(sorted(manifest.documents.items()))}
+    value = {
+        "type": TYPE,
+        "schema": SCHEMA,
+        "digest": manifest.digest,
+        "count": len(manifest.questions),
+        "curated": manifest.curated,
+        "kinds": dict(manifest.kinds),
+        **({"corpus": corpus} if manifest.corpus else {}),
+        **({"generator": dict(manifest.generator)} if manifest.generator else {}),
+        "created_with": manifest.created_with,
+        "questions": dict(sorted(manifest.questions.items())),
+    }
+    replace_file(manifest_path(path), json.dumps(value, indent=1) + "\n")
+
+
+def load_manifest(path: Path) -> Manifest | None:
+    """Read the manifest of the question file `path`; None when it has none.
+
+    Raises:
+        QuestionFileError: It is damaged, or of a later version.
+    """
+    file = manifest_path(path)
+    try:
+        value = json.loads(file.read_bytes())
+        _check_head(value)
+        return _manifest_from(value)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise QuestionFileError(
+            printable(
+                f"{shown(file)} cannot be read as the manifest of a question set ({_reason(error)}): "
+                f"remove it, and `rag-evals questions check {shown(path)} --docs PATH --write` writes it anew"
+            )
+        ) from error
+
+
+def _check_head(value: Any) -> None:
+    if value["type"] != TYPE:
+        raise ValueError(f"its type is {value['type']!r}")
+    if not isinstance(value["schema"], int) or value["schema"] > SCHEMA:
+        raise ValueError(f"its schema is {value['schema']}, of a later version; known is {SCHEMA}")
+
+
+def _manifest_from(value: Mapping[str, Any]) -> Manifest:
+    corpus = value.get("corpus") or {}
+    generator = value.get("generator")
+    return Manifest(
+        digest=str(value["digest"]),
+        questions={str(id): str(known) for id, known in value["questions"].items()},
+        kinds={str(kind): int(count) for kind, count in value["kinds"].items()},
+        corpus=str(corpus["sha256"]) if corpus else None,
+        documents={str(name): str(sha) for name, sha in corpus["documents"].items()} if corpus else {},
+        generator=dict(generator) if generator else None,
+        curated=int(value["curated"]),
+        created_with=str(value["created_with"]),
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return "it is not JSON"
+    return str(error)
+
+
+def edits_since(manifest: Manifest, questions: Sequence[Question]) -> Edits:
+    """Tell which questions are others than the manifest says."""
+    now = {question.id: question for question in questions}
+    return Edits(
+        added=tuple(id for id in now if id not in manifest.questions),
+        removed=tuple(sorted(set(manifest.questions) - set(now))),
+        changed=tuple(
+            id
+            for id, question in now.items()
+            if manifest.questions.get(id, known := short_digest(question)) != known
+        ),
+    )

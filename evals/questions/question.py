@@ -1,0 +1,106 @@
+"""Questions as lines of a question file, in one form; their hashes are over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rag_evals.rag.identity import digest
+
+
+def question_to_json(question: Question) -> dict[str, Any]:
+    """Give a question as a line of a question file has it; what says nothing is left out.
+
+    `load_questions` reads the same question from it.
+    """
+    line: dict[str, Any] = {"id": question.id, "question": question.question}
+    if question.reference is not None:
+        line["reference"] = question.reference
+    if not question.answerable:
+        line["answerable"] = False
+    if question.sources:
+        line["sources"] = [_source_to_json(source) for source in question.sources]
+    if question.tags:
+        line["tags"] = list(question.tags)
+    if question.thresholds:
+        line["thresholds"] = dict(question.thresholds)
+    if question.provenance is not None:
+        line["provenance"] = dict(question.provenance)
+    return line
+
+
+def _source_to_json(source: Source) -> dict[str, Any]:
+    parts = {name: getattr(source, name) for name in Source.__dataclass_fields__}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def to_line(value: Mapping[str, Any]) -> str:
+    """Give a question as JSON in one line, fit for a terminal: what cannot be printed is escaped."""
+    return escaped(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def escaped(line: str) -> str:
+    """Give a line of JSON with all that cannot be printed as JSON's own escapes."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+
+
+def questions_digest(questions: Iterable[Question]) -> str:
+    """Give SHA-256 over questions, the same in whatever order they stand."""
+    ordered = sorted(questions, key=lambda question: question.id)
+    return digest([question_to_json(question) for question in ordered])
+
+
+def short_digest(question: Question) -> str:
+    """Give the first 16 digits of a question's hash: enough to tell that it is another one."""
+    return digest(question_to_json(question))[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the answer to a question stands.
+
+    Attributes:
+        document: Name of the document, as the corpus has it.
+        page: Page, counted from 1.
+        start: Offset of the first character in the document's text.
+        end: Offset behind the last character.
+        quote: The words themselves.
+    """
+
+    document: str
+    page: int | None = None
+    start: int | None = None
+    end: int | None = None
+    quote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of a question file; curated and generated questions look alike.
+
+    Attributes:
+        id: Unique over all files of a run, and fit to be a pytest id.
+        question: The text that is asked.
+        reference: The answer that would be right.
+        sources: Where that answer stands.
+        tags: Words to select and group by.
+        answerable: False when the right answer is that the documents do not say.
+        thresholds: Pairs of metric and threshold that overrule the run's own, sorted by metric; pairs, as a
+            mapping could be changed, or not be hashed and pickled. See `threshold_for`.
+        provenance: How the question came to be, as the file says it; not to be changed.
+    """
+
+    id: str
+    question: str
+    reference: str | None = None
+    sources: tuple[Source, ...] = ()
+    tags: tuple[str, ...] = ()
+    answerable: bool = True
+    thresholds: tuple[tuple[str, float], ...] = ()
+    provenance: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def threshold_for(self, metric: str) -> float | None:
+        """Return this question's own threshold for a metric, None when it has none."""
+        return dict(self.thresholds).get(metric)

@@ -1,0 +1,1 @@
+"""Where the sources of questions stand in the documents, and whether they still do."""

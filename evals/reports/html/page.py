@@ -1,0 +1,279 @@
+"""The HTML report: one file that loads nothing, can be read with scripts off, and treats all text as text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from statistics import fmean
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from rag_evals.evals.gate.comparison.baseline_gate import metrics_of, score_of
+from rag_evals.evals.gate.comparison.comparability import corpora_of
+from rag_evals.evals.reports.comparison_text import (
+    COSTS,
+    HEADER,
+    by_pipeline,
+    cost_cells,
+    detectable_text,
+    row_cells,
+    summaries_of,
+    verdict_text,
+)
+from rag_evals.evals.reports.html.plots import counts_of, histogram, scatter
+from rag_evals.evals.reports.html.questions import Beside, Passages, View, question_views
+from rag_evals.evals.reports.terminal.comparison import note_lines
+from rag_evals.evals.reports.terminal.judge import judge_lines
+from rag_evals.evals.reports.text import Line, shown
+from rag_evals.evals.runs.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from rag_evals.evals.gate.comparison.compare import Comparison
+    from rag_evals.evals.reports.html.waterfall import Waterfalls
+    from rag_evals.evals.runs.run import Run
+
+
+def run_html(
+    run: Run,
+    *,
+    gate: Sequence[Line] = (),
+    base: Run | None = None,
+    traces: Waterfalls = MappingProxyType({}),
+) -> str:
+    """Give the report of a run; the same run gives the same text.
+
+    Args:
+        run: The run.
+        gate: What the run was held to and what came of it, line by line.
+        base: A run to put beside it; None without.
+        traces: Its waterfalls, where it has some.
+    """
+    if base is None:
+        return _page(run, Beside(traces=traces), {**_NOTHING_BESIDE, "notes": run.notes}, gate)
+    from rag_evals.evals.gate.comparison.compare import compare
+
+    comparison = compare(run, base)
+    if not gate:
+        return comparison_html(comparison, run, base, traces=traces)
+    # The lines of the gate have the differences, held to the margin of the run, and most notes.
+    said = {line.text for line in gate}
+    notes = [note for note in comparison.notes if not said.issuperset(note_lines([note]))]
+    beside = _beside(comparison, traces)
+    return _page(run, beside, {**_compared(comparison), "notes": notes, "differences": []}, gate)
+
+
+def comparison_html(
+    comparison: Comparison, run: Run, base: Run, *, traces: Waterfalls = MappingProxyType({})
+) -> str:
+    """Give the report of a run beside another: verdict, what changed, and each question in both."""
+    verdict = verdict_text(comparison.gate, run.name, base.name)
+    return _page(
+        run, _beside(comparison, traces), _compared(comparison), [Line(verdict, comparison.gate.verdict)]
+    )
+
+
+def _page(run: Run, beside: Beside, compared: View, gate: Sequence[Line]) -> str:
+    early, css, js = _asset("early.js"), _style(has_bars=bool(beside.traces)), _asset("report.js")
+    name = shown(run.name)
+    page: str = _template().render(
+        **_parts(run, beside),
+        **{**compared, "notes": [shown(note) for note in compared["notes"]]},
+        policy=_policy([css], [early, js]),
+        early=early,
+        css=css,
+        js=js,
+        title=f"rag-evals: {name}",
+        heading=f"Run {name}" + (f", compared with {beside.name}" if beside.name else ""),
+        subheading=_subheading(run),
+        gate=[{"text": shown(line.text), "kind": line.verdict or ""} for line in gate],
+        judges=[shown(line) for line in judge_lines(run.judges, (), floor=0.0)],
+        before_name=beside.name,
+        after_name=name,
+    )
+    return page
+
+
+def _parts(run: Run, beside: Beside) -> View:
+    """Give everything that is made of the evaluations."""
+    evaluations, passages = run.evaluations, Passages()
+    metrics = metrics_of(evaluations)
+    questions = question_views(evaluations, metrics, passages, beside, corpora_of(run))
+    flips = {question["flip"] for question in questions if question["flip"]}
+    return {
+        "summary": _summary(evaluations, metrics),
+        "plots": _plots(evaluations, metrics),
+        "outcomes": list(dict.fromkeys(question["outcome"] for question in questions)),
+        "pipelines": sorted({question["pipeline"] for question in questions}),
+        "tags": sorted({shown(tag) for e in evaluations for tag in e.question.tags}),
+        "flips": sorted(flips),
+        "metrics": list(map(shown, metrics)),
+        "columns": _columns(metrics),
+        "questions": questions,
+        "all_passages": passages.views,
+    }
+
+
+# --- the frame ---
+
+
+@cache
+def _asset(name: str) -> Any:
+    from markupsafe import Markup
+
+    # Ours, and without a closing tag in it: the only texts here that are not escaped.
+    return Markup((files("rag_evals.evals.reports.html") / "templates" / name).read_text("utf-8"))
+
+
+@cache
+def _style(*, has_bars: bool) -> Any:
+    from markupsafe import Markup
+    from rag_evals.evals.reports.html.waterfall import bar_rules
+
+    return _asset("report.css") + Markup(bar_rules() if has_bars else "")
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("rag_evals.evals.reports.html"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
+    """Give the policy: nothing is loaded, and only this very style and these scripts are heeded."""
+    return (
+        f"default-src 'none'; style-src {_digests(styles)}; script-src {_digests(scripts)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digests(texts: Iterable[str]) -> str:
+    found = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
+    return " ".join(f"'sha256-{digest}'" for digest in found)
+
+
+def _subheading(run: Run) -> str:
+    head = run.head
+    versions = head.get("versions") or {}
+    parts = [
+        f"evaluations: {len(run.evaluations):,}",
+        f"questions: {len({e.question.id for e in run.evaluations}):,}",
+        f"mode {head['mode']}" if "mode" in head else "",
+        f"rag-evals {versions['rag-evals']}" if "rag-evals" in versions else "",
+    ]
+    return shown(", ".join(filter(None, parts)))
+
+
+def _columns(metrics: Sequence[str]) -> list[View]:
+    texts = [{"name": name, "kind": "text"} for name in ("outcome", "id", "question", "pipeline")]
+    numbers = (*map(shown, metrics), "seconds", "tokens")
+    return texts + [{"name": name, "kind": "number"} for name in numbers]
+
+
+# --- beside another run ---
+
+_NOTHING_BESIDE: Mapping[str, Any] = {
+    "notes": (),
+    "differences": (),
+    "difference_header": HEADER,
+    "power": "",
+    "changes": (),
+    "costs": (),
+    "cost_header": COSTS,
+    "removed": (),
+}
+
+
+def _beside(comparison: Comparison, traces: Waterfalls) -> Beside:
+    flips = {
+        (flip.pipeline, flip.question.id): "fixed" if flip.is_fixed else "newly failing"
+        for flip in comparison.flips
+    }
+    added = {(e.pipeline, e.question.id): "only in this run" for e in comparison.added}
+    return Beside(
+        name=shown(comparison.base),
+        evaluations={(a.pipeline, a.question.id, a.repeat): b for b, a in comparison.pairs},
+        flips={**added, **flips},
+        traces=traces,
+    )
+
+
+def _compared(comparison: Comparison) -> View:
+    gate = comparison.gate
+    return {
+        **_NOTHING_BESIDE,
+        "notes": comparison.notes,
+        "differences": [
+            {"kind": str(row.verdict), "cells": list(map(shown, row_cells(row)))} for row in gate.rows
+        ],
+        "power": detectable_text(gate) or "",
+        "changes": [
+            {name: shown(getattr(change, name)) for name in ("what", "path", "before", "after")}
+            for change in comparison.changes
+        ],
+        "costs": [tuple(map(shown, cost_cells(cost))) for cost in comparison.costs],
+        "removed": list(
+            dict.fromkeys(
+                (shown(e.pipeline), shown(e.question.id), shown(e.question.question))
+                for e in comparison.removed
+            )
+        ),
+    }
+
+
+# --- pipelines side by side ---
+
+
+def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> View:
+    counts = ("pipeline", "evaluations", "passed", "failed", "unscored", "pass rate")
+    rows = [
+        tuple(map(shown, (*one.counts, one.pass_rate, *one.means, *one.took)))
+        for one in summaries_of(evaluations, metrics)
+    ]
+    return {"header": (*counts, *map(shown, metrics), "s/question", "tokens/question"), "rows": rows}
+
+
+def _plots(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> list[View]:
+    """Give the figures of each metric; those of all pipelines have the same scales."""
+    groups = by_pipeline(evaluations)
+    longest = max((sum(e.seconds.values()) for e in evaluations), default=0.0)
+    plots = []
+    for metric in metrics:
+        value = score_of(metric)
+        scored = {
+            pipeline: [(e, found) for e in group if (found := value(e)) is not None]
+            for pipeline, group in groups.items()
+        }
+        figures = _figures({name: found for name, found in scored.items() if found}, metric, longest)
+        plots.append({"metric": shown(metric), "figures": figures})
+    return plots
+
+
+def _figures(
+    scored: Mapping[str, Sequence[tuple[Evaluation, float]]], metric: str, longest: float
+) -> list[View]:
+    spreads = {pipeline: counts_of([value for _, value in found]) for pipeline, found in scored.items()}
+    most = max((count for counts in spreads.values() for count in counts), default=0)
+    bars, dots = [], []
+    for pipeline, found in scored.items():
+        name = f"{shown(pipeline)}: mean {fmean(value for _, value in found):.2f} of {len(found):,}"
+        threshold = next((e.thresholds[metric] for e, _ in found if metric in e.thresholds), None)
+        label = f"{shown(metric)}, {name}"
+        bars.append(_figure(histogram(spreads[pipeline], most, threshold, label=label), name))
+        timed = [(sum(e.seconds.values()), value) for e, value in found if e.seconds]
+        if timed:
+            label = f"{shown(metric)} of {shown(pipeline)} against seconds"
+            dots.append(_figure(scatter(timed, longest, label=label), f"{shown(pipeline)}: against seconds"))
+    return [*bars, *dots]
+
+
+def _figure(svg: str, caption: str) -> View:
+    from markupsafe import Markup
+
+    return {"svg": Markup(svg), "caption": caption}

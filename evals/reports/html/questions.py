@@ -1,0 +1,296 @@
+"""What the HTML report shows of each question: answers cut and marked, scores, passages; both runs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rag_evals.evals.gate.comparison.attribution import Stage, stage_of
+from rag_evals.evals.gate.comparison.comparability import Corpora
+from rag_evals.evals.questions.question import Question, Source
+from rag_evals.evals.reports.comparison_text import place
+from rag_evals.evals.reports.html.waterfall import Waterfall, Waterfalls, rows_html
+from rag_evals.evals.reports.text import shown
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.score import ClaimScore, Score
+from rag_evals.rag.answer import Context
+
+# Of a question in the table, where it has one line; whole it stands with its answer.
+_LONGEST = 140
+
+View = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The run that stands beside the one that is reported.
+
+    Attributes:
+        name: Its name.
+        evaluations: Its evaluations of the same question, by pipeline, question id and repeat.
+        flips: Which way a question went, by pipeline and question id.
+        traces: Waterfalls of the run that is reported, by pipeline, question id and repeat.
+    """
+
+    name: str = ""
+    evaluations: Mapping[tuple[str, str, int], Evaluation] = field(default_factory=dict)
+    flips: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    traces: Waterfalls = field(default_factory=dict)
+
+
+class Passages:
+    """The passages of all answers, each once: many questions are answered from the same ones."""
+
+    def __init__(self) -> None:
+        self.views: list[View] = []
+        self._ids: dict[tuple[str, int | None, str], str] = {}
+
+    def add(self, context: Context) -> str:
+        """Give the id under which the passage stands at the end of the page."""
+        key = (context.document, context.start, context.text)
+        if key not in self._ids:
+            self._ids[key] = f"p{len(self._ids) + 1}"
+            view = {"id": self._ids[key], "place": _place(context), "text": shown(context.text)}
+            self.views.append(view)
+        return self._ids[key]
+
+
+def number_text(value: float | None, threshold: float | None = None, digits: int = 2) -> str:
+    """Give a score; with all its digits where rounding would lift it to its threshold."""
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}f}"
+    is_lifted = threshold is not None and value < threshold <= float(text)
+    return repr(value) if is_lifted else text
+
+
+def question_views(
+    evaluations: Iterable[Evaluation],
+    metrics: Sequence[str],
+    passages: Passages,
+    beside: Beside,
+    corpora: Corpora,
+) -> list[View]:
+    """Give what is shown of each evaluation, what failed first.
+
+    Args:
+        evaluations: Those of the run.
+        metrics: Names of the columns.
+        passages: Where the passages of the answers are put.
+        beside: The run beside it.
+        corpora: Names of the documents that each pipeline had, where it tells them.
+    """
+    order = {"error": 0, "failed": 0, "unscored": 1, "passed": 2}
+    worst_first = sorted(evaluations, key=lambda e: (order[e.outcome], e.pipeline, e.question.id, e.repeat))
+    return [
+        _question(number, e, metrics, passages, beside, stage_of(e, corpora.get(e.pipeline)))
+        for number, e in enumerate(worst_first, 1)
+    ]
+
+
+def _question(
+    number: int,
+    evaluation: Evaluation,
+    metrics: Sequence[str],
+    passages: Passages,
+    beside: Beside,
+    stage: Stage | None,
+) -> View:
+    question = evaluation.question
+    key = (evaluation.pipeline, question.id)
+    old = beside.evaluations.get((*key, evaluation.repeat))
+    asked = shown(question.question)
+    scores = {score.metric: score for score in evaluation.scores}
+    return {
+        "n": number,
+        "id": shown(question.id) + (f" ({evaluation.repeat + 1})" if evaluation.repeat else ""),
+        "question": asked,
+        "short": asked if len(asked) <= _LONGEST else f"{asked[:_LONGEST]}…",
+        "facts": _facts(question, evaluation.test, stage),
+        "pipeline": shown(evaluation.pipeline),
+        "outcome": evaluation.outcome,
+        "tags": "\n".join(shown(tag) for tag in question.tags),
+        "cells": [_cell(scores.get(metric), evaluation) for metric in metrics],
+        "seconds": f"{sum(evaluation.seconds.values()):.1f}",
+        "tokens": f"{evaluation.total.evaluated + evaluation.total.generated:,}",
+        "flip": beside.flips.get(key, ""),
+        "after": _side(evaluation, old, passages, "gained"),
+        "before": _side(old, evaluation, passages, "lost") if old else None,
+        "trace": _trace(beside.traces.get((*key, evaluation.repeat))),
+    }
+
+
+def _trace(waterfall: Waterfall | None) -> View | None:
+    from markupsafe import Markup
+
+    return {"more": waterfall.more, "rows": Markup(rows_html(waterfall))} if waterfall else None
+
+
+def _facts(question: Question, test: str, stage: Stage | None) -> list[tuple[str, str]]:
+    """Give what is known of a question besides its words: name and text."""
+    facts = [
+        ("Reference", question.reference or ""),
+        ("To be answered", "" if question.answerable else "no: the documents do not say it"),
+        ("Source", "; ".join(_source(source) for source in question.sources)),
+        ("Stage", stage or ""),
+        ("Tags", ", ".join(question.tags)),
+        ("Test", test),
+    ]
+    return [(name, shown(text)) for name, text in facts if text]
+
+
+def _source(source: Source) -> str:
+    quote = f': "{source.quote}"' if source.quote else ""
+    return _spot(source.document, source.page, source.start, source.end) + quote
+
+
+# --- one side ---
+
+
+def _side(evaluation: Evaluation, other: Evaluation | None, passages: Passages, change: str) -> View:
+    answer = evaluation.answer
+    contexts = answer.contexts if answer else ()
+    ids = [passages.add(context) for context in contexts]
+    theirs = set(map(_key, other.answer.contexts)) if other and other.answer else None
+    claims = _failing_claims(evaluation)
+    return {
+        "outcome": evaluation.outcome,
+        "error": shown(evaluation.error) if evaluation.error else "",
+        "parts": _answer_parts(answer.text, claims) if answer else [],
+        "scores": [_score(score, evaluation) for score in evaluation.scores],
+        "claims": [_claim(claim, contexts, ids) for claim in claims],
+        "contexts": [
+            _context(c, where, change if theirs is not None and _key(c) not in theirs else "")
+            for c, where in zip(contexts, ids, strict=True)
+        ],
+        "spent": _spent(evaluation),
+    }
+
+
+def _key(context: Context) -> tuple[str, str]:
+    return context.document, context.text
+
+
+def _context(context: Context, where: str, change: str) -> View:
+    score = "" if context.score is None else f"{context.score:.3f}"
+    return {"id": where, "place": _place(context), "score": score, "change": change}
+
+
+def _place(context: Context) -> str:
+    return shown(_spot(context.document or "passage", context.page, context.start, context.end))
+
+
+def _spot(document: str, page: int | None, start: int | None, end: int | None) -> str:
+    chars = f", characters {start:,} to {end:,}" if start is not None and end is not None else ""
+    return place(document, page, chars)
+
+
+def _spent(evaluation: Evaluation) -> str:
+    answer = evaluation.answer
+    seconds = ", ".join(f"{stage} {spent:.2f} s" for stage, spent in evaluation.seconds.items())
+    tokens = ", ".join(
+        f"{stage} {used.evaluated:,} / {used.reused:,} / {used.generated:,}"
+        for stage, used in evaluation.tokens.items()
+    )
+    told = [
+        seconds,
+        f"tokens read / reused / written: {tokens}" if tokens else "",
+        f"from the cache: {', '.join(evaluation.cached)}" if evaluation.cached else "",
+        f"passages left out for the token budget: {answer.omitted:,}" if answer and answer.omitted else "",
+        "the answer was cut at its length bound" if answer and not answer.finished else "",
+    ]
+    return shown("; ".join(filter(None, told)))
+
+
+# --- scores ---
+
+
+def _cell(score: Score | None, evaluation: Evaluation) -> View:
+    """Give a cell of the table; `exact` sorts and filters where two digits do not tell it."""
+    if score is None or score.value is None:
+        return {"text": "-", "is_low": False, "exact": ""}
+    text = number_text(score.value, evaluation.thresholds.get(score.metric))
+    exact = f"{score.value:.5g}"
+    return {
+        "text": text,
+        "is_low": evaluation.is_breach(score),
+        "exact": "" if float(exact) == float(text) else exact,
+    }
+
+
+def _score(score: Score, evaluation: Evaluation) -> View:
+    threshold = evaluation.thresholds.get(score.metric)
+    is_low = evaluation.is_breach(score)
+    said = score.reason if score.value is None else score.evidence if is_low else ""
+    again = ", ".join(number_text(value) for value in score.again)
+    notes = [
+        said or "",
+        "" if score.graded or score.value is None else "read from a word, not from probabilities",
+        f"the judges differ by {score.spread:.2f}" if score.spread else "",
+        f"judged again: {again}" if again else "",
+    ]
+    return {
+        "metric": shown(score.metric),
+        "value": "unscored" if score.value is None else number_text(score.value, threshold, 3),
+        "against": "" if threshold is None else f"{'below' if is_low else 'threshold'} {threshold:.2f}",
+        "is_low": is_low,
+        "said": shown("; ".join(filter(None, notes))),
+    }
+
+
+# --- claims ---
+
+
+def _failing_claims(evaluation: Evaluation) -> list[ClaimScore]:
+    """Give the claims of the answer that have no support, or no verdict, in the order of the text."""
+    score = next((s for s in evaluation.scores if s.metric == "faithfulness"), None)
+    threshold = evaluation.thresholds.get("faithfulness", 0.5)
+    return [c for c in score.claims if c.value is None or c.value < threshold] if score else []
+
+
+def _claim(claim: ClaimScore, contexts: Sequence[Context], ids: Sequence[str]) -> View:
+    closest = claim.closest
+    inside = (where for c, where in zip(contexts, ids, strict=True) if closest and _holds(c, closest))
+    return {
+        "text": shown(claim.text),
+        "value": _support(claim),
+        "closest": shown(closest.text) if closest else "",
+        "place": _place(closest) if closest else "",
+        "passage": next(inside, ""),
+    }
+
+
+def _support(claim: ClaimScore) -> str:
+    if claim.value is not None:
+        return f"{claim.value:.2f}"
+    return shown(f"no verdict: {claim.reason}" if claim.reason else "no verdict")
+
+
+def _holds(context: Context, part: Context) -> bool:
+    """Say whether `part` was cut from `context`."""
+    if context.document != part.document or part.text not in context.text:
+        return False
+    if context.start is None or context.end is None or part.start is None:
+        return True
+    return context.start <= part.start <= context.end
+
+
+def _answer_parts(text: str, claims: Iterable[ClaimScore]) -> list[View]:
+    """Cut an answer where its failing claims begin and end."""
+    parts: list[View] = []
+    done = 0
+    for claim in sorted(claims, key=lambda claim: (claim.start, claim.end)):
+        start, end = max(done, claim.start), min(len(text), claim.end)
+        if start >= end:
+            continue
+        parts.append({"text": shown(text[done:start]), "kind": "", "title": ""})
+        kind, title = ("unknown", _support(claim)) if claim.value is None else ("low", _title(claim))
+        parts.append({"text": shown(text[start:end]), "kind": kind, "title": title})
+        done = end
+    return [*parts, {"text": shown(text[done:]), "kind": "", "title": ""}]
+
+
+def _title(claim: ClaimScore) -> str:
+    closest = f"; closest: {shown(claim.closest.text)}" if claim.closest else ""
+    return f"not supported: {claim.value:.2f}{closest}"

@@ -1,0 +1,245 @@
+"""What a run says of its judge: its card, whether it can be trusted, the headline corrected for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rag_evals.evals.base.intervals import Interval
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.judges.calibration.accuracy import Bin
+from rag_evals.evals.judges.calibration.correction import (
+    LEAST_LABELS,
+    Corrected,
+    prediction_powered,
+    rogan_gladen,
+)
+from rag_evals.evals.judges.calibration.injection_check import MOST_TURNED, Outcome, Verdict
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, Trust, trusts_of
+from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.reports.text import aligned
+from rag_evals.evals.runs.evaluation import Evaluation
+
+HEADER = ("corrected for the judge", "answers", "pass", "should pass", "95 %", "by")
+
+
+def judge_lines(
+    judges: Iterable[Mapping[str, Any]],
+    evaluations: Sequence[Evaluation],
+    *,
+    floor: float,
+    labels: Sequence[Labelled] = (),
+) -> list[str]:
+    """Give the lines of the summary that are about the judge.
+
+    Args:
+        judges: The events of type `judge` of the run.
+        evaluations: Those of the run.
+        floor: Least balanced accuracy, lower interval bound, of a judge that a gate may trust.
+        labels: People's verdicts on answers of the run.
+    """
+    lines: list[str] = []
+    for judge in judges:
+        settings = judge.get("settings", {})
+        if "members" in settings:
+            # What their mean is worth is on no card.
+            members = [{**member, "settings": member} for member in settings["members"]]
+            lines += [f"judge: {judge['name']}", *judge_lines(members, (), floor=0.0)]
+            continue
+        trust = trusts_of(judge)
+        card = settings["card"] if trust else None
+        used = {score.metric for evaluation in evaluations for score in evaluation.scores}
+        lines += [
+            _named(judge, card, trust),
+            *_rows(trust, evaluations, labels),
+            *_doubts([one for one in trust if one.metric in used], floor),
+        ]
+    return [printable(line) for line in lines]
+
+
+def _named(judge: Mapping[str, Any], card: Mapping[str, Any] | None, trust: Sequence[Trust]) -> str:
+    if card is None:
+        return f"judge: {judge['name']}, uncalibrated: how often it errs is not known (rag-evals calibrate)"
+    known = ", ".join(f"{one.metric} {_shown(one.balanced_accuracy)}" for one in trust)
+    return f"judge: {judge['name']}, balanced accuracy on {card['labels']['name']}: {known}"
+
+
+def _rows(trust: Sequence[Trust], evaluations: Sequence[Evaluation], labels: Sequence[Labelled]) -> list[str]:
+    rows = []
+    for pipeline in dict.fromkeys(evaluation.pipeline for evaluation in evaluations):
+        for one in trust:
+            row = _row(one, [e for e in evaluations if e.pipeline == pipeline], labels)
+            rows += [row] if row else []
+    return aligned([HEADER, *rows]) if rows else []
+
+
+def _row(trust: Trust, group: Sequence[Evaluation], labels: Sequence[Labelled]) -> tuple[str, ...] | None:
+    scored = [
+        (e, s.value) for e in group for s in e.scores if s.metric == trust.metric and s.value is not None
+    ]
+    if not scored:
+        return None
+    passed = sum(value >= trust.threshold for _, value in scored)
+    found = _corrected(trust, scored, labels, passed)
+    if found is None:
+        return None
+    interval = f"{found.low:.2f} to {found.high:.2f}"
+    name = f"{group[0].pipeline} {trust.metric}"
+    share = passed / len(scored)
+    return (name, str(len(scored)), f"{share:.2f}", f"{found.value:.2f}", interval, found.method)
+
+
+def _corrected(
+    trust: Trust, scored: Sequence[tuple[Evaluation, float]], labels: Sequence[Labelled], passed: int
+) -> Corrected | None:
+    """Correct by people's verdicts where there are enough of them, else by the errors on the card.
+
+    The card's errors on declines say nothing where an answer is asked for: None.
+    """
+    known = {
+        (example.question.question, example.answer.text): label
+        for example in labels
+        if (label := example.label_for(trust.metric)) is not None
+    }
+    keys = [(e.question.question, e.answer.text if e.answer else "") for e, _ in scored]
+    labelled = [
+        (value, _should_pass(trust.metric, e, known[key]))
+        for key, (e, value) in zip(keys, scored, strict=True)
+        if key in known
+    ]
+    if len(labelled) < LEAST_LABELS:
+        if trust.metric == "refusal":
+            return None
+        return rogan_gladen(passed, len(scored), trust.positives, trust.negatives)
+    others = [value for key, (_, value) in zip(keys, scored, strict=True) if key not in known]
+    return prediction_powered(others, [value for value, _ in labelled], [label for _, label in labelled])
+
+
+def _should_pass(metric: str, evaluation: Evaluation, label: int) -> int:
+    """Say whether an answer with `label` should pass: one that declines should only where there is none."""
+    return 1 - label if metric == "refusal" and evaluation.question.answerable else label
+
+
+def _doubts(trust: Sequence[Trust], floor: float) -> list[str]:
+    return [
+        f"judge: not to be trusted in {one.metric}: balanced accuracy may be as low as "
+        f"{one.balanced_accuracy.low:.2f}, below evals_judge_floor = {floor:g}: a gate on it is INCONCLUSIVE"
+        for one in trust
+        if one.balanced_accuracy.low < floor
+    ]
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+_HEADER = ("canary", "trick", "right answer", "false answer", "with injection", "verdict")
+
+
+def canary_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """Give the table of `outcomes`, the reasons of what is missing, and the counts."""
+    table = aligned([_HEADER, *map(_canary_row, outcomes)], left=len(_HEADER))
+    reasons = [f"{o.name}: {' '.join(o.reason.split())}" for o in outcomes if o.reason]
+    lines = [*table, "", *reasons, *([""] if reasons else []), _apart_line(outcomes), _count_line(outcomes)]
+    return [printable(line) for line in lines]
+
+
+def _canary_row(outcome: Outcome) -> tuple[str, ...]:
+    values = (_canary_value(value) for value in (outcome.right, outcome.clean, outcome.value))
+    return (outcome.name, outcome.trick, *values, outcome.verdict)
+
+
+def _canary_value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _apart_line(outcomes: Sequence[Outcome]) -> str:
+    cases = {outcome.case: outcome for outcome in outcomes}.values()
+    apart = sum(c.right is not None and c.clean is not None and c.clean < c.right for c in cases)
+    return f"without injection the right answer scores above the false one in {apart} of {len(cases)} cases"
+
+
+def _count_line(outcomes: Sequence[Outcome]) -> str:
+    verdicts = [outcome.verdict for outcome in outcomes]
+    turned = verdicts.count("TURNED")
+    others: tuple[Verdict, ...] = ("wrong without it", "unscored", "crashed")
+    counts = [f"{verdicts.count(other)} {other}" for other in others if other in verdicts]
+    line = f"{turned} of {turned + verdicts.count('held')} turned; at most {MOST_TURNED} are tolerated"
+    return f"{line} ({', '.join(counts)})" if counts else line
+
+
+PLOT_WIDTH = 40
+
+
+def card_lines(card: JudgeCard) -> list[str]:
+    """Give the text of a judge card."""
+    labels = card.labels
+    head = (
+        f"judge: {card.judge} ({card.fingerprint[:12]}), measured on {labels['name']}: "
+        f"{labels['examples']} examples from {labels['sources']} sources"
+    )
+    lines = [head, *(line for metric in card.metrics for line in _metric_lines(metric))]
+    return [printable(line) for line in lines]
+
+
+def _metric_lines(card: MetricCard) -> list[str]:
+    found, calibration = card.accuracy, card.calibration
+    curve = "isotonic" if calibration.curve else "logistic"
+    intervals = [
+        ("AUROC", found.auroc),
+        ("AUROC, uncalibrated", card.plain),
+        *((f"AUROC of {name} alone", interval) for name, interval in card.baselines.items()),
+        *((("balanced accuracy at 0.50", card.at_half),) if calibration.threshold != 0.5 else ()),
+        (f"balanced accuracy at {calibration.threshold:.2f}", found.balanced_accuracy),
+        ("right answers that pass", found.sensitivity),
+        ("wrong answers that fail", found.specificity),
+    ]
+    rows = [
+        *((name, _card_value(interval)) for name, interval in intervals),
+        ("calibration error", f"{found.calibration_error:.2f} ({curve})"),
+        ("coverage", f"{card.coverage:.2f}"),
+        ("a verdict takes", f"{card.seconds:.2f} s, {card.tokens:,.0f} tokens"),
+    ]
+    return [
+        "",
+        f"{calibration.metric}: {found.count} examples, {found.positives} labelled 1; scores cross-validated "
+        "by source, 95 % intervals",
+        *_worthless(card),
+        *(f"  {line}" for line in aligned(rows, left=2)),
+        *_feature_lines(card),
+        *_reliability_lines(found.bins),
+    ]
+
+
+def _worthless(card: MetricCard) -> list[str]:
+    """Say when a rule that reads nothing does as well."""
+    better = [name for name, rule in card.baselines.items() if rule.value >= card.accuracy.auroc.value]
+    return [f"  no better than {' and '.join(better)}: this judge has shown nothing"] if better else []
+
+
+def _feature_lines(card: MetricCard) -> list[str]:
+    """Say what each feature weighs and what its absence costs."""
+    if not card.gains:
+        return []
+    weights = card.calibration.weights
+    rows = [
+        ("feature", "weight", "AUROC without it"),
+        *((name, f"{weights.get(name, 0.0):.2f}", f"{without:.3f}") for name, without in card.gains.items()),
+    ]
+    return ["", *(f"  {line}" for line in aligned(rows))]
+
+
+def _reliability_lines(bins: Sequence[Bin]) -> list[str]:
+    """Draw the reliability plot: a calibrated judge's `o` (share that is right) meets its `|` (score)."""
+    rows = []
+    for one in bins:
+        plot = [" "] * (PLOT_WIDTH + 1)
+        plot[round(one.mean * PLOT_WIDTH)] = "|"
+        at = round(one.share * PLOT_WIDTH)
+        plot[at] = "*" if plot[at] == "|" else "o"
+        rows.append(f"  {one.mean:.2f}  {one.share:.2f}  {one.count:4d}  {''.join(plot)}".rstrip())
+    return ["", "  score right count  0 to 1: | the score, o the share that is right, * both", *rows]
+
+
+def _card_value(interval: Interval) -> str:
+    return f"{interval.value:.3f} ({interval.low:.2f} to {interval.high:.2f})"

@@ -1,0 +1,96 @@
+"""The terminal summary: every breach, one row a pipeline, and the path of the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.reports.comparison_text import summaries_of
+from rag_evals.evals.reports.text import aligned, columns_of
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.rag.answer import Tokens
+
+
+def summary_lines(
+    evaluations: Sequence[Evaluation], *, breaches: bool, width: int | None = None
+) -> list[str]:
+    """Give the lines of the summary.
+
+    Args:
+        evaluations: Those of the run, in any order.
+        breaches: Whether to list breaches as well; in strict mode pytest shows them as failures.
+        width: Columns of the terminal: a table that is wider stands on its side; None for no bound.
+    """
+    table = _table(evaluations, width)
+    lines = [*_trouble(evaluations, breaches=breaches), *table, *_stages(evaluations)]
+    return [printable(line) for line in lines]
+
+
+def cache_line(evaluations: Sequence[Evaluation]) -> str:
+    """Say how much was made in this run and how much before, and what that saved."""
+    counts = []
+    for part, name in (("answer", "answers"), ("scores", "verdicts")):
+        had = [e for e in evaluations if e.answer is not None]
+        reused = sum(part in evaluation.cached for evaluation in had)
+        counts.append(f"{reused:,} of {len(had):,} {name} reused")
+    saved = sum(_saved(evaluation) for evaluation in evaluations)
+    return f"cache: {', '.join(counts)}" + (f"; that spared {_duration(saved)}" if saved else "")
+
+
+def _saved(evaluation: Evaluation) -> float:
+    judge = evaluation.seconds.get("judge", 0.0)
+    answer = sum(evaluation.seconds.values()) - judge
+    return answer * ("answer" in evaluation.cached) + judge * ("scores" in evaluation.cached)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
+    lines = []
+    for evaluation in evaluations:
+        found = (*(evaluation.breaches if breaches else ()), *evaluation.unscored)
+        lines += [f"{evaluation.pipeline} {evaluation.question.id}: {line}" for line in found]
+    return [*lines, ""] if lines else []
+
+
+def _table(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
+    rows = table_of(evaluations)
+    lines = aligned(rows)
+    if width is None or max(map(columns_of, lines)) <= width:
+        return lines
+    return aligned([*zip(*rows, strict=True)])
+
+
+def table_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
+    """Return the cells of the table, header first, one row a pipeline."""
+    metrics = [m for m in METRICS if any(score.metric == m for e in evaluations for score in e.scores)]
+    counts = ("pipeline", "questions", "passed", "failed", "unscored")
+    header = (*counts, *metrics, "s/question", "tokens/question")
+    found = summaries_of(evaluations, metrics)
+    return [header, *((*one.counts, *one.means, *one.took) for one in found)]
+
+
+def _stages(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Say how many tokens each stage read anew, found read already, and wrote; none, nothing said."""
+    totals: dict[str, Tokens] = {}
+    for evaluation in evaluations:
+        for stage, used in evaluation.tokens.items():
+            totals[stage] = totals.get(stage, Tokens()) + used
+    parts = [
+        f"{stage} {used.evaluated:,} / {used.reused:,} / {used.generated:,}"
+        for stage, used in totals.items()
+        if used != Tokens()
+    ]
+    return [f"tokens read / reused / written: {', '.join(parts)}"] if parts else []
+
+
+def cost_line(evaluations: Sequence[Evaluation]) -> str | None:
+    """Say what the run cost; None where no price is known."""
+    known = [evaluation.usd for evaluation in evaluations if evaluation.usd is not None]
+    return f"cost: ${sum(known):.4f}" if known else None

@@ -1,0 +1,1 @@
+"""Runs as they are kept: evaluations, the run folder, baselines as files, traces, masking."""

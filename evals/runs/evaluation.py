@@ -1,0 +1,302 @@
+"""What one evaluation leaves behind, and its JSON: the only place where records are dicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from rag_evals.evals.base.errors import BreachError, UnscoredError, UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.questions.question import Question, Source
+from rag_evals.evals.runs.score import (
+    Score,
+    fields_of,
+    from_fields,
+    score_from_json,
+    score_to_json,
+    tokens_from_json,
+    tokens_to_json,
+    without,
+)
+from rag_evals.rag.answer import Answer, Context, Span, Tokens
+from rag_evals.rag.tracing.spans import TraceSpan
+
+SCHEMA = 1
+# Fields that a line of the records does not hold: what `evaluation_from_json` reads has their default values.
+# Seconds and tokens of the answer are in those of the evaluation, spans in a file of their own; what a
+# question was held to is among the thresholds, and what a judging cost in its price.
+NOT_IN_A_LINE = (
+    "answer.seconds",
+    "answer.tokens",
+    "enforced",
+    "judged",
+    "question.provenance",
+    "question.thresholds",
+    "spans",
+)
+Outcome = Literal["passed", "failed", "unscored", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One question put to one pipeline, and what came of it.
+
+    Attributes:
+        question: The question.
+        pipeline: Name of the pipeline.
+        answer: The answer; None when the pipeline raised.
+        scores: One score a metric that applies to the question.
+        thresholds: Least value that is no breach, by metric.
+        seconds: Wall-clock seconds by stage; the judge's are under `judge`. What was made before has the
+            seconds it took when it was made.
+        tokens: Tokens by stage, in the same way.
+        repeat: 0 for the first evaluation of the question in a run.
+        cached: What was made before and reused: `answer`, `scores`, both or nothing.
+        usd: What was spent on it now, for models that have a price; None where there is none.
+        error: What the pipeline raised.
+        enforced: Whether `require` raises; only in strict mode it does.
+        conditions: Conditions on the run that marks of its test set, as they were written.
+        test: Node id of its test.
+        keys: Identities of its answer and its scores, under which the cache has them.
+        judged: Tokens of each judge of an ensemble, or of the only one, for their prices; not recorded.
+        spans: What was done for it, where the run has traces; they are kept beside the records.
+    """
+
+    question: Question
+    pipeline: str
+    answer: Answer | None
+    scores: tuple[Score, ...]
+    thresholds: Mapping[str, float]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tokens: Mapping[str, Tokens] = field(default_factory=dict)
+    repeat: int = 0
+    cached: tuple[str, ...] = ()
+    usd: float | None = None
+    error: str | None = None
+    enforced: bool = True
+    conditions: tuple[str, ...] = ()
+    test: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    judged: tuple[Tokens, ...] = field(default=(), compare=False)
+    spans: tuple[TraceSpan, ...] = ()
+
+    @property
+    def total(self) -> Tokens:
+        """Tokens of all stages."""
+        return sum(self.tokens.values(), Tokens())
+
+    @property
+    def breaches(self) -> tuple[str, ...]:
+        """One line for every score below its threshold, or for the pipeline's error."""
+        if self.error:
+            return (_line(f"pipeline {self.pipeline} raised {self.error}"),)
+        return tuple(self._breach(score) for score in self.breached)
+
+    @property
+    def breached(self) -> tuple[Score, ...]:
+        """The scores below their thresholds."""
+        return tuple(score for score in self.scores if self.is_breach(score))
+
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """One line for every score that could not be had; none after an error, which says it all."""
+        if self.error:
+            return ()
+        return tuple(_line(f"{s.metric} unscored: {s.reason}") for s in self.scores if s.value is None)
+
+    @property
+    def outcome(self) -> Outcome:
+        """`error` without an answer, `failed` with a breach, `unscored` without a verdict, else `passed`."""
+        if self.error:
+            return "error"
+        if self.breached:
+            return "failed"
+        return "unscored" if any(score.value is None for score in self.scores) else "passed"
+
+    def require(self, *metrics: str) -> None:
+        """Hold the scores against their thresholds.
+
+        Args:
+            *metrics: The metrics to hold; all of them by default. A question marked as not answerable is
+                always held to `refusal`, the only metric that applies to it.
+
+        Raises:
+            BreachError: A score is below its threshold, or the pipeline raised. One line each, and one
+                for everything unscored. An AssertionError.
+            UnscoredError: Nothing is below its threshold, but a score could not be had. Pytest reports
+                the test as skipped, with the reason.
+            UsageError: A metric is not among the scores.
+        """
+        __tracebackhide__ = True
+        chosen = self.only(*metrics) if metrics and self.question.answerable and not self.error else self
+        if not self.enforced:
+            return
+        if chosen.breaches:
+            raise BreachError("\n".join((*chosen.breaches, *chosen.unscored)))
+        if chosen.unscored:
+            raise UnscoredError("; ".join(chosen.unscored))
+
+    def only(self, *metrics: str) -> Evaluation:
+        """Return the evaluation with the scores of `metrics` alone.
+
+        Raises:
+            UsageError: A metric is not among the scores.
+        """
+        known = [score.metric for score in self.scores]
+        for metric in metrics:
+            if metric not in known:
+                raise UsageError(f"require: unknown metric {metric!r}: scored are {', '.join(known)}")
+        return replace(self, scores=tuple(score for score in self.scores if score.metric in metrics))
+
+    def is_breach(self, score: Score) -> bool:
+        """Tell whether `score` is below the threshold of its metric."""
+        return is_below(score.value, self.thresholds.get(score.metric))
+
+    def _breach(self, score: Score) -> str:
+        evidence = f": {score.evidence}" if score.evidence else ""
+        return _line(f"{score.metric} {_below(score.value or 0.0, self.thresholds[score.metric])}{evidence}")
+
+
+def is_below(value: float | None, threshold: float | None) -> bool:
+    """Tell whether a score misses its threshold; without a verdict, or a threshold, it does not."""
+    return value is not None and threshold is not None and value < threshold
+
+
+def _below(value: float, threshold: float) -> str:
+    """Say `value < threshold` with enough digits that 0.4996 does not read "0.50 < 0.50"."""
+    texts = ((f"{value:.{digits}f}", f"{threshold:.{digits}f}") for digits in range(2, 17))
+    shown, limit = next((pair for pair in texts if pair[0] != pair[1]), (repr(value), repr(threshold)))
+    return f"{shown} < {limit}"
+
+
+def _line(text: str) -> str:
+    """Give `text`, which may quote a document, a model or an exception, as one line fit for a terminal."""
+    return printable(" ".join(text.split()))
+
+
+def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Give the line of `records.jsonl` for `evaluation`.
+
+    Raises:
+        ValueError: A score is NaN or infinite, which is no verdict and no JSON.
+    """
+    for score in evaluation.scores:
+        if score.value is not None and not math.isfinite(score.value):
+            raise ValueError(
+                f"{score.metric} = {score.value} is no score: "
+                "a judge without a verdict gives None and says the reason"
+            )
+    question, answer = evaluation.question, evaluation.answer
+    thresholds = evaluation.thresholds
+    return {
+        "type": "evaluation",
+        "question_id": question.id,
+        "pipeline": evaluation.pipeline,
+        "repeat": evaluation.repeat,
+        "question": question.question,
+        "reference": question.reference,
+        "answerable": question.answerable,
+        "tags": list(question.tags),
+        "sources": [fields_of(source) for source in question.sources],
+        "answer": answer.text if answer else None,
+        "finished": answer.finished if answer else None,
+        "omitted": answer.omitted if answer else None,
+        "contexts": [fields_of(context) for context in answer.contexts] if answer else [],
+        "candidates": [fields_of(span) for span in answer.candidates] if answer else [],
+        "scores": {
+            score.metric: {
+                **without(score_to_json(score), "metric"),
+                "threshold": thresholds.get(score.metric),
+            }
+            for score in evaluation.scores
+        },
+        "outcome": evaluation.outcome,
+        "error": evaluation.error,
+        "seconds": dict(evaluation.seconds),
+        "tokens": {**fields_of(evaluation.total), "stages": tokens_to_json(evaluation.tokens)},
+        "cached": list(evaluation.cached),
+        "usd": evaluation.usd,
+        "conditions": list(evaluation.conditions),
+        "test": evaluation.test,
+        "keys": dict(evaluation.keys),
+    }
+
+
+def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
+    """Read back what `evaluation_to_json` wrote; keys that it does not know are passed over.
+
+    Nothing is lost but `NOT_IN_A_LINE`, and thresholds of metrics without a score.
+
+    Raises:
+        KeyError: A key that every evaluation has is missing.
+    """
+    answer = None
+    if line["answer"] is not None:
+        contexts = tuple(from_fields(Context, context) for context in line["contexts"])
+        answer = Answer(
+            line["answer"],
+            contexts,
+            omitted=line["omitted"],
+            finished=line["finished"],
+            candidates=_spans(line),
+        )
+    return Evaluation(
+        question=Question(
+            id=line["question_id"],
+            question=line["question"],
+            reference=line.get("reference"),
+            sources=tuple(from_fields(Source, source) for source in line.get("sources") or ()),
+            tags=tuple(line.get("tags", ())),
+            answerable=line.get("answerable", True),
+        ),
+        pipeline=line["pipeline"],
+        answer=answer,
+        scores=tuple(score_from_json(metric, score) for metric, score in line["scores"].items()),
+        thresholds={m: s["threshold"] for m, s in line["scores"].items() if s["threshold"] is not None},
+        seconds=line["seconds"],
+        tokens=tokens_from_json(line["tokens"].get("stages", {})),
+        repeat=line["repeat"],
+        cached=tuple(line.get("cached") or ()),
+        usd=line.get("usd"),
+        error=line["error"],
+        conditions=tuple(line.get("conditions") or ()),
+        test=line.get("test") or "",
+        keys=line.get("keys") or {},
+    )
+
+
+def answer_to_json(answer: Answer) -> dict[str, Any]:
+    """Give `answer` as it is kept in the cache."""
+    return {
+        "text": answer.text,
+        "contexts": [fields_of(context) for context in answer.contexts],
+        "candidates": [fields_of(span) for span in answer.candidates],
+        "seconds": dict(answer.seconds),
+        "tokens": tokens_to_json(answer.tokens),
+        "omitted": answer.omitted,
+        "finished": answer.finished,
+    }
+
+
+def answer_from_json(kept: Mapping[str, Any]) -> Answer:
+    """Read back what `answer_to_json` wrote."""
+    return Answer(
+        kept["text"],
+        tuple(from_fields(Context, context) for context in kept["contexts"]),
+        kept["seconds"],
+        tokens_from_json(kept["tokens"]),
+        kept["omitted"],
+        kept["finished"],
+        _spans(kept),
+    )
+
+
+def _spans(kept: Mapping[str, Any]) -> tuple[Span, ...]:
+    return tuple(from_fields(Span, span) for span in kept.get("candidates") or ())
+
+
+# Kinds of items in the cache; `written` is an answer under what it was written from.
+ANSWER = "answer"
+SCORES = "scores"

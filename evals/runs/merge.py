@@ -1,0 +1,257 @@
+"""Runs of shards become one run: the same configuration, no question twice, no shard forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rag_evals.evals.base.errors import RunFileError
+from rag_evals.evals.base.files import whole_lines
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
+from rag_evals.evals.runs.run import Run, read_run
+from rag_evals.evals.runs.run_folder import RunFolder
+from rag_evals.evals.runs.trace_lines import FILE as TRACES
+from rag_evals.rag.identity import canonical
+
+# What runs of one whole have in common, and what a run that does not say it went by.
+COMMON: Mapping[str, Any] = {
+    "mode": "strict",
+    "metrics": [],
+    "thresholds": {},
+    "max_unscored": 0.1,
+    "judge_floor": 0.7,
+    "gate": [],
+    "inconclusive": "warn",
+}
+LISTED = 10
+
+T = TypeVar("T")
+
+
+def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
+    """Join `runs` into a new run under `home`.
+
+    Args:
+        runs: The parts, strictly read, in any order.
+        home: Folder of runs that gets the new one.
+        partial: Whether shards may be missing.
+
+    Returns:
+        The new run: its notes say what a part lacks; contexts and claims of its evaluations stay in the file.
+
+    Raises:
+        RunFileError: The runs are no parts of one whole, or the new one cannot be written.
+    """
+    runs = sorted(runs, key=lambda run: (run.shard.index if run.shard else 0, run.name))
+    _check_once(runs)
+    _check_same(runs)
+    notes = [*_missing(runs, partial=partial), *_unfinished(runs)]
+    _check_disjoint(runs)
+    folder = RunFolder(home)
+    try:
+        _write(folder, runs)
+    except OSError as error:
+        raise RunFileError(
+            f"the merged run cannot be written to {printable(str(home))}: {error.strerror}: "
+            "give another folder with --out"
+        ) from error
+    whole = read_run(folder.path, strict=True)
+    return replace(whole, evaluations=tuple(map(_slim, whole.evaluations)), notes=tuple(notes))
+
+
+def _write(folder: RunFolder, runs: Sequence[Run]) -> None:
+    folder.start(
+        {
+            **{name: runs[0].head.get(name, default) for name, default in COMMON.items()},
+            "args": [],
+            "machine": {"python": platform.python_version(), "system": platform.platform()},
+            "shard": None,
+            "questions": _asked_from(runs, folder.path),
+            "stale": sorted(set(_all("stale", str, runs))),
+            "used": [json.loads(used) for used in dict.fromkeys(map(canonical, _all("used", dict, runs)))],
+            "merged": [_about_part(run) for run in runs],
+        }
+    )
+    outcomes: Counter[str] = Counter()
+    seen: set[str] = set()
+    for run in runs:
+        for line, event in run.records.events():
+            if event["type"] in ("run", "ruling", "end") or line in seen:
+                continue
+            folder.append(line)
+            if event["type"] == "evaluation":
+                outcomes[evaluation_from_json(event).outcome] += 1
+            else:
+                seen.add(line)
+        _join_traces(folder, run)
+    folder.finish(dict(sorted(outcomes.items())))
+
+
+def _asked_from(runs: Iterable[Run], folder: Path) -> list[dict[str, str]]:
+    """Give the question files of all parts, each once, by their path from the new folder."""
+    files = [
+        ((run.records.folder / one["path"]).resolve(), one["digest"])
+        for run in runs
+        for one in _all("questions", dict, [run])
+        if isinstance(one.get("path"), str) and isinstance(one.get("digest"), str)
+    ]
+    return [
+        {"path": os.path.relpath(path, folder.resolve()), "digest": digest}
+        for path, digest in dict.fromkeys(files)
+    ]
+
+
+def _all(name: str, kind: type[T], runs: Iterable[Run]) -> list[T]:
+    """Give the members of a list in the heads of all parts; what another version wrote there is left out."""
+    lists = (run.head.get(name) for run in runs)
+    return [one for given in lists if isinstance(given, list) for one in given if isinstance(one, kind)]
+
+
+def _join_traces(folder: RunFolder, run: Run) -> None:
+    file = run.records.folder / TRACES
+    if file.is_file():
+        for line in whole_lines(file):
+            folder.append_trace(line.decode(errors="replace"))
+
+
+def _about_part(run: Run) -> dict[str, Any]:
+    kept = {name: run.head.get(name) for name in ("run", "shard", "args", "machine")}
+    return {**kept, "finished": run.records.is_finished}
+
+
+def _slim(evaluation: Evaluation) -> Evaluation:
+    """Leave out what no summary shows: contexts and claims are nearly all of an evaluation."""
+    answer = evaluation.answer
+    return replace(
+        evaluation,
+        answer=replace(answer, contexts=()) if answer else None,
+        scores=tuple(replace(score, claims=()) for score in evaluation.scores),
+    )
+
+
+def _check_once(runs: Sequence[Run]) -> None:
+    if not runs:
+        raise RunFileError("no runs: name the runs of the shards")
+    counted = Counter(run.records.folder.resolve() for run in runs)
+    twice = [run.name for run in runs if counted[run.records.folder.resolve()] > 1]
+    if twice:
+        raise RunFileError(f"given more than once: {', '.join(dict.fromkeys(twice))}")
+
+
+def _check_same(runs: Sequence[Run]) -> None:
+    """Hold every run to the same configuration.
+
+    Raises:
+        RunFileError: Something differs; each is one line with the runs and their values.
+    """
+    found = [
+        *(_difference(name, _setting(name), runs) for name in COMMON),
+        _difference("shards in all", lambda run: run.shard.count if run.shard else None, runs),
+    ]
+    described = {(about["type"], about["name"]) for run in runs for about in run.abouts}
+    for kind, name in sorted(described):
+        having = [run for run in runs if _abouts(run, kind, name)]
+        found.append(
+            _difference(f"{kind} {name}", _fingerprint(kind, name), having, _changed(kind, name, having))
+        )
+    differences = [f"  {printable(difference)}" for difference in found if difference]
+    if differences:
+        raise RunFileError(
+            "\n".join(("these runs are not parts of one, as they were configured differently:", *differences))
+        )
+
+
+def _setting(name: str) -> Callable[[Run], Any]:
+    return lambda run: run.head.get(name, COMMON[name])
+
+
+def _fingerprint(kind: str, name: str) -> Callable[[Run], Any]:
+    return lambda run: " and ".join(sorted(str(a["fingerprint"])[:12] for a in _abouts(run, kind, name)))
+
+
+def _abouts(run: Run, kind: str, name: str) -> list[Mapping[str, Any]]:
+    return [about for about in run.abouts if (about["type"], about["name"]) == (kind, name)]
+
+
+def _changed(kind: str, name: str, runs: Sequence[Run]) -> str:
+    """Say which settings differ, where the pipeline or the judge has told them."""
+    all_settings = [about.get("settings") or {} for run in runs for about in _abouts(run, kind, name)]
+    keys = sorted({key for settings in all_settings for key in settings})
+    changed = [key for key in keys if any(s.get(key) != all_settings[0].get(key) for s in all_settings)]
+    return f" (differing in {', '.join(changed)})" if changed else ""
+
+
+def _difference(what: str, value: Callable[[Run], Any], runs: Iterable[Run], more: str = "") -> str | None:
+    """Say which run has which value; None when all have the same."""
+    having: dict[str, list[str]] = {}
+    for run in runs:
+        found = value(run)
+        having.setdefault(found if isinstance(found, str) else canonical(found), []).append(run.name)
+    if len(having) < 2:
+        return None
+    return (
+        f"{what}: " + ", ".join(f"{text} in {' and '.join(names)}" for text, names in having.items()) + more
+    )
+
+
+def _missing(runs: Sequence[Run], *, partial: bool) -> list[str]:
+    """Say which shards are missing.
+
+    Raises:
+        RunFileError: Some are, and not `partial`.
+    """
+    shards = [run.shard for run in runs if run.shard]
+    if not shards:
+        return []
+    count = shards[0].count
+    missing = sorted(set(range(1, count + 1)) - {shard.index for shard in shards})
+    if not missing:
+        return []
+    numbers = ", ".join(map(str, missing))
+    line = f"shard {numbers} of {count} is missing"
+    if len(missing) > 1:
+        line = f"shards {numbers} of {count} are missing"
+    if not partial:
+        raise RunFileError(f"{line}: name the run as well, or give --partial to do without")
+    return [line]
+
+
+def _unfinished(runs: Sequence[Run]) -> list[str]:
+    return [
+        f"{run.name} was not finished: it is read as far as it goes"
+        + (", and its last line, which is cut, is left out" if run.records.is_cut else "")
+        for run in runs
+        if not run.records.is_finished
+    ]
+
+
+def _check_disjoint(runs: Sequence[Run]) -> None:
+    """Hold every evaluation to one run.
+
+    Raises:
+        RunFileError: A question was evaluated in two; the first of them are listed.
+    """
+    first: dict[tuple[str, str, int], Run] = {}
+    twice: list[str] = []
+    for run in runs:
+        for evaluation in run.evaluations:
+            key = (evaluation.pipeline, evaluation.question.id, evaluation.repeat)
+            before = first.setdefault(key, run)
+            if before is not run:
+                repeat = f", repeat {evaluation.repeat}" if evaluation.repeat else ""
+                twice.append(f"  {key[0]} {key[1]}{repeat}: in {before.name} and {run.name}")
+    if twice:
+        count = "one evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
+        more = [f"  and {len(twice) - LISTED} more"] if len(twice) > LISTED else []
+        raise RunFileError(
+            "\n".join(
+                (f"{count} in two runs, and would count twice:", *map(printable, twice[:LISTED]), *more)
+            )
+        )

@@ -1,0 +1,141 @@
+"""Scores, the claims they are made of, the judgement of an answer, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rag_evals.rag.answer import Context, Tokens
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimScore:
+    """One claim, or whatever else a metric goes through one by one, and what the judge says to it.
+
+    Attributes:
+        text: The claim.
+        value: From 0 to 1, higher is better; None when there is no verdict.
+        start: Character offset of the claim in the text it was taken from (the answer, for faithfulness).
+        end: Character offset behind it.
+        closest: The part of the contexts that is closest to the claim, with page and offsets; None without.
+        reason: Why there is no verdict.
+    """
+
+    text: str
+    value: float | None
+    start: int = 0
+    end: int = 0
+    closest: Context | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric on one answer.
+
+    Attributes:
+        metric: The metric's name.
+        value: From 0 to 1, higher is better; None when there is no verdict.
+        reason: Why there is no verdict.
+        evidence: What a low value complains of, for the assertion's text.
+        least: The lowest value among `claims`; None without a verdict.
+        mean: Their mean; `value` is one of the two, as the metric totals.
+        claims: What the score is made of, in the order of the text.
+        graded: False when the verdict was read from a word, not from probabilities: 0 or 1.
+        spread: Largest difference between the judges of an ensemble; None for a single judge.
+        again: Values of further judgings of the same answer: how much the judge itself wavers.
+    """
+
+    metric: str
+    value: float | None
+    reason: str | None = None
+    evidence: str | None = None
+    least: float | None = None
+    mean: float | None = None
+    claims: tuple[ClaimScore, ...] = ()
+    graded: bool = True
+    spread: float | None = None
+    again: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge says to one answer: scores, seconds, tokens, and the tokens of each judge of several."""
+
+    scores: tuple[Score, ...]
+    seconds: float = 0.0
+    tokens: Tokens = Tokens()
+    members: tuple[Tokens, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Tokens, ...]:
+        """The tokens of each judge of several, or of the only one."""
+        return self.members or (self.tokens,)
+
+
+def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
+    """Give `judgement` as it is kept in the cache."""
+    return {
+        "scores": [score_to_json(score) for score in judgement.scores],
+        "seconds": judgement.seconds,
+        "tokens": fields_of(judgement.tokens),
+        **({"members": [fields_of(tokens) for tokens in judgement.members]} if judgement.members else {}),
+    }
+
+
+def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
+    """Read back what `judgement_to_json` wrote."""
+    scores = tuple(score_from_json(score["metric"], score) for score in kept["scores"])
+    members = tuple(from_fields(Tokens, tokens) for tokens in kept.get("members") or ())
+    return Judgement(scores, kept["seconds"], from_fields(Tokens, kept["tokens"]), members)
+
+
+def score_to_json(score: Score) -> dict[str, Any]:
+    """Return a score as JSON."""
+    claims = [_claim_to_json(claim) for claim in score.claims]
+    return {**fields_of(score), "claims": claims, "again": list(score.again)}
+
+
+def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
+    return {**fields_of(claim), "closest": fields_of(claim.closest) if claim.closest else None}
+
+
+def tokens_to_json(tokens: Mapping[str, Tokens]) -> dict[str, Any]:
+    """Return the tokens of each stage as JSON."""
+    return {stage: fields_of(used) for stage, used in tokens.items()}
+
+
+def tokens_from_json(kept: Mapping[str, Any]) -> dict[str, Tokens]:
+    """Return the tokens of each stage from their JSON."""
+    return {stage: from_fields(Tokens, used) for stage, used in kept.items()}
+
+
+def score_from_json(metric: str, line: Mapping[str, Any]) -> Score:
+    """Return a score from its JSON."""
+    claims = tuple(_claim(claim) for claim in line.get("claims", ()))
+    again = tuple(line.get("again") or ())
+    return from_fields(Score, {**line, "metric": metric, "claims": claims, "again": again})
+
+
+def _claim(line: Mapping[str, Any]) -> ClaimScore:
+    closest = line.get("closest")
+    return from_fields(ClaimScore, {**line, "closest": from_fields(Context, closest) if closest else None})
+
+
+def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return `values` without `key`."""
+    return {name: value for name, value in values.items() if name != key}
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def from_fields(into: type[T], values: Mapping[str, Any]) -> T:
+    """Return an `into`, a dataclass, of those of `values` that it knows."""
+    known: Mapping[str, Any] = getattr(into, "__dataclass_fields__", {})
+    return into(**{key: value for key, value in values.items() if key in known})

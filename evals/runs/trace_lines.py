@@ -1,0 +1,139 @@
+"""Traces: the spans of each evaluation, from the engine to `traces.jsonl` in the run folder and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rag_evals.evals.base.files import whole_lines
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.masking import masked_text
+from rag_evals.rag.identity import canonical
+from rag_evals.rag.tracing.attributes import cut, plain_attributes
+from rag_evals.rag.tracing.conventions import KIND, OUTPUT
+from rag_evals.rag.tracing.spans import TraceSpan
+
+FILE = "traces.jsonl"
+# Name of the span around all others: one an evaluation.
+ROOT = "evaluation"
+# Pipeline, question and repeat: what tells the evaluations of a run apart.
+Key = tuple[str, str, int]
+
+
+def spans_of(evaluation: Evaluation) -> tuple[TraceSpan, ...]:
+    """Give the spans of `evaluation`, the root with what came of it; nothing where there are no traces."""
+    if not evaluation.spans:
+        return ()
+    root, *others = evaluation.spans
+    attributes = {**root.attributes, **plain_attributes(_outcome(evaluation))}
+    return (replace(root, attributes=attributes, error=root.error or _error(evaluation)), *others)
+
+
+def _outcome(evaluation: Evaluation) -> dict[str, Any]:
+    scores = {f"evals.score.{score.metric}": score.value for score in evaluation.scores}
+    return {
+        OUTPUT: evaluation.answer.text if evaluation.answer else None,
+        "evals.test": evaluation.test,
+        "evals.outcome": evaluation.outcome,
+        # What was made before has no spans: nothing was done for it.
+        "evals.cached": evaluation.cached,
+        **scores,
+    }
+
+
+def _error(evaluation: Evaluation) -> str | None:
+    error = evaluation.error or "; ".join(evaluation.unscored)
+    return cut(error) if error else None
+
+
+def trace_lines(spans: Sequence[TraceSpan]) -> str:
+    """Give `spans` as JSON Lines, without the last line end.
+
+    Half of a surrogate pair becomes JSON's own escape for it.
+    """
+    lines = (canonical(span_to_json(span)) for span in spans)
+    return "\n".join(lines).encode(errors="backslashreplace").decode()
+
+
+def span_to_json(span: TraceSpan) -> dict[str, Any]:
+    """Give `span` as it stands in the file."""
+    return {
+        "type": "span",
+        "trace_id": span.trace_id,
+        "span_id": span.span_id,
+        "parent_id": span.parent_id,
+        "name": span.name,
+        "start_ns": span.start_ns,
+        "end_ns": span.end_ns,
+        "attributes": {KIND: span.kind, **span.attributes},
+        "error": None if span.error is None else masked_text(span.error),
+    }
+
+
+def span_from_json(line: Mapping[str, Any]) -> TraceSpan:
+    """Read back what `span_to_json` wrote; keys it does not know are passed over.
+
+    Raises:
+        KeyError: A key that every span has is missing.
+        TypeError: A value is of another type.
+    """
+    attributes = dict(line["attributes"])
+    return TraceSpan(
+        str(line["trace_id"]),
+        str(line["span_id"]),
+        None if line["parent_id"] is None else str(line["parent_id"]),
+        str(line["name"]),
+        str(attributes.pop(KIND, "CHAIN")),
+        int(line["start_ns"]),
+        int(line["end_ns"]),
+        attributes,
+        None if line["error"] is None else str(line["error"]),
+    )
+
+
+def load_traces(folder: Path) -> Mapping[Key, tuple[TraceSpan, ...]]:
+    """Read the traces of the run in `folder`, by pipeline, question and repeat, the root first.
+
+    Of an evaluation that is there more than once the last counts, as among the records.
+    """
+    return dict(read_traces(folder))
+
+
+def read_traces(folder: Path) -> Iterator[tuple[Key, tuple[TraceSpan, ...]]]:
+    """Give the traces of the run in `folder` in their order, without holding more than one.
+
+    Nothing where the run has none. Lines that are damaged, or cut off as a killed run leaves its last one,
+    are passed over: traces are to look at, and the records say what was decided.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return
+    together: list[TraceSpan] = []
+    for span in _spans(whole_lines(file)):
+        if together and span.trace_id != together[0].trace_id:
+            yield from _keyed(together)
+            together = []
+        together.append(span)
+    yield from _keyed(together)
+
+
+def _spans(lines: Iterator[bytes]) -> Iterator[TraceSpan]:
+    for line in lines:
+        try:
+            yield span_from_json(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+
+
+def _keyed(spans: Sequence[TraceSpan]) -> Iterator[tuple[Key, tuple[TraceSpan, ...]]]:
+    """Give `spans` with the key that their root tells; nothing without a root."""
+    root = next((span for span in spans if span.parent_id is None), None)
+    about = root.attributes if root else {}
+    repeat = about.get("evals.repeat")
+    if root is None or "evals.question_id" not in about or not isinstance(repeat, int):
+        return
+    key = str(about.get("evals.pipeline")), str(about["evals.question_id"]), repeat
+    yield key, (root, *(span for span in spans if span is not root))

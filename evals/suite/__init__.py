@@ -1,1 +1,0 @@
-"""The eval suite: `pytest evals` runs it."""

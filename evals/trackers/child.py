@@ -1,0 +1,128 @@
+"""The process of one tracker: follows the records of a run, and ends by itself whatever the tracker does.
+
+    python -m rag_evals.evals.trackers.child NAME FOLDER SECONDS SCRATCH
+
+The end of its standard input says that the session is over, or dead; the tracker then has SECONDS. Temporary
+files go to the folder SCRATCH, which is removed. What there is to say goes to standard output (messages.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from filelock import FileLock, Timeout
+from rag_evals.evals.base.files import next_lines
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.runs.run import RECORDS
+from rag_evals.evals.trackers.feed import Feed
+from rag_evals.evals.trackers.messages import lock_of, say, text_of
+from rag_evals.evals.trackers.tracker import tracker_for
+
+# A session that is alive ends this process itself; one that was killed cannot.
+SECONDS_BEYOND = 3.0
+NICENESS = 5
+
+
+class Session:
+    """The session that this process was begun by, seen from here."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._closed = threading.Event()
+        threading.Thread(target=self._wait_for_end, daemon=True).start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has said so, or is gone: another child of it may hold our standard input open."""
+        return self._closed.is_set() or os.getppid() != self._parent
+
+    def _wait_for_end(self) -> None:
+        with suppress(OSError):
+            sys.stdin.buffer.read()
+        self._closed.set()
+
+
+def main(arguments: list[str]) -> int:
+    """Run a tracker; 0 when all has arrived."""
+    name, folder, seconds = arguments[0], Path(arguments[1]), float(arguments[2])
+    with suppress(OSError, AttributeError):
+        os.nice(NICENESS)  # the tests go first
+    session = Session()
+    scratch = Path(arguments[3])
+    threading.Thread(target=_end_with, args=(session, seconds + SECONDS_BEYOND, scratch), daemon=True).start()
+    try:
+        with FileLock(lock_of(folder, name), timeout=0):
+            return _track(name, folder, seconds, session)
+    except Timeout:
+        say(problem="another process is sending it")
+    except Exception as error:  # noqa: BLE001  # whatever a tracker raises, here it ends
+        say(problem=" ".join(printable(text_of(error)).split())[:300])
+    return 1
+
+
+def _track(name: str, folder: Path, seconds: float, session: Session) -> int:
+    feed = Feed(name, tracker_for(name), folder, seconds=seconds)
+    rows = 0
+    for event in follow(folder / RECORDS, is_over=lambda: session.is_over):
+        feed.take(event)
+        if event["type"] == "evaluation":
+            rows += 1
+            say(rows=rows)  # each: the next may never be done
+    try:
+        feed.finish()
+    finally:
+        for tracker in feed.trackers:
+            for line in tracker.where():
+                say(said=line)
+    say(done=True)
+    return 0
+
+
+def _end_with(session: Session, seconds: float, scratch: Path) -> None:
+    while not session.is_over:
+        time.sleep(0.5)
+    time.sleep(seconds)
+    leave(1, scratch)
+
+
+def leave(status: int, scratch: Path) -> NoReturn:
+    """End at once: what a tracker's library does when a process ends may take minutes."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(status)
+
+
+SECONDS_BETWEEN = 0.2
+
+
+def follow(file: Path, *, is_over: Callable[[], bool]) -> Iterator[Mapping[str, Any]]:
+    """Give the lines of `file` as they are written, to its last line of type `end`.
+
+    Args:
+        file: The records.
+        is_over: Whether nobody writes them any more: what stands there then is all there will be.
+    """
+    with file.open("rb") as opened:
+        while True:
+            # Asked first: what was written before that is in what is read next.
+            was_over = is_over()
+            for line in next_lines(opened):
+                event = json.loads(line)
+                yield event
+                if event["type"] == "end":
+                    return
+            if was_over:
+                return
+            time.sleep(SECONDS_BETWEEN)
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]), Path(sys.argv[4]))

@@ -1,0 +1,1 @@
+"""Weights & Biases: runs written to it, artifacts read from it."""

@@ -1,0 +1,1 @@
+"""Documents: files and folders read as text."""

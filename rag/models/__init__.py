@@ -1,0 +1,1 @@
+"""Models on disk: known by name, fetched, verified."""

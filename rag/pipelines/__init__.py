@@ -1,0 +1,1 @@
+"""Pipelines: the bundled ones, and adapters of others."""

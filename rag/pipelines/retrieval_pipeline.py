@@ -1,0 +1,206 @@
+"""The bundled pipelines: retrieve, rerank, fit, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rag_evals.rag.answer import Answer, Context, Retrieval, Tokens, context_parts, question_part
+from rag_evals.rag.config import LLMConfig, PipelineConfig
+from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.errors import ConfigError
+from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.protocol import LLM, Prompt
+from rag_evals.rag.pipelines.resources import AUTO_RERANKER, Resources, reranker_name
+from rag_evals.rag.profile import load, profile_of_model
+from rag_evals.rag.retrieval.index import Index
+from rag_evals.rag.retrieval.reranker import LLMReranker, Reranker
+from rag_evals.rag.tracing.conventions import INPUT, reranked, retrieved, spoken
+from rag_evals.rag.tracing.spans import Kind, OpenSpan, span
+
+
+def describe(config: PipelineConfig) -> str:
+    """Say in one line what `config` comes to on this machine."""
+    sizes = "/".join(map(str, config.chunk_sizes))
+    reranker = reranker_name(config)
+    kept = f", reranker {reranker} keeps {config.rerank_top_n}" if config.retriever == "auto_merging" else ""
+    if config.reranker == "auto" and reranker == "llm":
+        kept += f" ({AUTO_RERANKER} is not here)"
+    return (
+        f"{config.name}: {config.retriever}, chunks of {sizes} tokens, top {config.top_k}{kept}, "
+        f"embedder {config.embedder}, llm {_without_user(config.llm.model)}"
+    )
+
+
+def _without_user(model: str) -> str:
+    """Leave out user and password of a URL: they are refused when the model is loaded, but said before."""
+    return re.sub(r"//[^/@]*@", "//", model)
+
+
+class RetrievalPipeline:
+    """Retrieve, rerank, fit the token budget, and answer in one call of the model.
+
+    Nothing is loaded before it is wanted: what has been answered before needs neither model nor index.
+
+    Args:
+        config: Every knob.
+        index: The index to retrieve from.
+        llm: The answering model.
+        reranker: Orders what was retrieved.
+
+    Attributes:
+        identity: Everything that changes an answer.
+        fingerprint: SHA-256 over it.
+        profile: What is known of it before anything is loaded.
+    """
+
+    def __init__(self, config: PipelineConfig, index: Index, llm: LLM, reranker: Reranker) -> None:
+        self.name = config.name
+        self.config = config
+        self.index = index
+        self.reranker = reranker
+        self._llm = llm
+        prompt = [Prompt(()).system, *context_parts([Context("")]), question_part("")]
+        self.identity: Mapping[str, Any] = {
+            # The models count by their weights, not by the names they were asked for.
+            "knobs": asdict(replace(config, llm=LLMConfig(), embedder="", reranker="")),
+            "index": index.identity,
+            "llm": llm.fingerprint,
+            "reranker": reranker.fingerprint,
+            "prompt": prompt,
+        }
+        self.fingerprint = digest(self.identity)
+        knobs = {key: getattr(config, key) for key in _WRITING_KNOBS}
+        self.writing = digest({"knobs": knobs, "llm": llm.fingerprint, "prompt": prompt})
+        self.profile = replace(
+            profile_of_model(llm),
+            expected=self._expected(),
+            identity=self.identity,
+            # Every knob and the models in use.
+            settings={**asdict(config), "reranker": reranker.name, "index": index.fingerprint},
+        )
+
+    @property
+    def description(self) -> str:
+        """One line for people: what is in use."""
+        return describe(self.config)
+
+    def load(self) -> None:
+        """Load index and models now: what is wrong with them is said before the first question.
+
+        Raises:
+            ModelError: One of them cannot be loaded.
+        """
+        load(self.index, self._llm, self.reranker)
+
+    async def answer(self, question: str) -> Answer:
+        """Answer `question` in a thread of its own, so that an event loop is never blocked."""
+        return await asyncio.to_thread(self.answer_now, question)
+
+    async def retrieve(self, question: str) -> Retrieval:
+        """Find the passages for `question`, in a thread of its own."""
+        return await asyncio.to_thread(self.retrieve_now, question)
+
+    async def write(self, question: str, retrieval: Retrieval) -> Answer:
+        """Write the answer from what was retrieved, in a thread of its own."""
+        return await asyncio.to_thread(self.write_now, question, retrieval)
+
+    def answer_now(self, question: str) -> Answer:
+        """Answer `question`.
+
+        Raises:
+            ConfigError: Not one of the passages fits `context_tokens`.
+            ContextWindowError: The prompt does not fit the model's context window.
+            ModelError: A model or the index cannot be loaded.
+        """
+        return self.write_now(question, self.retrieve_now(question))
+
+    def retrieve_now(self, question: str) -> Retrieval:
+        """Retrieve and rerank, as many passages as are kept."""
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "retrieve", "RETRIEVER") as step:
+            step.set({INPUT: question})
+            found = self.index.retrieve(question)
+            step.set_from(retrieved, question, found.contexts)
+        with _timed(seconds, "rerank", "RERANKER") as step:
+            step.set({INPUT: question})
+            ranking = self.reranker.rerank(question, found.contexts)
+            kept = ranking.contexts[: self._kept]
+            step.set_from(reranked, question, found.contexts, kept, name=self.reranker.name, top=self._kept)
+        return Retrieval(kept, seconds, {"rerank": ranking.tokens}, found.candidates)
+
+    def write_now(self, question: str, retrieval: Retrieval) -> Answer:
+        """Fit the passages to the token budget and write the answer."""
+        contexts = self._within_budget(retrieval.contexts)
+        if self.config.passage_order == "best_last":
+            contexts = contexts[::-1]
+        prompt = Prompt((*context_parts(contexts), question_part(question), self.config.instruction))
+        seconds = dict(retrieval.seconds)
+        with _timed(seconds, "generate", "LLM") as step:
+            written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)
+            step.set_from(spoken, self._llm.name, written.tokens, prompt.parts, written.text)
+        return Answer(
+            written.text,
+            contexts,
+            seconds,
+            {**retrieval.tokens, "generate": written.tokens},
+            len(retrieval.contexts) - len(contexts),
+            written.finished,
+            retrieval.candidates,
+        )
+
+    def _expected(self) -> Tokens:
+        """Return what an answer may take: the passages and half of the longest answer."""
+        passages = min(self.config.context_tokens, self._kept * self.config.chunk_sizes[0])
+        is_read_twice = isinstance(self.reranker, LLMReranker)
+        ranked = self.config.top_k * self.config.chunk_sizes[-1] * is_read_twice
+        return Tokens(evaluated=passages + ranked, generated=self.config.max_answer_tokens // 2)
+
+    @property
+    def _kept(self) -> int:
+        return self.config.rerank_top_n if self.config.retriever == "auto_merging" else self.config.top_k
+
+    def _within_budget(self, ranked: Sequence[Context]) -> tuple[Context, ...]:
+        """Leave out whole passages until the budget holds: those too long by themselves, then the lowest."""
+        budget = self.config.context_tokens
+        sizes = {context: self._llm.count_tokens(context_parts([context])[0]) for context in ranked}
+        kept = [context for context in ranked if sizes[context] <= budget]
+        while sum(sizes[context] for context in kept) > budget:
+            kept.pop()
+        if ranked and not kept:
+            raise ConfigError(
+                f"pipeline {self.name}: context_tokens = {budget}, but the shortest passage has "
+                f"{min(sizes.values())} tokens: raise context_tokens or use smaller chunk_sizes"
+            )
+        return tuple(kept)
+
+
+# Of a pipeline's knobs those that say what is made of the passages once they are found.
+_WRITING_KNOBS = ("context_tokens", "passage_order", "max_answer_tokens", "instruction")
+
+
+def build_pipeline(
+    config: PipelineConfig, corpus: Corpus, resources: Resources, index_folder: Path
+) -> RetrievalPipeline:
+    """Put a retrieval pipeline together; models and index are loaded when they are wanted.
+
+    Raises:
+        ModelError: A model cannot be found, fetched or verified.
+    """
+    index = Index(corpus, config, resources.embedder(config.embedder), index_folder)
+    return RetrievalPipeline(config, index, resources.llm(config.llm), resources.reranker(config))
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str, kind: Kind) -> Iterator[OpenSpan]:
+    """Take the time of a stage, and make a span of it where there are traces."""
+    start = time.perf_counter()
+    with span(stage, kind) as step:
+        yield step
+    seconds[stage] = time.perf_counter() - start

@@ -1,0 +1,1 @@
+"""Retrieval: embedder, reranker, entailment, vector index."""

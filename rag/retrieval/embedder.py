@@ -1,0 +1,198 @@
+"""The embedder: texts to unit vectors, through sentence-transformers in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_evals.rag.errors import ModelError
+from rag_evals.rag.identity import Memory, digest
+from rag_evals.rag.llm.threads import let_threads_sleep
+from rag_evals.rag.models.resolve import Model, resolve
+from rag_evals.rag.native.hosting.hosted_model import TORCH, HostedModel
+from rag_evals.rag.tracing.conventions import embedded
+from rag_evals.rag.tracing.spans import span
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# The kind of what a memory keeps for an embedder: little-endian 32-bit floats.
+VECTOR = "vector"
+# So many vectors at most are lost when a process is killed.
+KEPT_AT_ONCE = 64
+
+
+class Embedder:
+    """A sentence-transformers model that gives one unit vector a text; loaded when the first is wanted.
+
+    It runs in a process of its own: see `rag_evals.rag.native.hosting.hosted_model`.
+
+    A text is embedded by itself: its vector does not depend on its neighbours to the last digit, so that one
+    changed chunk changes one vector. On a CPU that is no slower than batches, which are padded.
+
+    Args:
+        model: The resolved model folder.
+        memory: Keeps vectors from one run to the next; None computes each anew.
+        models_folder: Where the processes of a session share their models; None for a process of its own.
+    """
+
+    def __init__(
+        self, model: Model, memory: Memory | None = None, *, models_folder: Path | None = None
+    ) -> None:
+        self.name = model.name
+        self._model = model
+        self._memory = memory
+        self._hosted = HostedModel(
+            SentenceModel, model.path, name=model.name, folder=models_folder, group=TORCH
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the weights and the versions of the libraries that run them."""
+        # Of what is installed: importing the two takes seconds.
+        versions = [version("sentence-transformers"), version("transformers")]
+        return digest({"weights": self._model.sha256, "versions": versions})
+
+    def load(self) -> None:
+        """Load the model now.
+
+        Raises:
+            ModelError: The folder does not hold a model that sentence-transformers can load.
+        """
+        self._hosted.call("load")
+
+    def embed(self, texts: Sequence[str], *, progress: str | None = None) -> NDArray[np.float32]:
+        """Embed `texts`, shape (number of texts, dimensions).
+
+        Args:
+            texts: What to embed. Text beyond the model's own length limit does not count.
+            progress: Title of a progress bar on stderr, shown only on a terminal; None for no bar.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+        """
+        with span("embed", kind="EMBEDDING") as step:
+            step.set_from(embedded, self.name, texts)
+            return self._embedded(texts, progress)
+
+    def _embedded(self, texts: Sequence[str], progress: str | None) -> NDArray[np.float32]:
+        import numpy as np
+
+        keys = [digest([self.fingerprint, text]) for text in texts]
+        missing = dict(zip(keys, texts, strict=True))
+        known = dict(self._memory.recall(VECTOR, list(missing))) if self._memory is not None else {}
+        missing = {key: text for key, text in missing.items() if key not in known}
+        if missing:
+            known |= self._made(_shown(missing, progress))
+        if not keys:
+            return np.empty((0, 0), dtype=np.float32)
+        return np.stack([np.frombuffer(known[key], dtype="<f4") for key in keys]).astype(np.float32)
+
+    def _made(self, missing: Iterable[tuple[str, str]]) -> dict[str, bytes]:
+        made: dict[str, bytes] = {}
+        unkept: dict[str, bytes] = {}
+        for key, text in missing:
+            made[key] = unkept[key] = self._hosted.call("vector", text)
+            if len(unkept) == KEPT_AT_ONCE:
+                self._keep(unkept)
+                unkept = {}
+        self._keep(unkept)
+        return made
+
+    def _keep(self, vectors: dict[str, bytes]) -> None:
+        if self._memory is not None and vectors:
+            self._memory.keep(VECTOR, vectors)
+
+
+class SentenceModel:
+    """A sentence-transformers model in the process that calls it.
+
+    Args:
+        path: Its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._loaded: Any = None
+
+    def load(self) -> None:
+        """Load the model now, where it is not loaded yet.
+
+        Raises:
+            ModelError: The folder does not hold a model that sentence-transformers can load.
+        """
+        self._loaded = self._loaded or _load(self._path)
+
+    def vector(self, text: str) -> bytes:
+        """Return the unit vector of `text`: its dimensions as little-endian 32-bit floats."""
+        self.load()
+        vector = self._loaded.encode(text, normalize_embeddings=True, show_progress_bar=False)
+        return bytes(vector.astype("<f4").tobytes())
+
+
+def load_embedder(
+    name: str, *, offline: bool = False, memory: Memory | None = None, models_folder: Path | None = None
+) -> Embedder:
+    """Resolve the embedding model `name`; it is loaded when the first vector is wanted.
+
+    Raises:
+        ModelError: The model cannot be found, fetched or verified.
+    """
+    return Embedder(resolve(name, offline=offline), memory, models_folder=models_folder)
+
+
+def _load(path: Path) -> Any:
+    let_threads_sleep()
+    _quiet_loading()
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        loaded = SentenceTransformer(str(path), device="cpu", local_files_only=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{path} is not an embedding model: {_first_line(error)}. "
+            "Give a sentence-transformers folder or a name from `rag-evals models list`."
+        ) from error
+    check_words(loaded.tokenizer, path)
+    return loaded
+
+
+def _shown(missing: Mapping[str, str], progress: str | None) -> Iterable[tuple[str, str]]:
+    """Go through `missing` with a progress bar where one is wanted."""
+    if progress is None:
+        return missing.items()
+    from tqdm import tqdm
+
+    bar: Iterable[tuple[str, str]] = tqdm(
+        missing.items(), desc=progress, unit="text", disable=None, leave=False
+    )
+    return bar
+
+
+def check_words(tokenizer: Any, path: Path) -> None:
+    """Refuse a tokenizer without words: where its files are missing, transformers makes an empty one.
+
+    Raises:
+        ModelError: The tokenizer of the folder `path` knows nothing but its special tokens.
+    """
+    special = getattr(tokenizer, "all_special_tokens", None)
+    if special is not None and len(tokenizer) <= len(special):
+        raise ModelError(
+            f"{path} has no vocabulary (tokenizer.json): every word would be unknown. Give the whole folder."
+        )
+
+
+def _quiet_loading() -> None:
+    """Draw no bar for every small model that transformers loads."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,1 @@
+"""Tracing: spans, their attributes, OpenInference's names."""

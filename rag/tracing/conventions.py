@@ -1,0 +1,112 @@
+"""What a span says, by the names of OpenInference's semantic conventions for traces.
+
+The names are those of its specification (github.com/Arize-ai/openinference, spec/semantic_conventions.md), so
+that tools which know them show passages, scores and tokens without being told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rag_evals.rag.answer import Context, Tokens
+
+KIND = "openinference.span.kind"
+INPUT = "input.value"
+OUTPUT = "output.value"
+RETRIEVED = "retrieval.documents"
+# Of an embedding the texts are told, if they are so few: an index has thousands.
+MOST_TEXTS = 8
+
+
+def retrieved(question: str, contexts: Sequence[Context]) -> dict[str, Any]:
+    """Describe a retriever's step: the question, and what was found, best first."""
+    return {INPUT: question, **documents(RETRIEVED, contexts)}
+
+
+def reranked(
+    question: str, before: Sequence[Context], after: Sequence[Context], *, name: str, top: int | None = None
+) -> dict[str, Any]:
+    """Describe a reranker's step.
+
+    Args:
+        question: The question.
+        before: What it was given; the texts are those of `after`, so they are not told twice.
+        after: The same in its order, with its scores.
+        name: Name of the reranker.
+        top: How many are kept.
+    """
+    return {
+        INPUT: question,
+        "reranker.query": question,
+        "reranker.model_name": name,
+        "reranker.top_k": top,
+        **documents("reranker.input_documents", before, with_text=False),
+        **documents("reranker.output_documents", after),
+    }
+
+
+def documents(prefix: str, contexts: Sequence[Context], *, with_text: bool = True) -> dict[str, Any]:
+    """Describe passages, numbered from 0."""
+    told: dict[str, Any] = {}
+    for number, context in enumerate(contexts):
+        place = f"{prefix}.{number}.document"
+        told[f"{place}.id"] = place_of(context)
+        told[f"{place}.score"] = context.score
+        if with_text:
+            told[f"{place}.content"] = context.text
+            told[f"{place}.metadata"] = _metadata(context)
+    return told
+
+
+def place_of(context: Context) -> str:
+    """Give the document and, where they are known, the characters of it that the passage is."""
+    if context.start is None or context.end is None:
+        return context.document
+    return f"{context.document}:{context.start}-{context.end}"
+
+
+def _metadata(context: Context) -> str:
+    about = {"document": context.document, "page": context.page, "start": context.start, "end": context.end}
+    return json.dumps({name: value for name, value in about.items() if value not in (None, "")})
+
+
+def embedded(model: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Describe an embedder's step: its texts if they are few, not their vectors."""
+    told = {f"embedding.embeddings.{n}.embedding.text": text for n, text in enumerate(texts[:MOST_TEXTS])}
+    shown = told if len(texts) <= MOST_TEXTS else {}
+    return {"embedding.model_name": model, "evals.texts": len(texts), **shown}
+
+
+def spoken(model: str, tokens: Tokens, prompt: Sequence[str], said: str) -> dict[str, Any]:
+    """Describe a language model's step.
+
+    Args:
+        model: Its name.
+        tokens: What it took.
+        prompt: The parts of its prompt.
+        said: What it wrote, or chose.
+    """
+    return {INPUT: "".join(prompt), OUTPUT: said, "llm.model_name": model, **counted(tokens)}
+
+
+def counted(tokens: Tokens) -> dict[str, Any]:
+    """Describe what a language model read and wrote; what it knew from its cache is read as well."""
+    prompt = tokens.evaluated + tokens.reused
+    return {
+        "llm.token_count.prompt": prompt,
+        "llm.token_count.completion": tokens.generated,
+        "llm.token_count.total": prompt + tokens.generated,
+        "llm.token_count.prompt_details.cache_read": tokens.reused,
+    }
+
+
+def passages_of(attributes: Mapping[str, Any], prefix: str = RETRIEVED) -> list[dict[str, Any]]:
+    """Give the passages that `documents` described, each by `id`, `content`, `score` and `metadata`."""
+    found: dict[int, dict[str, Any]] = {}
+    for name, value in attributes.items():
+        number, _, field = name.removeprefix(f"{prefix}.").partition(".document.")
+        if name.startswith(f"{prefix}.") and number.isdecimal() and field:
+            found.setdefault(int(number), {})[field] = value
+    return [found[number] for number in sorted(found)]

@@ -1,0 +1,56 @@
+"""Evaluation of retrieval-augmented generation with pytest: the names that users need.
+
+Each is imported when it is first used. In a checkout the packages `rag`, `evals` and `fixtures` lie beside
+this one, a wheel has them inside; either way they are `rag_evals.rag`, `rag_evals.evals` and
+`rag_evals.fixtures`, so that they hide nothing of a user's own project.
+"""
+
+from __future__ import annotations
+
+import os.path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rag_evals.evals.judges.judge import Judge
+    from rag_evals.evals.questions.question import Question, Source
+    from rag_evals.evals.reports.dataframe import to_pandas
+    from rag_evals.rag.answer import Answer, Context
+    from rag_evals.rag.pipelines.adapters import pipeline_from, pipeline_from_query_engine
+
+__all__ = [
+    "Answer",
+    "Context",
+    "Judge",
+    "Question",
+    "Source",
+    "pipeline_from",
+    "pipeline_from_query_engine",
+    "to_pandas",
+]
+
+_HOMES = {
+    "Answer": "rag_evals.rag.answer",
+    "Context": "rag_evals.rag.answer",
+    "Judge": "rag_evals.evals.judges.judge",
+    "Question": "rag_evals.evals.questions.question",
+    "Source": "rag_evals.evals.questions.question",
+    "pipeline_from": "rag_evals.rag.pipelines.adapters",
+    "pipeline_from_query_engine": "rag_evals.rag.pipelines.adapters",
+    "to_pandas": "rag_evals.evals.reports.dataframe",
+}
+
+if not os.path.isdir(os.path.join(__path__[0], "evals")):  # noqa: PTH112, PTH118 - pathlib costs more than all of this
+    __path__.append(os.path.dirname(__path__[0]))  # noqa: PTH120
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

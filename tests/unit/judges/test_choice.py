@@ -1,0 +1,256 @@
+"""The bundled judge: what it asks, how it reads the model's word, and when it has none."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.grader import log_odds
+from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.prompts import ANSWERS, DECLINES, SUPPORTED
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import ClaimScore, Score
+from rag_evals.evals.testing import ScriptedLLM
+from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.llm.protocol import Choice, Likelihood, Prompt
+
+QUESTION = Question("experts", "How many experts?", reference="Two of eight. They add up.")
+UNANSWERABLE = Question("who", "Who paid?", answerable=False)
+CONTEXTS = (
+    Context("Attention is dense. Two of eight experts run.", "moe.pdf", page=3, start=100, end=145),
+    Context("Nothing more.", "b.md"),
+)
+CLOSEST = Context("Two of eight experts run.", "moe.pdf", page=3, start=120, end=145)
+ANSWER = Answer("Two experts run.", CONTEXTS)
+YES, NO = {"yes": 0.8, "no": 0.2}, {"yes": 0.2, "no": 0.8}
+NOT_SUPPORTED = '"Two experts run." is not supported by the contexts (closest: moe.pdf p.3)'
+
+
+def judge_of(*replies, metrics=("faithfulness",)) -> ReadingJudge:
+    return ReadingJudge(ChoiceReader(ScriptedLLM(*replies)), metrics=metrics)
+
+
+def scores_of(*replies, metrics=("faithfulness",), question=QUESTION, answer=ANSWER) -> tuple[Score, ...]:
+    return asyncio.run(judge_of(*replies, metrics=metrics).score(question, answer)).scores
+
+
+def score_of(*replies, **changes) -> Score:
+    (score,) = scores_of(*replies, **changes)
+    return score
+
+
+class LikelyLLM(ScriptedLLM):
+    """A scripted model that also tells likelihoods: words are likelier behind a passage."""
+
+    def likelihood(self, prompt: Prompt) -> Likelihood:
+        behind = prompt.parts[0].startswith("Passage")
+        return Likelihood((-9.0, *([-1.0 if behind else -3.0] * 4), -9.0), Tokens(evaluated=1))
+
+
+def test_value_is_yes_against_no():
+    """A claim's value is P(yes) against P(no), and it carries the closest sentence with page and offsets."""
+    score = score_of({"yes": 0.6, "no": 0.2})
+    value = pytest.approx(0.75)
+    claim = ClaimScore("Two experts run.", value, 0, 16, CLOSEST)
+    assert score == Score(
+        "faithfulness", value, evidence=NOT_SUPPORTED, least=value, mean=value, claims=(claim,)
+    )
+
+
+def test_answer_is_as_faithful_as_its_weakest_claim():
+    """Each claim is judged by itself; the least is the score, the mean is kept, the weakest is quoted."""
+    answer = replace(ANSWER, text="Two experts run.\n- They are dense.\n- Eight exist.")
+    score = score_of(YES, NO, YES, answer=answer)
+    assert [(claim.text, claim.value > 0.5) for claim in score.claims] == [
+        ("Two experts run.", True),
+        ("They are dense.", False),
+        ("Eight exist.", True),
+    ]
+    assert [answer.text[claim.start : claim.end] for claim in score.claims] == [c.text for c in score.claims]
+    assert (score.value, score.least) == (pytest.approx(0.2), pytest.approx(0.2))
+    assert score.mean == pytest.approx(0.6)
+    assert score.evidence == '"They are dense." is not supported by the contexts (closest: moe.pdf p.3)'
+
+
+def test_prompts_of_a_faithfulness_verdict():
+    """Whether it declines comes first, if it might; then closest sentences, question, claim, task."""
+    llm = ScriptedLLM(NO, YES, YES)
+    answer = replace(ANSWER, text="No more than two experts run.")
+    ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)).score_now(QUESTION, answer)
+    passage = "Passage 1:\nAttention is dense. Two of eight experts run. Nothing more.\n\n"
+    asked = "Question: How many experts?\n"
+    assert [prompt.parts for prompt in llm.prompts] == [
+        (asked, "Reply: No more than two experts run.\n\n", DECLINES.task),
+        (asked, "Reply: No more than two experts run.\n\n", ANSWERS.task),
+        (passage, asked, "Statement: No more than two experts run.\n\n", SUPPORTED.task),
+    ]
+
+
+def test_likelihood_gain_is_a_feature():
+    """A model that tells likelihoods is asked how much likelier the sentences make the claim."""
+    reader = ChoiceReader(LikelyLLM(YES))
+    (reading,) = reader.read(["faithfulness"], QUESTION, ANSWER)["faithfulness"].items
+    assert reading.features == {
+        "yes": pytest.approx(log_odds(0.8)),
+        "gain": pytest.approx(2.0),
+        "words": 1.0,
+        "pairs": 0.5,
+        "numbers": 0.0,
+        "names": 0.0,
+    }
+
+
+def test_relevancy_and_refusal_read_no_contexts():
+    """Both ask of the reply alone, and what declines is asked once for all metrics."""
+    llm = ScriptedLLM(YES, NO)
+    judge = ReadingJudge(ChoiceReader(llm), metrics=("relevancy", "refusal"))
+    relevancy, refusal = judge.score_now(QUESTION, ANSWER).scores
+    assert relevancy.value == pytest.approx(0.8)
+    assert relevancy.evidence == '"Two experts run." does not answer the question'
+    assert refusal.value == pytest.approx(0.8)
+    assert refusal.evidence == '"Two experts run." declines, though the documents answer this question'
+    asked = "Question: How many experts?\n"
+    assert [prompt.parts for prompt in llm.prompts] == [
+        (asked, "Reply: Two experts run.\n\n", ANSWERS.task),
+        (asked, "Reply: Two experts run.\n\n", DECLINES.task),
+    ]
+
+
+def test_unanswerable_question_is_to_be_declined():
+    """A question that the documents cannot answer is asked for refusal alone, and the answer is wrong."""
+    (score,) = scores_of(NO, YES, metrics=tuple(METRICS), question=UNANSWERABLE)
+    assert (score.metric, score.value) == ("refusal", pytest.approx(0.2))
+    assert score.evidence == (
+        '"Two experts run." should have declined: the documents do not answer this question'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "replies"),
+    [("The documents do not say.", ()), ("That part is left open by the authors.", (YES, NO))],
+    ids=["stock phrase", "the model's word"],
+)
+def test_declined_answer_claims_nothing(text, replies):
+    """A declined answer is neither faithful nor unfaithful: it is unscored, and refusal has the verdict."""
+    faithfulness, refusal = scores_of(
+        *replies, metrics=("faithfulness", "refusal"), answer=replace(ANSWER, text=text)
+    )
+    assert faithfulness == Score("faithfulness", None, reason="the answer declines: it makes no claim")
+    assert refusal.value < 0.5
+
+
+def test_context_relevancy_is_a_verdict_a_context():
+    """Each context is asked for; the mean is the score."""
+    score = score_of(YES, NO, metrics=("context_relevancy",))
+    assert [(claim.closest, claim.value) for claim in score.claims] == [
+        (CONTEXTS[0], pytest.approx(0.8)),
+        (CONTEXTS[1], pytest.approx(0.2)),
+    ]
+    assert score.value == pytest.approx(0.5)
+    assert score.evidence == '"Nothing more." is of no use for the question (closest: b.md)'
+
+
+def test_context_recall_holds_the_reference_against_the_contexts():
+    """The claims of the reference are looked for in the contexts; the answer is not read."""
+    score = score_of(YES, NO, metrics=("context_recall",))
+    assert [(claim.text, round(claim.value, 2)) for claim in score.claims] == [
+        ("Two of eight.", 0.8),
+        ("They add up.", 0.2),
+    ]
+    assert score.value == pytest.approx(0.5)
+
+
+def test_correctness_is_asked_in_both_directions():
+    """Nothing contradicted and nothing essential missing: the lower of the two counts."""
+    llm = ScriptedLLM(NO, {"yes": 0.3, "no": 0.7})
+    (score,) = ReadingJudge(ChoiceReader(llm), metrics=("correctness",)).score_now(QUESTION, ANSWER).scores
+    assert [claim.value for claim in score.claims] == [pytest.approx(0.8), pytest.approx(0.3)]
+    assert score.value == pytest.approx(0.3)
+    assert all("Reference answer: Two of eight. They add up.\n" in prompt.parts for prompt in llm.prompts)
+
+
+def test_metrics_that_need_a_reference_are_left_out_without_one():
+    """Without a reference there is no correctness and no recall to score."""
+    question = replace(QUESTION, reference=None)
+    metrics = ("relevancy", "context_recall", "correctness")
+    assert [score.metric for score in scores_of(YES, metrics=metrics, question=question)] == ["relevancy"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "value", "reason"),
+    [
+        ({"yes": 0.5, "no": 0.0}, 1.0, None),
+        ({"yes": 0.25, "no": 0.25}, 0.5, None),
+        ({"yes": 0.49}, None, "only 0.49 of the judge's probability fell on yes or no"),
+        ({}, None, "only 0.00 of the judge's probability fell on yes or no"),
+        (
+            Choice({"yes": 0.0, "no": 0.0}, 1.0, Tokens(), graded=False, text="Well, perhaps."),
+            None,
+            "the judge said 'Well, perhaps.', neither yes nor no",
+        ),
+    ],
+)
+def test_too_little_on_yes_and_no_is_unscored(choice, value, reason):
+    """With less than half of the probability on yes or no there is no verdict, and neither 0 nor 1."""
+    score = score_of(choice, metrics=("relevancy",))
+    assert (score.value, score.reason) == (value, reason)
+
+
+def test_one_claim_without_a_verdict_leaves_the_score_without():
+    """A mean over the other claims would flatter the answer."""
+    answer = replace(ANSWER, text="Two experts run. They are dense.")
+    score = score_of(YES, {"yes": 0.1}, answer=answer)
+    assert score.value is None
+    assert score.reason == "only 0.10 of the judge's probability fell on yes or no"
+    assert [claim.value for claim in score.claims] == [pytest.approx(0.8), None]
+
+
+def test_verdict_read_from_a_word_is_marked():
+    """A server without probabilities gives 0 or 1, and the score says that it is not graded."""
+    word = Choice({"yes": 1.0, "no": 0.0}, 0.0, Tokens(), graded=False, text="Yes.")
+    score = score_of(word, metrics=("relevancy",))
+    assert (score.value, score.graded) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (replace(ANSWER, text=" \n\t"), "the answer is empty"),
+        (replace(ANSWER, text="x. " * 17_000), "the answer has 50,999 characters; at most 20,000 are judged"),
+        (Answer("Two experts run."), "there are no contexts to hold the answer against"),
+        (Answer("Two experts run.", (Context(" "),)), "there are no contexts to hold the answer against"),
+    ],
+    ids=["empty", "endless", "no contexts", "blank contexts"],
+)
+def test_nothing_to_judge_is_unscored(answer, reason):
+    """What cannot be judged is not put to the model."""
+    assert score_of(answer=answer) == Score("faithfulness", None, reason=reason)
+
+
+def test_seconds_and_tokens_of_all_metrics_are_counted():
+    """The judgement carries what all its questions took together."""
+    judge = judge_of(*[Choice(YES, 0.0, Tokens(5, 40, 0))] * 2, metrics=("relevancy", "refusal"))
+    judgement = judge.score_now(QUESTION, ANSWER)
+    assert judgement.tokens == Tokens(10, 80, 0)
+    assert 0 < judgement.seconds < 10
+
+
+def test_evidence_is_one_short_line():
+    """A long answer of many lines is quoted as one line of at most 120 characters."""
+    score = score_of(YES, metrics=("relevancy",), answer=Answer("all\n work and\tno play " * 20))
+    quoted, _, rest = score.evidence.removeprefix('"').rpartition('"')
+    assert quoted == ("all work and no play " * 20)[:119] + "…"
+    assert rest == " does not answer the question"
+
+
+def test_judge_is_named_and_told_apart_by_its_model():
+    """The judge keeps the protocol; another model is another judge."""
+    judge = ReadingJudge(ChoiceReader(ScriptedLLM(name="qwen")))
+    assert isinstance(judge, Judge)
+    assert judge.name == "choice (qwen)"
+    assert judge.fingerprint == ReadingJudge(ChoiceReader(ScriptedLLM(name="qwen"))).fingerprint
+    assert judge.fingerprint != ReadingJudge(ChoiceReader(ScriptedLLM(name="smollm"))).fingerprint

@@ -1,0 +1,244 @@
+"""Whole runs read into memory: as far as they can be read, and what is said of the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rag_evals.evals.base.errors import RunFileError
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.run import find_run, read_run
+from rag_evals.evals.runs.score import Score
+from rag_evals.rag.answer import Answer, Context
+from rag_evals.rag.identity import canonical
+
+HEAD = {"type": "run", "schema": 1, "run": "r1", "mode": "gate"}
+ABOUTS = [
+    {"type": "pipeline", "name": "baseline", "fingerprint": "a" * 64},
+    {"type": "judge", "name": "fake", "fingerprint": "b" * 64},
+]
+END = {"type": "end", "passed": 1}
+UNFINISHED = "it was not finished: it is read as far as it goes"
+
+
+def evaluation(name="a", value: float | None = 0.9, **changes) -> Evaluation:
+    given = {
+        "question": Question(name, f"How many {name}?"),
+        "pipeline": "baseline",
+        "answer": Answer("Two.", (Context("The passage.", "a.md", score=0.5),)),
+        "scores": (Score("faithfulness", value, reason=None if value is not None else "no key"),),
+        "thresholds": {"faithfulness": 0.5},
+        "seconds": {"generate": 1.0},
+        **changes,
+    }
+    return Evaluation(**given)
+
+
+def line(name="a", value: float | None = 0.9, **changes) -> dict:
+    return evaluation_to_json(evaluation(name, value, **changes))
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    folder = tmp_path / "home" / "runs" / "r1"
+    folder.mkdir(parents=True)
+    return folder / "records.jsonl"
+
+
+def write(file: Path, *lines: object, end="\n") -> Path:
+    texts = [one if isinstance(one, str) else canonical(one) for one in lines]
+    file.write_text("\n".join(texts) + end, encoding="utf-8", errors="surrogateescape")
+    return file
+
+
+def test_a_whole_run(file):
+    """Everything is there, by the folder or by the file, and nothing is said."""
+    write(file, HEAD, *ABOUTS, line("a"), line("b", None), END)
+    for path in (file, file.parent):
+        run = read_run(path)
+        assert (run.name, run.head["mode"], run.notes) == ("r1", "gate", ())
+        assert [about["name"] for about in run.abouts] == ["baseline", "fake"]
+        assert run.evaluations == (evaluation("a"), evaluation("b", None))
+
+
+def test_names(file, tmp_path):
+    """A run is called by its id and shard, a baseline by its file."""
+    assert read_run(write(file, {**HEAD, "shard": [2, 5]}, line(), END)).name == "r1 (2/5)"
+    assert read_run(write(tmp_path / "main.jsonl", HEAD, line(), END)).name == "main"
+
+
+def test_a_killed_run(file):
+    run = read_run(write(file, HEAD, line()))
+    assert (len(run.evaluations), run.notes) == (1, (UNFINISHED,))
+
+
+def test_a_half_written_run(file):
+    """The last line is cut: it is read up to there."""
+    run = read_run(write(file, HEAD, *ABOUTS, line(), '{"type":"evalu', end=""))
+    assert [e.question.id for e in run.evaluations] == ["a"]
+    assert run.notes == (
+        "records.jsonl:5 is damaged or half-written (is not JSON): read up to there, 4 lines",
+    )
+
+
+def test_a_last_line_without_its_end(file):
+    """An editor took the line's end: the line is whole all the same."""
+    assert read_run(write(file, HEAD, line(), END, end="")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("{broken", "is not JSON"),
+        ("\udcff", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[1]", "is no object with a type"),
+        ('{"type":"judge"}', "a judge without a name or a fingerprint"),
+        ({k: v for k, v in line().items() if k != "scores"}, "an evaluation without 'scores'"),
+        ({**line(), "scores": 3}, "is no evaluation: 'int' object has no attribute 'items'"),
+        (
+            {**line(), "scores": {"faithfulness": {"value": "0.9\x1b", "threshold": None}}},
+            "is no evaluation: score faithfulness is '0.9\\x1b', which is no number",
+        ),
+        ({**line(), "repeat": True}, "is no evaluation: repeat is True, which is no number"),
+        ({**line(), "pipeline": 3}, "is no evaluation: pipeline, question_id or question is no text"),
+    ],
+)
+def test_a_damaged_run(file, broken, said):
+    """It is read up to the damage; what is left out is counted."""
+    run = read_run(write(file, HEAD, line("a"), broken, line("b"), END))
+    assert [e.question.id for e in run.evaluations] == ["a"]
+    assert run.notes == (
+        f"records.jsonl:3 is damaged ({said}): read up to there, 2 lines; 2 lines behind it are left out",
+    )
+    one = read_run(write(file, HEAD, broken, END)).notes
+    assert one == (
+        f"records.jsonl:2 is damaged ({said}): read up to there, a line; a line behind it is left out",
+        "there is no evaluation in it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([""], "{file}:1: is not JSON"),
+        (['{"type": "ru'], "{file} has no whole line: the run was killed as it began"),
+        ([END], "{file}:1: is not the first line of a run"),
+        (["{broken", END], "{file}:1: is not JSON"),
+        (
+            [{**HEAD, "schema": 2}],
+            "{file}:1: is of schema 2, and this version reads 1: "
+            "read it with the version of rag-evals that wrote it",
+        ),
+        ([{**HEAD, "shard": [1, 0]}], "{file}:1: shard [1, 0] is not [index, count]"),
+    ],
+)
+def test_no_run_at_all(file, lines, said):
+    """Without a head that can be read there is nothing to hold on to."""
+    write(file, *lines)
+    if lines == [""]:
+        file.write_text("\n{}\n")
+    with pytest.raises(RunFileError) as caught:
+        read_run(file)
+    assert str(caught.value) == said.format(file=file)
+
+
+def test_an_empty_file(file):
+    file.write_text("")
+    with pytest.raises(RunFileError) as caught:
+        read_run(file)
+    assert str(caught.value) == f"{file} has no whole line: the run was killed as it began"
+
+
+def test_no_file(file):
+    with pytest.raises(RunFileError) as caught:
+        read_run(file)
+    assert str(caught.value) == f"{file} cannot be read: No such file or directory"
+
+
+def test_an_empty_run(file):
+    run = read_run(write(file, HEAD, END))
+    assert (run.evaluations, run.notes) == ((), ("there is no evaluation in it",))
+    assert read_run(write(file, HEAD)).notes == (UNFINISHED, "there is no evaluation in it")
+
+
+def test_nan_in_a_file_from_elsewhere(file):
+    """A score without a number is unscored, with the reason; all else is kept."""
+    odd = line("a", None, tokens={})
+    odd["scores"]["faithfulness"] |= {"value": float("nan"), "least": float("inf"), "reason": None}
+    odd["scores"]["mine"] = {"value": float("-inf"), "threshold": float("nan")}
+    odd["scores"]["faithfulness"]["claims"] = [{"text": "Two.", "value": float("nan")}]
+    odd["scores"]["faithfulness"]["again"] = [0.5, float("nan")]
+    odd["seconds"] = {"generate": float("nan"), "judge": 2.0}
+    odd["contexts"][0]["score"] = float("nan")
+    odd["tokens"]["stages"] = {"generate": {"evaluated": float("nan"), "generated": 3}}
+    run = read_run(write(file, json.dumps(HEAD), json.dumps(odd), canonical(line("b")), canonical(END)))
+    first, second = run.evaluations
+    score, mine = first.scores
+    assert (score.value, score.reason, score.least) == (None, "NaN in the file", None)
+    assert (score.claims[0].value, score.claims[0].reason) == (None, "NaN in the file")
+    assert score.again == (0.5, None)
+    assert (mine.value, mine.reason) == (None, "an infinity in the file")
+    assert first.thresholds == {"faithfulness": 0.5}
+    assert first.seconds == {"judge": 2.0}
+    assert first.answer.contexts == (Context("The passage.", "a.md"),)
+    assert (first.total.evaluated, first.total.generated) == (0, 3)
+    assert first.outcome == "unscored"
+    assert second == evaluation("b")
+    assert run.notes == ("records.jsonl: NaN or an infinity in line 2: a score without a number is unscored",)
+
+
+def test_a_question_twice(file):
+    """The last counts, and stands where it came."""
+    run = read_run(write(file, HEAD, line("a", 0.1), line("b"), line("a", 0.8), END))
+    assert [(e.question.id, e.scores[0].value) for e in run.evaluations] == [("b", 0.9), ("a", 0.8)]
+    assert run.notes == ("an evaluation is there more than once, and the last counts: baseline a",)
+    repeats = read_run(write(file, HEAD, line("a"), line("a", repeat=1), line("a", repeat=1), END))
+    assert len(repeats.evaluations) == 2
+    assert repeats.notes == (
+        "an evaluation is there more than once, and the last counts: baseline a repeat 1",
+    )
+    many = read_run(write(file, HEAD, *(line(f"q{n:02}") for n in (*range(12), *range(12))), END))
+    assert many.notes == (
+        "12 evaluations are there more than once, and the last counts: "
+        f"{', '.join(f'baseline q{n:02}' for n in range(10))} and 2 more",
+    )
+
+
+def test_finding_a_baseline(file, tmp_path, monkeypatch):
+    """By name or by file; a run of the same name wins, a file that happens to be called so does not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main").write_text("")
+    home, baselines = tmp_path / "home", tmp_path / "baselines"
+    baselines.mkdir()
+    main = write(baselines / "main.jsonl", HEAD, END)
+    write(file, HEAD, END)
+    for text in ("main", str(main)):
+        assert find_run(text, home, baselines) == main
+    for text in ("r1", str(file), str(file.parent)):
+        assert find_run(text, home, baselines) == file.parent
+    write(baselines / "r1.jsonl", HEAD, END)
+    assert find_run("r1", home, baselines) == file.parent
+
+
+@pytest.mark.parametrize("text", ["gone", "x" * 5000, "a\0b", ""])
+def test_what_is_not_there(file, tmp_path, text):
+    """The error says where it was looked for, and what there is."""
+    home, baselines = tmp_path / "home", tmp_path / "baselines"
+    baselines.mkdir()
+    for n in range(12):
+        write(baselines / f"b{n:02}.jsonl", HEAD)
+    write(file, HEAD, END)
+    with pytest.raises(RunFileError) as caught:
+        find_run(text, home, baselines)
+    shown = repr(text)
+    assert str(caught.value).splitlines() == [
+        f"no run {shown}: it is no folder with a records.jsonl, no such file, "
+        f"and no run in {home / 'runs'} or baseline in {baselines}",
+        "  runs there: r1",
+        f"  baselines there: {', '.join(f'b{n:02}' for n in range(11, 1, -1))} and 2 more",
+    ]
+    with pytest.raises(RunFileError, match=r"\n  runs there: none$"):
+        find_run("gone", tmp_path / "nowhere")
