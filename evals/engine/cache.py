@@ -8,41 +8,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rag_evals.evals.engine.cache_database import CacheDatabase
+
 T = TypeVar("T")
 
 FILE = "cache.sqlite"
-SCHEMA = 1
 DEFAULT_MEBIBYTES = 1024
 
-# Seconds that one call waits for others that are writing; what cannot be kept by then is not kept.
-PATIENCE = 1.0
-# Seconds waited in vain, with no success between, before the file is left alone for the rest of the run: a
-# lock that nobody gives back is not to cost every test its patience.
-IN_VAIN = 5.0
-# Seconds between two tries. SQLite's own waiting grows to a tenth of a second: beside a process that writes
-# without pause it would never have its turn.
-PAUSE = 0.002
 # Uses are written down this many at a time: a hit is not to cost a write.
 USES_AT_ONCE = 1000
 # Rows read, written or dropped in one go: nobody else is to wait for long.
 BATCH = 500
-
-_TABLES = (
-    "CREATE TABLE maker (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, identity TEXT NOT NULL)",
-    "CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, "
-    "subject TEXT, maker TEXT, created REAL NOT NULL, used REAL NOT NULL, UNIQUE (kind, key))",
-    "CREATE INDEX item_subject ON item (subject) WHERE subject IS NOT NULL",
-    "CREATE INDEX item_used ON item (used)",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +65,6 @@ class Cache:
         mebibytes: Size from which on what was not used for longest is dropped.
         since: By kind, the time (seconds since the epoch) before which items count as absent.
         clock: Gives the time in seconds since the epoch.
-
-    Attributes:
-        problem: Why the file is not read or not written any more; None while all is well.
     """
 
     def __init__(
@@ -95,19 +76,18 @@ class Cache:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = path
-        self.problem: str | None = None
+        self._database = CacheDatabase(path)
         self._limit = int(mebibytes * 2**20)
         self._since = since or {}
         self._clock = clock
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._is_readable = self._is_writable = True
-        # When the patience of the call under way ends; seconds waited in vain by calls that write or do not.
-        self._until = 0.0
-        self._waited = {True: 0.0, False: 0.0}
         self._uses: dict[int, float] = {}
         self._unlooked = 0
         self._identities: dict[str, str] = {}
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file is not read or not written any more; None while all is well."""
+        return self._database.problem
 
     def recall(self, kind: str, keys: Sequence[str], *, is_use: bool = True) -> dict[str, bytes]:
         """Give what is kept of `keys`, which are all of one `kind`.
@@ -118,12 +98,12 @@ class Cache:
             is_use: Whether what is found counts as used now.
         """
         found: dict[str, bytes] = {}
-        with self._used() as connection:
+        with self._database.used() as connection:
             if connection is not None:
                 for wanted in _batches(keys):
                     self._recall(connection, kind, wanted, found, is_use=is_use)
         if len(self._uses) >= USES_AT_ONCE:
-            with self._used(writing=True) as connection:
+            with self._database.used(writing=True) as connection:
                 self._write_uses(connection)
         return found
 
@@ -144,7 +124,7 @@ class Cache:
         for keys in _batches(list(items)):
             rows = [(kind, key, zlib.compress(items[key], 1), about, by, now, now) for key in keys]
             is_kept = False
-            with self._used(writing=True, create=True) as connection:
+            with self._database.used(writing=True, create=True) as connection:
                 if connection is not None:
                     self._insert(connection, rows, maker)
                     is_kept = True
@@ -153,33 +133,28 @@ class Cache:
             self._unlooked += sum(len(row[2]) for row in rows)
             if self._unlooked >= max(self._slack, 2**16):
                 self._unlooked = 0
-                with self._used(writing=True) as connection:
+                with self._database.used(writing=True) as connection:
                     self._hold_size(connection)
 
     def close(self) -> None:
         """Write down what was used, hold the size, and close the file."""
-        if self._connection is not None:
-            with self._used(writing=True) as connection:
+        if self._database.is_open:
+            with self._database.used(writing=True) as connection:
                 self._write_uses(connection)
-            with self._used(writing=True) as connection:
+            with self._database.used(writing=True) as connection:
                 self._hold_size(connection)
-        with self._lock:
-            connection, self._connection = self._connection, None
-            self._is_readable = self._is_writable = False
-            if connection is not None:
-                with suppress(sqlite3.Error):
-                    connection.close()
+        self._database.close()
 
     def entries(self, subject: str | None = None) -> list[Entry]:
         """List the items, oldest first: those about the question `subject`, or all of them."""
         chosen, values = ("WHERE subject = ?", (_storable(subject),)) if subject is not None else ("", ())
         found: list[Entry] = []
-        with self._used() as connection:
+        with self._database.used() as connection:
             if connection is not None:
-                rows = self._rows(connection, "SELECT fingerprint, name, identity FROM maker")
+                rows = self._database.rows(connection, "SELECT fingerprint, name, identity FROM maker")
                 makers = {row[0]: Maker(row[0], row[1], _identity_from(row[2])) for row in rows}
                 columns = "kind, key, subject, maker, created, used, length(value)"
-                rows = self._rows(
+                rows = self._database.rows(
                     connection, f"SELECT {columns} FROM item {chosen} ORDER BY created, id", values
                 )
                 found = [
@@ -191,9 +166,9 @@ class Cache:
     def recent(self, kind: str, name: str, count: int = 20) -> list[bytes]:
         """Give the latest items of `kind` that makers called `name` made, newest first."""
         found: list[bytes] = []
-        with self._used() as connection:
+        with self._database.used() as connection:
             if connection is not None:
-                rows = self._rows(
+                rows = self._database.rows(
                     connection,
                     "SELECT value FROM item WHERE kind = ? AND maker IN "
                     "(SELECT fingerprint FROM maker WHERE name = ?) ORDER BY id DESC LIMIT ?",
@@ -210,9 +185,11 @@ class Cache:
             spared: Keys that stay whatever their age.
         """
         gone = 0
-        with self._used(writing=True, in_vain=0.0) as connection:
+        with self._database.used(writing=True, in_vain=0.0) as connection:
             if connection is not None:
-                rows = self._rows(connection, "SELECT id, key FROM item WHERE used < ?", (unused_since,))
+                rows = self._database.rows(
+                    connection, "SELECT id, key FROM item WHERE used < ?", (unused_since,)
+                )
                 for numbers in _batches([number for number, key in rows if key not in spared]):
                     self._drop(connection, numbers)
                     gone += len(numbers)
@@ -225,15 +202,15 @@ class Cache:
     def verify(self) -> list[Entry]:
         """Read every item, drop those that are damaged, and list them."""
         damaged: dict[int, Entry] = {}
-        with self._used(writing=True, in_vain=0.0) as connection:
+        with self._database.used(writing=True, in_vain=0.0) as connection:
             if connection is not None:
-                ((said,),) = self._rows(connection, "PRAGMA integrity_check(1)")
+                ((said,),) = self._database.rows(connection, "PRAGMA integrity_check(1)")
                 if said != "ok":
                     raise sqlite3.DatabaseError(" ".join(said.split()))
                 last = -1
                 columns = "id, kind, key, subject, created, used, value"
                 query = f"SELECT {columns} FROM item WHERE id > ? ORDER BY id LIMIT {BATCH}"
-                while rows := self._rows(connection, query, (last,)):
+                while rows := self._database.rows(connection, query, (last,)):
                     last = rows[-1][0]
                     for number, kind, key, about, created, used, value in rows:
                         if _whole(value) is None:
@@ -246,126 +223,10 @@ class Cache:
     def size(self) -> int:
         """Bytes in use; 0 where there is no file."""
         size = 0
-        with self._used() as connection:
+        with self._database.used() as connection:
             if connection is not None:
-                size = self._size(connection)
+                size = self._database.size(connection)
         return size
-
-    @contextmanager
-    def _used(
-        self, *, writing: bool = False, create: bool = False, in_vain: float | None = None
-    ) -> Iterator[sqlite3.Connection | None]:
-        """Give the connection, or None where there is none; what goes wrong with it ends the block quietly.
-
-        Args:
-            writing: Whether the block writes.
-            create: Whether to make the file where there is none.
-            in_vain: Seconds waited in vain that are a problem; IN_VAIN by default.
-        """
-        start = time.monotonic()
-        if not self._lock.acquire(timeout=PATIENCE):
-            yield None
-            return
-        began, self._until, is_given = time.monotonic(), start + PATIENCE, False
-        try:
-            connection = self._opened(create=create) if self._is_usable(writing=writing) else None
-            is_given = True
-            yield connection
-            self._waited[writing] = 0.0
-        except (sqlite3.Error, OSError, _NewerError) as error:
-            self._waited[writing] += time.monotonic() - began
-            self._take(error, writing=writing, in_vain=IN_VAIN if in_vain is None else in_vain)
-            if not is_given:
-                yield None
-        finally:
-            self._lock.release()
-
-    def _is_usable(self, *, writing: bool) -> bool:
-        return self._is_writable if writing else self._is_readable
-
-    def _opened(self, *, create: bool) -> sqlite3.Connection | None:
-        if self._connection is None and (create or self.path.exists()):
-            if create:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                ignore = self.path.parent / ".gitignore"
-                if not ignore.exists():
-                    ignore.write_text("*\n")
-            database = self.path.absolute().as_uri()
-            try:
-                self._connection = self._prepared(database)
-            except sqlite3.OperationalError as error:
-                # In a folder that is read only SQLite cannot make the files that it puts beside its own.
-                # Without them it can read if nobody writes; what a writer has left beside it would be missed.
-                beside = self.path.with_name(f"{self.path.name}-wal")
-                if create or _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-                    raise
-                if not self.path.is_file() or beside.exists():
-                    raise
-                self._connection = self._prepared(f"{database}?immutable=1")
-        return self._connection
-
-    def _prepared(self, database: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            database, timeout=0, isolation_level=None, check_same_thread=False, uri=True
-        )
-        try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Set up an empty file; two processes may do it at once.
-
-        Raises:
-            _NewerError: The file is of a later version.
-            sqlite3.Error: It is no database, or cannot be used.
-        """
-        # In turn, as all of them: even this one reads the file. A killed process loses nothing, a power cut
-        # what was kept last.
-        self._rows(connection, "PRAGMA synchronous = NORMAL")
-        ((version,),) = self._rows(connection, "PRAGMA user_version")
-        if version == 0:
-            self._rows(connection, "PRAGMA journal_mode = WAL")
-            with self._transaction(connection):
-                ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-                if version == 0:
-                    for statement in _TABLES:
-                        connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {SCHEMA}")
-                    version = SCHEMA
-        if version > SCHEMA:
-            raise _NewerError(
-                f"was made by a newer rag-evals (version {version} of it, this one knows {SCHEMA}): "
-                "nothing is reused from it and nothing kept; upgrade, or give another folder with "
-                "--evals-home"
-            )
-
-    def _in_turn(self, action: Callable[[], T]) -> T:
-        """Do `action` once no other process is in the way, or give up when the patience has run out."""
-        while True:
-            try:
-                return action()
-            except sqlite3.OperationalError as error:
-                if not _is_locked(error) or time.monotonic() >= self._until:
-                    raise
-                time.sleep(PAUSE)
-
-    def _rows(self, connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        return self._in_turn(lambda: connection.execute(query, values).fetchall())
-
-    @contextmanager
-    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
-        self._in_turn(lambda: connection.execute("BEGIN IMMEDIATE"))
-        try:
-            yield
-            self._in_turn(lambda: connection.execute("COMMIT"))
-        except BaseException:
-            with suppress(sqlite3.Error):  # after some errors SQLite has done so itself
-                connection.execute("ROLLBACK")
-            raise
-        self._until = time.monotonic() + PATIENCE
 
     def _recall(
         self,
@@ -376,7 +237,7 @@ class Cache:
         *,
         is_use: bool,
     ) -> None:
-        rows = self._rows(
+        rows = self._database.rows(
             connection,
             "SELECT id, key, value FROM item WHERE kind = ? AND created >= ? "
             f"AND key IN ({','.join('?' * len(wanted))})",
@@ -393,7 +254,7 @@ class Cache:
     def _insert(
         self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], maker: Maker | None
     ) -> None:
-        with self._transaction(connection):
+        with self._database.transaction(connection):
             if maker:
                 if maker.fingerprint not in self._identities:
                     self._identities[maker.fingerprint] = _identity_text(maker.identity)
@@ -411,7 +272,7 @@ class Cache:
     def _write_uses(self, connection: sqlite3.Connection | None) -> None:
         uses, self._uses = self._uses, {}
         if uses and connection is not None:
-            with self._transaction(connection):
+            with self._database.transaction(connection):
                 connection.executemany(
                     "UPDATE item SET used = ? WHERE id = ?", [(at, number) for number, at in uses.items()]
                 )
@@ -421,87 +282,30 @@ class Cache:
         """Bytes kept between two looks at the size, and dropped beyond the bound: dropping is to be rare."""
         return self._limit // 32
 
-    def _size(self, connection: sqlite3.Connection) -> int:
-        names = ("page_count", "freelist_count", "page_size")
-        pages, free, size = (self._rows(connection, f"PRAGMA {name}")[0][0] for name in names)
-        return int((pages - free) * size)
-
     def _hold_size(self, connection: sqlite3.Connection | None) -> None:
         """Drop what was not used for longest, if there is too much."""
-        if connection is None or self._size(connection) <= self._limit:
+        if connection is None or self._database.size(connection) <= self._limit:
             return
         self._write_uses(connection)
-        while self._size(connection) > self._limit - self._slack:
-            ((count,),) = self._rows(connection, "SELECT count(*) FROM item")
+        while self._database.size(connection) > self._limit - self._slack:
+            ((count,),) = self._database.rows(connection, "SELECT count(*) FROM item")
             if not count:
                 break
             # A part of what is there: five hundred large items may be all of it.
             number = min(BATCH, max(1, count // 50))
-            rows = self._rows(connection, "SELECT id FROM item ORDER BY used, id LIMIT ?", (number,))
+            rows = self._database.rows(connection, "SELECT id FROM item ORDER BY used, id LIMIT ?", (number,))
             self._drop(connection, [row[0] for row in rows])
         self._drop_makers(connection)
 
     def _drop(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-        with self._transaction(connection):
+        with self._database.transaction(connection):
             connection.executemany("DELETE FROM item WHERE id = ?", [(number,) for number in numbers])
 
     def _drop_makers(self, connection: sqlite3.Connection) -> None:
-        with self._transaction(connection):
+        with self._database.transaction(connection):
             connection.execute(
                 "DELETE FROM maker WHERE fingerprint NOT IN (SELECT maker FROM item WHERE maker IS NOT NULL)"
             )
-
-    def _take(self, error: Exception, *, writing: bool, in_vain: float) -> None:
-        """Make a problem of `error`, and stop using the file as far as need be."""
-        if _is_locked(error):
-            waited = self._waited[writing]
-            if waited < in_vain:
-                return  # one item is not kept; the next may be
-            self._is_writable = False
-            self._is_readable = self._is_readable and writing
-            self.problem = (
-                f"{self.path} is locked by another process (waited {waited:.0f} s in vain): what is made "
-                "from now on will be made again; end that process, or give another folder with --evals-home"
-            )
-            return
-        self._is_writable = False
-        if isinstance(error, _NewerError):
-            self._is_readable = False
-            self.problem = f"{self.path} {error}"
-        elif isinstance(error, OSError) or _code(error) in _OUTSIDE:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.problem = (
-                f"{self.path} cannot be {'written' if writing else 'read'} ({reason}): what is made in this "
-                "run will be made again; make room, or give another folder with --evals-home"
-            )
-        else:
-            self._is_readable = False
-            self.problem = (
-                f"{self.path} is damaged ({error}): nothing is reused from it and nothing kept; delete it"
-            )
-
-
-class _NewerError(Exception):
-    """Raised when the file is of a later version of the project."""
-
-
-# What is wrong with the disk, not with what is in the file.
-_OUTSIDE = (
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-)
-
-
-def _code(error: Exception) -> int:
-    """Give SQLite's own number for `error`; errors of our making say that the file is damaged."""
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)) & 0xFF
-
-
-def _is_locked(error: Exception) -> bool:
-    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
 def _batches(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -74,7 +74,7 @@ def test_the_threads_that_were_found_are_used(smollm2, monkeypatch):
 
 def test_given_threads_are_not_tuned(smollm2, monkeypatch):
     """Whoever gives the number of threads gets it, unmeasured; so does who wants no measuring."""
-    monkeypatch.setattr("rag_evals.rag.llm.local.llama_cpp.probe", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("rag_evals.rag.llm.local.loading.probe", lambda *_, **__: pytest.fail("measured"))
     keep(smollm2, Tuning(Speeds(1.0, 1.0), Threads(2, 2)))
     assert threads_of(LlamaCppModel(smollm2, replace(CONFIG, n_threads=1))) == Threads(1, 1)
     monkeypatch.setenv("RAG_EVALS_PROBE", "0")

@@ -73,10 +73,7 @@ KNOWN_UPWARD: set[str] = set()
 KNOWN_OF_RAG: set[str] = set()
 KNOWN_CIRCLES: set[str] = set()
 KNOWN_CROWDED: set[str] = set()
-KNOWN_LONG: set[str] = {
-    "evals/engine/cache.py",
-    "rag/llm/local/llama_cpp.py",
-}
+KNOWN_LONG: set[str] = set()
 KNOWN_PYTEST: set[str] = set()
 
 

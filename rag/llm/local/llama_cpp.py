@@ -24,13 +24,11 @@ from rag_evals.rag.errors import ContextWindowError, ModelError
 from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_template
 from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
 from rag_evals.rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
-from rag_evals.rag.llm.local.probe import SecondContext, may_probe, probe, second_context
+from rag_evals.rag.llm.local.loading import load_llama
+from rag_evals.rag.llm.local.probe import SecondContext, second_context
 from rag_evals.rag.llm.local.repetition import repeated_from
-from rag_evals.rag.llm.local.speeds import keep, tuning_of
 from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt
-from rag_evals.rag.llm.threads import let_threads_sleep
 from rag_evals.rag.models.resolve import Model
-from rag_evals.rag.native.hosting.free_memory import free_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 
 # Tokens; the logits of one take 600 kB with a vocabulary of 150,000.
 LIKELIHOOD_BATCH = 64
-# Bytes that a model takes at least besides its weights: caches, buffers, libraries.
-WORKING_MEMORY = 400_000_000
 
 
 class LlamaCppModel:
@@ -169,10 +165,8 @@ class LlamaCppModel:
 
     def _ready(self) -> _Loaded:
         if self._loaded is None:
-            llama = _load(self._model, self._config)
+            llama = load_llama(self._model, self._config)
             self._loaded = _Loaded(llama, read_chat_template(self._model, llama))
-            if self._config.n_threads == 0:
-                _use_best_threads(llama, self._model, self._config)
         return self._loaded
 
     def blocks(self, prompt: Prompt) -> list[Block]:
@@ -343,77 +337,6 @@ class _Loaded:
 
     llama: Any
     template: ChatTemplate
-
-
-def _load(model: Model, config: LLMConfig) -> Any:
-    if config.n_gpu_layers == 0:
-        check_memory(model, free_memory())
-    let_threads_sleep()
-    import llama_cpp
-    from jinja2 import TemplateError
-
-    kind = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}[config.cache_type]
-    try:
-        return llama_cpp.Llama(
-            str(model.path),
-            n_ctx=config.n_ctx,
-            n_batch=config.n_batch,
-            n_ubatch=config.n_batch,
-            n_threads=config.threads,
-            n_threads_batch=config.threads,
-            n_gpu_layers=config.n_gpu_layers,
-            flash_attn=config.flash_attn,
-            type_k=kind,
-            type_v=kind,
-            verbose=False,
-        )
-    except ValueError as error:
-        raise ModelError(
-            f"{model.path} is not a model that llama.cpp can load ({error}). "
-            "Check it with `rag-evals models verify`, or give another file."
-        ) from error
-    except TemplateError as error:
-        raise ModelError(
-            f"the chat template of {model.name} cannot be read ({error}): use another model."
-        ) from error
-
-
-def check_memory(model: Model, free: int | None) -> None:
-    """Refuse a model that does not fit the free memory before it is read.
-
-    Args:
-        model: The resolved model file.
-        free: Bytes of memory that can be had; None when that is not known.
-
-    Raises:
-        ModelError: It does not fit.
-    """
-    weights = model.path.stat().st_size if model.path.exists() else 0
-    if free is not None and weights + WORKING_MEMORY > free:
-        raise ModelError(
-            f"{model.name} does not fit the memory: {_gigabytes(weights)} of weights and about "
-            f"{_gigabytes(WORKING_MEMORY)} to work with, but {_gigabytes(free)} are free. "
-            "Use a smaller model (`rag-evals models list`), or end what else takes memory."
-        )
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
-
-
-def _use_best_threads(llama: Any, model: Model, config: LLMConfig) -> None:
-    """Use the threads that were measured to be fastest; measure where it was never done."""
-    known = tuning_of(model, n_gpu_layers=config.n_gpu_layers)
-    if known is None and not may_probe():
-        return
-    if known is None:
-        try:
-            known, is_fit = probe(llama, n_gpu_layers=config.n_gpu_layers)
-        except (ValueError, RuntimeError):
-            return  # a kind of model that cannot be measured runs with all threads
-        if is_fit:
-            keep(model, known, n_gpu_layers=config.n_gpu_layers)
-    llama._ctx.set_n_threads(known.threads.decode, known.threads.prefill)
 
 
 def _log_sum(logits: NDArray[np.float32]) -> float:

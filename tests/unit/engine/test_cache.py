@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.engine import cache as cache_module
+from rag_evals.evals.engine import cache_database
 from rag_evals.evals.engine.cache import Cache, Entry, Maker
 
 MAKER = Maker("f" * 64, "baseline", {"knobs": {"top_k": 8}})
@@ -483,8 +483,8 @@ def test_a_lock_that_is_given_back(cache, path):
 
 def test_a_lock_that_is_never_given_back(cache, held, monkeypatch, path):
     """After a few waits in vain, one after the other, nothing more is written; reading goes on."""
-    monkeypatch.setattr(cache_module, "PATIENCE", 0.1)
-    monkeypatch.setattr(cache_module, "IN_VAIN", 0.35)
+    monkeypatch.setattr(cache_database, "PATIENCE", 0.1)
+    monkeypatch.setattr(cache_database, "IN_VAIN", 0.35)
     took = [seconds(cache.keep, "answer", {str(n): b"x"}) for n in range(20)]
     assert [n for n, one in enumerate(took) if one > 0.09] == [0, 1, 2, 3]
     assert cache.problem == (
@@ -496,8 +496,8 @@ def test_a_lock_that_is_never_given_back(cache, held, monkeypatch, path):
 
 def test_waits_that_were_not_in_vain_count_no_more(cache, path, monkeypatch):
     """Only waits with no success between them make a problem."""
-    monkeypatch.setattr(cache_module, "PATIENCE", 0.1)
-    monkeypatch.setattr(cache_module, "IN_VAIN", 0.25)
+    monkeypatch.setattr(cache_database, "PATIENCE", 0.1)
+    monkeypatch.setattr(cache_database, "IN_VAIN", 0.25)
     cache.keep("answer", {"a": b"A"})
     for n in range(4):
         with Holding(path, "BEGIN IMMEDIATE"):
@@ -509,8 +509,8 @@ def test_waits_that_were_not_in_vain_count_no_more(cache, path, monkeypatch):
 
 def test_a_lock_on_a_file_that_is_just_being_made(path, monkeypatch):
     """Neither reader nor writer waits long, nor for each item; the lock's end is the end of the trouble."""
-    monkeypatch.setattr(cache_module, "PATIENCE", 0.1)
-    monkeypatch.setattr(cache_module, "IN_VAIN", 0.35)
+    monkeypatch.setattr(cache_database, "PATIENCE", 0.1)
+    monkeypatch.setattr(cache_database, "IN_VAIN", 0.35)
     path.parent.mkdir()
     with Holding(path, "BEGIN EXCLUSIVE"):
         first = Cache(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rag_evals.rag.errors import ModelError
-from rag_evals.rag.llm.local.llama_cpp import check_memory
+from rag_evals.rag.llm.local.loading import check_memory
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.free_memory import free_memory
 
