@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -49,8 +50,13 @@ def main() -> None:
         bytes_ = {"environment": size(clone / ".venv"), "temporary files": building}
         bytes_["models"] = size(folder / "cache" / "rag-evals" / "models")
         bytes_["llama.cpp wheel"] = size(folder / "cache" / "rag-evals" / "llama.cpp")
+    # Other work on the machine stretches the seconds, not these.
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = round(used.ru_utime + used.ru_stime, 1)
+    load = round(os.getloadavg()[2], 2)
+    facts = {"seconds": seen, "processor_seconds": processor, "load": load, "bytes": bytes_}
+    save("setup", {**facts, "screen": lines(screen)})
     print_table([("moment", "s"), *((moment, str(seconds)) for moment, seconds in seen.items())])
-    save("setup", {"seconds": seen, "bytes": bytes_, "screen": lines(screen)})
 
 
 def screens(clone: Path, folder: Path) -> Iterator[tuple[float, str]]:
