@@ -60,7 +60,7 @@ import pytest
 
 @pytest.mark.parametrize("n", range(30))
 def test_answer(n):
-    print("captured", n)
+    print(f"captured {n}\\n", end="")
     logging.getLogger("mine").warning("a word from %s", n)
     if n == 7:
         # Past sys.stdout, and from another process: all of it is captured.
@@ -122,23 +122,17 @@ def piped(folder: Path, *args: str, **more: str) -> str:
 
 
 def parted(text: str) -> tuple[list[str], str]:
-    """Take the status lines out of a text; give them, and what pytest has written, in one piece again."""
-    ours: list[str] = []
-    rows: list[str] = []
-    is_behind = False
-    for line in text.split("\n"):
-        if re.match(r"evals \d+(/| ·)", line):
-            ours.append(line)
-            is_behind = True
-            continue
-        # pytest goes on behind as many spaces as it had filled columns; one more or less when it was writing.
-        before = rows[-1] if rows else ""
-        if is_behind and before and line.startswith(" " * (len(before) - 1)):
-            rows[-1] = before + (line[len(before) :] if line.startswith(" " * len(before)) else line.lstrip())
-        else:
-            rows.append(line)
-        is_behind = False
-    return ours, re.sub(r" +|=+|in [\d.]+s", "", "\n".join(rows))
+    """Take the status lines out of a text; give them, and the rest.
+
+    One that is written in the very moment in which pytest begins a row stands in that row.
+    """
+    ours = re.compile(r"evals \d+(?:/\d+)?(?:…| ·.*)?$", re.MULTILINE)
+    return ours.findall(text), ours.sub("", text)
+
+
+def marks(text: str) -> str:
+    """Give what is to be seen of a text, without durations; rows that were parted are one again."""
+    return re.sub(r"in [\d.]+s|=+|\s+", "", text)
 
 
 RUNS = {
@@ -159,7 +153,7 @@ def test_on_a_terminal(folder, size, args):
     plain = parted(in_terminal(folder, "no", size, *args))
     ours, rest = parted(in_terminal(folder, "yes", size, *args))
     assert plain[0] == []
-    assert rest == plain[1]
+    assert marks(rest) == marks(plain[1])
     assert len(ours) > 1
     assert max(map(len, ours)) <= size[0]
     assert not [line for line in ours if not re.match(r"evals \d+(/55( · |…|$)|$)", line)]
@@ -170,9 +164,9 @@ def test_output_that_is_not_captured(folder, arg):
     """The lines are between what tests and their processes write, which stays."""
     ours, rest = parted(in_terminal(folder, "yes", (80, 24), arg))
     assert len(ours) > 1
-    assert "fromaprocess\n" in rest
+    assert "from a process\n" in rest
     if arg != "--capture=sys":
-        assert re.findall(r"captured(\d+)", rest)[:30] == [str(n) for n in range(30)]
+        assert re.findall(r"captured (\d+)", rest)[:30] == [str(n) for n in range(30)]
 
 
 @pytest.mark.parametrize("more", [{"TERM": "dumb"}, {"TERM": ""}], ids=str)
@@ -189,7 +183,7 @@ def test_under_xdist(folder):
     assert ours
     assert all(re.fullmatch(r"evals \d+ · faithfulness 0\.50", line) for line in ours), ours
     assert "evals " not in rest
-    assert "25passed" in rest
+    assert "25 passed" in rest
 
 
 def test_workers_that_crash(folder):
@@ -198,7 +192,7 @@ def test_workers_that_crash(folder):
     ours, rest = parted(in_terminal(folder, "yes", (80, 12), "-p", "xdist", "-n", "2", "-v"))
     assert ours
     (replaced,) = [line for line in rest.splitlines() if "replacing" in line]
-    assert re.fullmatch(r"replacingcrashedworkergw\d", replaced)
+    assert re.fullmatch(r"replacing crashed worker gw\d", replaced.rstrip())
 
 
 @pytest.mark.parametrize("args", [("-q",), ("-p", "no:terminal")], ids=" ".join)
@@ -220,7 +214,7 @@ def test_lines_in_a_log(folder):
     ours, rest = parted(piped(folder, LIVE="yes", CI="true"))
     assert len(ours) > 1
     assert all(re.match(r"evals \d+/55 · ", line) for line in ours), ours
-    assert rest == parted(piped(folder, LIVE="no", CI="true"))[1]
+    assert marks(rest) == marks(piped(folder, LIVE="no", CI="true"))
 
 
 def test_no_lines_in_a_file(folder):
