@@ -8,10 +8,12 @@ this one, a wheel has them inside; either way they are `rag_evals.rag`, `rag_eva
 from __future__ import annotations
 
 import os.path
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Every pytest session of the environment imports this, and `typing` alone costs more than all of it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rag_evals.evals.judges.judge import Judge
     from rag_evals.evals.questions.question import Question, Source
     from rag_evals.evals.reports.dataframe import to_pandas
@@ -47,6 +49,8 @@ if not os.path.isdir(os.path.join(__path__[0], "evals")):  # noqa: PTH112, PTH11
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
