@@ -85,7 +85,7 @@ def _plan(options: argparse.Namespace) -> int:
     arguments = [argument for argument in options.arguments if argument != "--"]
     # In a process of its own: pytest wants to be the first to import the plugin.
     quiet = ("-p", "no:terminal", "-p", "no:cacheprovider")
-    ran = subprocess.run([sys.executable, "-m", "pytest", *arguments, "--evals-plan", *quiet])
+    ran = subprocess.run([sys.executable, "-P", "-m", "pytest", *arguments, "--evals-plan", *quiet])
     if ran.returncode in (TESTS_COLLECTED_NONE, INTERRUPTED):
         raise UsageError(
             "there is nothing to plan: name the tests as for pytest, such as `rag-evals plan evals`; "
