@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -34,6 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     session = session_of(metafunc.config)
     try:
         session.begin()
+        _check_judge(metafunc)
         marked_thresholds(metafunc.definition)
         marked_conditions(metafunc.definition)
         if _is_free("pipeline", metafunc):
@@ -100,6 +101,11 @@ def asked_by(item: pytest.Item) -> Question | None:
     return None if STALE in item.stash else question_of(item)
 
 
+def evaluates(fixturenames: Collection[str]) -> bool:
+    """Tell whether a test uses our `evaluate`, which needs a judge, and not another of that name."""
+    return "evaluate" in fixturenames and "judge" in fixturenames
+
+
 def lane_of(item: pytest.Item) -> str:
     """Return the test function and the pipeline: tests that differ only in what they ask."""
     return f"{item.nodeid.partition('[')[0]} {param_of(item, 'pipeline')}"
@@ -136,7 +142,16 @@ def marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
 def _is_evaluation(metafunc: pytest.Metafunc) -> bool:
     """Tell our tests from others that happen to have a fixture called `question` or `pipeline`."""
     marked = metafunc.definition.get_closest_marker("evals") is not None
-    return marked or "evaluate" in metafunc.fixturenames
+    return marked or evaluates(metafunc.fixturenames)
+
+
+def _check_judge(metafunc: pytest.Metafunc) -> None:
+    """Say how to get a judge where there is none: pytest would only say that a fixture is not found."""
+    if evaluates(metafunc.fixturenames) and not has_fixture(metafunc.definition, "judge"):
+        raise UsageError(
+            "there is no fixture 'judge': for the bundled one write "
+            'pytest_plugins = ["rag_evals.fixtures.judges"] in the conftest.py of your top folder'
+        )
 
 
 def _is_free(name: str, metafunc: pytest.Metafunc) -> bool:
@@ -159,6 +174,12 @@ def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequenc
             there = [other for other in known if has_fixture(metafunc.definition, other)]
             hint = get_close_matches(name, there, 1)
             tail = f"; did you mean {hint[0]!r}?" if hint else ""
+            if name in DEFAULT_PIPELINES and not hint:
+                tail = (
+                    ". Name the fixture of your pipeline with --evals-pipelines NAME, or in the ini file as "
+                    "evals_pipelines; the bundled pipelines are "
+                    'pytest_plugins = ["rag_evals.fixtures.pipelines"] in the conftest.py of your top folder'
+                )
             raise UsageError(f"unknown pipeline {name!r}: there is no fixture of that name{tail}")
     if not names:
         raise UsageError("no pipelines: give --evals-pipelines NAME, or set evals_pipelines in the ini file")

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 from rag_evals.evals.base.messages import printable
+from rag_evals.evals.plugin.collection import evaluates
 from rag_evals.evals.plugin.recording.junit import write_scores
 from rag_evals.evals.plugin.recording.recorder import Recorder
 from rag_evals.evals.plugin.recording.summary import Summary
@@ -56,7 +57,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Say what is about to be evaluated."""
-    ours = [item for item in items if "evaluate" in getattr(item, "fixturenames", ())]
+    ours = [item for item in items if evaluates(getattr(item, "fixturenames", ()))]
     count = sum(item.get_closest_marker("skip") is None for item in ours)
     if not count:
         return None

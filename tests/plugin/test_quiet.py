@@ -67,6 +67,32 @@ def broken():
     assert "evals" not in first.stdout.str().replace("rag-evals-", "")
 
 
+def test_other_peoples_evaluate(project, how):
+    """A fixture `evaluate` of somebody else's is no evaluation, and its tests get none of our parameters."""
+    project.write("conftest.py", "")
+    project.write(
+        "test_it.py",
+        """
+import pytest
+
+@pytest.fixture
+def evaluate():
+    return eval
+
+@pytest.fixture
+def pipeline():
+    return "6 * 7"
+
+def test_evaluate(evaluate, pipeline):
+    assert evaluate(pipeline) == 42
+""",
+    )
+    result = project.run(*how)
+    result.assert_outcomes(passed=1)
+    assert not (project.path / ".rag-evals").exists()
+    assert [line for line in result.outlines if line.startswith("evals:")] == []
+
+
 def test_deselected_evals_make_nothing(project):
     """If every evaluation is deselected, there is no folder and no summary."""
     project.append("test_it.py", "def test_other():\n    pass\n")

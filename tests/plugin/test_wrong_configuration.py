@@ -101,6 +101,25 @@ def test_in_parallel(project, wrong_files, case):
     assert refusal(project, *args, "-n", "2") == message
 
 
+def test_no_judge(project, how):
+    """Who has no judge is told where the bundled one is, in place of an error a question."""
+    conftest = (project.path / "conftest.py").read_text("utf-8")
+    project.write("conftest.py", conftest.replace("def judge()", "def verdicts()"))
+    assert refusal(project, *how) == (
+        "there is no fixture 'judge': for the bundled one write "
+        'pytest_plugins = ["rag_evals.fixtures.judges"] in the conftest.py of your top folder'
+    )
+
+
+def test_no_pipeline_named(project):
+    """The default is the bundled pipelines; who has one of his own is told how to name it."""
+    assert refusal(project, "-o", "evals_pipelines=baseline auto_merging") == (
+        "unknown pipeline 'auto_merging': there is no fixture of that name. Name the fixture of your "
+        "pipeline with --evals-pipelines NAME, or in the ini file as evals_pipelines; the bundled pipelines "
+        'are pytest_plugins = ["rag_evals.fixtures.pipelines"] in the conftest.py of your top folder'
+    )
+
+
 BROKEN = {
     "no-pipeline": (
         "baseline",
