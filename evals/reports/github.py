@@ -8,7 +8,7 @@ commands, and stands escaped in ours.
 from __future__ import annotations
 
 import ast
-import secrets
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +50,7 @@ class Annotation:
 
 def stopping_lines() -> tuple[str, str]:
     """Give the line that stops commands, and the one that lets them go on: nobody can guess it."""
-    token = secrets.token_hex(16)
+    token = os.urandom(16).hex()
     return f"::stop-commands::{token}", f"::{token}::"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ class RunFolder:
 
     def __init__(self, home: Path) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        self.run_id = f"{stamp}-{secrets.token_hex(3)}"
+        self.run_id = f"{stamp}-{os.urandom(3).hex()}"
         self.path = home / "runs" / self.run_id
         self._home = home
         self._file: Any = None

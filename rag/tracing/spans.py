@@ -7,7 +7,7 @@ in tasks and in threads that `asyncio.to_thread` starts. Without a `Trace` aroun
 from __future__ import annotations
 
 import contextlib
-import secrets
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -102,7 +102,7 @@ class Trace:
     """
 
     def __init__(self, name: str, attributes: Mapping[str, Any] | None = None) -> None:
-        self.trace_id = secrets.token_hex(16)
+        self.trace_id = os.urandom(16).hex()
         # The wall clock may be set back in the middle: it is read once, and then counted on.
         self._epoch = time.time_ns() - time.perf_counter_ns()
         self._lock = threading.Lock()
@@ -170,7 +170,7 @@ class _Recording(OpenSpan):
         self, trace: Trace, parent: _Recording | None, name: str, kind: Kind, attributes: Mapping[str, Any]
     ) -> None:
         self.trace = trace
-        self.span_id = secrets.token_hex(8)
+        self.span_id = os.urandom(8).hex()
         self._parent = parent
         self._name = name
         self._kind: Kind = kind
