@@ -337,6 +337,18 @@ def test_heavy_libraries_are_imported_inside_functions():
     assert [str(found) for found in to_bridges] == []
 
 
+def test_child_processes_look_past_the_folder():
+    """A Python that we start takes no file of the folder it starts in, say `secrets.py`, for a library."""
+    begun = [
+        (path, node.elts)
+        for path in files()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.List) and node.elts and ast.unparse(node.elts[0]) == "sys.executable"
+    ]
+    assert len(begun) >= 5
+    assert [str(path) for path, words in begun if ast.unparse(words[1]) != "'-P'"] == []
+
+
 def test_no_drawers():
     """No module is named for nothing in particular, and no test package shadows ours."""
     names = {"utils", "common", "helpers", "misc"}
