@@ -30,12 +30,12 @@ from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import config_for
 from rag_evals.rag.documents.read import read_documents
-from rag_evals.rag.llm.local.llama_cpp import LocalLLM
 from rag_evals.rag.llm.local.probe import speeds_now
 from rag_evals.rag.llm.local.speeds import Speeds
 from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import build_pipeline
 
+from benchmarks.in_process import InProcessLLM, run_here
 from benchmarks.report import print_table, save
 
 QUESTIONS = Path(__file__).parent / "questions" / "mixtral.jsonl"
@@ -81,11 +81,11 @@ class Stage:
 class Meter:
     """Stands before llama.cpp's evaluation and the embedder, and adds up their time to the current stage."""
 
-    def __init__(self, llm: LocalLLM, embedder: Any) -> None:
+    def __init__(self, llm: InProcessLLM, embedder: Any) -> None:
         self.stages = {name: Stage() for name in BATCHES}
         self._current = Stage()
-        self._decode, self._embed = llm._llama._ctx.decode, embedder.embed
-        llm._llama._ctx.decode = self.decode
+        self._decode, self._embed = llm.here._llama._ctx.decode, embedder.embed
+        llm.here._llama._ctx.decode = self.decode
         embedder.embed = self.embed
 
     def decode(self, batch: Any) -> None:
@@ -144,9 +144,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Pa
     with tempfile.TemporaryDirectory() as folder:
         # As in a run: a sentence that an earlier question has looked at is not embedded again.
         resources = Resources(memory=Cache(Path(folder) / "cache.sqlite"))
-        llm, embedder = resources.llm(config.llm), resources.embedder(config.embedder)
-        if not isinstance(llm, LocalLLM):
-            raise SystemExit(f"{llm.name} does not run in this process: give a local model.")
+        llm, embedder = run_here(resources, config.llm), resources.embedder(config.embedder)
         judge = ReadingJudge(ChoiceReader(llm, embedder))
         pipeline = build_pipeline(config, read_documents(options.docs), resources, Path(folder))
         pipeline.load()
@@ -173,13 +171,13 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Pa
     }
 
 
-def _paces(llm: LocalLLM) -> dict[str, Pace]:
+def _paces(llm: InProcessLLM) -> dict[str, Pace]:
     by_length = {n: Pace(_speeds(llm, n), _speeds(llm, n, time.process_time)) for n in set(BATCHES.values())}
     return {name: by_length[n] for name, n in BATCHES.items()}
 
 
-def _speeds(llm: LocalLLM, batches: int, clock: Callable[[], float] = time.perf_counter) -> Speeds:
-    return speeds_now(llm._llama, read=batches * llm._llama.n_batch, written=WRITTEN, clock=clock)
+def _speeds(llm: InProcessLLM, batches: int, clock: Callable[[], float] = time.perf_counter) -> Speeds:
+    return speeds_now(llm.here._llama, read=batches * llm.here._llama.n_batch, written=WRITTEN, clock=clock)
 
 
 def _middle(speeds: Sequence[Speeds]) -> Speeds:

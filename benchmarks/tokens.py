@@ -18,25 +18,29 @@ from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
 from rag_evals.evals.judges.choice import ChoiceReader
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import config_for
+from rag_evals.rag.config import LLMConfig, config_for
 from rag_evals.rag.documents.read import read_documents
-from rag_evals.rag.llm.local.llama_cpp import LocalLLM
+from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.protocol import Likelihood, Prompt
+from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import build_pipeline
 
+from benchmarks.in_process import run_here
 from benchmarks.report import print_table, save
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
-class Recorded(LocalLLM):
+class Recorded(LlamaCppModel):
     """A local model that keeps the token ids of every prompt it is given."""
 
-    prompts: list[tuple[int, ...]]
+    def __init__(self, model: Model, config: LLMConfig) -> None:
+        super().__init__(model, config)
+        self.prompts: list[tuple[int, ...]] = []
 
-    def _blocks(self, prompt: Prompt) -> list[tuple[int, ...]]:
-        blocks = super()._blocks(prompt)
+    def blocks(self, prompt: Prompt) -> list[tuple[int, ...]]:
+        blocks = super().blocks(prompt)
         self.prompts.append(tuple(token for block in blocks for token in block))
         return blocks
 
@@ -77,19 +81,16 @@ def measure(name: str, docs: Path, questions: Path, model: str | None) -> dict[s
     """Give the mean counts per question of one pipeline with the choice judge."""
     config = config_for(name, model=model)
     resources = Resources()
-    llm = resources.llm(config.llm)
-    llm.__class__ = Recorded
-    recorded: Recorded = llm  # type: ignore[assignment]
-    judge = ReadingJudge(ChoiceReader(recorded, resources.embedder(config.embedder)))
+    llm = run_here(resources, config.llm, Recorded)
+    judge = ReadingJudge(ChoiceReader(llm, resources.embedder(config.embedder)))
     with tempfile.TemporaryDirectory() as folder:
         pipeline = build_pipeline(config, read_documents(docs), resources, Path(folder))
-    recorded.prompts = []
     asked = load_questions([questions])
     used = Tokens()
     for question in asked:
         answer = pipeline.answer_now(question.question)
         used += answer.total + judge.score_now(question, answer).tokens
-    least = floor(recorded.prompts) + used.generated
+    least = floor(llm.here.prompts) + used.generated
     counts = {**asdict(used), "floor": least}
     return {
         **{name: count / len(asked) for name, count in counts.items()},
