@@ -22,7 +22,7 @@ from rag_evals.rag.native.hosting.messages import OPENED, Call, Maker, Opening, 
 from rag_evals.rag.native.hosting.models_folder import SOCKET, models_folder
 from rag_evals.rag.native.hosting.turns import LINGER
 
-# The group of the models that torch runs: it takes some 350 MB by itself.
+# The group of the models that torch runs: a process with it and a small model takes some 530 MB.
 TORCH = "torch"
 # A host may end between being found and being asked.
 _TRIES = 3
