@@ -176,7 +176,9 @@ def test_the_first_run_makes_everything(first):
     project, evaluations = first
     assert cached(evaluations) == dict.fromkeys(BOTH, ())
     assert project.count("vector") >= 2 * 3 + len(QUESTIONS)
-    assert {"llama_cpp", "torch", "llama_index", "sentence_transformers"} <= set(project.imported)
+    # Retrieval is done by the session; models run in processes of their own.
+    assert "llama_index" in project.imported
+    assert not {"llama_cpp", "torch", "sentence_transformers"} & set(project.imported)
 
 
 @pytest.mark.model
