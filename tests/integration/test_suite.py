@@ -113,7 +113,7 @@ def test_a_context_window_that_is_too_small(tmp_path):
 
 def test_from_a_subfolder(tmp_path):
     """The suite runs from its own folder too."""
-    given = run(tmp_path, "--collect-only", "-q", "suite", folder=ROOT / "evals")
+    given = run(tmp_path, "--collect-only", "-q", "test_answers.py", folder=ROOT / "evals")
     assert given.returncode == 0, given.stdout
     assert "test_answer_is_faithful_and_relevant[baseline-experts-per-token]" in given.stdout
 
