@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 
 GIBIBYTE = 2**30
 
@@ -15,19 +14,6 @@ _CAUSES = {
 }
 # Lines that native code prints before it gives up by itself.
 _LAST_WORDS = ("ASSERT", "abort", "terminate called", "what():", "Error")
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """The end of a process.
-
-    Attributes:
-        cause: What it died of, in one line.
-        is_final: Whether the model is not begun again: it has died like this before.
-    """
-
-    cause: str
-    is_final: bool = False
 
 
 def kind_of(status: int) -> str:

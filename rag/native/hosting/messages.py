@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from rag_evals.rag.errors import ModelDiedError, ModelError, RagError
+from rag_evals.rag.errors import ModelError, RagError
 from rag_evals.rag.identity import digest
-from rag_evals.rag.native.hosting.deaths import Death
 
 OPENED = b"opened"
 # The first byte of a reply.
-_RESULT, _ERROR, _DEATH = b"=", b"!", b"+"
+_RESULT, _ERROR = b"=", b"!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +81,14 @@ def reply_to(message: bytes, models: MutableMapping[str, object]) -> bytes:
             models[call.key] = call.maker.make(*call.maker.arguments)
         return _RESULT + pickle.dumps(getattr(models[call.key], call.method)(*call.arguments, **call.named))
     except RagError as error:
-        return _ERROR + pickle.dumps(error)
+        return error_reply(error)
     except Exception as error:  # noqa: BLE001 - native libraries raise anything; whoever called is told
-        return _ERROR + pickle.dumps(ModelError(f"{type(error).__name__}: {error}"))
+        return error_reply(ModelError(f"{type(error).__name__}: {error}"))
 
 
-def death_notice(death: Death) -> bytes:
-    """Return what the host replies when the model's process died."""
-    return _DEATH + pickle.dumps(death)
+def error_reply(error: RagError) -> bytes:
+    """Return the reply that makes `result_of` raise `error`."""
+    return _ERROR + pickle.dumps(error)
 
 
 def result_of(reply: bytes) -> Any:
@@ -99,9 +98,7 @@ def result_of(reply: bytes) -> Any:
         RagError: What the model raised.
         ModelDiedError: Its process died.
     """
-    kind, content = reply[:1], pickle.loads(reply[1:])
-    if kind == _ERROR:
+    content = pickle.loads(reply[1:])
+    if reply[:1] == _ERROR:
         raise content
-    if kind == _DEATH:
-        raise ModelDiedError(content.cause, is_final=content.is_final)
     return content

@@ -23,8 +23,9 @@ from multiprocessing.connection import Connection, Listener, Pipe, wait
 from pathlib import Path
 from typing import Any
 
-from rag_evals.rag.native.hosting.deaths import Death, cause_of, kind_of
-from rag_evals.rag.native.hosting.messages import OPENED, Opening, death_notice
+from rag_evals.rag.errors import ModelDiedError
+from rag_evals.rag.native.hosting.deaths import cause_of, kind_of
+from rag_evals.rag.native.hosting.messages import OPENED, Opening, error_reply
 from rag_evals.rag.native.hosting.models_folder import SOCKET
 from rag_evals.rag.native.hosting.turns import Turns
 
@@ -81,17 +82,16 @@ class SharedProcess:
             if client.poll():
                 raise EOFError
             if max(self._deaths.values(), default=0) >= _LAST_DEATH:
-                return death_notice(Death(self._last_cause, is_final=True))
+                return error_reply(ModelDiedError(self._last_cause, is_final=True))
             self._process = process = self._process or _Process()
-            try:
+            with contextlib.suppress(OSError):  # it has died: then there is the end of the connection to read
                 process.connection.send_bytes(call)
-                if process.connection not in wait([process.connection, client]):
-                    self.end()
-                    raise EOFError
+            if process.connection not in wait([process.connection, client]):
+                self.end()
+                raise EOFError
+            try:
                 return process.connection.recv_bytes()
             except (EOFError, OSError):
-                if self._process is None:
-                    raise
                 return self._died(process, name)
 
     def end(self) -> None:
@@ -105,7 +105,8 @@ class SharedProcess:
         kind, peak = process.ended()
         self._deaths[kind] += 1
         self._last_cause = cause_of(name, kind, peak_bytes=peak, printed=process.printed())
-        return death_notice(Death(self._last_cause, is_final=self._deaths[kind] >= _LAST_DEATH))
+        is_final = self._deaths[kind] >= _LAST_DEATH
+        return error_reply(ModelDiedError(self._last_cause, is_final=is_final))
 
 
 class _Process:
