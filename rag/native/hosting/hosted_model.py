@@ -7,7 +7,6 @@ then takes its process with it, so models run in processes of their own, which a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 from rag_evals.rag.errors import ModelDiedError, ModelError
 from rag_evals.rag.native.hosting.messages import OPENED, Call, Maker, Opening, call_message, result_of
-from rag_evals.rag.native.hosting.models_folder import SOCKET, models_folder
+from rag_evals.rag.native.hosting.models_folder import SOCKET, locked, models_folder
 from rag_evals.rag.native.hosting.turns import LINGER
 
 # The group of the models that torch runs: a process with it and a small model takes some 530 MB.
@@ -115,9 +114,7 @@ class HostedModel:
 def _entered(folder: Path) -> Connection:
     """Connect to the host in `folder`; start one where there is none."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # one of several workers starts the host
+        with locked(folder):  # one of several workers starts the host
             try:
                 return Client(str(folder / SOCKET), "AF_UNIX")
             except (FileNotFoundError, ConnectionRefusedError):

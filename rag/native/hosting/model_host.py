@@ -26,7 +26,7 @@ from typing import Any
 from rag_evals.rag.errors import ModelDiedError
 from rag_evals.rag.native.hosting.deaths import cause_of, kind_of
 from rag_evals.rag.native.hosting.messages import OPENED, Opening, error_reply
-from rag_evals.rag.native.hosting.models_folder import SOCKET
+from rag_evals.rag.native.hosting.models_folder import SOCKET, locked
 from rag_evals.rag.native.hosting.turns import Turns
 
 # Seconds within which the first client comes, or it has died on the way.
@@ -163,14 +163,21 @@ class Host:
         self._clients = 0
         self._changed = threading.Condition()
 
-    def run(self) -> None:
-        """Serve until the last client has gone, or none came."""
+    def run(self, folder: Path) -> None:
+        """Serve until the last client has gone, or none came; then remove `folder`."""
         threading.Thread(target=self._accept, daemon=True).start()
         with self._changed:
-            if self._changed.wait_for(lambda: self._clients > 0, _FIRST_CLIENT):
+            self._changed.wait_for(lambda: self._clients > 0, _FIRST_CLIENT)
+        while True:
+            with self._changed:
                 self._changed.wait_for(lambda: self._clients == 0)
-        # Whoever has just come in finds the connection closed before anything was promised, and starts anew.
-        self._listener.close()
+            with locked(folder):
+                if self._clients == 0:
+                    # Whoever is not counted yet finds the connection closed before anything was promised, and
+                    # starts anew.
+                    self._listener.close()
+                    shutil.rmtree(folder, ignore_errors=True)
+                    return
 
     def _accept(self) -> None:
         while True:
@@ -212,8 +219,7 @@ def main(folder: Path) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # whoever reads what the session prints does not wait for this process
         os.dup2(nowhere, standard)
-    Host(listener).run()
-    shutil.rmtree(folder, ignore_errors=True)
+    Host(listener).run(folder)
     os._exit(0)
 
 

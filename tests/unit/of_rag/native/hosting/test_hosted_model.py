@@ -281,6 +281,20 @@ def test_a_long_temporary_folder(monkeypatch, tmp_path):
     assert models_folder().parent == Path("/tmp")
 
 
+def test_coming_and_going(log, folder):
+    """A host that ends while others come in takes nothing from them, and leaves nothing."""
+
+    def use(_: int) -> int:
+        model = HostedModel(MortalModel, log, name="tiny", folder=folder)
+        counted = model.call("count")
+        model.close()
+        return counted
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(counted >= 1 for counted in pool.map(use, range(24)))
+    wait_until(lambda: not folder.exists())
+
+
 def test_others_may_not_enter(model, folder):
     """What is said there is for this user alone."""
     model.call("count")
