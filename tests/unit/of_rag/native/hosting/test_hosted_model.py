@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,7 +18,7 @@ from pathlib import Path
 import pytest
 from rag_evals.rag.errors import ModelDiedError, ModelError
 from rag_evals.rag.native.hosting.hosted_model import HostedModel
-from rag_evals.rag.native.hosting.models_folder import models_folder
+from rag_evals.rag.native.hosting.models_folder import locked, models_folder
 
 from tests.servers.mortal_models import MortalModel
 
@@ -293,6 +295,24 @@ def test_coming_and_going(log, folder):
     with ThreadPoolExecutor(3) as pool:
         assert all(counted >= 1 for counted in pool.map(use, range(24)))
     wait_until(lambda: not folder.exists())
+
+
+def test_a_folder_that_goes_while_one_waits_for_it(folder):
+    """Whoever waited for the lock of a folder that was removed holds that of the new one."""
+    held = []
+
+    def enter() -> None:
+        with locked(folder):
+            held.append((folder / "lock").exists())
+
+    with locked(folder):
+        waiting = threading.Thread(target=enter)
+        waiting.start()
+        time.sleep(0.2)
+        shutil.rmtree(folder)
+    waiting.join(5)
+    assert held == [True]
+    shutil.rmtree(folder)
 
 
 def test_others_may_not_enter(model, folder):
