@@ -24,17 +24,14 @@ class Materials:
     Args:
         settings: The settings.
         cache: Gives what keeps vectors, and what is read of documents.
-        session: Names the session: all its processes get the same version of an artifact.
-        name: What the session is called where its processes share their models.
+        session: Names the session: all its processes share their models, and get the same version of an
+            artifact.
     """
 
-    def __init__(
-        self, settings: Settings, cache: Callable[[], Cache | None], session: str, name: str
-    ) -> None:
+    def __init__(self, settings: Settings, cache: Callable[[], Cache | None], session: str) -> None:
         self._settings = settings
         self._cache = cache
         self._session = session
-        self._name = name
 
     @cached_property
     def resources(self) -> Resources:
@@ -46,7 +43,7 @@ class Materials:
             offline=settings.offline,
             memory=self._cache(),
             concurrency=settings.concurrency,
-            models_folder=models_folder(self._name),
+            models_folder=models_folder(self._session),
         )
 
     @cached_property

@@ -204,7 +204,7 @@ class EvalsSession:
     @cached_property
     def materials(self) -> Materials:
         """The models, documents and artifacts."""
-        return Materials(self.settings, lambda: self.cache, f"{self._began!r}", self._name)
+        return Materials(self.settings, lambda: self.cache, self._name)
 
     @cached_property
     def questions(self) -> SessionQuestions:
