@@ -128,7 +128,7 @@ async def _within(
     except UsageError:
         raise
     except (Exception, SystemExit) as error:  # the system under test may raise anything
-        if limit.expired():
+        if limit.expired() or (isinstance(error, TimeoutError) and bound.left == 0.0):
             raise _Trouble(f"there is no {missing} within {bound.seconds:g} s") from error
         raise trouble(error) from error
 

@@ -432,6 +432,21 @@ def test_a_question_has_its_time():
     bounded.close()
 
 
+def test_what_fails_as_the_time_ends_has_run_out_of_it():
+    """A model that is given up then raises before the engine's clock may have rung."""
+    bounded = Engine(seconds=0.05)
+
+    class GivesUp(Custom):
+        async def answer(self, question):
+            time.sleep(0.06)  # the loop stands still: no clock of it can ring
+            raise TimeoutError("no reply of the model")
+
+    late = bounded.submit(task(GivesUp(None))).result(timeout=10)
+    bounded.close()
+    assert (late.outcome, late.error) == ("unscored", None)
+    assert {score.reason for score in late.scores} == {"there is no answer within 0.05 s"}
+
+
 def test_a_server_that_fails_leaves_the_question_unscored():
     """A server's failure is not the pipeline's: no error and no breach, but no verdict either."""
 
