@@ -147,15 +147,18 @@ def install(place: Place) -> Build:
     Raises:
         SetUpError: A step failed, or no build of llama.cpp works here.
     """
-    version = pinned_version(place.root)
+    packages = pinned_packages(place.root)
+    version = packages.pop(PACKAGE, None)
+    if version is None:
+        raise SetUpError("constraints.txt does not pin llama_cpp_python: restore it from the repository")
     build = build_here(version, place.environ)
     wheels = wheels_folder(place.environ) / build.key
     with tempfile.TemporaryDirectory(prefix="rag-evals-") as folder:
         wheel = kept_wheel(wheels)
-        if wheel and '"portable": true' in (wheels / "build.json").read_text("utf-8"):
+        if wheel and json.loads((wheels / "build.json").read_text("utf-8"))["portable"]:
             build = build_here(version, place.environ, portable=True)
         compiled = None if wheel else compile_command(place, version, Path(folder))
-        install_packages(place, compiled, build)
+        install_packages(place, packages, compiled, build)
         wheel = wheel or the_wheel(Path(folder))
         with timed("installing rag-evals"):
             run(place, place.pip("install", "--no-deps", "--force-reinstall", wheel))
@@ -179,17 +182,11 @@ def install(place: Place) -> Build:
     return build
 
 
-def pinned_version(root: Path) -> str:
-    """Return the version of llama-cpp-python in constraints.txt.
-
-    Raises:
-        SetUpError: It is not pinned there.
-    """
-    for line in (root / "constraints.txt").read_text("utf-8").splitlines():
-        name, _, version = line.partition("==")
-        if name.strip().lower().replace("-", "_") == PACKAGE:
-            return version.strip()
-    raise SetUpError("constraints.txt does not pin llama_cpp_python: restore it from the repository")
+def pinned_packages(root: Path) -> dict[str, str]:
+    """Return the versions in constraints.txt by package, its name with underscores."""
+    lines = (root / "constraints.txt").read_text("utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {name.strip().lower().replace("-", "_"): version.strip() for name, version in pairs}
 
 
 def compile_command(place: Place, version: str, folder: Path) -> list[str]:
@@ -201,20 +198,17 @@ def compile_command(place: Place, version: str, folder: Path) -> list[str]:
     return place.pip("wheel", *where, f"{PACKAGE}=={version}")
 
 
-def install_packages(place: Place, compiling: list[str] | None, build: Build) -> None:
+def install_packages(
+    place: Place, pinned: Mapping[str, str], compiling: list[str] | None, build: Build
+) -> None:
     """Install the pinned packages, and compile llama.cpp beside that.
 
     Raises:
         SetUpError: llama.cpp could not be compiled.
     """
-    pinned = [
-        line
-        for line in (place.root / "constraints.txt").read_text("utf-8").splitlines()
-        if "==" in line and not line.lower().replace("-", "_").startswith((PACKAGE, "#"))
-    ]
     with tempfile.TemporaryDirectory(prefix="rag-evals-") as folder:
         listed = Path(folder) / "pinned.txt"
-        listed.write_text("\n".join(pinned) + "\n", encoding="utf-8")
+        listed.write_text("".join(f"{name}=={version}\n" for name, version in pinned.items()), "utf-8")
         jobs = {"packages installed": Job(place.pip("install", "--no-deps", "-r", listed), place.environ)}
         if compiling:
             say(f"  installing {len(pinned)} packages, compiling llama.cpp beside that ...")
