@@ -34,7 +34,6 @@ _ASKS = (
 _BEGINS = re.compile(
     rf"(?:{_ASKS}\b|(?:[\w'\u2019.-]+,? ){{1,3}}?{_ASKS}\b|[^?]{{3,120}}, {_ASKS}\b)", re.IGNORECASE
 )
-_YES_OR_NO = re.compile(r"(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should)\b", re.I)
 _PREPOSITION = re.compile(
     r"(?:in|on|at|by|to|of|for|from|with|into|under|over|during|through|within|among|between|compared|according"
     r"|against|against|as|after|before|based|if|when|given|besides|apart|unlike|like|and|until|without|about|despite)\b",
