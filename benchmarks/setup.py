@@ -55,7 +55,7 @@ def main() -> None:
     processor = round(used.ru_utime + used.ru_stime, 1)
     load = round(os.getloadavg()[2], 2)
     facts = {"seconds": seen, "processor_seconds": processor, "load": load, "bytes": bytes_}
-    save("setup", {**facts, "screen": lines(screen)})
+    save("setup", {**facts, "screen": lines(screen, folder)})
     print_table([("moment", "s"), *((moment, str(seconds)) for moment, seconds in seen.items())])
 
 
@@ -91,9 +91,10 @@ def screens(clone: Path, folder: Path) -> Iterator[tuple[float, str]]:
         process.wait()
 
 
-def lines(screen: str) -> list[str]:
-    """Return the lines of the set-up and of the fetching, as they stood on the screen in the end."""
-    return [line for line in screen.splitlines() if line.strip()][:40]
+def lines(screen: str, folder: Path) -> list[str]:
+    """Return the lines of the set-up and of the fetching as they stood on the screen, without `folder`."""
+    shown = screen.replace(f"{folder}/", "")
+    return [line for line in shown.splitlines() if line.strip()][:40]
 
 
 def size(folder: Path) -> int:
