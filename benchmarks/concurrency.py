@@ -26,8 +26,8 @@ import time
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.choice import ChoiceReader
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.llm.protocol import Prompt
@@ -72,7 +72,7 @@ def remote(llm):
 
 @pytest.fixture(scope="session")
 def judge(llm):
-    return ReadingJudge(ChoiceReader(llm))
+    return CalibratedJudge(ChoiceScorer(llm))
 """
 
 TEST = """
@@ -150,7 +150,7 @@ def measure(count: int, places: int, delay: float, *, failing: float) -> dict[st
 
 @contextmanager
 def serving(delay: float, failing: float) -> Iterator[str]:
-    """Start the loopback server in a process of its own; give its URL."""
+    """Start the loopback server in a process of its own; yield its URL."""
     command = [sys.executable, "-m", "tests.servers.openai", f"--delay={delay}", f"--failing={failing}"]
     command.append("--status=500")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from rag_evals.evals.gate.paired import Pairs, decide, difference
+from rag_evals.evals.gate.paired import Pairs, difference, paired_verdict
 from rag_evals.evals.gate.verdict import Verdict
 
 from benchmarks.report import print_table, save
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def shares(name: str, count: int, lost: float, gained: float, trials: int) -> dict[str, object]:
-    """Give the share of simulated runs that each rule blocks and passes."""
+    """Return the share of simulated runs that each rule blocks and passes."""
     drawn = np.random.default_rng(SEED).random((trials, count))
     failing, passing = (drawn < lost).sum(axis=1), ((drawn >= lost) & (drawn < lost + gained)).sum(axis=1)
     verdicts = [verdict(int(f), int(p), count) for f, p in zip(failing, passing, strict=True)]
@@ -51,11 +51,11 @@ def shares(name: str, count: int, lost: float, gained: float, trials: int) -> di
 
 @functools.cache
 def verdict(failing: int, passing: int, count: int) -> Verdict:
-    """Give the gate's verdict on verdicts that changed; the counts are all it depends on."""
+    """Return the gate's verdict on verdicts that changed; the counts are all it depends on."""
     before = _values((1.0, failing), (0.0, passing), (1.0, count - failing - passing))
     after = _values((0.0, failing), (1.0, passing), (1.0, count - failing - passing))
     pairs = Pairs(before, after, ("",) * count, "rate")
-    return decide(difference(pairs, margin=MARGIN), margin=MARGIN)
+    return paired_verdict(difference(pairs, margin=MARGIN), margin=MARGIN)
 
 
 def _values(*runs: tuple[float, int]) -> tuple[float, ...]:

@@ -20,7 +20,12 @@ from typing import Any
 
 from rag_evals.evals.base.intervals import wilson
 from rag_evals.evals.generation.audit import audit_of, audit_to_json
-from rag_evals.evals.generation.generate import Order, Outcome, make_set, material_for
+from rag_evals.evals.generation.generate import (
+    GenerationProgress,
+    GenerationRequest,
+    make_set,
+    surveyed_corpus,
+)
 from rag_evals.evals.generation.generated_set import SEED
 from rag_evals.evals.generation.kinds import DEFAULT_MIX
 from rag_evals.evals.generation.work_file import load_work, work_path
@@ -59,7 +64,7 @@ def main() -> None:
     for docs in options.docs:
         out = options.folder / docs.stem / "questions.jsonl"
         seconds, outcome = _made(
-            Order(out, options.n, dict(DEFAULT_MIX), options.seed), docs, resources, config
+            GenerationRequest(out, options.n, dict(DEFAULT_MIX), options.seed), docs, resources, config
         )
         found.append(_result(docs, out, outcome, seconds, known, options.name))
         lines += _listed(docs, out)
@@ -73,9 +78,11 @@ def main() -> None:
     )
 
 
-def _made(order: Order, docs: Path, resources: Resources, config: Any) -> tuple[float, Outcome]:
+def _made(
+    order: GenerationRequest, docs: Path, resources: Resources, config: Any
+) -> tuple[float, GenerationProgress]:
     order.out.parent.mkdir(parents=True, exist_ok=True)
-    material = material_for(order, read_documents(docs))
+    material = surveyed_corpus(order, read_documents(docs))
     llm, embedder = resources.llm(config.llm), resources.embedder(config.embedder)
     start = time.monotonic()
     with progress(order.count) as on_item:
@@ -84,7 +91,7 @@ def _made(order: Order, docs: Path, resources: Resources, config: Any) -> tuple[
 
 
 def _verdicts(name: str) -> dict[str, Mapping[str, Any]]:
-    """Give what people said, by the id of the question: it has a hash of its words."""
+    """Return what people said, by the id of the question: it has a hash of its words."""
     file = AUDITS / f"{name}.jsonl"
     if not file.exists():
         return {}
@@ -92,7 +99,12 @@ def _verdicts(name: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _result(
-    docs: Path, out: Path, outcome: Outcome, seconds: float, known: Mapping[str, Mapping[str, Any]], name: str
+    docs: Path,
+    out: Path,
+    outcome: GenerationProgress,
+    seconds: float,
+    known: Mapping[str, Mapping[str, Any]],
+    name: str,
 ) -> dict[str, Any]:
     questions = [candidate.question for candidate in outcome.kept]
     told = [known[question.id] for question in questions if question.id in known]
@@ -107,7 +119,7 @@ def _result(
 
 
 def _earlier(name: str, document: str, items: int) -> int | None:
-    """Give the seconds of the run that made a set, as a run that only counts verdicts takes none."""
+    """Return the seconds of the run that made a set, as a run that only counts verdicts takes none."""
     try:
         saved = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["documents"]
     except (OSError, ValueError, KeyError):

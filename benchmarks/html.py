@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def run_of(questions: int, passages: int) -> Run:
-    """Give a run of two pipelines with three passages of 600 characters an answer."""
+    """Return a run of two pipelines with three passages of 600 characters an answer."""
     texts = [f"Passage {n}. " + "The router sends each token to two experts. " * 14 for n in range(passages)]
     contexts = [Context(text[:600], "moe.pdf", n % 90, n, n + 600, 0.5) for n, text in enumerate(texts)]
     return Run("run", {}, (), tuple(_evaluation(number, contexts) for number in range(questions)))

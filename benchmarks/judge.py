@@ -15,13 +15,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rag_evals.evals.judges.build import CARDS, JudgeModels, reader_for
+from rag_evals.evals.judges.build import CARDS, JudgeModels, scorer_for
 from rag_evals.evals.judges.calibration.accuracy import accuracy
 from rag_evals.evals.judges.calibration.calibrate import Observed, metric_card, observe
-from rag_evals.evals.judges.calibration.calibrated_judge import score_of
+from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.judge_card import JudgeCard, find_card
 from rag_evals.evals.judges.calibration.labels import Labelled, load_labels, usable_metrics
-from rag_evals.evals.judges.judge import Reader
+from rag_evals.evals.judges.judge import Scorer
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.rag.answer import Context
 from rag_evals.rag.config import load_configs
@@ -45,34 +45,34 @@ def main() -> None:
         models = JudgeModels(Resources(offline=True), config, model)
         for judge in options.judge:
             for path in options.labels:
-                rows += measured(reader_for(judge, models), path)
+                rows += measured(scorer_for(judge, models), path)
                 show(rows)
                 save(options.result, {"rows": rows}, " ".join(["python -m benchmarks.judge", *arguments()]))
 
 
-def measured(reader: Reader, path: Path) -> list[dict[str, Any]]:
-    """Run `reader` over the examples of one file; give a row for each metric that they label."""
-    examples = [_with_contexts(example, reader) for example in load_labels(path)]
+def measured(scorer: Scorer, path: Path) -> list[dict[str, Any]]:
+    """Run `scorer` over the examples of one file; return a row for each metric that they label."""
+    examples = [_with_contexts(example, scorer) for example in load_labels(path)]
     labelled, _ = usable_metrics(examples)
-    seen = observe(reader, labelled, tqdm(examples, desc=reader.name, disable=None, leave=False))
-    card = find_card(reader.fingerprint, [CARDS])
-    return [_row(reader, path, metric, seen[metric], card) for metric in labelled]
+    seen = observe(scorer, labelled, tqdm(examples, desc=scorer.name, disable=None, leave=False))
+    card = find_card(scorer.fingerprint, [CARDS])
+    return [_row(scorer, path, metric, seen[metric], card) for metric in labelled]
 
 
-def _with_contexts(example: Labelled, reader: Reader) -> Labelled:
-    """Give LlamaIndex's relevancy, which reads contexts, the answer itself where an item has none."""
-    if example.answer.contexts or not reader.name.startswith("llamaindex"):
+def _with_contexts(example: Labelled, scorer: Scorer) -> Labelled:
+    """Return LlamaIndex's relevancy, which reads contexts, the answer itself where an item has none."""
+    if example.answer.contexts or not scorer.name.startswith("llamaindex"):
         return example
     return replace(example, answer=replace(example.answer, contexts=(Context(example.answer.text),)))
 
 
 def _row(
-    reader: Reader, path: Path, metric: str, seen: Sequence[Observed], card: JudgeCard | None
+    scorer: Scorer, path: Path, metric: str, seen: Sequence[Observed], card: JudgeCard | None
 ) -> dict[str, Any]:
     scored = [one for one in seen if one.is_scored]
     fitted = metric_card(METRICS[metric], seen)
     row = {
-        "judge": reader.name,
+        "judge": scorer.name,
         "labels": path.name,
         "metric": metric,
         "items": len(seen),
@@ -98,7 +98,8 @@ def _row(
 def _figures(metric: str, scored: Iterable[Observed], calibration: Any, threshold: float) -> dict[str, Any]:
     scored = list(scored)
     scores = [
-        score_of(METRICS[metric], o.example.question, o.readings, calibration).value or 0.0 for o in scored
+        score_from(METRICS[metric], o.example.question, o.raw_scores, calibration).value or 0.0
+        for o in scored
     ]
     found = accuracy(
         scores, [o.label for o in scored], [o.example.source for o in scored], threshold=threshold

@@ -24,8 +24,8 @@ from statistics import median
 from typing import Any
 
 from rag_evals.evals.engine.cache import Cache
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.choice import ChoiceScorer
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import config_for
@@ -74,7 +74,7 @@ class Stage:
     tokens: Tokens = field(default_factory=Tokens)
 
     def limit(self, speeds: Speeds) -> float:
-        """Give the seconds that llama.cpp itself takes for these tokens at these speeds."""
+        """Return the seconds that llama.cpp itself takes for these tokens at these speeds."""
         return self.tokens.evaluated / speeds.prefill + self.tokens.generated / speeds.decode
 
 
@@ -138,14 +138,14 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Stage], dict[str, Pace]]:
-    """Give what each stage took, and how fast llama.cpp was meanwhile, both by stage."""
+    """Return what each stage took, and how fast llama.cpp was meanwhile, both by stage."""
     config = config_for(options.pipeline, model=options.model)
     questions = load_questions([options.questions])[: options.first]
     with tempfile.TemporaryDirectory() as folder:
         # As in a run: a sentence that an earlier question has looked at is not embedded again.
         resources = Resources(memory=Cache(Path(folder) / "cache.sqlite"))
         llm, embedder = run_here(resources, config.llm), resources.embedder(config.embedder)
-        judge = ReadingJudge(ChoiceReader(llm, embedder))
+        judge = CalibratedJudge(ChoiceScorer(llm, embedder))
         pipeline = build_pipeline(config, read_documents(options.docs), resources, Path(folder))
         pipeline.load()
         embedder.embed(["warm"])

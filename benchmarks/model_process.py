@@ -120,7 +120,7 @@ def _sessions(runs: int, selection: str) -> dict[str, float]:
 
 
 def _session(more: Iterable[str]) -> tuple[float, float]:
-    """Run one session without anything kept from others; give its seconds and its peak of memory in bytes."""
+    """Run one session with nothing kept from others; return its seconds and its peak of memory in bytes."""
     mark = uuid4().hex
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, "-m", "pytest", "evals", "-q", "--evals-mode", "report"]
@@ -138,7 +138,7 @@ def _session(more: Iterable[str]) -> tuple[float, float]:
 
 
 def _peak(mark: str, process: subprocess.Popen[bytes]) -> float:
-    """Give the most memory that all processes with `mark` took together; shared pages count once."""
+    """Return the most memory that all processes with `mark` took together; shared pages count once."""
     peaks = [0.0]
     ended = threading.Event()
 

@@ -36,7 +36,7 @@ def save(name: str, result: Mapping[str, Any], command: str | None = None) -> No
 
 
 def arguments() -> list[str]:
-    """Give the arguments, paths by their last part: where a file lies here is nobody's business."""
+    """Return the arguments, paths by their last part: where a file lies here is nobody's business."""
     return [Path(argument).name if "/" in argument else argument for argument in sys.argv[1:]]
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.choice import ChoiceScorer
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import LLMConfig, config_for
@@ -78,11 +78,11 @@ KEYS = ("evaluated", "reused", "generated", "floor")
 
 
 def measure(name: str, docs: Path, questions: Path, model: str | None) -> dict[str, float]:
-    """Give the mean counts per question of one pipeline with the choice judge."""
+    """Return the mean counts per question of one pipeline with the choice judge."""
     config = config_for(name, model=model)
     resources = Resources()
     llm = run_here(resources, config.llm, Recorded)
-    judge = ReadingJudge(ChoiceReader(llm, resources.embedder(config.embedder)))
+    judge = CalibratedJudge(ChoiceScorer(llm, resources.embedder(config.embedder)))
     with tempfile.TemporaryDirectory() as folder:
         pipeline = build_pipeline(config, read_documents(docs), resources, Path(folder))
     asked = load_questions([questions])

@@ -150,7 +150,7 @@ def rows_of(trials: Sequence[Trial]) -> list[tuple[str, ...]]:
 
 
 def _settings() -> dict[str, dict[str, int]]:
-    """Give what is tried, by what it is called in a configuration: parameters of a llama.cpp context."""
+    """Return what is tried, by what it is called in a configuration: parameters of a llama.cpp context."""
     import llama_cpp
 
     attention = {"flash_attn_type": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED}
@@ -164,7 +164,7 @@ def _settings() -> dict[str, dict[str, int]]:
 
 
 def _thread_counts(everyone: int) -> list[int]:
-    """Give the numbers of threads worth a try besides all: powers of two, and one a physical core."""
+    """Return the numbers of threads worth a try besides all: powers of two, and one a physical core."""
     powers = {1 << n for n in range(everyone.bit_length())}
     return sorted({count for count in powers | {physical_cores()} if count < everyone})
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.judges.build import CARDS, JudgeModels, judge_for
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer
@@ -53,7 +53,7 @@ class Side:
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def means(self) -> dict[str, float]:
-        """Give the means per question."""
+        """Return the means per question."""
         rows: dict[str, float] = {}
         for unit, used in (("seconds", self.seconds), ("tokens", self.tokens)):
             rows |= {f"{unit}/question, {stage}": total / len(self.log) for stage, total in used.items()}
@@ -146,7 +146,7 @@ def run_ours(
     models = JudgeModels(resources, config)
     # As it ships, with its card; the metrics that the other side has too.
     judge = judge_for("choice", models, metrics=("faithfulness", "relevancy"), folders=[CARDS])
-    assert isinstance(judge, ReadingJudge)
+    assert isinstance(judge, CalibratedJudge)
     for line in questions:
         question = Question(id=line["id"], question=line["question"])
         with meter.measured(side, "answer"):
@@ -160,7 +160,7 @@ def run_ours(
     return side
 
 
-def _said(judge: ReadingJudge, question: Question, answer: Answer) -> dict[str, bool | None]:
+def _said(judge: CalibratedJudge, question: Question, answer: Answer) -> dict[str, bool | None]:
     thresholds = {**dict.fromkeys(METRICS, DEFAULT_THRESHOLD), **judge.profile.thresholds}
     scores = judge.score_now(question, answer).scores
     return {s.metric: None if s.value is None else s.value >= thresholds[s.metric] for s in scores}
@@ -197,7 +197,7 @@ async def run_stock(
 
 
 def _stock_llm(model: str, n_ctx: int) -> tuple[Any, Meter]:
-    """Give a LlamaIndex LLM on llama-cpp-python's own chat completion, as its integrations do it."""
+    """Return a LlamaIndex LLM on llama-cpp-python's own chat completion, as its integrations do it."""
     import llama_cpp
     from llama_index.core.base.llms.types import CompletionResponse, CompletionResponseGen, LLMMetadata
     from llama_index.core.llms.callbacks import llm_completion_callback

@@ -204,7 +204,7 @@ def _cell(value: Any) -> str:
 
 
 def markdown(faults: Mapping[str, Mapping[str, Any]]) -> str:
-    """Give the table of the docs: the numbers, and what is said without the command at its end."""
+    """Return the table of the docs: the numbers, and what is said without the command at its end."""
     columns = ("worst wait, s", "end later, s", "alone after, s", "arrived")
     lines = [f"| | said | {' | '.join(COLUMNS[column] for column in columns)} |", f"|{'---|' * 6}"]
     for name, row in faults.items():

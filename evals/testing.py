@@ -14,7 +14,7 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
 from rag_evals.rag.profile import Profile
 
-Reply = str | Completion | Mapping[str, float] | Choice
+ScriptedReply = str | Completion | Mapping[str, float] | Choice
 Said = Answer | str | Exception
 Values = Mapping[str, float | None]
 
@@ -35,7 +35,9 @@ class ScriptedLLM:
         prompts: The prompts seen so far.
     """
 
-    def __init__(self, *replies: Reply | Callable[[Prompt], Reply], name: str = "scripted") -> None:
+    def __init__(
+        self, *replies: ScriptedReply | Callable[[Prompt], ScriptedReply], name: str = "scripted"
+    ) -> None:
         self.name = name
         self.fingerprint = digest({"scripted": name})
         self.prompts: list[Prompt] = []
@@ -52,7 +54,7 @@ class ScriptedLLM:
         max_tokens: int,
         schema: Mapping[str, Any] | None = None,  # noqa: ARG002 - the script says what it says
     ) -> Completion:
-        """Give the script's next reply as a completion, cut at `max_tokens` words if it is a text.
+        """Return the script's next reply as a completion, cut at `max_tokens` words if it is a text.
 
         Raises:
             ScriptError: The script has run out, or its next reply is one to `choose`.
@@ -68,7 +70,7 @@ class ScriptedLLM:
         return Completion(text, self._tokens(prompt, min(len(words), max_tokens)), finished)
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
-        """Give the script's next reply as a choice; an option it does not name has no probability.
+        """Return the script's next reply as a choice; an option it does not name has no probability.
 
         Raises:
             ScriptError: The script has run out, or its next reply is one to `complete`.
@@ -81,7 +83,7 @@ class ScriptedLLM:
         masses = {option: reply.get(option, 0.0) for option in options}
         return Choice(masses, max(0.0, 1.0 - sum(masses.values())), self._tokens(prompt))
 
-    def _next(self, call: str, prompt: Prompt) -> Reply:
+    def _next(self, call: str, prompt: Prompt) -> ScriptedReply:
         self.prompts.append(prompt)
         if len(self.prompts) > len(self._replies):
             count = f"{len(self._replies)} {'reply' if len(self._replies) == 1 else 'replies'}"
@@ -123,7 +125,7 @@ class FakePipeline:
         self._answers = answers
 
     async def answer(self, question: str) -> Answer:
-        """Give the answer that was said.
+        """Return the answer that was said.
 
         Raises:
             ScriptError: Nothing was said to `question`.
@@ -159,7 +161,7 @@ class FakeJudge:
         self._scores = scores
 
     async def score(self, question: Question, answer: Answer) -> Judgement:
-        """Give the scores that were said."""
+        """Return the scores that were said."""
         said = self._scores(question, answer) if callable(self._scores) else _applying(self._scores, question)
         return Judgement(tuple(_score(metric, value) for metric, value in said.items()))
 

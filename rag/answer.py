@@ -28,7 +28,7 @@ class Context:
     score: float | None = None
 
     def part(self, start: int, end: int) -> Context:
-        """Give the characters from `start` to `end`, with their own offsets where the passage has some."""
+        """Return the characters from `start` to `end`, with their own offsets where the passage has some."""
         piece = replace(self, text=self.text[start:end])
         # A passage that was cleaned or joined is not its document's text character by character.
         if self.start is None or self.end != self.start + len(self.text):
@@ -155,13 +155,13 @@ class RetrievesFirst(Pipeline, Protocol):
 
 
 def retrieves_first(pipeline: Pipeline) -> TypeGuard[RetrievesFirst]:
-    """Tell whether `pipeline` writes only from what it retrieves."""
+    """Return whether `pipeline` writes only from what it retrieves."""
     # isinstance() of a protocol takes 6 microseconds, and this is asked for every evaluation.
     return all(hasattr(pipeline, name) for name in ("writing", "retrieve", "write"))
 
 
 def context_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
-    """Give the prompt parts that the answer prompt and every judge prompt on `contexts` begin with.
+    """Return the prompt parts that the answer prompt and every judge prompt on `contexts` begin with.
 
     One part per passage, so that questions which share their best passages share key/value cache too.
     """
@@ -169,5 +169,5 @@ def context_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
 
 
 def question_part(question: str) -> str:
-    """Give the prompt part with the question, shared by the answer prompt and the judge prompts."""
+    """Return the prompt part with the question, shared by the answer prompt and the judge prompts."""
     return f"Question: {question}\n"

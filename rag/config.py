@@ -162,7 +162,7 @@ def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
 
 
 def config_for(name: str, *, path: Path | None = None, model: str | None = None) -> PipelineConfig:
-    """Give the settings of the pipeline `name`, with another language model where `model` is given.
+    """Return the settings of the pipeline `name`, with another language model where `model` is given.
 
     Raises:
         ConfigError: There is no such pipeline, or the file is wrong.

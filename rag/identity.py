@@ -12,7 +12,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical(value: Any) -> str:
-    """Give `value` as one line of canonical JSON.
+    """Return `value` as one line of canonical JSON.
 
     Raises:
         ValueError: There is a NaN or an infinity in it.
@@ -21,7 +21,7 @@ def canonical(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """Give the SHA-256 of `value` as canonical JSON."""
+    """Return the SHA-256 of `value` as canonical JSON."""
     # surrogatepass: the name of a file need not be valid Unicode.
     return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()
 
@@ -30,7 +30,7 @@ class Memory(Protocol):
     """Keeps bytes under keys; what it does not have, or does not have any more, is computed anew."""
 
     def recall(self, kind: str, keys: Sequence[str]) -> Mapping[str, bytes]:
-        """Give what is kept of `keys`, which are all of one `kind`."""
+        """Return what is kept of `keys`, which are all of one `kind`."""
 
     def keep(self, kind: str, items: Mapping[str, bytes]) -> None:
         """Keep `items` under their keys."""

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and never over what somebody else wrote meanwhile.
+"""Files written whole or not at all, and never over what somebody else wrote meanwhile.
 
 JSON Lines are read to the last whole one, also while another process writes them.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rag_evals.evals.base.errors import QuestionFileError
-from rag_evals.evals.base.messages import printable, shown
+from rag_evals.evals.base.messages import display_path, printable
 
 
 def replace_file(file: Path, text: str, *, before: bytes | None = None) -> bytes:
@@ -39,14 +39,16 @@ def replace_file(file: Path, text: str, *, before: bytes | None = None) -> bytes
             scratch.write_bytes(data)
     except OSError as error:
         raise QuestionFileError(
-            printable(f"{shown(file)} cannot be written: {error.strerror or error}; nothing was changed")
+            printable(
+                f"{display_path(file)} cannot be written: {error.strerror or error}; nothing was changed"
+            )
         ) from error
     return data
 
 
 @contextmanager
 def new_path(file: Path, *, check: Callable[[], None] | None = None) -> Iterator[Path]:
-    """Give the path of a file to write, which takes the place of `file` when all went well.
+    """Yield the path of a file to write, which takes the place of `file` when all went well.
 
     It lies in the same folder, and is gone when something did not go well.
 
@@ -108,7 +110,7 @@ def _check_same(file: Path, before: bytes) -> None:
     if not file.exists() or file.read_bytes() != before:
         raise QuestionFileError(
             printable(
-                f"{shown(file)} was changed by somebody else meanwhile: nothing was written; call again, "
-                "and it is read as it is now"
+                f"{display_path(file)} was changed by somebody else meanwhile: nothing was written; "
+                "call again, and it is read as it is now"
             )
         )

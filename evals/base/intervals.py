@@ -41,8 +41,8 @@ class Sample:
     Attributes:
         values: The values; none of them NaN.
         clusters: The document that a question was asked about; "" for none. Questions of one document are
-            alike: where there are documents enough (`groups_of`), they are the units of chance. Else the
-            questions are, and intervals speak of further questions on these same documents.
+            alike: where there are documents enough (`cluster_numbers`), they are the units of chance. Else
+            the questions are, and intervals speak of further questions on these same documents.
         limits: The least and the greatest possible value: (0, 1) for scores, (0, math.inf) for times and
             counts. What few values cannot exclude reaches this far; values beyond 1 lift the upper limit.
     """
@@ -53,7 +53,7 @@ class Sample:
 
 
 def rate_interval(sample: Sample, *, level: float = 0.95) -> Interval:
-    """Give Wilson's interval of the mean of values from 0 to 1.
+    """Return Wilson's interval of the mean of values from 0 to 1.
 
     Questions that share documents count as fewer (Korn & Graubard 1998, Survey Methodology 24: effective
     sample size, Student's t over clusters; Dean & Pagano 2015, J. Survey Stat. Methodol. 3, on Wilson's).
@@ -64,13 +64,13 @@ def rate_interval(sample: Sample, *, level: float = 0.95) -> Interval:
     if not sample.values:
         return Interval(0.0, 0.0, 1.0)
     values = np.asarray(sample.values, dtype=np.float64)
-    groups = groups_of(sample.clusters)
+    groups = cluster_numbers(sample.clusters)
     share = min(1.0, max(0.0, float(values.mean())))
     return wilson(share, effective_count(values, groups, share * (1 - share)), reach_of(groups, level))
 
 
 def mean_interval(sample: Sample, *, level: float = 0.95) -> Interval:
-    """Give the BCa bootstrap interval of the mean (Efron 1987, JASA 82), whole clusters resampled.
+    """Return the BCa bootstrap interval of the mean (Efron 1987, JASA 82), whole clusters resampled.
 
     The level is raised for few units, as Hesterberg 2015 (The American Statistician 69) does for percentiles.
     Values that are all equal resample into themselves: their interval is as wide as Wilson's doubt about
@@ -85,7 +85,7 @@ def mean_interval(sample: Sample, *, level: float = 0.95) -> Interval:
     values = np.asarray(sample.values, dtype=np.float64)
     if len(values) == 1:
         return Interval(float(values[0]), low, high)
-    groups = groups_of(sample.clusters)
+    groups = cluster_numbers(sample.clusters)
     if np.ptp(values) < 1e-12:
         return _of_equal(float(values[0]), len(values), (low, high), reach_of(groups, level))
     found = bootstrap(values, groups, level)
@@ -93,7 +93,7 @@ def mean_interval(sample: Sample, *, level: float = 0.95) -> Interval:
 
 
 def quantile_interval(sample: Sample, q: float, *, level: float = 0.95) -> Interval:
-    """Give the interval of quantile `q` (0 to 1) between two order statistics, exact by the binomial.
+    """Return the interval of quantile `q` (0 to 1) between two order statistics, exact by the binomial.
 
     Questions that share documents count as fewer, by their spread around the quantile (Woodruff 1952, JASA
     47). An end that too few values can bound is the limit, which is math.inf for times: no JSON number, so
@@ -118,13 +118,13 @@ def quantile_interval(sample: Sample, q: float, *, level: float = 0.95) -> Inter
 
 
 def least_for_quantile(q: float, *, level: float = 0.95) -> int:
-    """Give the least number of independent values that bound both ends of a quantile, 0 < q < 1."""
+    """Return the least number of independent values that bound both ends of a quantile, 0 < q < 1."""
     tail = (1 - level) / 2
     return math.ceil(math.log(tail) / math.log(max(q, 1 - q)))
 
 
 def questions_needed(interval: Interval, count: int, bound: float, *, is_rate: bool = False) -> int | None:
-    """Give how many further questions would move `bound` out of the interval, its value staying as it is.
+    """Return how many further questions would move `bound` out of the interval, its value staying as it is.
 
     Widths shrink as 1 / sqrt(count). Wilson's interval (`is_rate`) is lopsided: there the number is the one
     at which the bound becomes its end.
@@ -154,7 +154,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def wilson(share: float, count: float, quantile: float = QUANTILE) -> Interval:
-    """Give Wilson's score interval (1927) of a share; `count` may be an effective, fractional one."""
+    """Return Wilson's score interval (1927) of a share; `count` may be an effective, fractional one."""
     pull = quantile**2 / count
     centre = (share + pull / 2) / (1 + pull)
     half = math.sqrt(pull * share * (1 - share) + pull**2 / 4) / (1 + pull)
@@ -163,14 +163,14 @@ def wilson(share: float, count: float, quantile: float = QUANTILE) -> Interval:
 
 
 def t_quantile(freedom: int, p: float = 0.975) -> float:
-    """Give the quantile `p` of Student's t."""
+    """Return the quantile `p` of Student's t."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, p))
 
 
-def groups_of(clusters: Sequence[str]) -> Any:
-    """Give the number of each question's cluster, or None where questions are the units of chance.
+def cluster_numbers(clusters: Sequence[str]) -> Any:
+    """Return the number of each question's cluster, or None where questions are the units of chance.
 
     They are when every question has its own cluster ("" is one of its own), and when clusters are worth
     fewer than 6 of equal size (`units_of`): too few to tell of others.
@@ -184,7 +184,7 @@ def groups_of(clusters: Sequence[str]) -> Any:
 
 
 def units_of(groups: Any) -> int:
-    """Give how many clusters of equal size these are worth (Kish 1965, Survey Sampling)."""
+    """Return how many clusters of equal size these are worth (Kish 1965, Survey Sampling)."""
     import numpy as np
 
     counts = np.bincount(groups)
@@ -192,7 +192,7 @@ def units_of(groups: Any) -> int:
 
 
 def effective_count(values: Floats, groups: Any, variance: float) -> float:
-    """Give the count of independent values whose mean would vary as that of these clustered ones.
+    """Return the count of independent values whose mean would vary as that of these clustered ones.
 
     Never more than there are; `variance` is that of a single value.
     """
@@ -201,7 +201,7 @@ def effective_count(values: Floats, groups: Any, variance: float) -> float:
 
 
 def standard_error(values: Floats, groups: Any) -> float:
-    """Give the standard error of the mean of two values or more, over clusters where there are any."""
+    """Return the standard error of the mean of two values or more, over clusters where there are any."""
     import numpy as np
 
     if groups is None:
@@ -211,7 +211,7 @@ def standard_error(values: Floats, groups: Any) -> float:
 
 
 def bootstrap(values: Floats, groups: Any, level: float) -> Interval:
-    """Give the BCa interval of the mean of values that are not all equal; the same every time.
+    """Return the BCa interval of the mean of values that are not all equal; the same every time.
 
     Fewer than 5 units and more than 500 have the t interval.
     """
@@ -238,13 +238,13 @@ def bootstrap(values: Floats, groups: Any, level: float) -> Interval:
 
 
 def reach_of(groups: Any, level: float) -> float:
-    """Give how many standard errors an interval reaches: the normal's, over clusters Student's t."""
+    """Return how many standard errors an interval reaches: the normal's, over clusters Student's t."""
     tail = (1 + level) / 2
     return NormalDist().inv_cdf(tail) if groups is None else t_quantile(units_of(groups) - 1, tail)
 
 
 def limits_of(sample: Sample) -> tuple[float, float]:
-    """Give the possible range of a sample: its limits, or without end where values lie beyond them."""
+    """Return the possible range of a sample: its limits, or without end where values lie beyond them."""
     low, high = sample.limits
     if not sample.values:
         return low, high
@@ -255,31 +255,31 @@ def limits_of(sample: Sample) -> tuple[float, float]:
 
 
 def _of_equal(value: float, count: float, limits: tuple[float, float], quantile: float) -> Interval:
-    """Give what equal values leave open: as many others as Wilson allows, at either limit."""
+    """Return what equal values leave open: as many others as Wilson allows, at either limit."""
     others = wilson(0.0, count, quantile).high
     low, high = limits
     return Interval(value, value - others * (value - low), value + others * (high - value))
 
 
 def _effective_around(sample: Sample, value: float, q: float, level: float) -> int:
-    """Give the whole count of independent values that know as much of a quantile as these clustered ones."""
+    """Return how many independent values know as much of a quantile as these clustered ones."""
     import numpy as np
 
     below = (np.asarray(sample.values) <= value).astype(np.float64)
-    groups = groups_of(sample.clusters)
+    groups = cluster_numbers(sample.clusters)
     count = effective_count(below, groups, q * (1 - q))
     wider = reach_of(groups, level) / reach_of(None, level)
     return max(1, math.floor(count / wider**2))
 
 
 def _raised(level: float, units: int) -> float:
-    """Give the level whose percentiles make a mean's interval as wide as its t interval."""
+    """Return the level whose percentiles make a mean's interval as wide as its t interval."""
     reach = t_quantile(units - 1, (1 + level) / 2) * math.sqrt(units / (units - 1))
     return 1 - 2 * NormalDist().cdf(-reach)
 
 
 def _clusters(values: Floats, groups: Any) -> tuple[Floats, ...]:
-    """Give the sum and the count of each cluster; none where clusters have the same mean or are no units."""
+    """Return sum and count of each cluster; none where clusters have the same mean or are no units."""
     import numpy as np
 
     if groups is None:

@@ -12,28 +12,28 @@ NAMED = 10
 
 
 def listing(headline: str, entries: Iterable[str]) -> str:
-    """Give a message: the headline, and one indented line an entry."""
+    """Return a message: the headline, and one indented line an entry."""
     return "\n".join([headline, *(f"  {entry}" for entry in entries)])
 
 
-def counted(count: int, noun: str) -> str:
-    """Give a count and its noun, in the plural unless it is 1."""
+def count_of(count: int, noun: str) -> str:
+    """Return a count and its noun, in the plural unless it is 1."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def few(names: Collection[str]) -> str:
+def first_names(names: Collection[str]) -> str:
     """Name the first of them, and how many more there are."""
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return f"{', '.join(islice(names, NAMED))}{more}"
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Return a path as people would type it here."""
     here = Path.cwd()
     return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 
 
-def kind_of(value: object) -> str:
+def kind_name(value: object) -> str:
     """Name the kind of a value as the author of a file knows it."""
     names = {
         bool: "true or false",
@@ -46,7 +46,7 @@ def kind_of(value: object) -> str:
     return "null" if value is None else names.get(type(value), f"a {type(value).__name__}")
 
 
-def told(value: object, limit: int = 40) -> str:
+def short_repr(value: object, limit: int = 40) -> str:
     """Write a value as the file has it, cut to a readable length."""
     if isinstance(value, str) and len(value) <= limit:
         return quoted(value)

@@ -67,7 +67,7 @@ def read_corpus(docs: Path, home: Path) -> Corpus:
 
 
 def say_unreadable(corpus: Corpus) -> None:
-    """Say which documents give no text."""
+    """Print which documents give no text."""
     for skipped in corpus.unreadable:
         print(f"left out {printable(skipped.name)}: {printable(skipped.reason)}", file=sys.stderr)
 

@@ -8,7 +8,7 @@ import os
 from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run
-from rag_evals.evals.gate.comparison.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_of
+from rag_evals.evals.gate.comparison.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_getter
 from rag_evals.evals.runs.baseline_file import baseline_file, baseline_files, write_baseline
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.wandb.fetch import give_aliases
@@ -57,7 +57,7 @@ def _set(options: argparse.Namespace) -> int:
 
 
 def _at_wandb(options: argparse.Namespace, run: Run) -> str:
-    """Give the records of `run` at W&B the name of a baseline, and say what they are called there."""
+    """Name the records of `run` at W&B as a baseline, and return what they are called there."""
     baseline_file(options.baselines, options.name)  # what is wrong with the name is said before
     if is_version(options.name):
         raise UsageError(f"{options.name} is what W&B calls a version: give the baseline another name")
@@ -67,7 +67,7 @@ def _at_wandb(options: argparse.Namespace, run: Run) -> str:
 
 
 def _project(given: str, run: Run) -> tuple[str | None, str]:
-    """Give entity and project: as given, as W&B's own variables say, or where the session sent the run."""
+    """Return entity and project: as given, as W&B's own variables say, or where the session sent the run."""
     entity, _, project = parse_project(given).rpartition("/") if given else ("", "", "")
     sent = (run.head.get("trackers") or {}).get("wandb") or {}
     project = project or os.environ.get("WANDB_PROJECT") or sent.get("project") or ""
@@ -99,7 +99,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _about(run: Run) -> list[str]:
-    """Give notes, and the count and means of each pipeline."""
+    """Return notes, and the count and means of each pipeline."""
     lines = [f"  {note}" for note in run.notes]
     for pipeline in sorted({evaluation.pipeline for evaluation in run.evaluations}):
         group = [e for e in run.evaluations if e.pipeline == pipeline]
@@ -113,5 +113,5 @@ def _about(run: Run) -> list[str]:
 def _means(run: Run, pipeline: str) -> list[str]:
     group = [e for e in run.evaluations if e.pipeline == pipeline]
     found = [(PASS_RATE, mean_of(group, passed))]
-    found += [(metric, mean_of(group, score_of(metric))) for metric in metrics_of(group)]
+    found += [(metric, mean_of(group, score_getter(metric))) for metric in metrics_of(group)]
     return [f"{name} {'unscored' if value is None else f'{value:.2f}'}" for name, value in found]

@@ -56,7 +56,7 @@ def _opened(options: argparse.Namespace) -> Cache:
 
 
 def _check(cache: Cache) -> None:
-    """Say what is wrong with the file.
+    """Check that the file can be read.
 
     Raises:
         UsageError: Something is.
@@ -66,7 +66,7 @@ def _check(cache: Cache) -> None:
 
 
 def _is_empty(cache: Cache) -> bool:
-    """Tell whether nothing was ever kept, and say so."""
+    """Return whether nothing was ever kept, and say so."""
     if cache.path.exists():
         return False
     print(f"nothing is kept yet: there is no {printable(str(cache.path))}")
@@ -138,7 +138,7 @@ def _name(entry: Entry) -> str:
 
 
 def _history(entries: Sequence[Entry], cache: Cache) -> Iterator[str]:
-    """Give the lines about items of one maker, oldest first, each beside the one before it."""
+    """Yield the lines about items of one maker, oldest first, each beside the one before it."""
     before: Entry | None = None
     for entry in entries:
         yield f"  made {_time(entry.created)}, last used {_time(entry.used)}"
@@ -159,7 +159,7 @@ def _changes(before: Entry, entry: Entry) -> list[str]:
 
 
 def differences(before: Maker, after: Maker) -> list[str]:
-    """Say in a line each what is different between two makers, as far as they say what they are made of."""
+    """Return a line for each difference between two makers, as far as they say what they are made of."""
     old, new = dict(_flat(before.identity)), dict(_flat(after.identity))
     changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
     lines = [_difference(name, old, new) for name in changed]
@@ -170,7 +170,7 @@ def differences(before: Maker, after: Maker) -> list[str]:
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Give what is in `value` by dotted names; a list of plain values is one value."""
+    """Yield what is in `value` by dotted names; a list of plain values is one value."""
     if isinstance(value, list) and any(isinstance(part, list | dict) for part in value):
         value = dict(enumerate(value))
     if not isinstance(value, Mapping):
@@ -210,7 +210,7 @@ def _line(text: str, width: int = WIDTH) -> str:
 
 
 def _shown(entry: Entry, cache: Cache) -> str:
-    """Give the item in one line: the answer's text, or the scores."""
+    """Return the item in one line: the answer's text, or the scores."""
     data = cache.recall(entry.kind, [entry.key], is_use=False).get(entry.key)
     if data is None:
         return "damaged: `rag-evals cache verify` drops it"
@@ -260,7 +260,7 @@ def parse_age(text: str) -> float:
 
 
 def baseline_keys(folder: Path) -> frozenset[str]:
-    """Give the keys of the items that the baselines in `folder` were made from.
+    """Return the keys of the items that the baselines in `folder` were made from.
 
     Raises:
         RunFileError: A baseline cannot be read: what it stands on would be dropped.
@@ -287,7 +287,7 @@ def baseline_keys(folder: Path) -> frozenset[str]:
 
 
 def _keys_in(line: bytes) -> list[str]:
-    """Give the keys that a line of a baseline names.
+    """Return the keys that a line of a baseline names.
 
     Raises:
         ValueError: It is no such line.

@@ -10,7 +10,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_home, add_offline
 from rag_evals.evals.engine.offline import forbid_connections
-from rag_evals.evals.judges.build import CARDS, FORMS, JudgeModels, judge_for, reader_for
+from rag_evals.evals.judges.build import CARDS, FORMS, JudgeModels, judge_for, scorer_for
 from rag_evals.evals.judges.calibration.calibrate import calibrate
 from rag_evals.evals.judges.calibration.injection_check import METRIC, is_steady, run_canaries
 from rag_evals.evals.judges.calibration.judge_card import card_to_json
@@ -72,11 +72,11 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.false_pass is not None:
         parse_share("--false-pass", str(options.false_pass))
     examples = load_labels(options.labels)
-    reader = reader_for(options.judge, _judge_models(options))
-    out = _writable(options.out or options.home / "cards" / f"{reader.fingerprint[:16]}.json")
+    scorer = scorer_for(options.judge, _judge_models(options))
+    out = _writable(options.out or options.home / "cards" / f"{scorer.fingerprint[:16]}.json")
     progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
     card = calibrate(
-        reader, examples, name=options.labels.name, false_pass=options.false_pass, progress=progress
+        scorer, examples, name=options.labels.name, false_pass=options.false_pass, progress=progress
     )
     out.write_text(card_to_json(card), encoding="utf-8")
     print("\n".join(card_lines(card)))
@@ -87,7 +87,7 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def _writable(path: Path) -> Path:
-    """Give `path` back if it can be written: said before a run of many minutes, not behind it.
+    """Return `path` if it can be written: said before a run of many minutes, not behind it.
 
     Raises:
         UsageError: It cannot.

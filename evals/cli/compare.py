@@ -69,11 +69,11 @@ def _compare(options: argparse.Namespace) -> int:
     if options.out or options.format != "terminal":
         said = verdict_text(comparison.gate, comparison.run, comparison.base)
         print(printable(said), file=sys.stdout if options.out else sys.stderr)
-    return status_of(comparison.gate.verdict, is_strict=options.strict)
+    return exit_status(comparison.gate.verdict, is_strict=options.strict)
 
 
 def _chosen(options: argparse.Namespace, run: Run, base: Run) -> tuple[Run, Run]:
-    """Give of both runs the pipelines that are to be compared, under one name."""
+    """Return of both runs the pipelines that are to be compared, under one name."""
     if options.pipeline is None and options.base_pipeline is None:
         return run, base
     if options.pipeline is None:
@@ -100,8 +100,8 @@ def parse_margin(text: str) -> float:
     return margin
 
 
-def status_of(verdict: Verdict, *, is_strict: bool) -> int:
-    """Give the exit status of a verdict."""
+def exit_status(verdict: Verdict, *, is_strict: bool) -> int:
+    """Return the exit status of a verdict."""
     if verdict is Verdict.INCONCLUSIVE:
         return 2 if is_strict else 0
     return 1 if verdict is Verdict.BLOCK else 0

@@ -11,7 +11,13 @@ from rag_evals.evals.base.errors import GenerationError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_home, add_offline, read_corpus
 from rag_evals.evals.engine.offline import forbid_connections
-from rag_evals.evals.generation.generate import Order, Outcome, check_out, make_set, material_for
+from rag_evals.evals.generation.generate import (
+    GenerationProgress,
+    GenerationRequest,
+    check_out,
+    make_set,
+    surveyed_corpus,
+)
 from rag_evals.evals.generation.generated_set import SEED
 from rag_evals.evals.generation.kinds import DEFAULT_MIX, parse_mix
 from rag_evals.evals.generation.work_file import work_path
@@ -49,7 +55,7 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    order = Order(
+    request = GenerationRequest(
         options.out,
         _count(options),
         _mix(options),
@@ -57,23 +63,23 @@ def _generate(options: argparse.Namespace) -> int:
         load_questions(options.curated),
         options.restart,
     )
-    check_out(order.out)
-    material = material_for(order, _corpus(options))
+    check_out(request.out)
+    material = surveyed_corpus(request, _corpus(options))
     print(material.line)
     config = config_for("baseline", path=options.config, model=options.llm)
     resources = Resources(offline=options.offline)
     start = time.monotonic()
     try:
-        with progress(order.count) as on_item:
+        with progress(request.count) as on_item:
             outcome = make_set(
-                order, material, resources.llm(config.llm), resources.embedder(config.embedder), on_item
+                request, material, resources.llm(config.llm), resources.embedder(config.embedder), on_item
             )
     except KeyboardInterrupt:
-        place = printable(str(work_path(order.out)))
+        place = printable(str(work_path(request.out)))
         print(f"interrupted: the work is in {place}; the same command goes on from there", file=sys.stderr)
         return 130
-    print("\n".join(_summary(order, outcome, time.monotonic() - start)))
-    return 0 if len(outcome.kept) >= order.count else 1
+    print("\n".join(_summary(request, outcome, time.monotonic() - start)))
+    return 0 if len(outcome.kept) >= request.count else 1
 
 
 def _count(options: argparse.Namespace) -> int:
@@ -93,7 +99,7 @@ def _corpus(options: argparse.Namespace) -> Corpus:
     return read_corpus(options.docs, options.home)
 
 
-def _summary(order: Order, outcome: Outcome, seconds: float) -> list[str]:
+def _summary(request: GenerationRequest, outcome: GenerationProgress, seconds: float) -> list[str]:
     resumed = f", {outcome.resumed} of them by an earlier run" if outcome.resumed else ""
     dropped = sum(outcome.dropped.values())
     lines = [
@@ -101,11 +107,11 @@ def _summary(order: Order, outcome: Outcome, seconds: float) -> list[str]:
         f"{dropped} dropped, {outcome.invalid} invalid; {seconds:.0f} s",
         *(f"  dropped by {rule}: {count}" for rule, count in outcome.dropped.most_common()),
         "",
-        *mix_lines(order.mix, outcome),
+        *mix_lines(request.mix, outcome),
         "",
     ]
-    if len(outcome.kept) < order.count:
-        lines.append(f"{order.count} were wanted: the documents have nothing left to ask about.")
+    if len(outcome.kept) < request.count:
+        lines.append(f"{request.count} were wanted: the documents have nothing left to ask about.")
     if outcome.kept:
-        lines.append(f"questions: {printable(str(order.out))} ({len(outcome.kept)})")
-    return [*lines, f"work: {printable(str(order.out))}.work.jsonl"]
+        lines.append(f"questions: {printable(str(request.out))} ({len(outcome.kept)})")
+    return [*lines, f"work: {printable(str(request.out))}.work.jsonl"]

@@ -45,7 +45,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _trackers(run: Run, options: argparse.Namespace) -> Mapping[str, Mapping[str, Any]]:
-    """Give what to send to, with the options of each; what is asked for goes before what the run says."""
+    """Return what to send to, with the options of each; what is asked for goes before what the run says."""
     told: dict[str, Mapping[str, Any]] = dict(run.head.get("trackers") or {})
     if options.wandb:
         entity, _, project = parse_project(options.wandb).rpartition("/")

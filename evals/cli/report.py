@@ -10,7 +10,7 @@ from pathlib import Path
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run, unwritable, write_text
-from rag_evals.evals.gate.decision import Ruling, rule
+from rag_evals.evals.gate.decision import Decision, decide
 from rag_evals.evals.gate.rules import rules_from
 from rag_evals.evals.judges.calibration.labels import Labelled, load_labels
 from rag_evals.evals.reports.dataframe import to_csv, write_parquet
@@ -18,7 +18,7 @@ from rag_evals.evals.reports.html.page import run_html
 from rag_evals.evals.reports.html.waterfall import waterfalls_of
 from rag_evals.evals.reports.junit import run_junit
 from rag_evals.evals.reports.markdown import run_markdown
-from rag_evals.evals.reports.terminal.summary import closing_lines, ruling_lines
+from rag_evals.evals.reports.terminal.summary import closing_lines, decision_lines
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.merge import merge
 from rag_evals.evals.runs.run import Run, read_run
@@ -61,7 +61,7 @@ def _text(form: str, run: Run, path: Path) -> str:
 
 def _terminal(run: Run) -> str:
     # The table of no evaluation at all has no row; the run's notes say that it is empty.
-    lines = closing_lines(run, rule(rules_from(run.head), run), breaches=True) if run.evaluations else []
+    lines = closing_lines(run, decide(rules_from(run.head), run), breaches=True) if run.evaluations else []
     return "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
@@ -74,8 +74,8 @@ def _html(run: Run, path: Path) -> str:
 
 
 def _gate(run: Run) -> list[Line]:
-    """Give what is decided of the run by the conditions that it was held to."""
-    return ruling_lines(rule(rules_from(run.head), run)) if run.evaluations else []
+    """Return what is decided of the run by the conditions that it was held to."""
+    return decision_lines(decide(rules_from(run.head), run)) if run.evaluations else []
 
 
 def _csv(run: Run) -> str:
@@ -127,26 +127,26 @@ def _merge(options: argparse.Namespace) -> int:
     labels = load_labels(options.labels) if options.labels else ()
     runs = [read_run(named_run(text, options.home), strict=True) for text in options.runs]
     whole = merge(runs, options.out or options.home, partial=options.partial)
-    ruling = rule(rules_from(whole.head), whole)
+    decision = decide(rules_from(whole.head), whole)
     for note in whole.notes:
         print(printable(note))
-    print("\n".join(merged_lines(whole, ruling, labels)))
-    return 0 if holds(whole, ruling) else 1
+    print("\n".join(merged_lines(whole, decision, labels)))
+    return 0 if holds(whole, decision) else 1
 
 
-def merged_lines(whole: Run, ruling: Ruling, labels: Sequence[Labelled] = ()) -> list[str]:
+def merged_lines(whole: Run, decision: Decision, labels: Sequence[Labelled] = ()) -> list[str]:
     """Return the summary that pytest would have printed; breaches are listed in all modes.
 
     Args:
         whole: The run that was made of several.
-        ruling: What was decided of it.
+        decision: What was decided of it.
         labels: People's verdicts on answers of the runs.
     """
-    lines = closing_lines(whole, ruling, breaches=True, labels=labels)
+    lines = closing_lines(whole, decision, breaches=True, labels=labels)
     return [*(line.text for line in lines), f"run: {printable(str(whole.records.folder))}"]
 
 
-def holds(whole: Run, ruling: Ruling) -> bool:
-    """Tell whether pytest would have ended with status 0."""
-    is_strict = ruling.rules.mode == "strict"
-    return not ruling.fails and not (is_strict and any(e.breaches for e in whole.evaluations))
+def holds(whole: Run, decision: Decision) -> bool:
+    """Return whether pytest would have ended with status 0."""
+    is_strict = decision.rules.mode == "strict"
+    return not decision.fails and not (is_strict and any(e.breaches for e in whole.evaluations))

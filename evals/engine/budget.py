@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.reuse import Remembering
+from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
 from rag_evals.rag.answer import Tokens
@@ -23,7 +23,7 @@ Prices = Mapping[str, "Price"]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class CostEstimate:
     """What one answer, or one judgement, takes.
 
     Attributes:
@@ -62,7 +62,7 @@ class Plan:
     usd: float | None
 
 
-def plan_of(tasks: Sequence[Task], remembering: Remembering, prices: Prices, places: int = 1) -> Plan:
+def plan_of(tasks: Sequence[Task], reuse_cache: ReuseCache, prices: Prices, places: int = 1) -> Plan:
     """Look up what was made of `tasks`, which are of one pipeline and judge, and estimate the rest.
 
     What one answer takes is told by the answers that the cache has of a pipeline of that name; without any by
@@ -70,18 +70,18 @@ def plan_of(tasks: Sequence[Task], remembering: Remembering, prices: Prices, pla
 
     Args:
         tasks: The evaluations to be made, at least one.
-        remembering: Has what was made before.
+        reuse_cache: Has what was made before.
         prices: Prices by model.
         places: How many are made at once.
     """
-    found = [remembering.peek(task) for task in tasks]
+    found = [reuse_cache.peek(task) for task in tasks]
     answers = sum(answer for answer, _ in found)
     judgements = sum(judgement for _, judgement in found)
     first = tasks[0]
     pipeline, judge = profile_of(first.pipeline), profile_of(first.judge)
     parts = [
-        (len(tasks) - answers, work_of(pipeline, ANSWER, first.name, remembering, prices)),
-        (len(tasks) - judgements, work_of(judge, SCORES, first.judge.name, remembering, prices)),
+        (len(tasks) - answers, cost_estimate(pipeline, ANSWER, first.name, reuse_cache, prices)),
+        (len(tasks) - judgements, cost_estimate(judge, SCORES, first.judge.name, reuse_cache, prices)),
     ]
     return Plan(
         first.name,
@@ -94,9 +94,11 @@ def plan_of(tasks: Sequence[Task], remembering: Remembering, prices: Prices, pla
     )
 
 
-def work_of(profile: Profile, kind: str, name: str, remembering: Remembering, prices: Prices) -> Work | None:
-    """Say what one answer of a pipeline, or one judgement of a judge, takes; None when nothing is known."""
-    made = remembering.examples(kind, name)
+def cost_estimate(
+    profile: Profile, kind: str, name: str, reuse_cache: ReuseCache, prices: Prices
+) -> CostEstimate | None:
+    """Return what an answer of a pipeline or a judgement of a judge takes; None when nothing is known."""
+    made = reuse_cache.examples(kind, name)
     # Those of an ensemble's judgements whose judges were counted one by one, where there are any.
     made = [one for one in made if len(one[0]) == len(profile.parts)] or made
     if made:
@@ -108,7 +110,7 @@ def work_of(profile: Profile, kind: str, name: str, remembering: Remembering, pr
     else:
         return None
     total = sum(used, Tokens())
-    return Work(total.evaluated, total.generated, seconds, cost_of(profile, used, prices))
+    return CostEstimate(total.evaluated, total.generated, seconds, cost_of(profile, used, prices))
 
 
 def _mean(used: Sequence[Tokens]) -> Tokens:
@@ -148,12 +150,12 @@ def _price(profile: Profile, prices: Prices) -> Price | None:
 
 
 def plan_lines(plans: Iterable[Plan]) -> list[str]:
-    """Say each plan in one line."""
+    """Return one line for each plan."""
     return [_line(plan) for plan in plans]
 
 
 def over_bounds(plans: Sequence[Plan], *, max_minutes: float | None, max_usd: float | None) -> str | None:
-    """Say that `plans` take more than they may; None when they do not, or nobody knows."""
+    """Return why `plans` take more than they may; None when they do not, or nobody knows."""
     minutes = sum(plan.seconds or 0.0 for plan in plans) / 60
     usd = sum(plan.usd or 0.0 for plan in plans)
     if max_minutes is not None and minutes > max_minutes:
@@ -206,11 +208,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-class Spending:
+class Budget:
     """Minutes and money of a run; counted in the process that evaluates.
 
     Args:
-        remembering: Has what was made before.
+        reuse_cache: Has what was made before.
         prices: Prices by model.
         max_minutes: Minutes that the run may take; None for no bound.
         max_usd: USD that it may cost; None for no bound.
@@ -222,7 +224,7 @@ class Spending:
 
     def __init__(
         self,
-        remembering: Remembering,
+        reuse_cache: ReuseCache,
         prices: Prices,
         *,
         max_minutes: float | None = None,
@@ -230,7 +232,7 @@ class Spending:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plans: dict[str, Plan] = {}
-        self._remembering = remembering
+        self._reuse_cache = reuse_cache
         self._prices = prices
         self._max_minutes = max_minutes
         self._max_usd = max_usd
@@ -250,14 +252,14 @@ class Spending:
         Raises:
             UsageError: All that was planned takes more than the run may take.
         """
-        plan = plan_of(tasks, self._remembering, self._prices, places)
+        plan = plan_of(tasks, self._reuse_cache, self._prices, places)
         self.plans[plan.pipeline] = plan
         problem = over_bounds([*self.plans.values()], max_minutes=self._max_minutes, max_usd=self._max_usd)
         if problem:
             raise UsageError(problem)
 
     def count(self, task: Task, evaluation: Evaluation) -> float | None:
-        """Count an evaluation and give what it cost now, in USD; None where nothing has a price."""
+        """Count an evaluation and return what it cost now, in USD; None where nothing has a price."""
         costs = []
         if evaluation.answer is not None and ANSWER not in evaluation.cached:
             costs.append(cost_of(profile_of(task.pipeline), [evaluation.answer.total], self._prices))
@@ -268,8 +270,8 @@ class Spending:
         self._done += 1
         return sum(known) if known else None
 
-    def spent_up(self) -> str | None:
-        """Say that the run has taken what it may take; None while it has not. The first call begins it."""
+    def exceeded(self) -> str | None:
+        """Return which bounds the run has exceeded; None while it has none. The first call begins it."""
         now = self._clock()
         self._begun = now if self._begun is None else self._begun
         bounds = []

@@ -90,7 +90,7 @@ class Cache:
         return self._database.problem
 
     def recall(self, kind: str, keys: Sequence[str], *, is_use: bool = True) -> dict[str, bytes]:
-        """Give what is kept of `keys`, which are all of one `kind`.
+        """Return what is kept of `keys`, which are all of one `kind`.
 
         Args:
             kind: The kind that all of them are of.
@@ -164,7 +164,7 @@ class Cache:
         return found
 
     def recent(self, kind: str, name: str, count: int = 20) -> list[bytes]:
-        """Give the latest items of `kind` that makers called `name` made, newest first."""
+        """Return the latest items of `kind` that makers called `name` made, newest first."""
         found: list[bytes] = []
         with self._database.used() as connection:
             if connection is not None:
@@ -318,7 +318,7 @@ def _storable(text: str) -> str:
 
 
 def _identity_text(identity: Mapping[str, Any]) -> str:
-    """Give `identity`, which may come from a user's own pipeline, as JSON as far as it has such a form."""
+    """Return `identity`, which may come from a user's own pipeline, as JSON as far as it has such a form."""
     try:
         return json.dumps(identity, sort_keys=True, default=str)
     except (TypeError, ValueError, RecursionError):

@@ -75,7 +75,7 @@ class CacheDatabase:
     def used(
         self, *, writing: bool = False, create: bool = False, in_vain: float | None = None
     ) -> Iterator[sqlite3.Connection | None]:
-        """Give the connection, or None where there is none; what goes wrong with it ends the block quietly.
+        """Yield the connection, or None where there is none; what goes wrong with it ends the block quietly.
 
         Args:
             writing: Whether the block writes.
@@ -234,7 +234,7 @@ _OUTSIDE = (
 
 
 def _code(error: Exception) -> int:
-    """Give SQLite's own number for `error`; errors of our making say that the file is damaged."""
+    """Return SQLite's own number for `error`; errors of our making say that the file is damaged."""
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)) & 0xFF
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.evaluate import Watcher, evaluate, evaluation_of
-from rag_evals.evals.engine.reuse import Remembering
+from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.engine.tracing import trace_of_nothing, traced
 from rag_evals.evals.runs.evaluation import Evaluation
@@ -37,7 +37,7 @@ class Engine:
     """An event loop in a daemon thread; tasks come from any thread or loop.
 
     Args:
-        remembering: Has what was made before; by default nothing is remembered.
+        reuse_cache: Has what was made before; by default nothing is remembered.
         concurrency: How many tasks may be under way at once, where pipeline and judge do not say
             (`Profile.most_at_once`); 0 for one.
         seconds: What one task may take in all; None for no bound.
@@ -47,7 +47,7 @@ class Engine:
 
     def __init__(
         self,
-        remembering: Remembering | None = None,
+        reuse_cache: ReuseCache | None = None,
         *,
         concurrency: int = 0,
         seconds: float | None = None,
@@ -55,7 +55,7 @@ class Engine:
         is_traced: bool = False,
     ) -> None:
         self._is_traced = is_traced
-        self._remembering = remembering or Remembering()
+        self._reuse_cache = reuse_cache or ReuseCache()
         self._concurrency = concurrency
         self._seconds = seconds
         self._watcher = watcher
@@ -67,12 +67,12 @@ class Engine:
         self._thread.start()
 
     def submit(self, task: Task) -> Future[Evaluation]:
-        """Give the evaluation of `task`, begun ahead or now."""
+        """Return the evaluation of `task`, begun ahead or now."""
         begun = self._ahead.pop(task.key, None)
         if begun is not None:
             return begun
         # Looked up here: handing it to the engine's thread and back would cost more than all else.
-        known = self._remembering.known(task)
+        known = self._reuse_cache.known(task)
         if known is None:
             return self._begin(task)
         evaluation = evaluation_of(task, *known)
@@ -97,7 +97,7 @@ class Engine:
         self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in ahead.values()])
 
     def places(self, task: Task) -> int:
-        """Give how many tasks of this kind are worked on at once."""
+        """Return how many tasks of this kind are worked on at once."""
         return max(self._most(task.pipeline), self._most(task.judge))
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Engine:
 
     async def _evaluated(self, task: Task) -> Evaluation:
         async with self._places_for(task):
-            making = evaluate(task, self._remembering, seconds=self._seconds, watcher=self._watcher)
+            making = evaluate(task, self._reuse_cache, seconds=self._seconds, watcher=self._watcher)
             return await (traced(task, making) if self._is_traced else making)
 
     def _places_for(self, task: Task) -> asyncio.Semaphore:

@@ -10,7 +10,7 @@ from operator import add
 from typing import Any, Protocol, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.reuse import Made, Remembering, scores_key
+from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
@@ -49,7 +49,7 @@ class _Trouble(Exception):
 
 
 async def evaluate(
-    task: Task, remembering: Remembering, *, seconds: float | None = None, watcher: Watcher | None = None
+    task: Task, reuse_cache: ReuseCache, *, seconds: float | None = None, watcher: Watcher | None = None
 ) -> Evaluation:
     """Get the answer and its judgement, made now or before; thresholds are none of its business.
 
@@ -60,7 +60,7 @@ async def evaluate(
 
     Args:
         task: What is evaluated.
-        remembering: Has what was made before.
+        reuse_cache: Has what was made before.
         seconds: What the question may take in all; None for no bound.
         watcher: Is told of the stages.
 
@@ -70,19 +70,19 @@ async def evaluate(
     if watcher:
         watcher.started(task.name, task.question.id)
     with deadline(seconds) as bound:
-        evaluation = await _evaluation(task, remembering, bound, watcher)
+        evaluation = await _evaluation(task, reuse_cache, bound, watcher)
     if watcher:
         watcher.finished(evaluation)
     return evaluation
 
 
 async def _evaluation(
-    task: Task, remembering: Remembering, bound: Deadline, watcher: Watcher | None
+    task: Task, reuse_cache: ReuseCache, bound: Deadline, watcher: Watcher | None
 ) -> Evaluation:
     try:
         if watcher:
             watcher.stage("answer")
-        answer = await _within(bound, remembering.answer(task), "answer", _unanswered)
+        answer = await _within(bound, reuse_cache.answer(task), "answer", _unanswered)
     except _Trouble as trouble:
         _report_end(trouble, watcher)
         error = trouble.reason if trouble.is_error else None
@@ -91,16 +91,16 @@ async def _evaluation(
     try:
         if watcher:
             watcher.stage("judge")
-        judgement = await _judged(task, remembering, answer.value, bound)
+        judgement = await _judged(task, reuse_cache, answer.value, bound)
     except _Trouble as trouble:
         _report_end(trouble, watcher)
-        judgement = Made(Judgement(_unscored(task, trouble.reason)), scores_key(task, answer.value))
+        judgement = KeyedResult(Judgement(_unscored(task, trouble.reason)), scores_key(task, answer.value))
     return evaluation_of(task, answer, judgement)
 
 
-def evaluation_of(task: Task, answer: Made[Answer], judgement: Made[Judgement]) -> Evaluation:
+def evaluation_of(task: Task, answer: KeyedResult[Answer], judgement: KeyedResult[Judgement]) -> Evaluation:
     """Put an answer and its judgement together."""
-    made: dict[str, Made[Any]] = {ANSWER: answer, SCORES: judgement}
+    made: dict[str, KeyedResult[Any]] = {ANSWER: answer, SCORES: judgement}
     return Evaluation(
         question=task.question,
         pipeline=task.name,
@@ -153,19 +153,21 @@ def _unjudged(error: BaseException) -> _Trouble:
     return _Trouble(f"the judge raised {_named(error)}")
 
 
-async def _judged(task: Task, remembering: Remembering, answer: Answer, bound: Deadline) -> Made[Judgement]:
+async def _judged(
+    task: Task, reuse_cache: ReuseCache, answer: Answer, bound: Deadline
+) -> KeyedResult[Judgement]:
     """Judge `answer` as many times as the task says; the first judging counts, the others tell its noise."""
     made = [
-        await _within(bound, remembering.judgement(task, answer, judging=judging), "verdict", _unjudged)
+        await _within(bound, reuse_cache.judgement(task, answer, judging=judging), "verdict", _unjudged)
         for judging in range(task.judgings)
     ]
     judgement = reduce(_with, (one.value for one in made))
-    return Made(judgement, made[0].key, is_cached=all(one.is_cached for one in made))
+    return KeyedResult(judgement, made[0].key, is_cached=all(one.is_cached for one in made))
 
 
 def _with(first: Judgement, more: Judgement) -> Judgement:
     values = {score.metric: score.value for score in more.scores}
-    scores = tuple(replace(s, again=(*s.again, values.get(s.metric))) for s in first.scores)
+    scores = tuple(replace(s, repeats=(*s.repeats, values.get(s.metric))) for s in first.scores)
     members = tuple(map(add, first.members, more.members))
     return Judgement(scores, first.seconds + more.seconds, first.tokens + more.tokens, members)
 

@@ -1,4 +1,4 @@
-"""What the tests that follow will ask for, so that the engine can begin before they do."""
+"""Look-ahead: what the tests that follow will ask for, so that the engine can begin before they do."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from dataclasses import dataclass, field
 from rag_evals.evals.questions.question import Question
 
 # A question and which repeat of it.
-Ask = tuple[Question, int]
+AskedQuestion = tuple[Question, int]
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Group:
     """What the tests of one function and pipeline ask, in their order."""
 
-    asks: list[Ask] = field(default_factory=list)
+    questions: list[AskedQuestion] = field(default_factory=list)
     begun: int = 0
     is_predictable: bool = True
 
 
-class Upcoming:
-    """The tests of a session by lane: one test function with one pipeline.
+class Lookahead:
+    """The tests of a session by group: one test function with one pipeline.
 
     Args:
-        tests: Id of the test, what its lane is called, its question and repeat, in the order of the tests.
+        tests: Id of the test, what its group is called, its question and repeat, in the order of the tests.
     """
 
-    def __init__(self, tests: Iterable[tuple[str, str, Ask]]) -> None:
-        self._lanes: dict[str, _Lane] = {}
-        self._place: dict[str, tuple[_Lane, int]] = {}
+    def __init__(self, tests: Iterable[tuple[str, str, AskedQuestion]]) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._place: dict[str, tuple[_Group, int]] = {}
         for test, name, ask in tests:
-            lane = self._lanes.setdefault(name, _Lane())
-            self._place[test] = (lane, len(lane.asks))
-            lane.asks.append(ask)
+            group = self._groups.setdefault(name, _Group())
+            self._place[test] = (group, len(group.questions))
+            group.questions.append(ask)
 
-    def behind(self, test: str, ask: Ask, count: int) -> Sequence[Ask]:
-        """Give what the next `count` tests behind `test` ask that was not given before.
+    def behind(self, test: str, ask: AskedQuestion, count: int) -> Sequence[AskedQuestion]:
+        """Return what the next `count` tests behind `test` ask that was not given before.
 
-        Nothing of a lane whose tests `ask` something else than their own question: what they will ask for is
+        Nothing of a group whose tests `ask` something else than their own question: what they will ask for is
         anybody's guess.
         """
-        lane, place = self._place.get(test, (None, 0))
-        if lane is None or not lane.is_predictable:
+        group, place = self._place.get(test, (None, 0))
+        if group is None or not group.is_predictable:
             return ()
-        question, repeat = lane.asks[place]
+        question, repeat = group.questions[place]
         if question is not ask[0] or repeat != ask[1]:
-            lane.is_predictable = False
+            group.is_predictable = False
             return ()
-        first, last = max(lane.begun, place + 1), place + 1 + count
-        lane.begun = max(lane.begun, last)
-        return lane.asks[first:last]
+        first, last = max(group.begun, place + 1), place + 1 + count
+        group.begun = max(group.begun, last)
+        return group.questions[first:last]

@@ -1,4 +1,4 @@
-"""Offline means offline: an audit hook that makes every connection but loopback an error.
+"""An audit hook for offline runs: every connection but loopback is an error.
 
 An audit hook sees the sockets of every library in the process and cannot be taken off again, which is
 what a promise wants; it is installed only when asked for.

@@ -1,4 +1,4 @@
-"""Answers of another run, to be judged anew: a pipeline that says what was said then."""
+"""Recorded answers judged anew: the tasks, and a pipeline that gives the answer of the recorded run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.profile import Profile
 
 
-class StoredAnswer:
+class RecordedPipeline:
     """A pipeline that gives one answer of a run that was recorded.
 
     Args:
@@ -28,11 +28,11 @@ class StoredAnswer:
         self._answer = answer
 
     async def answer(self, question: str) -> Answer:  # noqa: ARG002
-        """Give the answer, whatever is asked."""
+        """Return the answer, whatever is asked."""
         return self._answer
 
 
-class OldAnswers:
+class RejudgeTasks:
     """The answers of a recorded run that another judge is to judge.
 
     Args:
@@ -44,7 +44,7 @@ class OldAnswers:
         self._evaluations = {(e.pipeline, e.question.id, e.repeat): e for e in base.evaluations}
 
     def task(self, task: Task) -> Task | None:
-        """Give the task to judge what was answered to `task` then.
+        """Return the task to judge what was answered to `task` then.
 
         None where nothing was, where the question was worded otherwise, or where the same judge judged it.
         """
@@ -53,4 +53,4 @@ class OldAnswers:
             return None
         if old.question.question != task.question.question:
             return None
-        return replace(task, pipeline=StoredAnswer(task.name, old.answer))
+        return replace(task, pipeline=RecordedPipeline(task.name, old.answer))

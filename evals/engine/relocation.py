@@ -10,7 +10,7 @@ from rag_evals.rag.answer import Answer, Context, Retrieval
 
 
 def placed(answer: Answer, retrieval: Retrieval) -> Answer:
-    """Give `answer` with its passages as they were retrieved now: their text is the same, not their place.
+    """Return `answer` with its passages as they were retrieved now: their text is the same, not their place.
 
     A passage that is none of those retrieved, as the pipeline has cut it, stays as it is.
     """
@@ -41,7 +41,7 @@ def _repointed(score: Score, contexts: Sequence[Context]) -> Score:
 
 
 def _found_in(part: Context, contexts: Sequence[Context]) -> Context:
-    """Give `part` as it lies in `contexts`; as it is where it lies there already, or nowhere."""
+    """Return `part` as it lies in `contexts`; as it is where it lies there already, or nowhere."""
     if any(_lies_in(part, context) for context in contexts):
         return part
     places = (

@@ -1,4 +1,4 @@
-"""Nothing twice: an answer or a judgement that was made before is taken from the cache.
+"""Reuse of answers and judgements: what was made before is taken from the cache.
 
 The identity of an answer is the pipeline's fingerprint, the question's text and the number of the repeat.
 Where a pipeline retrieves first, a second one is what it writes from: the passages in place of the documents.
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from rag_evals.evals.engine.task import Task
 
 
-WRITTEN = "written"
+ANSWER_FROM_CONTEXTS = "written"
 # What `--evals-refresh` makes anew.
-REFRESHED = {"answers": (ANSWER, WRITTEN), "scores": (SCORES,)}
+REFRESHED = {"answers": (ANSWER, ANSWER_FROM_CONTEXTS), "scores": (SCORES,)}
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Made(Generic[T]):
+class KeyedResult(Generic[T]):
     """An answer or a judgement.
 
     Attributes:
@@ -54,7 +54,7 @@ class Made(Generic[T]):
     is_cached: bool = False
 
 
-class Remembering:
+class ReuseCache:
     """Answers and judges, with what the cache has.
 
     A pipeline or a judge is loaded before the first thing it has to make itself.
@@ -67,7 +67,7 @@ class Remembering:
         self.cache = cache
         self._loading: dict[int, asyncio.Future[None]] = {}
 
-    async def answer(self, task: Task) -> Made[Answer]:
+    async def answer(self, task: Task) -> KeyedResult[Answer]:
         """Return the answer, made now or before.
 
         Raises:
@@ -77,23 +77,23 @@ class Remembering:
         pipeline, asked = task.pipeline, task.question.question
         key = task.answer_key
         if (known := self._recall(pipeline, ANSWER, key, answer_from_json)) is not None:
-            return Made(known, key, is_cached=True)
+            return KeyedResult(known, key, is_cached=True)
         await self._load(pipeline)
         if not retrieves_first(pipeline):
             answer = await _answered(pipeline, asked)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
-            return Made(answer, key)
+            return KeyedResult(answer, key)
         retrieval = await pipeline.retrieve(asked)
         written = _written_key(task, pipeline.writing, retrieval.contexts)
-        if (known := self._recall(pipeline, WRITTEN, written, answer_from_json)) is not None:
+        if (known := self._recall(pipeline, ANSWER_FROM_CONTEXTS, written, answer_from_json)) is not None:
             answer = placed(known, retrieval)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
-            return Made(answer, key, is_cached=True)
+            return KeyedResult(answer, key, is_cached=True)
         answer = await pipeline.write(asked, retrieval)
-        self._keep(pipeline, {ANSWER: key, WRITTEN: written}, answer_to_json(answer), task)
-        return Made(answer, key)
+        self._keep(pipeline, {ANSWER: key, ANSWER_FROM_CONTEXTS: written}, answer_to_json(answer), task)
+        return KeyedResult(answer, key)
 
-    async def judgement(self, task: Task, answer: Answer, *, judging: int = 0) -> Made[Judgement]:
+    async def judgement(self, task: Task, answer: Answer, *, judging: int = 0) -> KeyedResult[Judgement]:
         """Return the judgement of `answer`, made now or before.
 
         Args:
@@ -108,15 +108,15 @@ class Remembering:
         judge = task.judge
         key = scores_key(task, answer, judging)
         if (known := self._recall(judge, SCORES, key, judgement_from_json)) is not None:
-            return Made(pointing_into(known, answer.contexts), key, is_cached=True)
+            return KeyedResult(pointing_into(known, answer.contexts), key, is_cached=True)
         await self._load(judge)
         judgement = await _judged(judge, task.question, answer)
         # Whether another try would give a verdict, only the judge can tell.
         if profile_of(judge).unscored_is_final or all(s.value is not None for s in judgement.scores):
             self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
-        return Made(judgement, key)
+        return KeyedResult(judgement, key)
 
-    def known(self, task: Task) -> tuple[Made[Answer], Made[Judgement]] | None:
+    def known(self, task: Task) -> tuple[KeyedResult[Answer], KeyedResult[Judgement]] | None:
         """Return answer and judgement if both were made before, without making anything; from any thread.
 
         None as well for a task with several judgings: what is known of them is found as it is evaluated.
@@ -131,10 +131,10 @@ class Remembering:
         if judgement is None:
             return None
         placed = pointing_into(judgement, answer.contexts)
-        return Made(answer, task.answer_key, is_cached=True), Made(placed, key, is_cached=True)
+        return KeyedResult(answer, task.answer_key, is_cached=True), KeyedResult(placed, key, is_cached=True)
 
     def peek(self, task: Task) -> tuple[bool, bool]:
-        """Tell whether the answer to `task` and its judgement were made before, without making anything.
+        """Return whether the answer to `task` and its judgement were made before, without making anything.
 
         An answer that would be found by its passages counts as not made: nothing is retrieved.
         """
@@ -245,7 +245,7 @@ def _judgement_told(judge: Judge, question: Question, answer: Answer, judgement:
 
 
 def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
-    """Give the identity of a judgement of `answer`; `judging` is 0 for the first."""
+    """Return the identity of a judgement of `answer`; `judging` is 0 for the first."""
     question = task.question
     again = {"judging": judging} if judging else {}
     return digest(

@@ -24,7 +24,7 @@ async def traced(task: Task, making: Awaitable[Evaluation]) -> Evaluation:
 
 
 def trace_of_nothing(task: Task) -> tuple[TraceSpan, ...]:
-    """Give the trace of an evaluation for which nothing was done: it was made before."""
+    """Return the trace of an evaluation for which nothing was done: it was made before."""
     trace = Trace(ROOT, _about(task))
     with trace.root:
         pass

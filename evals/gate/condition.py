@@ -1,4 +1,4 @@
-"""Conditions: what a run as a whole is held to, parsed at the edge.
+"""Conditions that a run as a whole is held to, parsed at the edge.
 
 The grammar: `[SCOPE] MEASURE[.STATISTIC] OP NUMBER[UNIT]`, with any whitespace between its parts.
 """
@@ -84,7 +84,7 @@ class Condition:
         return self.measure == COVERAGE or self.statistic in ("min", "max")
 
     def text_for(self, pipeline: str | None) -> str:
-        """Give the text of the condition as it is held for one pipeline."""
+        """Return the text of the condition as it is held for one pipeline."""
         return f"{_scope_text(pipeline, self.tags)}{self.text.rpartition('] ')[2]}"
 
 
@@ -155,7 +155,7 @@ class _Reader:
         return bool(self.take(re.compile(re.escape(sign))))
 
     def fail(self, problem: str, at: int | None = None) -> NoReturn:
-        """Say what is wrong at a character, here by default.
+        """Return what is wrong at a character, here by default.
 
         Raises:
             ConditionError: Always.
@@ -196,7 +196,7 @@ def _scope(reader: _Reader) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _names(reader: _Reader) -> Iterator[tuple[str, int]]:
-    """Read up to the closing bracket; give each name with the place where it begins."""
+    """Read up to the closing bracket; yield each name with the place where it begins."""
     end = reader.text.index("]", reader.at)
     at = reader.at
     for part in reader.text[at:end].split(","):

@@ -1,4 +1,4 @@
-"""What is made of a run as a whole: its conditions, the baseline and the budget; whether the session fails.
+"""The decision on a run as a whole, by its conditions, the baseline and the budget: does the session fail?
 
 A judge that is not known to be better than `judge_floor` decides nothing by itself: PASS and BLOCK of a
 condition on its scores become INCONCLUSIVE. Against a baseline only PASS does: a drop beyond chance is one
@@ -13,10 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rag_evals.evals.base.intervals import Interval
-from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate, Compared, hold_to_baseline, verdict_of
+from rag_evals.evals.gate.comparison.baseline_gate import (
+    BaselineGate,
+    BaselineRow,
+    hold_to_baseline,
+    verdict_of_rows,
+)
 from rag_evals.evals.gate.condition import parse_condition
 from rag_evals.evals.gate.rules import Rules
-from rag_evals.evals.gate.run_gate import Held, hold
+from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.calibration.judge_card import trusts_of
 from rag_evals.evals.runs.evaluation import Evaluation
@@ -25,7 +30,7 @@ from rag_evals.evals.runs.score import fields_of, from_fields
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class Decision:
     """What was found.
 
     Attributes:
@@ -36,7 +41,7 @@ class Ruling:
     """
 
     rules: Rules
-    held: tuple[Held, ...]
+    held: tuple[ConditionResult, ...]
     baseline: BaselineGate | None
     over_budget: str | None
 
@@ -62,11 +67,11 @@ class Ruling:
         return self.verdict is Verdict.BLOCK
 
 
-def rule(rules: Rules, run: Run, base: Run | None = None) -> Ruling:
+def decide(rules: Rules, run: Run, base: Run | None = None) -> Decision:
     """Hold `run` to `rules`, and to `base` if there is one."""
-    doubted = untrusted(run.abouts, run.evaluations, rules.judge_floor)
+    doubted = untrusted_metrics(run.abouts, run.evaluations, rules.judge_floor)
     held, baseline = _held_early(rules, run, base) if rules.stop_early else _held(rules, run, base)
-    return Ruling(
+    return Decision(
         rules,
         tuple(_doubting(one, doubted) for one in held),
         _doubting_baseline(baseline, doubted) if baseline else None,
@@ -74,34 +79,39 @@ def rule(rules: Rules, run: Run, base: Run | None = None) -> Ruling:
     )
 
 
-def _held(rules: Rules, run: Run, base: Run | None) -> tuple[Sequence[Held], BaselineGate | None]:
+def _held(rules: Rules, run: Run, base: Run | None) -> tuple[Sequence[ConditionResult], BaselineGate | None]:
     baseline = hold_to_baseline(run, base, margin=rules.margin) if base else None
-    return hold(rules.conditions, run.evaluations), baseline
+    return check_conditions(rules.conditions, run.evaluations), baseline
 
 
-def _held_early(rules: Rules, run: Run, base: Run | None) -> tuple[Sequence[Held], BaselineGate | None]:
+def _held_early(
+    rules: Rules, run: Run, base: Run | None
+) -> tuple[Sequence[ConditionResult], BaselineGate | None]:
     """Take what was decided early, and decide the rest with what the early looks have left of the 5 %."""
     from rag_evals.evals.gate.early_stop import decided_early, early_of, rows_decided_early
     from rag_evals.evals.gate.sequential import END_LEVEL, difference_at_end
 
     early = early_of(rules, run, base)
-    held = [decided_early(one, early) for one in hold(rules.conditions, run.evaluations, level=END_LEVEL)]
+    held = [
+        decided_early(one, early)
+        for one in check_conditions(rules.conditions, run.evaluations, level=END_LEVEL)
+    ]
     if base is None:
         return held, None
     baseline = hold_to_baseline(run, base, margin=rules.margin, difference=difference_at_end)
     return held, rows_decided_early(baseline, early)
 
 
-def untrusted(
+def untrusted_metrics(
     abouts: Iterable[Mapping[str, Any]], evaluations: Sequence[Evaluation], floor: float
 ) -> frozenset[str]:
-    """Give the metrics of the run in which a judge's card puts it below `floor`, by its lower bound."""
+    """Return the metrics of the run in which a judge's card puts it below `floor`, by its lower bound."""
     used = {score.metric for evaluation in evaluations for score in evaluation.scores}
     trusts = [trust for about in abouts if about.get("type") == "judge" for trust in trusts_of(about)]
     return frozenset(t.metric for t in trusts if t.metric in used and t.balanced_accuracy.low < floor)
 
 
-def _doubting(held: Held, doubted: frozenset[str]) -> Held:
+def _doubting(held: ConditionResult, doubted: frozenset[str]) -> ConditionResult:
     concerned = _concerned(held.condition.measure, doubted)
     if not concerned or held.verdict is Verdict.INCONCLUSIVE:
         return held
@@ -113,7 +123,7 @@ def _doubting_baseline(gate: BaselineGate, doubted: frozenset[str]) -> BaselineG
     if rows == gate.rows:
         return gate
     names = sorted({name for row in gate.rows for name in _concerned(row.metric, doubted)})
-    verdict = verdict_of(rows)
+    verdict = verdict_of_rows(rows)
     return replace(
         gate,
         rows=rows,
@@ -122,7 +132,7 @@ def _doubting_baseline(gate: BaselineGate, doubted: frozenset[str]) -> BaselineG
     )
 
 
-def _doubting_row(row: Compared, doubted: frozenset[str]) -> Compared:
+def _doubting_row(row: BaselineRow, doubted: frozenset[str]) -> BaselineRow:
     if row.verdict is Verdict.PASS and _concerned(row.metric, doubted):
         return replace(row, verdict=Verdict.INCONCLUSIVE)
     return row
@@ -136,19 +146,19 @@ def _note(metrics: Sequence[str]) -> str:
     return f"the judge is not trusted in {' and '.join(metrics)}"
 
 
-def ruling_to_json(ruling: Ruling) -> dict[str, Any]:
-    """Return what stands in the records of a ruling; what it was held to stands in their first line."""
+def decision_to_json(decision: Decision) -> dict[str, Any]:
+    """Return what stands in the records of a decision; what it was held to stands in their first line."""
     return {
         "type": "ruling",
-        "verdict": ruling.verdict,
-        "is_over_budget": ruling.over_budget is not None,
-        "conditions": [_held_to_json(one) for one in ruling.held],
-        "comparison": _comparison_to_json(ruling.baseline) if ruling.baseline else None,
+        "verdict": decision.verdict,
+        "is_over_budget": decision.over_budget is not None,
+        "conditions": [_held_to_json(one) for one in decision.held],
+        "comparison": _comparison_to_json(decision.baseline) if decision.baseline else None,
     }
 
 
-def ruling_from_json(event: Mapping[str, Any], rules: Rules, evaluations: Sequence[Evaluation]) -> Ruling:
-    """Read back what `ruling_to_json` wrote.
+def decision_from_json(event: Mapping[str, Any], rules: Rules, evaluations: Sequence[Evaluation]) -> Decision:
+    """Read back what `decision_to_json` wrote.
 
     Args:
         event: The line of the records.
@@ -159,7 +169,7 @@ def ruling_from_json(event: Mapping[str, Any], rules: Rules, evaluations: Sequen
         KeyError: A key is missing.
         ValueError: A verdict is none.
     """
-    return Ruling(
+    return Decision(
         rules,
         tuple(_held_from_json(one) for one in event["conditions"]),
         _comparison_from_json(event["comparison"]) if event["comparison"] else None,
@@ -167,14 +177,14 @@ def ruling_from_json(event: Mapping[str, Any], rules: Rules, evaluations: Sequen
     )
 
 
-def _held_to_json(held: Held) -> dict[str, Any]:
+def _held_to_json(held: ConditionResult) -> dict[str, Any]:
     interval = fields_of(held.interval) if held.interval else {}
     # An interval may be open above: JSON has no infinity.
     numbers = {name: number if math.isfinite(number) else None for name, number in interval.items()}
     return {**fields_of(held), "condition": held.condition.text, "interval": numbers or None}
 
 
-def _held_from_json(line: Mapping[str, Any]) -> Held:
+def _held_from_json(line: Mapping[str, Any]) -> ConditionResult:
     interval = line["interval"]
     if interval:
         high = math.inf if interval["high"] is None else interval["high"]
@@ -185,7 +195,7 @@ def _held_from_json(line: Mapping[str, Any]) -> Held:
         "verdict": Verdict(line["verdict"]),
         "notes": tuple(line["notes"]),
     }
-    return from_fields(Held, {**line, **read})
+    return from_fields(ConditionResult, {**line, **read})
 
 
 def _comparison_to_json(gate: BaselineGate) -> dict[str, Any]:
@@ -198,7 +208,7 @@ def _comparison_from_json(line: Mapping[str, Any]) -> BaselineGate:
 
     rows = tuple(
         from_fields(
-            Compared,
+            BaselineRow,
             {
                 **row,
                 "difference": from_fields(Difference, row["difference"]),
@@ -212,7 +222,7 @@ def _comparison_from_json(line: Mapping[str, Any]) -> BaselineGate:
 
 
 def budget_line(evaluations: Sequence[Evaluation], max_unscored: float) -> str | None:
-    """Say that more evaluations are without a verdict than a run may have; None when there are not.
+    """Return the line that more evaluations lack a verdict than may do so; None when they do not.
 
     Args:
         evaluations: Those of the run.

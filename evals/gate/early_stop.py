@@ -1,4 +1,4 @@
-"""Stopping early: the gate of each pipeline, decided as evaluations come in.
+"""The early stop: the gate of each pipeline, decided as evaluations come in.
 
 What was decided depends on nothing but the order of the evaluations: the record of a run tells it again.
 """
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from rag_evals.evals.gate.comparison.baseline_gate import (
     PASS_RATE,
     BaselineGate,
-    Compared,
+    BaselineRow,
     passed,
-    score_of,
-    verdict_of,
+    score_getter,
+    verdict_of_rows,
 )
+from rag_evals.evals.gate.comparison.pairing import PairKey
 from rag_evals.evals.gate.condition import LATENCY, TOKENS, Condition
 from rag_evals.evals.gate.rules import Rules
-from rag_evals.evals.gate.run_gate import Held, is_in_scope, value_of
+from rag_evals.evals.gate.run_gate import ConditionResult, is_in_scope, value_of
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
@@ -27,11 +28,9 @@ from rag_evals.evals.runs.run import Run
 if TYPE_CHECKING:
     from rag_evals.evals.gate.sequential import EarlyBound, EarlyDifference
 
-Key = tuple[str, str]
-
 
 @dataclass(slots=True)
-class _Lane:
+class _PipelineBounds:
     """What is to be decided of one pipeline."""
 
     bounds: dict[Condition, EarlyBound] = field(default_factory=dict)
@@ -47,7 +46,7 @@ class _Lane:
         return Verdict.PASS if found and None not in found else None
 
 
-class Early:
+class EarlyStop:
     """Takes evaluations in their order, and tells when the gate of their pipeline is decided.
 
     Conditions on coverage, on the least and the greatest, and on means of what has no bound (latency, tokens)
@@ -60,10 +59,10 @@ class Early:
 
     def __init__(self, rules: Rules, base: Run | None = None) -> None:
         self._rules = rules
-        self._before: Mapping[Key, Evaluation] = {
+        self._before: Mapping[PairKey, Evaluation] = {
             (e.pipeline, e.question.id): e for e in (base.evaluations if base else ()) if not e.repeat
         }
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _PipelineBounds] = {}
 
     def add(self, evaluation: Evaluation) -> None:
         """Take the next evaluation."""
@@ -76,25 +75,25 @@ class Early:
             _feed_pair(lane.differences, replace(before, thresholds=evaluation.thresholds), evaluation)
 
     def verdict(self, pipeline: str) -> Verdict | None:
-        """Give what is decided of `pipeline`; None while it is not."""
+        """Return what is decided of `pipeline`; None while it is not."""
         return self._lanes[pipeline].verdict if pipeline in self._lanes else None
 
-    def of_condition(self, held: Held) -> Verdict | None:
-        """Give what was decided early of a condition."""
+    def of_condition(self, held: ConditionResult) -> Verdict | None:
+        """Return what was decided early of a condition."""
         lane = self._lanes.get(held.pipeline or "")
         bound = lane.bounds.get(held.condition) if lane else None
         return bound.verdict if bound else None
 
     def of_row(self, pipeline: str, metric: str) -> Verdict | None:
-        """Give what was decided early of a metric against the baseline."""
+        """Return what was decided early of a metric against the baseline."""
         lane = self._lanes.get(pipeline)
         row = lane.differences.get(metric) if lane else None
         return row.verdict if row else None
 
-    def _lane(self, evaluation: Evaluation) -> _Lane:
+    def _lane(self, evaluation: Evaluation) -> _PipelineBounds:
         name = evaluation.pipeline
         if name not in self._lanes:
-            self._lanes[name] = _Lane(self._bounds(name), self._differences(evaluation))
+            self._lanes[name] = _PipelineBounds(self._bounds(name), self._differences(evaluation))
         return self._lanes[name]
 
     def _bounds(self, pipeline: str) -> dict[Condition, EarlyBound]:
@@ -114,20 +113,20 @@ class Early:
 
 
 def is_comparable(base: Run, judge: str) -> bool:
-    """Tell whether the judge with the fingerprint `judge` was the baseline's as well."""
+    """Return whether the judge with the fingerprint `judge` was the baseline's as well."""
     return {about["fingerprint"] for about in base.judges} <= {judge}
 
 
-def early_of(rules: Rules, run: Run, base: Run | None) -> Early:
+def early_of(rules: Rules, run: Run, base: Run | None) -> EarlyStop:
     """Decide again what was decided in the course of a run."""
-    early = Early(rules, base)
+    early = EarlyStop(rules, base)
     for evaluation in run.evaluations:
         early.add(evaluation)
     return early
 
 
-def decided_early(held: Held, early: Early) -> Held:
-    """Give `held` with what was decided early of it, or that it was not when the run stopped."""
+def decided_early(held: ConditionResult, early: EarlyStop) -> ConditionResult:
+    """Return `held` with what was decided early of it, or that it was not when the run stopped."""
     verdict = early.of_condition(held)
     if verdict:
         return held.with_verdict(verdict, "decided early", *held.notes)
@@ -137,15 +136,15 @@ def decided_early(held: Held, early: Early) -> Held:
     return held
 
 
-def rows_decided_early(gate: BaselineGate, early: Early) -> BaselineGate:
-    """Give the comparison with what was decided early of its rows."""
+def rows_decided_early(gate: BaselineGate, early: EarlyStop) -> BaselineGate:
+    """Return the comparison with what was decided early of its rows."""
     if not gate.is_comparable:
         return gate
     rows = tuple(_row(row, early) for row in gate.rows)
-    return replace(gate, rows=rows, verdict=verdict_of(rows)) if rows != gate.rows else gate
+    return replace(gate, rows=rows, verdict=verdict_of_rows(rows)) if rows != gate.rows else gate
 
 
-def _row(row: Compared, early: Early) -> Compared:
+def _row(row: BaselineRow, early: EarlyStop) -> BaselineRow:
     verdict = None if row.tag else early.of_row(row.pipeline, row.metric)
     if verdict is None and early.verdict(row.pipeline):
         # A test at the moment of the stop, which depends on the data, would err more often than it says.
@@ -154,7 +153,7 @@ def _row(row: Compared, early: Early) -> Compared:
 
 
 def is_decidable(condition: Condition) -> bool:
-    """Tell whether a condition can be decided before the last question."""
+    """Return whether a condition can be decided before the last question."""
     if condition.is_counted:
         return False
     is_bounded = condition.measure not in (LATENCY, TOKENS) or condition.quantile is not None
@@ -162,7 +161,7 @@ def is_decidable(condition: Condition) -> bool:
 
 
 def _bound(condition: Condition) -> float:
-    """Give the share that the mean of `_share` must reach."""
+    """Return the share that the mean of `_share` must reach."""
     if condition.quantile is not None:
         return 1 - condition.quantile if condition.is_at_least else condition.quantile
     return condition.bound if condition.is_at_least else 1 - condition.bound
@@ -175,7 +174,7 @@ def _feed(bound: EarlyBound, condition: Condition, evaluation: Evaluation) -> No
 
 
 def _share(condition: Condition, value: float) -> float:
-    """Give the value so that the condition is one on a mean that is at least `_bound`."""
+    """Return the value so that the condition is one on a mean that is at least `_bound`."""
     if condition.quantile is not None:
         return float(value >= condition.bound if condition.is_at_least else value <= condition.bound)
     return value if condition.is_at_least else 1 - value
@@ -183,14 +182,14 @@ def _share(condition: Condition, value: float) -> float:
 
 def _feed_pair(differences: Mapping[str, EarlyDifference], before: Evaluation, after: Evaluation) -> None:
     for name, difference in differences.items():
-        value: Callable[[Evaluation], float | None] = passed if name == PASS_RATE else score_of(name)
+        value: Callable[[Evaluation], float | None] = passed if name == PASS_RATE else score_getter(name)
         old, new = value(before), value(after)
         if old is not None and new is not None:
             difference.add(old, new)
 
 
-def shuffled(asked: Iterable[tuple[str, str]]) -> Sequence[int]:
-    """Give a random order of tests that is the same each time.
+def shuffled_order(asked: Iterable[tuple[str, str]]) -> Sequence[int]:
+    """Return a random order of tests that is the same each time.
 
     Args:
         asked: Lane (test function and pipeline) and question id of each test. Each lane stays together, in

@@ -1,4 +1,4 @@
-"""What was measured of each question: the evaluations of a run or of many, each once, like with like.
+"""Noise and flaky questions: the evaluations of each question in one run or in many, like with like.
 
 It is measured again only with the same pipeline, judge (by their fingerprints) and question.
 What was taken from the cache was measured before, and counts once.
@@ -90,7 +90,7 @@ def groups_of_runs(runs: Iterable[Run]) -> tuple[Group, ...]:
 
 
 def _read(runs: Iterable[Run]) -> Iterator[tuple[str, Evaluation]]:
-    """Give each evaluation once, with its version: a merged run has the very lines of its parts."""
+    """Yield each evaluation once, with its version: a merged run has the very lines of its parts."""
     seen: set[bytes] = set()
     for number, run in enumerate(runs):
         versions = _Versions(run, number)
@@ -140,7 +140,7 @@ def _measurement(evaluation: Evaluation) -> Measurement:
     return Measurement(
         repeat=evaluation.repeat,
         answer=_identity(evaluation.answer) if evaluation.answer else None,
-        values={s.metric: tuple(map(_finite, (s.value, *s.again))) for s in evaluation.scores},
+        values={s.metric: tuple(map(_finite, (s.value, *s.repeats))) for s in evaluation.scores},
         thresholds=evaluation.thresholds,
         is_error=bool(evaluation.error),
         is_answered=ANSWER not in evaluation.cached,
@@ -220,14 +220,14 @@ class Flaky:
 
 
 def noise_of(groups: Sequence[Group]) -> tuple[Noise, ...]:
-    """Give the noise of each metric that was scored, in the order in which metrics are shown."""
+    """Return the noise of each metric that was scored, in the order in which metrics are shown."""
     used = {metric: None for group in groups for m in group.measurements for metric in m.values}
     names = [*(name for name in METRICS if name in used), *sorted(used.keys() - METRICS.keys())]
     return tuple(_noise(name, groups) for name in names)
 
 
 def flaky_questions(groups: Iterable[Group]) -> tuple[Flaky, ...]:
-    """Give the questions that both passed and failed: those that flip most evenly first.
+    """Return the questions that both passed and failed: those that flip most evenly first.
 
     All measurements of a question are held to the thresholds of the newest, in the metrics that all of them
     have: a threshold that was raised flips nothing.
@@ -256,7 +256,7 @@ def _noise(metric: str, groups: Sequence[Group]) -> Noise:
 
 
 def _judgings(metric: str, group: Group) -> dict[str | None, list[float]]:
-    """Give all values of each answer of a group."""
+    """Return all values of each answer of a group."""
     found: dict[str | None, list[float]] = {}
     for measurement in group.measurements:
         values = [value for value in measurement.values.get(metric, ()) if value is not None]
@@ -266,7 +266,7 @@ def _judgings(metric: str, group: Group) -> dict[str | None, list[float]]:
 
 
 def _squares(values: Sequence[float]) -> float:
-    """Give the sum of squared distances from the mean; exactly 0 for equal values."""
+    """Return the sum of squared distances from the mean; exactly 0 for equal values."""
     if min(values) == max(values):
         return 0.0
     mean = fmean(values)
@@ -296,7 +296,7 @@ def _verdicts(measurements: Sequence[Measurement]) -> list[bool | None]:
 
 
 def _is_passed(measurement: Measurement, thresholds: Mapping[str, float]) -> bool | None:
-    """Tell whether a measurement holds; None without a verdict."""
+    """Return whether a measurement holds; None without a verdict."""
     if measurement.is_error:
         return False
     values = [(measurement.values[metric][0], least) for metric, least in thresholds.items()]

@@ -1,4 +1,4 @@
-"""One run against another, question by question: how much worse it is, and whether that is chance."""
+"""Paired tests of one run against another: how much worse it is, and whether that is chance."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rag_evals.evals.base.intervals import (
     SEED,
     Interval,
     bootstrap,
+    cluster_numbers,
     effective_count,
-    groups_of,
     reach_of,
     standard_error,
     units_of,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-Kind = Literal["rate", "score"]
+ValueKind = Literal["rate", "score"]
 ALPHA = 0.05
 FLIPS = 9999
 # Up to here all flips of signs are tried (2**13 < 9,999). So does scipy's `wilcoxon`, in 0.5 s.
@@ -49,7 +49,7 @@ class Pairs:
     before: tuple[float, ...]
     after: tuple[float, ...]
     clusters: tuple[str, ...]
-    kind: Kind
+    kind: ValueKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Difference:
         low: Lower one-sided 95 % bound of it.
         high: Upper one-sided 95 % bound: both together are a 90 % interval.
         p_worse: One-sided p-value of "not worse".
-        detectable: The smallest drop that `decide` would have called BLOCK with 80 % power, given how much
-            the pairs differ, without a correction for many tests; None when no drop would have been.
+        detectable: The smallest drop that `paired_verdict` would have called BLOCK with 80 % power, given how
+            much the pairs differ, without a correction for many tests; None when no drop would have been.
     """
 
     count: int
@@ -86,8 +86,8 @@ def difference(
     Verdicts of 0 and 1: exact McNemar test and Tango's score interval (1998, Statistics in Medicine 17),
     which stays open when no verdict changed. Scores, and shares of repeats: Wilcoxon's signed-rank test
     without the pairs that did not change, and the BCa bootstrap. Where questions share documents
-    (`groups_of`), both tests become a sign-flip test on the sums of the documents (which McNemar's is on
-    questions), the bootstrap resamples documents, and Tango's counts shrink to the effective ones.
+    (`cluster_numbers`), both tests become a sign-flip test on the sums of the documents (which McNemar's is
+    on questions), the bootstrap resamples documents, and Tango's counts shrink to the effective ones.
 
     Args:
         pairs: The values.
@@ -102,7 +102,7 @@ def difference(
     before, after = np.asarray(pairs.before, dtype=np.float64), np.asarray(pairs.after, dtype=np.float64)
     # Means of repeats differ in the last digit where nothing changed.
     changes = (after - before).round(12)
-    groups = groups_of(pairs.clusters)
+    groups = cluster_numbers(pairs.clusters)
     is_binary = pairs.kind == "rate" and bool(np.isin([before, after], (0, 1)).all())
     interval = _interval_of_verdicts if is_binary else _interval_of_scores
     lower = interval(changes, groups, bound_alpha)
@@ -119,8 +119,8 @@ def difference(
     )
 
 
-def decide(difference: Difference, *, margin: float, p_adjusted: float | None = None) -> Verdict:
-    """Say BLOCK, PASS or INCONCLUSIVE.
+def paired_verdict(difference: Difference, *, margin: float, p_adjusted: float | None = None) -> Verdict:
+    """Return BLOCK, PASS or INCONCLUSIVE.
 
     BLOCK: worse beyond chance (p below 0.05, adjusted where given, and the upper bound below 0) and by the
     margin or more. PASS: the lower bound is above minus the margin. Without pairs: INCONCLUSIVE.
@@ -136,12 +136,12 @@ def decide(difference: Difference, *, margin: float, p_adjusted: float | None = 
 
 
 def reaches(value: float, margin: float) -> bool:
-    """Tell whether a difference is a drop of the margin or more; 0.80 - 0.85 is -0.04999999999999993."""
+    """Return whether a difference is a drop of the margin or more; 0.80 - 0.85 is -0.04999999999999993."""
     return value <= -margin + 1e-9
 
 
 def tango(lost: float, gained: float, count: float, quantile: float) -> Interval:
-    """Give Tango's score interval of a difference of paired rates, gained minus lost.
+    """Return Tango's score interval of a difference of paired rates, gained minus lost.
 
     Measured by enumeration (20 to 200 pairs, a true drop of just the margin): its lower bound passes 4.9 to
     5.5 % of them; that of Bonett & Price 2012 up to 7.7 %, Wald's up to 36 %.
@@ -159,7 +159,7 @@ def tango(lost: float, gained: float, count: float, quantile: float) -> Interval
 
 
 def _score_bound(lost: float, gained: float, count: float, quantile: float) -> float:
-    """Give the lowest difference whose score statistic the counts do not reject."""
+    """Return the lowest difference whose score statistic the counts do not reject."""
     from scipy.optimize import brentq
 
     value = (gained - lost) / count
@@ -179,7 +179,7 @@ def _score_bound(lost: float, gained: float, count: float, quantile: float) -> f
 
 
 def _interval_of_verdicts(changes: Floats, groups: Any, alpha: float) -> Interval:
-    """Give Tango's interval, its counts and its quantile those of clusters where there are any."""
+    """Return Tango's interval, its counts and its quantile those of clusters where there are any."""
     count = len(changes)
     scale = effective_count(changes, groups, float(changes.var())) / count
     lost, gained = int((changes < 0).sum()), int((changes > 0).sum())
@@ -187,7 +187,7 @@ def _interval_of_verdicts(changes: Floats, groups: Any, alpha: float) -> Interva
 
 
 def _interval_of_scores(changes: Floats, groups: Any, alpha: float) -> Interval:
-    """Give the BCa interval, its lower end at most what falls not seen yet would make of the mean.
+    """Return the BCa interval, its lower end at most what falls not seen yet would make of the mean.
 
     Up to as many falls to -1 as Wilson's interval of none leaves open: without them 20 scores that moved by
     0.02 would exclude that one answer in twenty breaks, which is found among none of 20 in 36 %. The changes
@@ -207,7 +207,7 @@ def _interval_of_scores(changes: Floats, groups: Any, alpha: float) -> Interval:
 
 
 def _p_worse(changes: Floats, groups: Any, is_binary: bool) -> float:
-    """Give the one-sided p-value of "not worse"; 1 where nothing changed."""
+    """Return the one-sided p-value of "not worse"; 1 where nothing changed."""
     import numpy as np
 
     if not changes.any():
@@ -218,7 +218,7 @@ def _p_worse(changes: Floats, groups: Any, is_binary: bool) -> float:
 
 
 def _mcnemar(changes: Floats) -> float:
-    """Give the exact one-sided test of McNemar (1947): of the verdicts that changed, half are lost by chance.
+    """Return McNemar's exact one-sided test (1947): of the verdicts that changed, half are lost by chance.
 
     statsmodels' `mcnemar` is two-sided only.
     """
@@ -229,7 +229,7 @@ def _mcnemar(changes: Floats) -> float:
 
 
 def _wilcoxon(changes: Floats) -> float:
-    """Give Wilcoxon's test (1945), zeros dropped; exact up to 13 changes, and up to 50 without equal ones."""
+    """Return Wilcoxon's test (1945) without zeros; exact up to 13 changes, or 50 without equal ones."""
     import numpy as np
     from scipy.stats import rankdata, wilcoxon
 
@@ -240,7 +240,7 @@ def _wilcoxon(changes: Floats) -> float:
 
 
 def _flipped(sums: Any) -> float:
-    """Give the sign-flip test of a sum being below 0: exact up to 13 terms, then by 9,999 draws."""
+    """Return the sign-flip test of a sum being below 0: exact up to 13 terms, then by 9,999 draws."""
     import numpy as np
     from scipy.stats import permutation_test
 
@@ -270,7 +270,7 @@ WILCOXON = math.pi / 3
 
 
 def detectable(changes: Floats, groups: Any, is_binary: bool, margin: float, alpha: float) -> float | None:
-    """Give the smallest drop that is both beyond chance and at least the margin with 80 % power."""
+    """Return the smallest drop that is both beyond chance and at least the margin with 80 % power."""
     count = len(changes)
     if count < LEAST_PAIRS:
         return None
@@ -283,7 +283,7 @@ def detectable(changes: Floats, groups: Any, is_binary: bool, margin: float, alp
 
 
 def _drop_of_scores(error: float, units: int, margin: float, alpha: float) -> float | None:
-    """Give the drop by the power of the t test, and of staying below the margin, at a standard error."""
+    """Return the drop by the power of the t test, and of staying below the margin, at a standard error."""
     from statsmodels.stats.power import TTestPower
 
     effect = TTestPower().solve_power(nobs=units, alpha=alpha, power=POWER, alternative="larger")
@@ -293,7 +293,7 @@ def _drop_of_scores(error: float, units: int, margin: float, alpha: float) -> fl
 
 
 def _drop_of_verdicts(count: int, changed: float, margin: float, alpha: float) -> float | None:
-    """Give the drop at which McNemar's exact test and the margin together have their power."""
+    """Return the drop at which McNemar's exact test and the margin together have their power."""
     from scipy.optimize import brentq
 
     power = _power_of_verdicts(count, changed, margin, alpha)
@@ -303,7 +303,7 @@ def _drop_of_verdicts(count: int, changed: float, margin: float, alpha: float) -
 
 
 def _power_of_verdicts(count: int, changed: float, margin: float, alpha: float) -> Callable[[float], float]:
-    """Give the exact chance of BLOCK at a drop, `changed` being the share of verdicts that change."""
+    """Return the exact chance of BLOCK at a drop, `changed` being the share of verdicts that change."""
     import numpy as np
     from scipy.stats import binom
 

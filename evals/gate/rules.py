@@ -1,4 +1,4 @@
-"""What a run as a whole is held to."""
+"""The rules that a run as a whole is held to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Rules:
 
 
 def rules_from(head: Mapping[str, Any]) -> Rules:
-    """Give what a recorded run was held to, by its first line; what it does not say is as by default.
+    """Return what a recorded run was held to, by its first line; what it does not say is as by default.
 
     Raises:
         ConditionError: A condition is none.

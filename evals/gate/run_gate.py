@@ -21,7 +21,7 @@ from rag_evals.evals.base.intervals import (
     questions_needed,
     rate_interval,
 )
-from rag_evals.evals.gate.comparison.baseline_gate import passed, score_of
+from rag_evals.evals.gate.comparison.baseline_gate import passed, score_getter
 from rag_evals.evals.gate.condition import COVERAGE, LATENCY, PASS_RATE, TOKENS, Condition, parse_condition
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.runs.evaluation import Evaluation, is_below
@@ -35,7 +35,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ConditionResult:
     """A condition that was held against evaluations of one pipeline.
 
     Attributes:
@@ -63,14 +63,14 @@ class Held:
         """The condition with the pipeline that it was held for."""
         return self.condition.text_for(self.pipeline)
 
-    def with_verdict(self, verdict: Verdict, *notes: str) -> Held:
+    def with_verdict(self, verdict: Verdict, *notes: str) -> ConditionResult:
         """Return the condition with a verdict that its interval does not give, and with `notes`."""
         return replace(self, verdict=verdict, needed=None, notes=notes)
 
 
-def hold(
+def check_conditions(
     conditions: Sequence[Condition], evaluations: Sequence[Evaluation], *, level: float = LEVEL
-) -> tuple[Held, ...]:
+) -> tuple[ConditionResult, ...]:
     """Hold the evaluations of a run to `conditions`, and to those that marks put on their tests.
 
     A condition without a pipeline in its scope is held for each pipeline apart: a number over several would
@@ -93,13 +93,13 @@ def hold(
     return tuple(held)
 
 
-def verdict_of(held: Iterable[Held]) -> Verdict:
-    """Give the worst verdict."""
+def worst_verdict(held: Iterable[ConditionResult]) -> Verdict:
+    """Return the worst verdict."""
     return worst(one.verdict for one in held)
 
 
 def _marked(evaluations: Iterable[Evaluation]) -> Iterator[tuple[Condition, list[Evaluation]]]:
-    """Give each condition of a mark with the evaluations that carry it, in whatever spelling."""
+    """Return each condition of a mark with the evaluations that carry it, in whatever spelling."""
     parsed: dict[str, Condition] = {}
     carried: dict[Condition, list[Evaluation]] = {}
     for evaluation in evaluations:
@@ -111,7 +111,7 @@ def _marked(evaluations: Iterable[Evaluation]) -> Iterator[tuple[Condition, list
     return ((condition, carried[condition]) for condition in sorted(carried, key=lambda c: c.text))
 
 
-def _held(condition: Condition, evaluations: Iterable[Evaluation], level: float) -> list[Held]:
+def _held(condition: Condition, evaluations: Iterable[Evaluation], level: float) -> list[ConditionResult]:
     by_pipeline: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:
         if is_in_scope(condition, evaluation):
@@ -122,12 +122,14 @@ def _held(condition: Condition, evaluations: Iterable[Evaluation], level: float)
 
 
 def is_in_scope(condition: Condition, evaluation: Evaluation) -> bool:
-    """Tell whether an evaluation is one that `condition` is about."""
+    """Return whether an evaluation is one that `condition` is about."""
     is_pipeline = condition.pipeline in (None, evaluation.pipeline)
     return is_pipeline and set(condition.tags) <= set(evaluation.question.tags)
 
 
-def _held_for(condition: Condition, pipeline: str, group: Sequence[Evaluation], level: float) -> Held:
+def _held_for(
+    condition: Condition, pipeline: str, group: Sequence[Evaluation], level: float
+) -> ConditionResult:
     """Hold the evaluations of one pipeline that are in scope."""
     measured = [e for e in group if _is_measured(condition, e)]
     if not measured:
@@ -153,23 +155,27 @@ def _held_for(condition: Condition, pipeline: str, group: Sequence[Evaluation], 
 # --- verdicts ---
 
 
-def _undecided(condition: Condition, pipeline: str | None, *notes: str) -> Held:
-    return Held(condition, pipeline, 0, None, Verdict.INCONCLUSIVE, None, notes)
+def _undecided(condition: Condition, pipeline: str | None, *notes: str) -> ConditionResult:
+    return ConditionResult(condition, pipeline, 0, None, Verdict.INCONCLUSIVE, None, notes)
 
 
-def _counted(condition: Condition, pipeline: str, value: float, count: int, notes: Sequence[str]) -> Held:
+def _counted(
+    condition: Condition, pipeline: str, value: float, count: int, notes: Sequence[str]
+) -> ConditionResult:
     """Judge a value as it is.
 
     Coverage is a fact of this run, not a sample of anything: so many verdicts are there or not. Least and
     greatest are as well, as the greatest value of a sample has no useful interval.
     """
     interval = Interval(value, value, value)
-    return Held(condition, pipeline, count, interval, _verdict(condition, interval), None, tuple(notes))
+    return ConditionResult(
+        condition, pipeline, count, interval, _verdict(condition, interval), None, tuple(notes)
+    )
 
 
 def _estimated(
     condition: Condition, pipeline: str, sample: Sample, notes: Sequence[str], level: float
-) -> Held:
+) -> ConditionResult:
     """Judge a value by its interval."""
     interval, count = _interval(condition, sample, level), len(sample.values)
     verdict = _verdict(condition, interval) if count > 1 else Verdict.INCONCLUSIVE
@@ -179,7 +185,7 @@ def _estimated(
     elif verdict is Verdict.INCONCLUSIVE:
         needed, why = _needed(condition, interval, count)
     whys = (why,) if why else ()
-    return Held(condition, pipeline, count, interval, verdict, needed, (*whys, *notes))
+    return ConditionResult(condition, pipeline, count, interval, verdict, needed, (*whys, *notes))
 
 
 def _interval(condition: Condition, sample: Sample, level: float) -> Interval:
@@ -202,7 +208,7 @@ def _verdict(condition: Condition, interval: Interval) -> Verdict:
 
 
 def _needed(condition: Condition, interval: Interval, count: int) -> tuple[int | None, str | None]:
-    """Give the number of further questions that would decide, or None and why there is none."""
+    """Return the number of further questions that would decide, or None and why there is none."""
     if interval.value == condition.bound:
         return None, "the value is the bound: more questions like these would not tell"
     needed = questions_needed(interval, count, condition.bound, is_rate=condition.is_rate)
@@ -216,7 +222,7 @@ def _needed(condition: Condition, interval: Interval, count: int) -> tuple[int |
 
 
 def _sample(condition: Condition, evaluations: Sequence[Evaluation]) -> tuple[Sample, int]:
-    """Give one value a question, and how many evaluations have none.
+    """Return one value a question, and how many evaluations have none.
 
     The value of a question is the mean of those of its repeats that are there. Its cluster is the document
     of its first source. Joining all questions that share any document instead would let a few questions on
@@ -240,7 +246,7 @@ def _sample(condition: Condition, evaluations: Sequence[Evaluation]) -> tuple[Sa
 
 
 def value_of(condition: Condition) -> Value:
-    """Give what reads a condition's value from one evaluation: None where it has none."""
+    """Return what reads a condition's value from one evaluation: None where it has none."""
     metric = condition.measure
     if metric == PASS_RATE:
         return passed
@@ -250,11 +256,11 @@ def value_of(condition: Condition) -> Value:
         return lambda e: e.total.evaluated + e.total.generated if e.answer else None
     if condition.is_rate:
         return lambda e: _is_above(e, metric)
-    return score_of(metric)
+    return score_getter(metric)
 
 
 def _is_above(evaluation: Evaluation, metric: str) -> float | None:
-    value, threshold = score_of(metric)(evaluation), evaluation.thresholds.get(metric)
+    value, threshold = score_getter(metric)(evaluation), evaluation.thresholds.get(metric)
     return None if value is None or threshold is None else float(not is_below(value, threshold))
 
 
@@ -262,7 +268,7 @@ def _is_above(evaluation: Evaluation, metric: str) -> float | None:
 
 
 def _is_measured(condition: Condition, evaluation: Evaluation) -> bool:
-    """Tell whether an evaluation has to do with a condition's measure: a metric need not apply to it."""
+    """Return whether an evaluation has to do with a condition's measure: a metric need not apply to it."""
     if condition.measure in (PASS_RATE, COVERAGE, LATENCY, TOKENS):
         return True
     return any(score.metric == condition.measure for score in evaluation.scores)
@@ -274,7 +280,7 @@ def _is_odd(condition: Condition, evaluation: Evaluation) -> bool:
 
 
 def _readable(evaluation: Evaluation) -> Evaluation:
-    """Give the evaluation with NaN and infinities, which a file from elsewhere may have, as no verdict."""
+    """Return the evaluation with NaN and infinities, which a file from elsewhere may have, as no verdict."""
     if not any(map(_is_no_number, evaluation.scores)):
         return evaluation
     reason = "NaN or an infinity is no score"

@@ -1,4 +1,4 @@
-"""Deciding before the last question: verdicts that may be looked at after every value.
+"""Sequential tests: verdicts before the last question, which may be looked at after every value.
 
 Bets against a candidate mean gain nothing on average while it is the true one, so their wealth ever
 exceeds 1 / alpha with a chance of at most alpha (Ville 1939). Bets are the approximate GRAPA of Waudby-Smith

@@ -1,4 +1,4 @@
-"""What a gate says of a run: PASS, INCONCLUSIVE or BLOCK."""
+"""The verdicts of a gate: PASS, INCONCLUSIVE or BLOCK."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ _SEVERITY = tuple(Verdict)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Give the most severe of `verdicts`; PASS for none, as nothing was held against the run."""
+    """Return the most severe of `verdicts`; PASS for none, as nothing was held against the run."""
     return max(verdicts, key=_SEVERITY.index, default=Verdict.PASS)

@@ -10,7 +10,7 @@ from typing import Any
 
 from rag_evals.evals.generation.rules.default_rules import CRITERIA
 from rag_evals.evals.generation.rules.rule import Criterion
-from rag_evals.evals.generation.work_file import Done, load_header, load_work
+from rag_evals.evals.generation.work_file import WorkItem, load_header, load_work
 
 OUTCOMES = ("kept", "dropped", "invalid")
 
@@ -37,7 +37,7 @@ class Tally:
         """Those that were questions, before any rule."""
         return self.outcomes["kept"] + self.outcomes["dropped"]
 
-    def add(self, done: Done) -> None:
+    def add(self, done: WorkItem) -> None:
         """Count one item."""
         self.outcomes[done.outcome] += 1
         if done.outcome == "dropped":
@@ -79,7 +79,7 @@ class Audit:
     kinds: Mapping[str, Tally]
     documents: Mapping[str, Tally]
     rules: Sequence[RuleTally]
-    items: Sequence[Done]
+    items: Sequence[WorkItem]
 
 
 def audit_of(work: Path) -> Audit:
@@ -98,7 +98,7 @@ def audit_of(work: Path) -> Audit:
     return Audit(whole, kinds, documents, _rules(items, load_header(work)), items)
 
 
-def _rules(items: Sequence[Done], header: Mapping[str, Any]) -> tuple[RuleTally, ...]:
+def _rules(items: Sequence[WorkItem], header: Mapping[str, Any]) -> tuple[RuleTally, ...]:
     known = {criterion.name: criterion for criterion in CRITERIA}
     measured = Counter(
         name for done in items for name, value in (done.values or {}).items() if value is not None
@@ -112,7 +112,7 @@ def _rules(items: Sequence[Done], header: Mapping[str, Any]) -> tuple[RuleTally,
 
 
 def audit_to_json(audit: Audit) -> dict[str, Any]:
-    """Give the counts of an audit as JSON holds them; no text of a document or a model is in them."""
+    """Return the counts of an audit as JSON holds them; no text of a document or a model is in them."""
     return {
         "type": "question-audit",
         **_tally(audit.whole),

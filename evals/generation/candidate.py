@@ -1,4 +1,4 @@
-"""What generation hands on: a passage of the documents, and a question that was written from it."""
+"""Passages and candidates: where a question is taken from, and the question that was written."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Candidate:
 
 
 def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
-    """Give `candidate` as JSON holds it."""
+    """Return `candidate` as JSON holds it."""
     return {
         "question": question_to_json(candidate.question),
         "kind": candidate.kind,
@@ -76,7 +76,7 @@ def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
 
 
 def candidate_from_json(value: dict[str, Any]) -> Candidate:
-    """Give back what `candidate_to_json` was given.
+    """Return what `candidate_to_json` was given.
 
     Raises:
         KeyError: Something is missing.
@@ -94,7 +94,7 @@ def candidate_from_json(value: dict[str, Any]) -> Candidate:
 
 
 def passage_to_json(passage: Passage) -> dict[str, Any]:
-    """Give `passage` as JSON holds it."""
+    """Return `passage` as JSON holds it."""
     return {name: getattr(passage, name) for name in Passage.__dataclass_fields__}
 
 

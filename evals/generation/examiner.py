@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.claims import declines, split_claims
 from rag_evals.evals.judges.evidence import stems
-from rag_evals.evals.judges.grader import Asker, whole_of
-from rag_evals.evals.judges.prompts import COVERS, Wording, passage_parts, plain
+from rag_evals.evals.judges.grader import Grader, whole_of
+from rag_evals.evals.judges.prompts import COVERS, Wording, harmless_text, passage_parts
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens, question_part
 from rag_evals.rag.errors import ContextWindowError
@@ -58,7 +58,7 @@ class Examiner:
             NoVerdict: They do not fit the context window.
         """
         contexts = passage_parts([Context(passage) for passage in passages])
-        asked = question_part(plain(question))
+        asked = question_part(harmless_text(question))
         if contexts:
             return self._complete(Prompt((*contexts, asked, FROM_PASSAGES)))
         return self._complete(Prompt((asked, FROM_MEMORY), system=SYSTEM_OF_MEMORY))
@@ -78,11 +78,11 @@ class Examiner:
         if is_silent(said):
             return 0.0
         reference = question.reference or ""
-        asker = Asker(self._llm, question, Answer(said))
-        asked = f"Reference answer: {plain(reference)}\n"
-        reading = asker.ask(COVERS, whole_of(said), asker.asked, asked)
-        self._count(asker)
-        return (_value(reading.value, reading.reason) + words_found(reference, said)) / 2
+        grader = Grader(self._llm, question, Answer(said))
+        asked = f"Reference answer: {harmless_text(reference)}\n"
+        raw_score = grader.ask(COVERS, whole_of(said), grader.asked, asked)
+        self._count(grader)
+        return (_value(raw_score.value, raw_score.reason) + words_found(reference, said)) / 2
 
     def support(self, question: Question, said: str, passages: Sequence[str]) -> float:
         """Read how far `passages` support what is `said` in answer to `question`: its least supported claim.
@@ -94,10 +94,10 @@ class Examiner:
         if not claims:
             raise NoVerdict("nothing is claimed")
         contexts = tuple(Context(passage) for passage in passages)
-        asker = Asker(self._llm, question, Answer(said, contexts), self._embedder)
-        readings = asker.support(claims)
-        self._count(asker, len(readings))
-        return min(_value(reading.value, reading.reason) for reading in readings)
+        grader = Grader(self._llm, question, Answer(said, contexts), self._embedder)
+        raw_scores = grader.support(claims)
+        self._count(grader, len(raw_scores))
+        return min(_value(raw_score.value, raw_score.reason) for raw_score in raw_scores)
 
     def read(self, wording: Wording, text: str, question: Question, passages: Sequence[str] = ()) -> float:
         """Read the answer to `wording` of `text`, behind passages and question.
@@ -105,11 +105,11 @@ class Examiner:
         Raises:
             NoVerdict: The model gave none.
         """
-        asker = Asker(self._llm, question, Answer(""))
+        grader = Grader(self._llm, question, Answer(""))
         contexts = passage_parts([Context(passage) for passage in passages])
-        reading = asker.ask(wording, whole_of(text), *contexts, asker.asked)
-        self._count(asker)
-        return _value(reading.value, reading.reason)
+        raw_score = grader.ask(wording, whole_of(text), *contexts, grader.asked)
+        self._count(grader)
+        return _value(raw_score.value, raw_score.reason)
 
     def _complete(self, prompt: Prompt) -> str:
         try:
@@ -120,18 +120,18 @@ class Examiner:
         self.tokens += written.tokens
         return written.text
 
-    def _count(self, asker: Asker, calls: int = 1) -> None:
+    def _count(self, grader: Grader, calls: int = 1) -> None:
         self.calls += calls
-        self.tokens += asker.tokens
+        self.tokens += grader.tokens
 
 
 def is_silent(said: str) -> bool:
-    """Tell whether what is `said` is no answer."""
+    """Return whether what is `said` is no answer."""
     return not said.strip() or declines(said) or bool(_SILENCE.match(said))
 
 
 def words_found(reference: str, said: str) -> float:
-    """Give the share of the content words of `reference` that stand in `said`.
+    """Return the share of the content words of `reference` that stand in `said`.
 
     It is 0 where the reference has numbers and `said` has none of them.
     """

@@ -1,4 +1,4 @@
-"""The run: item by item to the number that is wanted, going on from where an earlier run was stopped."""
+"""Generation of a set: item by item to the wanted number, going on from where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import GenerationError
-from rag_evals.evals.base.messages import counted, printable
+from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.planner import Planner, targets_in_turn
 from rag_evals.evals.generation.rules.default_rules import CRITERIA, default_rules
 from rag_evals.evals.generation.rules.rule import Rule
-from rag_evals.evals.generation.text.passages import Survey, survey, windows_of
-from rag_evals.evals.generation.text.target_sentences import Target
-from rag_evals.evals.generation.work_file import Done, WorkFile, done_of, work_path
+from rag_evals.evals.generation.text.passages import Survey, all_passages, survey
+from rag_evals.evals.generation.text.target_sentences import TargetSentence
+from rag_evals.evals.generation.work_file import WorkFile, WorkItem, done_of, work_path
 from rag_evals.evals.generation.writing.prompts import PROMPT_VERSION
 from rag_evals.evals.generation.writing.reply_checks import InvalidItemError
-from rag_evals.evals.generation.writing.writer import Item, write
+from rag_evals.evals.generation.writing.writer import PlannedQuestion, write
 from rag_evals.evals.questions.manifest import is_curated
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.questions.question_set import load_set, save_set
@@ -39,7 +39,7 @@ REPEATED = "repeated"
 
 
 @dataclass(slots=True)
-class Outcome:
+class GenerationProgress:
     """What a run has done so far.
 
     Attributes:
@@ -60,7 +60,7 @@ class Outcome:
     given_up: Mapping[str, str] = field(default_factory=dict)
     is_exhausted: bool = False
 
-    def add(self, done: Done) -> None:
+    def add(self, done: WorkItem) -> None:
         """Count what became of an item."""
         self.tried[done.kind] += 1
         if done.outcome == "kept" and done.candidate:
@@ -85,8 +85,8 @@ def generate(
     count: int,
     seed: int,
     restart: bool = False,
-    on_item: Callable[[Outcome], None] | None = None,
-) -> Outcome:
+    on_item: Callable[[GenerationProgress], None] | None = None,
+) -> GenerationProgress:
     """Write questions until `count` are kept, or nothing is left to ask about.
 
     Args:
@@ -104,9 +104,9 @@ def generate(
             row, or nothing that is kept `MOST_FRUITLESS` times; then the last ones are shown.
         RagError: A model cannot be loaded or reached.
     """
-    outcome = Outcome()
+    outcome = GenerationProgress()
     earlier = work.load(restart=restart)
-    fruitless: list[Done] = []
+    fruitless: list[WorkItem] = []
     while len(outcome.kept) < count:
         item = planner.next(outcome.kept)
         if item is None:
@@ -129,7 +129,9 @@ def generate(
     return outcome
 
 
-def _done(item: Item, llm: LLM, rules: Sequence[Rule], kept: Sequence[Candidate], seed: int) -> Done:
+def _done(
+    item: PlannedQuestion, llm: LLM, rules: Sequence[Rule], kept: Sequence[Candidate], seed: int
+) -> WorkItem:
     try:
         candidate = write(item, llm, seed)
     except InvalidItemError as error:
@@ -156,8 +158,8 @@ def _done(item: Item, llm: LLM, rules: Sequence[Rule], kept: Sequence[Candidate]
     return done_of(item, "kept", values=values, candidate=candidate)
 
 
-def _recalled(done: Done, item: Item, work: WorkFile) -> Done:
-    """Give what an earlier run did, once it is seen to be the same item."""
+def _recalled(done: WorkItem, item: PlannedQuestion, work: WorkFile) -> WorkItem:
+    """Return what an earlier run did, once it is seen to be the same item."""
     if (done.number, done.kind, done.start) != (item.number, item.kind, item.target.start):
         raise GenerationError(
             f"{printable(str(work.path))}: item {done.number} is a {done.kind} at {done.start}, but would "
@@ -167,7 +169,7 @@ def _recalled(done: Done, item: Item, work: WorkFile) -> Done:
     return done
 
 
-def _check_fruitful(fruitless: Sequence[Done], llm: LLM, outcome: Outcome) -> None:
+def _check_fruitful(fruitless: Sequence[WorkItem], llm: LLM, outcome: GenerationProgress) -> None:
     """Look at the items since the last one that was kept.
 
     Raises:
@@ -192,14 +194,14 @@ def _check_fruitful(fruitless: Sequence[Done], llm: LLM, outcome: Outcome) -> No
     raise GenerationError("\n".join([headline, *shown, *remedies]))
 
 
-def _shown(done: Done) -> tuple[str, str]:
+def _shown(done: WorkItem) -> tuple[str, str]:
     said = done.candidate.question.question if done.candidate else done.output or ""
     reason = f"{done.rule}: {done.reason}" if done.rule else done.reason or ""
     return f"  {printable(reason)}:", f"    {printable(said[:400])}"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class GenerationRequest:
     """What set is wanted.
 
     Attributes:
@@ -220,7 +222,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class SurveyedCorpus:
     """What there is to ask about.
 
     Attributes:
@@ -231,19 +233,19 @@ class Material:
 
     corpus: Corpus
     survey: Survey
-    targets: Sequence[Target]
+    targets: Sequence[TargetSentence]
 
     @property
     def line(self) -> str:
         """What was found, for people."""
         return (
-            f"{counted(self.survey.documents, 'document')}, "
-            f"{counted(len(self.survey.passages), 'passage')}, "
-            f"{counted(len(self.targets), 'sentence')} to ask about"
+            f"{count_of(self.survey.documents, 'document')}, "
+            f"{count_of(len(self.survey.passages), 'passage')}, "
+            f"{count_of(len(self.targets), 'sentence')} to ask about"
         )
 
 
-def material_for(order: Order, corpus: Corpus) -> Material:
+def surveyed_corpus(request: GenerationRequest, corpus: Corpus) -> SurveyedCorpus:
     """Find what `corpus` gives to ask about; no model is needed for it.
 
     Raises:
@@ -251,22 +253,22 @@ def material_for(order: Order, corpus: Corpus) -> Material:
     """
     surveyed = survey(corpus)
     pages = {document.name: document.page_at for document in corpus.documents}
-    targets = targets_in_turn(surveyed.passages, order.seed, pages)
-    check_capacity(order.count, surveyed, targets)
-    return Material(corpus, surveyed, targets)
+    targets = targets_in_turn(surveyed.passages, request.seed, pages)
+    check_capacity(request.count, surveyed, targets)
+    return SurveyedCorpus(corpus, surveyed, targets)
 
 
 def make_set(
-    order: Order,
-    material: Material,
+    request: GenerationRequest,
+    material: SurveyedCorpus,
     llm: LLM,
     embedder: Embedder,
-    on_item: Callable[[Outcome], None] | None = None,
-) -> Outcome:
+    on_item: Callable[[GenerationProgress], None] | None = None,
+) -> GenerationProgress:
     """Write the set: questions, manifest, and the work of each item beside them.
 
     Args:
-        order: What is wanted.
+        request: What is wanted.
         material: What there is to ask about.
         llm: Writes, and answers what the rules ask.
         embedder: Finds sentences and questions that are alike.
@@ -277,35 +279,35 @@ def make_set(
         RagError: A model cannot be loaded or reached.
     """
     outcome = generate(
-        Planner(material.targets, order.mix, embedder.embed),
+        Planner(material.targets, request.mix, embedder.embed),
         llm,
-        default_rules(llm, embedder, windows_of(material.corpus), order.curated),
-        WorkFile(work_path(order.out), work_of(order, material.corpus, llm)),
-        count=order.count,
-        seed=order.seed,
-        restart=order.restart,
+        default_rules(llm, embedder, all_passages(material.corpus), request.curated),
+        WorkFile(work_path(request.out), work_header(request, material.corpus, llm)),
+        count=request.count,
+        seed=request.seed,
+        restart=request.restart,
         on_item=on_item,
     )
     if outcome.kept:
         kept = [one.question for one in outcome.kept]
-        save_set(order.out, kept, material.corpus, generator_of(order, llm))
+        save_set(request.out, kept, material.corpus, generator_of(request, llm))
     return outcome
 
 
-def work_of(order: Order, corpus: Corpus, llm: LLM) -> dict[str, Any]:
-    """Say what the items of a set depend on, as the head of their file holds it."""
+def work_header(request: GenerationRequest, corpus: Corpus, llm: LLM) -> dict[str, Any]:
+    """Return what the items of a set depend on, as the head of their file holds it."""
     thresholds = {criterion.name: criterion.threshold for criterion in CRITERIA}
-    return {**generator_of(order, llm), "corpus": corpus.sha256, "rules": thresholds}
+    return {**generator_of(request, llm), "corpus": corpus.sha256, "rules": thresholds}
 
 
-def generator_of(order: Order, llm: LLM) -> dict[str, Any]:
-    """Say what writes the set, as its manifest holds it."""
+def generator_of(request: GenerationRequest, llm: LLM) -> dict[str, Any]:
+    """Return what writes the set, as its manifest holds it."""
     return {
         "llm": llm.name,
         "llm_fingerprint": llm.fingerprint,
         "prompt_version": PROMPT_VERSION,
-        "seed": order.seed,
-        "mix": dict(order.mix),
+        "seed": request.seed,
+        "mix": dict(request.mix),
     }
 
 
@@ -325,7 +327,7 @@ def check_out(out: Path) -> None:
 
 
 def touched(out: Path) -> str | None:
-    """Say what a person did to the set in `out` since it was written; None for nothing.
+    """Return what a person did to the set in `out` since it was written; None for nothing.
 
     Raises:
         QuestionFileError: It is damaged.
@@ -338,7 +340,7 @@ def touched(out: Path) -> str | None:
     return "reviewed" if review_path(out).exists() else None
 
 
-def check_capacity(count: int, surveyed: Survey, targets: Sequence[Target]) -> None:
+def check_capacity(count: int, surveyed: Survey, targets: Sequence[TargetSentence]) -> None:
     """See that the documents can give `count` questions: one for each sentence that can be asked about.
 
     Raises:

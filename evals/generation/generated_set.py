@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import GenerationError, UsageError
-from rag_evals.evals.base.messages import printable, shown
+from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.questions.question_set import load_set
 from rag_evals.rag.errors import RagError
@@ -23,7 +23,7 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import LLM
 
 if TYPE_CHECKING:
-    from rag_evals.evals.generation.generate import Outcome
+    from rag_evals.evals.generation.generate import GenerationProgress
     from rag_evals.rag.documents.document import Corpus
     from rag_evals.rag.retrieval.embedder import Embedder
 
@@ -33,11 +33,11 @@ FOLDER = "generated"
 SEED = 7
 # What tells that the documents have nothing left to ask about.
 EXHAUSTED = "exhausted.json"
-Progress = Callable[[int], AbstractContextManager[Callable[["Outcome"], None]]]
+ProgressDisplay = Callable[[int], AbstractContextManager[Callable[["GenerationProgress"], None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Makings:
+class GenerationInputs:
     """What questions are made of.
 
     Attributes:
@@ -57,26 +57,28 @@ class Generated:
     Args:
         count: Questions wanted.
         home: Folder of runs, indexes and sets.
-        makings: What they are made of.
+        inputs: What they are made of.
         others: Questions of the run that are not to be asked again.
 
     Attributes:
         file: The set.
     """
 
-    def __init__(self, count: int, home: Path, makings: Makings, others: Sequence[Question] = ()) -> None:
-        from rag_evals.evals.generation.generate import Order, work_of
+    def __init__(
+        self, count: int, home: Path, inputs: GenerationInputs, others: Sequence[Question] = ()
+    ) -> None:
+        from rag_evals.evals.generation.generate import GenerationRequest, work_header
         from rag_evals.evals.generation.kinds import DEFAULT_MIX
 
         self._count = count
-        self._makings = makings
-        order = Order(Path(), count, dict(DEFAULT_MIX), SEED, tuple(others))
-        depends = work_of(order, makings.corpus, makings.llm)
+        self._inputs = inputs
+        request = GenerationRequest(Path(), count, dict(DEFAULT_MIX), SEED, tuple(others))
+        depends = work_header(request, inputs.corpus, inputs.llm)
         self.file = home / FOLDER / digest(depends)[:16] / "questions.jsonl"
-        self._order: Order = replace(order, out=self.file)
+        self._request: GenerationRequest = replace(request, out=self.file)
 
     def here(self, say: Callable[[str], None]) -> tuple[Question, ...] | None:
-        """Give the questions as an earlier run left them; None when some are still to be written.
+        """Return the questions as an earlier run left them; None when some are still to be written.
 
         To a set that a person has edited or reviewed nothing is added.
 
@@ -97,8 +99,8 @@ class Generated:
             say(_fewer(len(questions), self._count, how))
         return questions[: self._count]
 
-    def make(self, say: Callable[[str], None], progress: Progress) -> tuple[Question, ...]:
-        """Give the questions; write those that are not there.
+    def make(self, say: Callable[[str], None], progress: ProgressDisplay) -> tuple[Question, ...]:
+        """Return the questions; write those that are not there.
 
         One process writes, others wait for it. An interrupted one leaves what it wrote to the next.
 
@@ -119,15 +121,15 @@ class Generated:
                 "--evals-home"
             ) from error
 
-    def _written(self, say: Callable[[str], None], progress: Progress) -> tuple[Question, ...]:
-        from rag_evals.evals.generation.generate import make_set, material_for
+    def _written(self, say: Callable[[str], None], progress: ProgressDisplay) -> tuple[Question, ...]:
+        from rag_evals.evals.generation.generate import make_set, surveyed_corpus
 
         start = time.monotonic()
         try:
-            material = material_for(self._order, self._makings.corpus)
+            material = surveyed_corpus(self._request, self._inputs.corpus)
             say(f"generating questions: {material.line}")
             with progress(self._count) as on_item:
-                outcome = make_set(self._order, material, self._makings.llm, self._makings.embedder, on_item)
+                outcome = make_set(self._request, material, self._inputs.llm, self._inputs.embedder, on_item)
         except (RagError, GenerationError) as error:
             raise UsageError(self._told(error)) from error
         say(self._summary(outcome, time.monotonic() - start))
@@ -145,13 +147,13 @@ class Generated:
 
     @property
     def _place(self) -> str:
-        return printable(shown(self.file))
+        return printable(display_path(self.file))
 
     @property
     def _audit(self) -> str:
         return f"rag-evals questions audit {self._place}"
 
-    def _summary(self, outcome: Outcome, seconds: float) -> str:
+    def _summary(self, outcome: GenerationProgress, seconds: float) -> str:
         dropped = sum(outcome.dropped.values())
         earlier = f" ({outcome.resumed} of them by an earlier run)" if outcome.resumed else ""
         return (
@@ -160,10 +162,10 @@ class Generated:
         )
 
     def _told(self, error: Exception) -> str:
-        """Say what is wrong in the words of this option: those of the command name its own."""
+        """Return what is wrong in the words of this option: those of the command name its own."""
         lines = [f"evals_generate = {self._count}: {error}"]
         if "--restart" in str(error):
-            lines.append(f"Here: remove the folder {printable(shown(self.file.parent))}.")
+            lines.append(f"Here: remove the folder {printable(display_path(self.file.parent))}.")
         return "\n".join(lines)
 
     def _is_exhausted(self, count: int) -> bool:

@@ -1,4 +1,4 @@
-"""The kinds of question: what a model is shown for each, what it gives back, and how many of each are wanted.
+"""The kinds of question: what a model is shown for each and gives back, and how many of each are wanted.
 
 The wordings and examples are in `evals/generation/writing/prompts.py`.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from rag_evals.evals.base.errors import GenerationError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.generation.candidate import KINDS
-from rag_evals.evals.judges.prompts import plain
+from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.rag.llm.protocol import Prompt
 
 # Per cent.
@@ -36,7 +36,7 @@ SYSTEM = "You write exam questions about texts and give them as JSON."
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class QuestionKind:
     """How one kind of question is written.
 
     Attributes:
@@ -52,7 +52,7 @@ class Kind:
     examples: tuple[tuple[str, Mapping[str, str]], ...]
 
     def schema(self, choices: Mapping[str, Sequence[str]] = MappingProxyType({})) -> dict[str, Any]:
-        """Give the JSON schema of what the model gives.
+        """Return the JSON schema of what the model gives.
 
         Args:
             choices: The only values of keys that have such.
@@ -67,18 +67,18 @@ class Kind:
         }
 
     def prompt(self, given: Mapping[str, str]) -> Prompt:
-        """Give the prompt: task and examples first, as all prompts of the kind share them.
+        """Return the prompt: task and examples first, as all prompts of the kind share them.
 
         Args:
             given: What is shown, by its label, such as heading, text and sentence.
         """
         examples = "".join(f"{one}JSON: {json.dumps(dict(reply))}\n\n" for one, reply in self.examples)
-        return Prompt((f"{self.task}\n\n{examples}", f"{shown(given)}JSON:"), system=SYSTEM)
+        return Prompt((f"{self.task}\n\n{examples}", f"{prompt_lines(given)}JSON:"), system=SYSTEM)
 
 
-def shown(given: Mapping[str, str]) -> str:
-    """Give what a model is shown, a line each, by its label."""
-    return "".join(f"{label}: {plain(text)}\n" for label, text in given.items() if text)
+def prompt_lines(given: Mapping[str, str]) -> str:
+    """Return what a model is shown, a line each, by its label."""
+    return "".join(f"{label}: {harmless_text(text)}\n" for label, text in given.items() if text)
 
 
 def parse_mix(text: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What is asked next: the kind that the mix lacks most, about a sentence that was not asked about yet.
+"""The planner of a set: the kind that the mix lacks most, about a sentence not asked about yet.
 
 Nothing here depends on how many questions are wanted in the end, so a run that was stopped, or is to give
 more than it did, plans the same items again in the same order.
@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING
 from rag_evals.evals.generation.candidate import Candidate, Passage
 from rag_evals.evals.generation.rules.rule import ANSWERED
 from rag_evals.evals.generation.text.passages import alternate, in_turn, shuffled
-from rag_evals.evals.generation.text.target_sentences import PageAt, Target, have_own_names, targets_of
+from rag_evals.evals.generation.text.target_sentences import (
+    PageAt,
+    TargetSentence,
+    have_own_names,
+    targets_of,
+)
 from rag_evals.evals.generation.text.words import names_in
-from rag_evals.evals.generation.writing.writer import Item
+from rag_evals.evals.generation.writing.writer import PlannedQuestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +43,8 @@ _AGAIN = ("fact", "number", "list", "definition")
 
 def targets_in_turn(
     passages: Sequence[Passage], seed: int, pages: Mapping[str, PageAt] | None = None
-) -> list[Target]:
-    """Give the sentences to ask about, spread over documents, sections and passages; doubtful ones last."""
+) -> list[TargetSentence]:
+    """Return the sentences to ask about, spread over documents, sections and passages; doubtful ones last."""
     chance = random.Random(seed)
     told = [
         shuffled(targets_of(passage, (pages or {}).get(passage.document)), chance)
@@ -61,7 +66,9 @@ class Planner:
         given_up: Kinds that are not tried any more, and why.
     """
 
-    def __init__(self, targets: Sequence[Target], mix: Mapping[str, int], embed: Embed | None = None) -> None:
+    def __init__(
+        self, targets: Sequence[TargetSentence], mix: Mapping[str, int], embed: Embed | None = None
+    ) -> None:
         self._targets = targets
         self._mix = {kind: share for kind, share in mix.items() if share > 0}
         self._embed = embed
@@ -74,8 +81,8 @@ class Planner:
         self._is_second_round = False
         self.given_up: dict[str, str] = {}
 
-    def next(self, kept: Sequence[Candidate]) -> Item | None:
-        """Give the next item; None when no kind has anything left."""
+    def next(self, kept: Sequence[Candidate]) -> PlannedQuestion | None:
+        """Return the next item; None when no kind has anything left."""
         counts = Counter(candidate.kind for candidate in kept)
         while kind := self._kind(counts) or self._tired_kind(counts):
             item = self._item(kind, kept)
@@ -94,7 +101,7 @@ class Planner:
         return [kind for kind in self._mix if kind not in self.given_up and kind != "paraphrase"]
 
     def _kind(self, counts: Counter[str]) -> str | None:
-        """Give the kind that is farthest below its share; the first named of equals."""
+        """Return the kind that is farthest below its share; the first named of equals."""
         for kind in self._mix:
             tries = self._tries[kind]
             is_last = self._is_second_round or len(self.given_up) == len(self._mix) - 1
@@ -117,7 +124,7 @@ class Planner:
             del self.given_up[kind]
         return self._kind(counts)
 
-    def _item(self, kind: str, kept: Sequence[Candidate]) -> Item | None:
+    def _item(self, kind: str, kept: Sequence[Candidate]) -> PlannedQuestion | None:
         if kind == "paraphrase":
             return self._again(kept)
         for target in self._open(kind):
@@ -127,11 +134,11 @@ class Planner:
             self._used.add(_mark(kind, target))
             if kind == "comparison" and other is not None:
                 self._used.add(_mark(kind, other))
-            return Item(self._number, kind, target, other)
+            return PlannedQuestion(self._number, kind, target, other)
         return None
 
-    def _open(self, kind: str) -> Iterator[Target]:
-        """Give the free sentences good for `kind`, the best first.
+    def _open(self, kind: str) -> Iterator[TargetSentence]:
+        """Return the free sentences good for `kind`, the best first.
 
         A fact takes those that are good for nothing else, and what is not answered is asked of a name.
         """
@@ -148,17 +155,17 @@ class Planner:
             good.sort(key=lambda target: not names_in(target.text))
         return iter(good)
 
-    def _again(self, kept: Sequence[Candidate]) -> Item | None:
+    def _again(self, kept: Sequence[Candidate]) -> PlannedQuestion | None:
         for candidate in kept:
             mark = ("paraphrase", candidate.number)
             if candidate.kind in _AGAIN and mark not in self._used:
                 self._used.add(mark)
                 target = _target_of(candidate)
-                return Item(self._number, "paraphrase", target, original=candidate)
+                return PlannedQuestion(self._number, "paraphrase", target, original=candidate)
         return None
 
-    def _like(self, target: Target) -> Target | None:
-        """Give the free sentence of another passage that is most like `target`, if one is enough like it."""
+    def _like(self, target: TargetSentence) -> TargetSentence | None:
+        """Return the free sentence of another passage that is most like `target`, if it is like enough."""
         if self._embed is None:
             return None
         known = self._targets[:MOST_EMBEDDED]
@@ -179,16 +186,16 @@ class Planner:
         return None
 
 
-def _mark(kind: str, target: Target) -> tuple[str, object]:
-    """Say what a question uses up; false premises and what is missing are apart from other questions."""
+def _mark(kind: str, target: TargetSentence) -> tuple[str, object]:
+    """Return what a question uses up; false premises and what is missing are apart from other questions."""
     if kind == "unanswerable":
         return kind, target.passage
     group = kind if kind == "false_premise" else "asked"
     return group, (target.passage.document, target.start)
 
 
-def _target_of(candidate: Candidate) -> Target:
+def _target_of(candidate: Candidate) -> TargetSentence:
     source = candidate.question.sources[0]
-    return Target(
+    return TargetSentence(
         candidate.passage, source.page, source.start or 0, source.end or 0, source.quote or "", frozenset()
     )

@@ -17,14 +17,14 @@ from rag_evals.evals.base.errors import GenerationError
 from rag_evals.evals.base.files import next_lines, whole_lines
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.generation.candidate import Candidate, candidate_from_json, candidate_to_json
-from rag_evals.evals.generation.writing.writer import Item
+from rag_evals.evals.generation.writing.writer import PlannedQuestion
 from rag_evals.rag.identity import canonical
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class WorkItem:
     """What became of one item.
 
     Attributes:
@@ -69,8 +69,8 @@ class WorkFile:
         self.path = path
         self._header = dict(header)
 
-    def load(self, *, restart: bool = False) -> tuple[Done, ...]:
-        """Give the items of an earlier run, and begin the file anew where there are none.
+    def load(self, *, restart: bool = False) -> tuple[WorkItem, ...]:
+        """Return the items of an earlier run, and begin the file anew where there are none.
 
         A last line that a killed run left unfinished is cut off.
 
@@ -93,14 +93,14 @@ class WorkFile:
         self._check(self._parsed(1, lines[0]))
         return tuple(self._item(number, line) for number, line in enumerate(lines[1:], 2))
 
-    def append(self, done: Done) -> None:
+    def append(self, done: WorkItem) -> None:
         """Write one item; it is on disk when this returns."""
         # What a model wrote may hold halves of surrogate pairs: JSON has an escape for them.
         with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(_line(_to_json(done)))
 
     def _lines_cut(self) -> list[str]:
-        """Give the lines, and cut off what is behind the last whole one."""
+        """Return the lines, and cut off what is behind the last whole one."""
         with self.path.open("rb") as file:
             lines = [*map(_text, next_lines(file))]
             size = file.tell()
@@ -118,7 +118,7 @@ class WorkFile:
             pass
         raise self._damaged(number)
 
-    def _item(self, number: int, line: str) -> Done:
+    def _item(self, number: int, line: str) -> WorkItem:
         value = self._parsed(number, line)
         try:
             return _done(value)
@@ -150,17 +150,17 @@ class WorkFile:
 
 
 def work_path(out: Path) -> Path:
-    """Give the file with the work of the question set `out`."""
+    """Return the file with the work of the question set `out`."""
     return out.with_name(f"{out.name}.work.jsonl")
 
 
-def done_of(item: Item, outcome: str, **fields: Any) -> Done:
-    """Say what became of `item`."""
-    return Done(item.number, item.kind, item.target.start, outcome, **fields)
+def done_of(item: PlannedQuestion, outcome: str, **fields: Any) -> WorkItem:
+    """Return what became of `item`."""
+    return WorkItem(item.number, item.kind, item.target.start, outcome, **fields)
 
 
-def load_work(path: Path) -> Iterator[Done]:
-    """Give the items of a work file, whatever run it is of; one that is being written is left as it is.
+def load_work(path: Path) -> Iterator[WorkItem]:
+    """Yield the items of a work file, whatever run it is of; one that is being written is left as it is.
 
     Raises:
         GenerationError: The file cannot be read, or a line is damaged.
@@ -170,7 +170,7 @@ def load_work(path: Path) -> Iterator[Done]:
 
 
 def load_header(path: Path) -> Mapping[str, Any]:
-    """Give the first line of a work file: what its items depend on.
+    """Return the first line of a work file: what its items depend on.
 
     Raises:
         GenerationError: The file cannot be read, or has no such line.
@@ -193,16 +193,16 @@ def _line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _to_json(done: Done) -> dict[str, Any]:
-    fields = {name: getattr(done, name) for name in Done.__dataclass_fields__}
+def _to_json(done: WorkItem) -> dict[str, Any]:
+    fields = {name: getattr(done, name) for name in WorkItem.__dataclass_fields__}
     candidate = candidate_to_json(done.candidate) if done.candidate else None
     return {"type": "item", **fields, "candidate": candidate}
 
 
-def _done(value: dict[str, Any]) -> Done:
-    known = {name: value[name] for name in Done.__dataclass_fields__ if name in value}
+def _done(value: dict[str, Any]) -> WorkItem:
+    known = {name: value[name] for name in WorkItem.__dataclass_fields__ if name in value}
     candidate = value.get("candidate")
-    return Done(**{**known, "candidate": candidate_from_json(candidate) if candidate else None})
+    return WorkItem(**{**known, "candidate": candidate_from_json(candidate) if candidate else None})
 
 
 def _told(value: object) -> str:

@@ -1,4 +1,4 @@
-"""From the word of an option to a judge: `choice`, `cross-encoder:NAME`, `llamaindex`, `ensemble:A+B`."""
+"""Judges by the word of an option: `choice`, `cross-encoder:NAME`, `llamaindex`, `ensemble:A+B`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag_evals.evals.judges.metrics import DEFAULT_METRICS
 
 if TYPE_CHECKING:
     from rag_evals.evals.judges.calibration.judge_card import JudgeCard
-    from rag_evals.evals.judges.judge import Judge, Reader
+    from rag_evals.evals.judges.judge import Judge, Scorer
     from rag_evals.rag.config import PipelineConfig
     from rag_evals.rag.llm.protocol import LLM
     from rag_evals.rag.pipelines.resources import Resources
@@ -27,13 +27,13 @@ class Models(Protocol):
     """What judges are made of, loaded when it is asked for."""
 
     def llm(self) -> LLM:
-        """Give the judging language model."""
+        """Return the judging language model."""
 
     def embedder(self) -> Embedder:
-        """Give the embedder."""
+        """Return the embedder."""
 
-    def entailment(self, name: str) -> Reader:
-        """Give the reader of the entailment model `name`."""
+    def entailment(self, name: str) -> Scorer:
+        """Return the scorer of the entailment model `name`."""
 
 
 class JudgeModels:
@@ -58,13 +58,13 @@ class JudgeModels:
         """Return the embedder."""
         return self._resources.embedder(self._config.embedder)
 
-    def entailment(self, name: str) -> Reader:
-        """Return the reader of the entailment model `name`."""
-        from rag_evals.evals.judges.entailment import EntailmentReader
+    def entailment(self, name: str) -> Scorer:
+        """Return the scorer of the entailment model `name`."""
+        from rag_evals.evals.judges.entailment import EntailmentScorer
         from rag_evals.rag.retrieval.entailment import load_entailment
 
         models = self._resources
-        return EntailmentReader(
+        return EntailmentScorer(
             load_entailment(name, offline=models.offline, models_folder=models.models_folder)
         )
 
@@ -90,7 +90,7 @@ def judge_for(
     Raises:
         UsageError: `spec` has another form, or `card` is of another judge.
     """
-    from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+    from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
     from rag_evals.evals.judges.calibration.judge_card import find_card
 
     folders = tuple(folders)
@@ -105,17 +105,17 @@ def judge_for(
             )
         members = [part.strip() for part in rest.split("+")]
         return EnsembleJudge([judge_for(part, models, metrics=metrics, folders=folders) for part in members])
-    reader = reader_for(spec, models)
-    if card is not None and card.fingerprint != reader.fingerprint:
+    scorer = scorer_for(spec, models)
+    if card is not None and card.fingerprint != scorer.fingerprint:
         raise UsageError(
-            f"the judge card is of {card.judge} with other weights, prompts or versions than {reader.name} "
+            f"the judge card is of {card.judge} with other weights, prompts or versions than {scorer.name} "
             "has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
         )
-    return ReadingJudge(reader, metrics=metrics, card=card or find_card(reader.fingerprint, folders))
+    return CalibratedJudge(scorer, metrics=metrics, card=card or find_card(scorer.fingerprint, folders))
 
 
-def reader_for(spec: str, models: Models) -> Reader:
-    """Build the reader that `spec`, which names no ensemble, names.
+def scorer_for(spec: str, models: Models) -> Scorer:
+    """Build the scorer that `spec`, which names no ensemble, names.
 
     Raises:
         UsageError: `spec` has another form.
@@ -126,11 +126,11 @@ def reader_for(spec: str, models: Models) -> Reader:
     if kind == "cross-encoder" and name:
         return models.entailment(name)
     if spec == "choice":
-        from rag_evals.evals.judges.choice import ChoiceReader
+        from rag_evals.evals.judges.choice import ChoiceScorer
 
-        return ChoiceReader(models.llm(), models.embedder())
+        return ChoiceScorer(models.llm(), models.embedder())
     if spec == "llamaindex":
-        from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+        from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 
-        return LlamaIndexReader(models.llm())
+        return LlamaIndexScorer(models.llm())
     raise UsageError(f"unknown judge {spec!r}: write {FORMS}")

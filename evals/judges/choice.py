@@ -1,4 +1,4 @@
-"""The choice reader: reads its verdicts from the probability of yes against no."""
+"""The choice scorer: reads its verdicts from the probability of yes against no."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from dataclasses import astuple, replace
 
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.claims import split_claims
-from rag_evals.evals.judges.grader import LEAST_MASS, Asker, whole_of
-from rag_evals.evals.judges.judge import Reading, Readings
-from rag_evals.evals.judges.prompts import ANSWERS, CONTRADICTS, COVERS, DECLINES, SUPPORTED, USEFUL, plain
+from rag_evals.evals.judges.grader import LEAST_MASS, Grader, whole_of
+from rag_evals.evals.judges.judge import RawScore, RawScores
+from rag_evals.evals.judges.prompts import (
+    ANSWERS,
+    CONTRADICTS,
+    COVERS,
+    DECLINES,
+    SUPPORTED,
+    USEFUL,
+    harmless_text,
+)
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.identity import digest
@@ -21,13 +29,13 @@ from rag_evals.rag.tracing.spans import span
 # What judging an answer takes, before any was judged: measured on short answers by the three metrics that are
 # scored by default (benchmarks/results/judge_time.json).
 EXPECTED = Tokens(evaluated=365)
-# Counts up when the way from an answer to its readings changes in a way that no setting shows.
+# Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
 VERSION = 1
 # All that it asks, in the order in which the fingerprint has it: another order would orphan every judge card.
 JUDGE_WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
 
 
-class ChoiceReader:
+class ChoiceScorer:
     """Asks the model one yes/no question a claim and reads the answer from its next-token distribution.
 
     Args:
@@ -60,90 +68,90 @@ class ChoiceReader:
         """
         load(self._llm, self._embedder)
 
-    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
-        asker = Asker(self._llm, question, answer, self._embedder)
-        return {metric: _read(metric, asker) for metric in metrics}
+        grader = Grader(self._llm, question, answer, self._embedder)
+        return {metric: _read(metric, grader) for metric in metrics}
 
 
-def _read(metric: str, asker: Asker) -> Readings:
-    before = asker.tokens
+def _read(metric: str, grader: Grader) -> RawScores:
+    before = grader.tokens
     with span(metric) as step:
         try:
-            items = tuple(HOW[metric](asker))
+            items = tuple(HOW[metric](grader))
         except NoVerdict as nothing:
             step.fail(str(nothing))
-            return Readings(tokens=asker.tokens - before, reason=str(nothing))
-    return Readings(items, asker.tokens - before)
+            return RawScores(tokens=grader.tokens - before, reason=str(nothing))
+    return RawScores(items, grader.tokens - before)
 
 
-def _faithfulness(asker: Asker) -> Iterable[Reading]:
-    """Is each claim of the answer supported by the contexts? One reading a claim.
+def _faithfulness(grader: Grader) -> Iterable[RawScore]:
+    """Is each claim of the answer supported by the contexts? One raw score a claim.
 
     Raises:
         NoVerdict: The answer declines and so claims nothing, or there are no contexts.
     """
-    if not asker.evidence.sentences:
+    if not grader.evidence.sentences:
         raise NoVerdict("there are no contexts to hold the answer against")
-    if asker.is_decline:
+    if grader.is_decline:
         raise NoVerdict("the answer declines: it makes no claim")
-    return asker.support(split_claims(asker.answer.text))
+    return grader.support(split_claims(grader.answer.text))
 
 
-def _relevancy(asker: Asker) -> Iterable[Reading]:
-    """Does the answer answer the question? One reading, without contexts.
+def _relevancy(grader: Grader) -> Iterable[RawScore]:
+    """Does the answer answer the question? One raw score, without contexts.
 
     Next to the passages the model tells whether *they* give the information; alone it looks at the reply.
     """
-    return [asker.relevance]
+    return [grader.relevance]
 
 
-def _refusal(asker: Asker) -> Iterable[Reading]:
-    """Does the answer decline exactly when the documents do not answer the question? One reading."""
-    decline = asker.decline
-    return [_opposite(decline) if asker.question.answerable else decline]
+def _refusal(grader: Grader) -> Iterable[RawScore]:
+    """Does the answer decline exactly when the documents do not answer the question? One raw score."""
+    decline = grader.decline
+    return [_opposite(decline) if grader.question.answerable else decline]
 
 
-def _context_relevancy(asker: Asker) -> Iterable[Reading]:
-    """Is each retrieved context useful for the question? One reading a context.
+def _context_relevancy(grader: Grader) -> Iterable[RawScore]:
+    """Is each retrieved context useful for the question? One raw score a context.
 
     Raises:
         NoVerdict: There are no contexts.
     """
-    if not asker.answer.contexts:
+    if not grader.answer.contexts:
         raise NoVerdict("there are no contexts")
     return [
-        asker.ask(USEFUL, whole_of(context.text), asker.asked, closest=context)
-        for context in asker.answer.contexts
+        grader.ask(USEFUL, whole_of(context.text), grader.asked, closest=context)
+        for context in grader.answer.contexts
     ]
 
 
-def _context_recall(asker: Asker) -> Iterable[Reading]:
-    """Is each claim of the reference found in the contexts? One reading a claim.
+def _context_recall(grader: Grader) -> Iterable[RawScore]:
+    """Is each claim of the reference found in the contexts? One raw score a claim.
 
     Raises:
         NoVerdict: There are no contexts.
     """
-    if not asker.evidence.sentences:
+    if not grader.evidence.sentences:
         raise NoVerdict("there are no contexts to find the reference in")
-    return asker.support(split_claims(asker.question.reference or ""))
+    return grader.support(split_claims(grader.question.reference or ""))
 
 
-def _correctness(asker: Asker) -> Iterable[Reading]:
+def _correctness(grader: Grader) -> Iterable[RawScore]:
     """Does the answer agree with the reference? Nothing contradicted, nothing essential missing."""
-    reference = f"Reference answer: {plain(asker.question.reference or '')}\n"
-    whole = whole_of(asker.answer.text)
-    return [asker.ask(wording, whole, asker.asked, reference) for wording in (CONTRADICTS, COVERS)]
+    reference = f"Reference answer: {harmless_text(grader.question.reference or '')}\n"
+    whole = whole_of(grader.answer.text)
+    return [grader.ask(wording, whole, grader.asked, reference) for wording in (CONTRADICTS, COVERS)]
 
 
-def _opposite(reading: Reading) -> Reading:
-    if reading.value is None:
-        return reading
-    return replace(reading, value=1.0 - reading.value, is_opposite=not reading.is_opposite)
+def _opposite(raw_score: RawScore) -> RawScore:
+    if raw_score.value is None:
+        return raw_score
+    return replace(raw_score, value=1.0 - raw_score.value, is_opposite=not raw_score.is_opposite)
 
 
 # How each metric is read.
-HOW: Mapping[str, Callable[[Asker], Iterable[Reading]]] = {
+HOW: Mapping[str, Callable[[Grader], Iterable[RawScore]]] = {
     "faithfulness": _faithfulness,
     "relevancy": _relevancy,
     "refusal": _refusal,

@@ -1,4 +1,4 @@
-"""Texts to sentences, answers to claims, by rule: no model decides what an answer is held to.
+"""Sentences of texts and claims of answers, split by rule: no model decides what an answer is held to.
 
 Every pattern is possessive, or is bounded, where a hostile text could make it go back over itself.
 """
@@ -47,7 +47,7 @@ _STARTER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextSpan:
     """A piece of a text: `text == whole[start:end]`."""
 
     text: str
@@ -55,8 +55,8 @@ class Span:
     end: int
 
 
-def split_sentences(text: str) -> tuple[Span, ...]:
-    """Give the sentences, headings, list items and table rows of `text`, in order and without overlap.
+def split_sentences(text: str) -> tuple[TextSpan, ...]:
+    """Return the sentences, headings, list items and table rows of `text`, in order and without overlap.
 
     Whitespace, list markers, heading marks, rules and code fences lie outside; all else is in a span. Takes
     time linear in the text's length.
@@ -72,8 +72,8 @@ def split_sentences(text: str) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.text)
 
 
-def split_claims(text: str) -> tuple[Span, ...]:
-    """Give the sentences of an answer that claim something.
+def split_claims(text: str) -> tuple[TextSpan, ...]:
+    """Return the sentences of an answer that claim something.
 
     Left out are padding, sentences that only decline, and, where other sentences follow that they introduce,
     titles, lead-ins and the question said again. An answer of nothing but padding is one claim, since its
@@ -82,7 +82,7 @@ def split_claims(text: str) -> tuple[Span, ...]:
     if declines(text):
         return ()
     sentences = [span for span in split_sentences(text) if _has_word(span.text) and not _pads(span.text)]
-    claims: list[Span] = []
+    claims: list[TextSpan] = []
     declined = False
     for span in sentences:
         if declines(span.text):
@@ -95,7 +95,7 @@ def split_claims(text: str) -> tuple[Span, ...]:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Give start and end of the stretches that no sentence leaves, their marks left out."""
+    """Yield start and end of the stretches that no sentence leaves, their marks left out."""
     start = end = 0
     for line in text.splitlines(keepends=True):
         if marks := _MARKS.match(line):
@@ -133,10 +133,10 @@ def _abbreviates(text: str, dot: int, after: re.Match[str]) -> bool:
     return bool(_OFTEN.fullmatch(token)) and not _STARTER.match(text, after.start(1))
 
 
-def _stripped(text: str, start: int, end: int) -> Span:
+def _stripped(text: str, start: int, end: int) -> TextSpan:
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
-    return Span(piece.strip(), start, start + len(piece.strip()))
+    return TextSpan(piece.strip(), start, start + len(piece.strip()))
 
 
 # --- what a sentence does ---
@@ -257,7 +257,7 @@ def _pads(sentence: str) -> bool:
     return bool(_PADDING.fullmatch(_plain(sentence).rstrip(" ?:")))
 
 
-def _introduces(span: Span, text: str, *, first: bool) -> bool:
+def _introduces(span: TextSpan, text: str, *, first: bool) -> bool:
     """Whether a sentence before others is a title, a lead-in or the question said again, and no more."""
     bare = span.text.rstrip(_CLOSERS)
     plain = _plain(bare).rstrip(" ?:？：")
@@ -276,7 +276,7 @@ def _has_word(text: str) -> bool:
 
 
 def _plain(sentence: str) -> str:
-    """Give a sentence as the patterns spell it: lower case, no marks or contractions, no stop at its end."""
+    """Return a sentence as the patterns spell it: lower case, no marks or contractions, no final stop."""
     text = re.sub(r"[*_\"“”`]|\[\d+\]", "", sentence.lower().replace("’", "'"))
     text = re.sub(r"\bcan't\b|\bcannot\b", "can not", text).replace("n't", " not").replace("i'm ", "i am ")
     return " ".join(text.split()).rstrip(" .!…")

@@ -1,4 +1,4 @@
-"""The entailment reader (a cross-encoder): does a claim follow from a passage, as a trained model sees it?"""
+"""The entailment scorer (a cross-encoder): does a claim follow from a passage, as a trained model sees it?"""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.claims import Span, declines, split_claims, split_sentences
+from rag_evals.evals.judges.claims import TextSpan, declines, split_claims, split_sentences
 from rag_evals.evals.judges.grader import log_odds, whole_of
-from rag_evals.evals.judges.judge import Reading, Readings, told_of
+from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.identity import digest
 from rag_evals.rag.retrieval.entailment import Entailment, EntailmentModel
 from rag_evals.rag.tracing.spans import OpenSpan, span
 
-# Counts up when the way from an answer to its readings changes in a way that no setting shows.
+# Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
 VERSION = 1
 # A claim that leaves less than this share of the model's length to the premise is not read.
 LEAST_ROOM = 0.25
 
 
-class EntailmentReader:
+class EntailmentScorer:
     """Holds each claim against windows of the contexts; the window that supports it best counts.
 
     A window is as long as model and claim allow, of whole sentences where they fit, and shares a sentence
@@ -39,23 +39,23 @@ class EntailmentReader:
         self.fingerprint = digest({"reader": "entailment", "version": VERSION, "model": model.fingerprint})
         self._model = model
 
-    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
         return {metric: self._read(metric, question, answer) for metric in metrics}
 
-    def _read(self, metric: str, question: Question, answer: Answer) -> Readings:
-        bench = Bench(self._model)
+    def _read(self, metric: str, question: Question, answer: Answer) -> RawScores:
+        bench = PairReader(self._model)
         with span(metric) as step:
             try:
                 items = _READ[metric](bench, question, answer)
             except NoVerdict as nothing:
                 step.fail(str(nothing))
-                return Readings(tokens=bench.tokens, reason=str(nothing))
-        return Readings(tuple(items), bench.tokens)
+                return RawScores(tokens=bench.tokens, reason=str(nothing))
+        return RawScores(tuple(items), bench.tokens)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ClaimEntailment:
     """What the model says to one claim.
 
     Attributes:
@@ -65,7 +65,7 @@ class Finding:
         reason: Why there is no verdict.
     """
 
-    claim: Span
+    claim: TextSpan
     said: Entailment | None = None
     window: Context | None = None
     reason: str | None = None
@@ -82,14 +82,14 @@ class Finding:
             return self.support
         return 1.0 - self.said.contradicted
 
-    def reading(self, value: float | None) -> Reading:
-        """Give this as the reading of `value`."""
+    def raw_score(self, value: float | None) -> RawScore:
+        """Return this as the raw score of `value`."""
         features = {} if value is None else {"yes": log_odds(value)}
         claim = self.claim
-        return Reading(claim.text, value, features, claim.start, claim.end, self.window, self.reason)
+        return RawScore(claim.text, value, features, claim.start, claim.end, self.window, self.reason)
 
 
-class Bench:
+class PairReader:
     """Puts pairs of window and claim to the model, and adds up the tokens.
 
     Args:
@@ -104,7 +104,7 @@ class Bench:
         self._model = model
         self._count = cache(model.count_tokens)
 
-    def hold(self, claims: Sequence[Span], premises: Sequence[Context]) -> list[Finding]:
+    def hold(self, claims: Sequence[TextSpan], premises: Sequence[Context]) -> list[ClaimEntailment]:
         """Hold each of `claims` against all windows of `premises`, in one batch."""
         windows = [self._windows(claim, premises) for claim in claims]
         with span("entailment") as step:
@@ -120,28 +120,32 @@ class Bench:
                 self._tell(step, found)
         return found
 
-    def _tell(self, step: OpenSpan, found: Sequence[Finding]) -> None:
+    def _tell(self, step: OpenSpan, found: Sequence[ClaimEntailment]) -> None:
         """Tell of each claim; all are read in one batch, so that they take all of its time."""
         for finding in found:
-            told = told_of(finding.reading(finding.support))
+            told = trace_attributes(finding.raw_score(finding.support))
             step.child(
                 "verdict", "EVALUATOR", error=finding.reason, **told, **{"llm.model_name": self._model.name}
             )
 
-    def _windows(self, claim: Span, premises: Sequence[Context]) -> list[Context]:
+    def _windows(self, claim: TextSpan, premises: Sequence[Context]) -> list[Context]:
         room = self._model.limit - self._count(claim.text)
         if room < LEAST_ROOM * self._model.limit:
             return []
-        return [window for premise in premises for window in windows_of(premise, room, self._count)]
+        return [window for premise in premises for window in context_windows(premise, room, self._count)]
 
-    def _finding(self, claim: Span, windows: Sequence[Context], said: Sequence[Entailment]) -> Finding:
+    def _finding(
+        self, claim: TextSpan, windows: Sequence[Context], said: Sequence[Entailment]
+    ) -> ClaimEntailment:
         if not windows:
-            return Finding(claim, reason=self._lack(claim))
+            return ClaimEntailment(claim, reason=self._lack(claim))
         best = max(range(len(said)), key=lambda n: said[n].entailed)
         against = [one.contradicted for one in said if one.contradicted is not None]
-        return Finding(claim, Entailment(said[best].entailed, max(against, default=None)), windows[best])
+        return ClaimEntailment(
+            claim, Entailment(said[best].entailed, max(against, default=None)), windows[best]
+        )
 
-    def _lack(self, claim: Span) -> str:
+    def _lack(self, claim: TextSpan) -> str:
         length, limit = self._count(claim.text), self._model.limit
         if limit - length >= LEAST_ROOM * limit:
             return "there is no text to hold it against"
@@ -151,31 +155,31 @@ class Bench:
         )
 
 
-def _faithfulness(bench: Bench, question: Question, answer: Answer) -> list[Reading]:  # noqa: ARG001
+def _faithfulness(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:  # noqa: ARG001
     if not answer.contexts:
         raise NoVerdict("there are no contexts to hold the answer against")
     if declines(answer.text):
         raise NoVerdict("the answer declines: it makes no claim")
     found = bench.hold(split_claims(answer.text), answer.contexts)
-    return [finding.reading(finding.support) for finding in found]
+    return [finding.raw_score(finding.support) for finding in found]
 
 
-def _context_recall(bench: Bench, question: Question, answer: Answer) -> list[Reading]:
+def _context_recall(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
     if not answer.contexts:
         raise NoVerdict("there are no contexts to find the reference in")
     found = bench.hold(split_claims(question.reference or ""), answer.contexts)
-    return [finding.reading(finding.support) for finding in found]
+    return [finding.raw_score(finding.support) for finding in found]
 
 
-def _correctness(bench: Bench, question: Question, answer: Answer) -> list[Reading]:
-    """Two readings: the claim that agrees least with the reference; whether all of the reference is there."""
+def _correctness(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
+    """Two raw scores: the claim that agrees least with the reference; whether all of it is there."""
     reference, whole = question.reference or "", whole_of(answer.text)
     claimed = bench.hold(split_claims(answer.text) or [whole], [Context(reference)])
     wanted = bench.hold(split_claims(reference) or [whole_of(reference)], [Context(answer.text)])
     agrees = min(claimed, key=lambda finding: _or_least(finding.agreement))
     covers = replace(min(wanted, key=lambda finding: _or_least(finding.support)), claim=whole)
-    readings = (agrees.reading(agrees.agreement), covers.reading(covers.support))
-    return [replace(reading, closest=None) for reading in readings]
+    raw_scores = (agrees.raw_score(agrees.agreement), covers.raw_score(covers.support))
+    return [replace(raw_score, closest=None) for raw_score in raw_scores]
 
 
 def _or_least(value: float | None) -> float:
@@ -183,7 +187,7 @@ def _or_least(value: float | None) -> float:
     return -1.0 if value is None else value
 
 
-_READ: Mapping[str, Callable[[Bench, Question, Answer], list[Reading]]] = {
+_READ: Mapping[str, Callable[[PairReader, Question, Answer], list[RawScore]]] = {
     "faithfulness": _faithfulness,
     "context_recall": _context_recall,
     "correctness": _correctness,
@@ -194,7 +198,7 @@ Count = Callable[[str], int]
 Piece = tuple[int, int]
 
 
-def windows_of(context: Context, room: int, count: Count) -> Iterator[Context]:
+def context_windows(context: Context, room: int, count: Count) -> Iterator[Context]:
     """Cut a context into windows of at most `room` tokens, of whole sentences where they fit.
 
     Each shares its last sentence with the next one, unless that has no room for both it and a new one.

@@ -60,7 +60,7 @@ class Evidence:
         self._embedder = embedder
 
     def closest(self, claim: str, question: str = "", count: int = SENTENCES) -> tuple[Context, ...]:
-        """Give the `count` sentences closest to `claim`, closest first.
+        """Return the `count` sentences closest to `claim`, closest first.
 
         Closest to the claim alone and behind its question count half each: "Two of them." is found by what
         was asked. A near-copy of one that is closer is passed over: four copies of one sentence are no more
@@ -135,13 +135,13 @@ class Evidence:
 
 
 def _share(found: Iterable[bool]) -> float:
-    """Give the share that is true; 1 of nothing, as nothing is missing."""
+    """Return the share that is true; 1 of nothing, as nothing is missing."""
     hits = list(found)
     return sum(hits) / len(hits) if hits else 1.0
 
 
 def stems(text: str) -> list[str]:
-    """Give the content words of `text` without their endings, in order; number words become digits."""
+    """Return the content words of `text` without their endings, in order; number words become digits."""
     words = (_NUMBERS.get(word, word) for word in (found.lower() for found in _WORD.findall(text)))
     return [_stem(word) for word in words if word not in _FUNCTION_WORDS]
 

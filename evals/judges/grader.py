@@ -1,4 +1,4 @@
-"""Asking the judging model: one yes/no question to a reading, with what it cost."""
+"""The grader: one yes/no question to the judging model for each raw score, with what it cost."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from rag_evals.evals.judges import prompts
-from rag_evals.evals.judges.claims import Span, declines, split_claims
+from rag_evals.evals.judges.claims import TextSpan, declines, split_claims
 from rag_evals.evals.judges.evidence import Evidence
-from rag_evals.evals.judges.judge import Reading, told_of
+from rag_evals.evals.judges.judge import RawScore, trace_attributes
 from rag_evals.evals.judges.prompts import Wording, passage_parts, prompt_for
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens, question_part
@@ -20,7 +20,7 @@ from rag_evals.rag.errors import ContextWindowError
 from rag_evals.rag.llm.protocol import LLM, Choice, Prompt, ReadsLikelihood
 from rag_evals.rag.retrieval.embedder import Embedder
 from rag_evals.rag.tracing import spans
-from rag_evals.rag.tracing.conventions import INPUT, counted, spoken
+from rag_evals.rag.tracing.conventions import INPUT, spoken, token_attributes
 
 # With less of the probability than this on the offered options, the model answered something else.
 LEAST_MASS = 0.5
@@ -37,7 +37,7 @@ _ABSENCE = re.compile(
 MOST_LOG_ODDS = 7.0
 
 
-class Asker:
+class Grader:
     """Puts the yes/no questions about one answer to the model, and adds up the tokens.
 
     Args:
@@ -60,10 +60,10 @@ class Asker:
         self.question = question
         self.answer = answer
         self._embedder = embedder
-        # Not cached_property: in Python 3.11 one lock of it is held for the askers of all threads.
+        # Not cached_property: in Python 3.11 one lock of it is held for the graders of all threads.
         self._evidence: Evidence | None = None
-        self._relevance: Reading | None = None
-        self._decline: Reading | None = None
+        self._relevance: RawScore | None = None
+        self._decline: RawScore | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -73,14 +73,14 @@ class Asker:
         return self._evidence
 
     @property
-    def relevance(self) -> Reading:
+    def relevance(self) -> RawScore:
         """Whether the answer gives what the question asks for; asked once."""
         if self._relevance is None:
             self._relevance = self.ask(prompts.ANSWERS, whole_of(self.answer.text), self.asked)
         return self._relevance
 
     @property
-    def decline(self) -> Reading:
+    def decline(self) -> RawScore:
         """Whether the answer declines to answer: a stock phrase does, of others the model is asked.
 
         It is asked whether the answer says that nothing is known, and whether it gives what was asked for;
@@ -91,11 +91,11 @@ class Asker:
             self._decline = self._ask_decline()
         return self._decline
 
-    def _ask_decline(self) -> Reading:
+    def _ask_decline(self) -> RawScore:
         whole = whole_of(self.answer.text)
         if declines(whole.text):
             sure = dict.fromkeys(("declines", "evades"), MOST_LOG_ODDS)
-            return Reading(whole.text, 1.0, sure, whole.start, whole.end)
+            return RawScore(whole.text, 1.0, sure, whole.start, whole.end)
         said, relevance = self.ask(prompts.DECLINES, whole, self.asked), self.relevance
         if said.value is None or relevance.value is None:
             return said if said.value is None else relevance
@@ -117,9 +117,9 @@ class Asker:
     @property
     def asked(self) -> str:
         """The prompt part with the question."""
-        return question_part(prompts.plain(self.question.question))
+        return question_part(prompts.harmless_text(self.question.question))
 
-    def support(self, claims: Sequence[Span]) -> list[Reading]:
+    def support(self, claims: Sequence[TextSpan]) -> list[RawScore]:
         """Hold each claim against the sentences of the contexts that are closest to it.
 
         Besides the verdict (`yes`) the features have how much likelier the sentences make the words of the
@@ -130,19 +130,19 @@ class Asker:
         alone = [self._log_likelihood(claim, self.asked) for claim in claims]
         return [self._supported(claim, before) for claim, before in zip(claims, alone, strict=True)]
 
-    def _supported(self, claim: Span, alone: float | None) -> Reading:
+    def _supported(self, claim: TextSpan, alone: float | None) -> RawScore:
         closest = self.evidence.closest(claim.text, self.question.question)
         passage = passage_parts(sorted(closest, key=self.evidence.sentences.index))
         # Likelihood first: the verdict goes on from what it left in the key/value cache.
         behind = self._log_likelihood(claim, *passage, self.asked)
-        reading = self.ask(prompts.SUPPORTED, claim, *passage, self.asked, closest=closest[0])
-        if reading.value is None:
-            return reading
+        raw_score = self.ask(prompts.SUPPORTED, claim, *passage, self.asked, closest=closest[0])
+        if raw_score.value is None:
+            return raw_score
         gain = {} if alone is None or behind is None else {"gain": behind - alone}
-        return replace(reading, features={**reading.features, **gain, **self.evidence.found(claim.text)})
+        return replace(raw_score, features={**raw_score.features, **gain, **self.evidence.found(claim.text)})
 
-    def _log_likelihood(self, claim: Span, *before: str) -> float | None:
-        """Give the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
+    def _log_likelihood(self, claim: TextSpan, *before: str) -> float | None:
+        """Return the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
         if not isinstance(self._llm, ReadsLikelihood):
             return None
         prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.text)))
@@ -157,22 +157,27 @@ class Asker:
         # The first token is the colon behind the lead, the last the blank line: both are always there.
         return fmean(read.logs[1:-1]) if len(read.logs) > 2 else None
 
-    def ask(self, wording: Wording, span: Span, *before: str, closest: Context | None = None) -> Reading:
+    def ask(self, wording: Wording, span: TextSpan, *before: str, closest: Context | None = None) -> RawScore:
         """Ask `wording` of `span`, behind the prompt parts `before`."""
         used = self.tokens
         with spans.span("verdict", kind="EVALUATOR") as step:
-            reading = self._ask(wording, span, *before, closest=closest)
-            step.set_from(self._told, reading, (*before, span.text, wording.task), used)
-            if reading.reason:
-                step.fail(reading.reason)
-        return reading
+            raw_score = self._ask(wording, span, *before, closest=closest)
+            step.set_from(self._told, raw_score, (*before, span.text, wording.task), used)
+            if raw_score.reason:
+                step.fail(raw_score.reason)
+        return raw_score
 
-    def _told(self, reading: Reading, asked: Sequence[str], used: Tokens) -> dict[str, Any]:
-        cost = counted(self.tokens - used)
-        return {**told_of(reading), INPUT: "\n\n".join(asked), "llm.model_name": self._llm.name, **cost}
+    def _told(self, raw_score: RawScore, asked: Sequence[str], used: Tokens) -> dict[str, Any]:
+        cost = token_attributes(self.tokens - used)
+        return {
+            **trace_attributes(raw_score),
+            INPUT: "\n\n".join(asked),
+            "llm.model_name": self._llm.name,
+            **cost,
+        }
 
-    def _ask(self, wording: Wording, span: Span, *before: str, closest: Context | None) -> Reading:
-        nothing = Reading(span.text, None, start=span.start, end=span.end, closest=closest)
+    def _ask(self, wording: Wording, span: TextSpan, *before: str, closest: Context | None) -> RawScore:
+        nothing = RawScore(span.text, None, start=span.start, end=span.end, closest=closest)
         try:
             choice = self._llm.choose(prompt_for(wording, span.text, *before), ("yes", "no"))
         except ContextWindowError as error:
@@ -185,18 +190,18 @@ class Asker:
         return replace(nothing, value=value, features={"yes": log_odds(value)}, graded=choice.graded)
 
 
-def whole_of(text: str) -> Span:
-    """Give the whole of `text` as one span."""
-    return Span(text, 0, len(text))
+def whole_of(text: str) -> TextSpan:
+    """Return the whole of `text` as one span."""
+    return TextSpan(text, 0, len(text))
 
 
 def share_of(log_odds: float) -> float:
-    """Give the share that has these log odds."""
+    """Return the share that has these log odds."""
     return 1.0 / (1.0 + math.exp(-log_odds))
 
 
 def log_odds(share: float) -> float:
-    """Give the log odds of `share`, at most `MOST_LOG_ODDS` from zero."""
+    """Return the log odds of `share`, at most `MOST_LOG_ODDS` from zero."""
     if share in (0.0, 1.0):
         return math.copysign(MOST_LOG_ODDS, share - 0.5)
     return max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, math.log(share / (1.0 - share))))

@@ -1,4 +1,4 @@
-"""Readings: what is seen of an answer, claim by claim, before a score is made of it."""
+"""Judges and scorers, and the raw scores: what is seen of an answer, claim by claim, before it is scored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_evals.rag.tracing.conventions import INPUT, OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RawScore:
     """What is seen of one claim, or of whatever else a metric goes through one by one.
 
     Attributes:
@@ -41,21 +41,21 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
-    """The readings of one metric on one answer.
+class RawScores:
+    """The raw scores of one metric on one answer.
 
     Attributes:
-        items: One reading a claim; empty when there is nothing to read.
+        items: One raw score a claim; empty when there is nothing to read.
         tokens: What they cost.
         reason: Why there is nothing to read.
     """
 
-    items: tuple[Reading, ...] = ()
+    items: tuple[RawScore, ...] = ()
     tokens: Tokens = Tokens()
     reason: str | None = None
 
 
-class Reader(Protocol):
+class Scorer(Protocol):
     """Reads answers for a judge.
 
     What else it may say of itself is its `profile` (`rag_evals.rag.profile`).
@@ -67,24 +67,24 @@ class Reader(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything that changes a reading."""
+        """SHA-256 over everything that changes a raw score."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics it can read."""
 
-    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
 
 
-def told_of(reading: Reading) -> dict[str, Any]:
-    """Describe `reading` for a trace: the claim, and its value or why there is none."""
+def trace_attributes(raw_score: RawScore) -> dict[str, Any]:
+    """Describe `raw_score` for a trace: the claim, and its value or why there is none."""
     return {
-        INPUT: reading.text,
-        OUTPUT: str(reading.reason if reading.value is None else reading.value),
-        "evals.claim": reading.text,
-        "evals.value": reading.value,
-        "evals.closest": reading.closest.text if reading.closest else None,
+        INPUT: raw_score.text,
+        OUTPUT: str(raw_score.reason if raw_score.value is None else raw_score.value),
+        "evals.claim": raw_score.text,
+        "evals.value": raw_score.value,
+        "evals.closest": raw_score.closest.text if raw_score.closest else None,
     }
 
 

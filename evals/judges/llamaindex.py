@@ -1,4 +1,4 @@
-"""LlamaIndex's own evaluators as a reader: the peer that this harness is compared with."""
+"""LlamaIndex's own evaluators as a scorer: the peer that this harness is compared with."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.grader import MOST_LOG_ODDS
-from rag_evals.evals.judges.judge import Reading, Readings, told_of
+from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.errors import ModelDiedError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import LLM, Completion, Prompt
-from rag_evals.rag.tracing.conventions import counted
+from rag_evals.rag.tracing.conventions import token_attributes
 from rag_evals.rag.tracing.spans import span
 
 if TYPE_CHECKING:
     from rag_evals.rag.llm.local.local_llm import LocalLLM
 
-# Counts up when the way from an answer to its readings changes in a way that no setting shows.
+# Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
 VERSION = 1
 _EVALUATORS = {"faithfulness": "FaithfulnessEvaluator", "relevancy": "RelevancyEvaluator"}
 
 
-class LlamaIndexReader:
+class LlamaIndexScorer:
     """Asks LlamaIndex's FaithfulnessEvaluator and RelevancyEvaluator about the whole answer.
 
     What they make of a reply stays as it is: whatever does not contain "yes" is 0.0, and so is an answer
@@ -60,21 +60,21 @@ class LlamaIndexReader:
         )
         self._llm = llm
 
-    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
-        """Read `answer` for each of `metrics`, in the calling thread: one reading for the whole answer."""
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
+        """Read `answer` for each of `metrics`, in the calling thread: one raw score for the whole answer."""
         return {metric: self._traced(metric, question, answer) for metric in metrics}
 
-    def _traced(self, metric: str, question: Question, answer: Answer) -> Readings:
+    def _traced(self, metric: str, question: Question, answer: Answer) -> RawScores:
         with span(metric), span("verdict", kind="EVALUATOR") as step:
-            readings = self._read(metric, question, answer)
-            for reading in readings.items:
-                step.set_from(told_of, reading)
-            step.set_from(counted, readings.tokens)
-            if readings.reason:
-                step.fail(readings.reason)
-        return readings
+            raw_scores = self._read(metric, question, answer)
+            for raw_score in raw_scores.items:
+                step.set_from(trace_attributes, raw_score)
+            step.set_from(token_attributes, raw_scores.tokens)
+            if raw_scores.reason:
+                step.fail(raw_scores.reason)
+        return raw_scores
 
-    def _read(self, metric: str, question: Question, answer: Answer) -> Readings:
+    def _read(self, metric: str, question: Question, answer: Answer) -> RawScores:
         metered = _Metered(self._llm)
         try:
             is_passing = _passes(_EVALUATORS[metric], metered, question, answer)
@@ -82,10 +82,10 @@ class LlamaIndexReader:
             raise  # another try may well give a verdict
         except Exception as error:  # noqa: BLE001 - an evaluator that fails has given no verdict
             reason = f"LlamaIndex's {_EVALUATORS[metric]} raised {type(error).__name__}: {error}"
-            return Readings(tokens=metered.tokens, reason=reason)
+            return RawScores(tokens=metered.tokens, reason=reason)
         log_odds = MOST_LOG_ODDS if is_passing else -MOST_LOG_ODDS
-        whole = Reading(answer.text, float(is_passing), {"yes": log_odds}, 0, len(answer.text), graded=False)
-        return Readings((whole,), metered.tokens)
+        whole = RawScore(answer.text, float(is_passing), {"yes": log_odds}, 0, len(answer.text), graded=False)
+        return RawScores((whole,), metered.tokens)
 
 
 class _Metered:

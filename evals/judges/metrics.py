@@ -1,4 +1,4 @@
-"""The metrics: what a low score means, which questions each applies to, how its readings become a score.
+"""The metrics: what a low score means, which questions each applies to, how raw scores become a score.
 
 How a metric is read is the business of each judge.
 """
@@ -28,7 +28,7 @@ class Metric:
         breach: What a low score means, for the assertion's text.
         breach_if_unanswerable: The same for questions that the documents do not answer.
         applies: Tells whether it is asked of a question.
-        total: Makes the score of the values of its readings.
+        total: Makes the score of the values of its raw scores.
         is_default: Whether it is part of a run that names no metrics.
     """
 
@@ -40,7 +40,7 @@ class Metric:
     breach_if_unanswerable: str = ""
 
     def complaint(self, question: Question) -> str:
-        """Say what a low score means for an answer to `question`."""
+        """Return what a low score means for an answer to `question`."""
         return self.breach if question.answerable else self.breach_if_unanswerable or self.breach
 
 
@@ -77,7 +77,7 @@ DEFAULT_METRICS = tuple(name for name, metric in METRICS.items() if metric.is_de
 
 
 def metrics_for(question: Question, chosen: Sequence[str] = DEFAULT_METRICS) -> tuple[Metric, ...]:
-    """Give those of the `chosen` metrics that apply to `question`, in the order of `METRICS`.
+    """Return those of the `chosen` metrics that apply to `question`, in the order of `METRICS`.
 
     An answer to a question that the documents cannot answer is right when it declines; whether it is
     faithful or relevant says nothing then.

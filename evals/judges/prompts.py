@@ -40,7 +40,7 @@ COVERS = Wording("Reply", "Does the reply say what the reference answer says? An
 
 
 def prompt_for(wording: Wording, text: str, *before: str) -> Prompt:
-    """Give the prompt that asks `wording` of `text`: what others share comes first, the task last.
+    """Return the prompt that asks `wording` of `text`: what others share comes first, the task last.
 
     Args:
         wording: What is asked.
@@ -51,13 +51,13 @@ def prompt_for(wording: Wording, text: str, *before: str) -> Prompt:
 
 
 def judged_part(wording: Wording, text: str) -> str:
-    """Give the prompt part with the judged text."""
-    return f"{wording.lead}: {plain(text)}\n\n"
+    """Return the prompt part with the judged text."""
+    return f"{wording.lead}: {harmless_text(text)}\n\n"
 
 
 def passage_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
-    """Give the prompt part with `contexts` as one passage; none without contexts."""
-    joined = " ".join(plain(context.text) for context in contexts)
+    """Return the prompt part with `contexts` as one passage; none without contexts."""
+    joined = " ".join(harmless_text(context.text) for context in contexts)
     return context_parts((Context(joined),)) if contexts else ()
 
 
@@ -75,7 +75,7 @@ _HIDDEN = re.compile(
 _LEAD = re.compile(r"^(Passage \d+|Question|Statement|Reply|Passage|Reference answer)(?=:)")
 
 
-def plain(text: str) -> str:
+def harmless_text(text: str) -> str:
     """Make text from a document or a model harmless: one line, nothing invisible, nothing of our own form.
 
     One line, so that it cannot begin a line of its own with "Question:" or "Statement:", and does not begin

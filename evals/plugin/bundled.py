@@ -62,7 +62,7 @@ def judge_of(settings: Settings, resources: Resources) -> Judge:
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
-    """Say what the bundled pipelines that are about to be evaluated come to here, and what they will take."""
+    """Return what the bundled pipelines about to be evaluated come to here, and what they will take."""
     asked = _asked(items)
     if not asked:
         return []
@@ -98,5 +98,5 @@ def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> li
         pipeline = pipeline_of(name, settings, corpus, resources)
         tasks = [Task(pipeline, question, judge, settings.metrics, name) for question in questions]
         places = max(profile_of(thing).most_at_once or 1 for thing in (pipeline, judge))
-        plans.append(plan_of(tasks, session.remembering, session.prices, places))
+        plans.append(plan_of(tasks, session.reuse_cache, session.prices, places))
     return plan_lines(plans)

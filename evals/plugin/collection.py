@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.lookahead import Ask
+from rag_evals.evals.engine.lookahead import AskedQuestion
 from rag_evals.evals.gate.condition import Condition, parse_conditions
 from rag_evals.evals.judges.metrics import checked_thresholds
 from rag_evals.evals.plugin.recording.report_events import attach_stale
@@ -21,7 +21,7 @@ from rag_evals.evals.questions.question import Question
 # The fixture that says which repeat of its question a test is.
 REPEAT = "evals_repeat"
 # Is there on a test whose question is stale.
-STALE = pytest.StashKey[bool]()
+IS_STALE = pytest.StashKey[bool]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -98,20 +98,20 @@ def question_of(item: pytest.Item) -> Question | None:
 
 def asked_by(item: pytest.Item) -> Question | None:
     """Return the question that a test puts to its pipeline; None without, or where it is stale."""
-    return None if STALE in item.stash else question_of(item)
+    return None if IS_STALE in item.stash else question_of(item)
 
 
 def evaluates(fixturenames: Collection[str]) -> bool:
-    """Tell whether a test uses our `evaluate`, which needs a judge, and not another of that name."""
+    """Return whether a test uses our `evaluate`, which needs a judge, and not another of that name."""
     return "evaluate" in fixturenames and "judge" in fixturenames
 
 
-def lane_of(item: pytest.Item) -> str:
+def group_of(item: pytest.Item) -> str:
     """Return the test function and the pipeline: tests that differ only in what they ask."""
     return f"{item.nodeid.partition('[')[0]} {param_of(item, 'pipeline')}"
 
 
-def asks_for(pipeline: str, items: Sequence[pytest.Item]) -> Sequence[Ask]:
+def asks_for(pipeline: str, items: Sequence[pytest.Item]) -> Sequence[AskedQuestion]:
     """Return the questions that `items` put to a pipeline, each repeat once."""
     asked = (
         (question, repeat_of(item))
@@ -155,7 +155,7 @@ def _check_judge(metafunc: pytest.Metafunc) -> None:
 
 
 def _is_free(name: str, metafunc: pytest.Metafunc) -> bool:
-    """Tell whether a test has the fixture `name` and does not parametrize it itself."""
+    """Return whether a test has the fixture `name` and does not parametrize it itself."""
     return name in metafunc.fixturenames and not any(
         name in _argument_names(mark) for mark in metafunc.definition.iter_markers("parametrize")
     )
@@ -204,16 +204,16 @@ def _leave_out_stale(session: EvalsSession, items: Sequence[pytest.Item]) -> Non
     """Skip the tests of questions that do not belong to the documents any more."""
     for item in items:
         if (question := question_of(item)) and (reason := session.questions.stale.get(question.id)):
-            item.stash[STALE] = True
+            item.stash[IS_STALE] = True
             item.add_marker(pytest.mark.skip(reason=f"stale: {reason}"))
             attach_stale(item, question.id)
 
 
 def _shuffle(items: list[pytest.Item]) -> None:
     """Put the questions in a random order for a run that is to stop early: one by topic would mislead it."""
-    from rag_evals.evals.gate.early_stop import shuffled
+    from rag_evals.evals.gate.early_stop import shuffled_order
 
     asked = [(item, question) for item in items if (question := question_of(item)) is not None]
-    order = shuffled((lane_of(item), question.id) for item, question in asked)
+    order = shuffled_order((group_of(item), question.id) for item, question in asked)
     others = [item for item in items if question_of(item) is None]
     items[:] = [*(asked[place][0] for place in order), *others]

@@ -1,4 +1,4 @@
-"""What the fixture `evaluate` gives: evaluations begun, held to the run's bounds, recorded.
+"""The value of the fixture `evaluate`: evaluations begun, held to the run's bounds, recorded.
 
 It is imported with the first evaluation: sessions that evaluate nothing have the plugin, too.
 """
@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
-from rag_evals.evals.engine.lookahead import Upcoming
+from rag_evals.evals.engine.lookahead import Lookahead
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.evals.plugin.collection import (
     asked_by,
     asks_for,
-    lane_of,
+    group_of,
     marked_conditions,
     marked_thresholds,
     param_of,
@@ -82,7 +82,7 @@ class Evaluate:
             pytest.skip(f"the gate of {task.name} is decided: {verdict}")
         self._describe(task)
         future = engine.submit(task)
-        old = self._session.old_answers and self._session.old_answers.task(task)
+        old = self._session.rejudge_tasks and self._session.rejudge_tasks.task(task)
         again = engine.submit(old) if old else None
         if task.repeat == self._repeat:
             engine.work_ahead(self._ahead_of(task))
@@ -92,17 +92,17 @@ class Evaluate:
         """End the session before an evaluation that is only planned, or beyond what the run may take."""
         __tracebackhide__ = True
         session = self._session
-        spending, is_planned = session.spending, session.settings.plan
-        if (is_planned or spending.is_bounded) and task.name not in spending.plans:
+        budget, is_planned = session.budget, session.settings.plan
+        if (is_planned or budget.is_bounded) and task.name not in budget.plans:
             asks = asks_for(task.name, self._item.session.items)
             tasks = [replace(task, question=question, repeat=repeat) for question, repeat in asks]
             try:
-                spending.plan(tasks or [task], places=session.engine.places(task))
+                budget.plan(tasks or [task], places=session.engine.places(task))
             except UsageError as error:
                 session.refuse(error)
         if is_planned:
             pytest.skip("only planned")
-        if reason := spending.spent_up():
+        if reason := budget.exceeded():
             session.stop(reason)
             pytest.skip(reason)
 
@@ -119,7 +119,7 @@ class Evaluate:
             evaluation,
             thresholds=self._thresholds(task.question),
             enforced=session.settings.rules.mode == "strict",
-            usd=session.spending.count(task, evaluation),
+            usd=session.budget.count(task, evaluation),
             conditions=self._conditions,
             test=self._item.nodeid,
         )
@@ -160,14 +160,14 @@ class Evaluate:
         # Which tests follow in an xdist worker is the controller's to say, one test before.
         if places == 1 or self._session.workers.is_worker:
             return ()
-        if self._session.upcoming is None:
-            self._session.upcoming = Upcoming(
-                (item.nodeid, lane_of(item), (question, repeat_of(item)))
+        if self._session.lookahead is None:
+            self._session.lookahead = Lookahead(
+                (item.nodeid, group_of(item), (question, repeat_of(item)))
                 for item in self._item.session.items
                 if (question := asked_by(item)) is not None
             )
         ask = (task.question, task.repeat)
-        asks = self._session.upcoming.behind(self._item.nodeid, ask, AHEAD * places)
+        asks = self._session.lookahead.behind(self._item.nodeid, ask, AHEAD * places)
         return [replace(task, question=question, repeat=repeat) for question, repeat in asks]
 
     def _describe(self, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""A session from its configuration to its last word: what is registered, and what is said of it."""
+"""The hooks of a session from its configuration to its last word: what is registered, what is said of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.plugin.collection import evaluates
 from rag_evals.evals.plugin.recording.junit import write_scores
 from rag_evals.evals.plugin.recording.recorder import Recorder
-from rag_evals.evals.plugin.recording.summary import Summary
+from rag_evals.evals.plugin.recording.summary import SessionSummary
 from rag_evals.evals.plugin.session.session import SESSION, EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import settings_from
 from rag_evals.evals.plugin.terminal.progress_line import LiveHooks
@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         plugins.register(github := GitHubHooks(os.environ), "evals-github")
         listeners.append(github.hear)
-    plugins.register(Summary(config, session, recorder, listeners), "evals-summary")
+    plugins.register(SessionSummary(config, session, recorder, listeners), "evals-summary")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -56,7 +56,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
-    """Say what is about to be evaluated."""
+    """Return what is about to be evaluated."""
     ours = [item for item in items if evaluates(getattr(item, "fixturenames", ()))]
     count = sum(item.get_closest_marker("skip") is None for item in ours)
     if not count:
@@ -106,4 +106,4 @@ def _planned(session: EvalsSession) -> list[str]:
         return []
     from rag_evals.evals.engine.budget import plan_lines
 
-    return [printable(line) for line in plan_lines(session.spending.plans.values())]
+    return [printable(line) for line in plan_lines(session.budget.plans.values())]

@@ -1,4 +1,4 @@
-"""All that is known of pytest-xdist: which process this is, what its processes tell each other."""
+"""Workers of pytest-xdist: which process this is, what its processes tell each other; known only here."""
 
 from __future__ import annotations
 

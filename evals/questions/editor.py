@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import printable, shown
+from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.question import Question, Source, escaped, question_to_json
 
@@ -36,7 +36,7 @@ class UnfitError(UsageError):
 
 
 def editor_of(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the command of the editor that is set; nothing when none is.
+    """Return the command of the editor that is set; nothing when none is.
 
     Raises:
         UsageError: It is no command.
@@ -98,7 +98,7 @@ def _only_question(file: Path) -> Question:
         questions = load_questions([file])
     except QuestionFileError as error:
         problems = "; ".join(line.strip() for line in str(error).splitlines()[1:])
-        place = re.escape(shown(file))
+        place = re.escape(display_path(file))
         told = re.sub(f"{place}: ", "", re.sub(rf"{place}:(\d+): ", r"line \1: ", problems))
         raise UnfitError(told, file.read_bytes().decode(errors="replace")) from error
     if len(questions) > 1:
@@ -138,7 +138,7 @@ def _asked(prompt: str, old: str) -> str:
 
 @contextlib.contextmanager
 def _prefilled(text: str) -> Iterator[bool]:
-    """Have the next line begin with `text`; tell whether it does."""
+    """Have the next line begin with `text`; yield whether it does."""
     try:
         import readline
     except ImportError:  # the terminal's own editing begins with an empty line

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rag_evals.evals.base.messages import quoted, shown
+from rag_evals.evals.base.messages import display_path, quoted
 
 T = TypeVar("T")
 
@@ -28,11 +28,11 @@ class Fault:
 
 
 Entries = Iterator[tuple[int, Any]]  # line (0: the file as a whole), and its value or a Fault
-Reader = Callable[[str], Entries]
+EntryReader = Callable[[str], Entries]
 
 
-def readers_for(members: str) -> dict[str, Reader]:
-    """Give the readers of JSON Lines, JSON and YAML by suffix; a JSON or YAML file is a list of `members`."""
+def readers_for(members: str) -> dict[str, EntryReader]:
+    """Return readers of JSON Lines, JSON and YAML by suffix; a JSON or YAML file is a list of `members`."""
     json_list, yaml_list = partial(_json_list, members=members), partial(_yaml_list, members=members)
     return {
         ".jsonl": _json_lines,
@@ -43,7 +43,7 @@ def readers_for(members: str) -> dict[str, Reader]:
     }
 
 
-def read_entries(path: Path, files: str, readers: Mapping[str, Reader]) -> Iterator[tuple[str, Any]]:
+def read_entries(path: Path, files: str, readers: Mapping[str, EntryReader]) -> Iterator[tuple[str, Any]]:
     """Yield every entry of a file with its place.
 
     Args:
@@ -54,7 +54,7 @@ def read_entries(path: Path, files: str, readers: Mapping[str, Reader]) -> Itera
     Yields:
         `file:line`, or `file` for what concerns it as a whole, and the entry's value or a Fault.
     """
-    name = shown(path)
+    name = display_path(path)
     for line, value in _entries(path, files, readers):
         yield (f"{name}:{line}" if line else name), value
 
@@ -75,7 +75,7 @@ def gather(outcomes: Iterable[tuple[str, T | Fault]], id_of: Callable[[T], str])
     return read, problems
 
 
-def _entries(path: Path, files: str, readers: Mapping[str, Reader]) -> Entries:
+def _entries(path: Path, files: str, readers: Mapping[str, EntryReader]) -> Entries:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         yield 0, Fault((f'unknown suffix "{path.suffix}"; {files} end in {", ".join(readers)}',))
@@ -241,7 +241,7 @@ def _yaml_entry(loader: Any, node: Any) -> tuple[int, Any]:
 
 
 def _yaml_fault(error: Exception) -> tuple[int, Fault]:
-    """Say what a YAML error says, in one line; a control character comes with a position and no mark."""
+    """Return what a YAML error says, in one line; a control character comes with a position and no mark."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or _first_line(error)
     if mark is None:

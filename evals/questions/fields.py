@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rag_evals.evals.base.messages import kind_of, quoted, told
+from rag_evals.evals.base.messages import kind_name, quoted, short_repr
 
 
 def check_keys(entry: Mapping[Any, Any], known: Sequence[str], problems: list[str]) -> None:
     """Name every key that is neither known nor begins with `x-`, with the known one it may be meant for."""
     for key in entry:
         if not isinstance(key, str):
-            problems.append(f"key {told(key)} is not text but {kind_of(key)}")
+            problems.append(f"key {short_repr(key)} is not text but {kind_name(key)}")
         elif key not in known and not key.startswith("x-"):
             problems.append(f"unknown key {quoted(key)}{_hint(key, known)}")
 
@@ -46,16 +46,16 @@ def parse_text(
 
 
 def text_problem(value: object, *, may_be_blank: bool = False) -> str | None:
-    """Say what keeps a value from being a text, None when it is one."""
+    """Return what keeps a value from being a text, None when it is one."""
     if not isinstance(value, str):
-        return f"is not text but {kind_of(value)} ({told(value)})"
+        return f"is not text but {kind_name(value)} ({short_repr(value)})"
     if not (may_be_blank or value.strip()):
         return "is empty"
     return None if is_encodable(value) else "holds half of a surrogate pair, which is no character"
 
 
 def is_encodable(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8; half of a surrogate pair cannot."""
+    """Return whether a text can be written as UTF-8; half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -68,7 +68,7 @@ def parse_list(entry: Mapping[str, Any], key: str, members: str, problems: list[
     value = entry.get(key)
     if value is None or isinstance(value, list):
         return value or []
-    problems.append(f'"{key}" is not a list of {members} but {kind_of(value)} ({told(value)})')
+    problems.append(f'"{key}" is not a list of {members} but {kind_name(value)} ({short_repr(value)})')
     return []
 
 
@@ -77,7 +77,7 @@ def parse_object(entry: Mapping[str, Any], key: str, problems: list[str]) -> dic
     value = entry.get(key)
     if value is None or isinstance(value, dict):
         return value
-    problems.append(f'"{key}" is not an object but {kind_of(value)} ({told(value)})')
+    problems.append(f'"{key}" is not an object but {kind_name(value)} ({short_repr(value)})')
     return None
 
 
@@ -87,7 +87,7 @@ def parse_whole_number(entry: Mapping[str, Any], key: str, least: int, problems:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        problems.append(f'"{key}" is not a whole number but {kind_of(value)} ({told(value)})')
+        problems.append(f'"{key}" is not a whole number but {kind_name(value)} ({short_repr(value)})')
     elif value < least:
         problems.append(f'"{key}" = {value} is below {least}')
     else:

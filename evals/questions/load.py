@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError
-from rag_evals.evals.base.messages import counted, kind_of, listing, quoted, shown, told
+from rag_evals.evals.base.messages import count_of, display_path, kind_name, listing, quoted, short_repr
 from rag_evals.evals.questions.entries import Entries, Fault, gather, plain_lines, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
     check_keys,
@@ -46,7 +46,7 @@ def load_questions(paths: Sequence[Path]) -> tuple[Question, ...]:
     outcomes = (outcome for path in dict.fromkeys(paths) for outcome in _read(path))
     questions, problems = gather(outcomes, lambda question: question.id)
     if problems:
-        headline = f"{counted(len(problems), 'problem')} in question files:"
+        headline = f"{count_of(len(problems), 'problem')} in question files:"
         raise QuestionFileError(listing(headline, problems))
     return tuple(questions)
 
@@ -68,7 +68,7 @@ def expand_globs(patterns: Sequence[str], root: Path) -> tuple[Path, ...]:
     matches = {pattern: _matches(pattern, root) for pattern in patterns}
     barren = [pattern for pattern, files in matches.items() if not files]
     if barren:
-        headline = f"{counted(len(barren), 'pattern')} without a question file under {root}:"
+        headline = f"{count_of(len(barren), 'pattern')} without a question file under {root}:"
         raise QuestionFileError(listing(headline, (_barren(pattern, root) for pattern in barren)))
     return tuple(dict.fromkeys(file for files in matches.values() for file in files))
 
@@ -115,7 +115,7 @@ def _read(path: Path) -> Iterator[tuple[str, Question | Fault]]:
         is_empty = False
         yield place, value if isinstance(value, Fault) else parse_question(value)
     if is_empty:
-        yield shown(path), Fault(("no questions in it",))
+        yield display_path(path), Fault(("no questions in it",))
 
 
 _KEYS = tuple(Question.__dataclass_fields__)
@@ -123,9 +123,9 @@ _SOURCE_KEYS = tuple(Source.__dataclass_fields__)
 
 
 def parse_question(value: object) -> Question | Fault:
-    """Give the question that an entry of a question file is, or all that is wrong with the entry."""
+    """Return the question that an entry of a question file is, or all that is wrong with the entry."""
     if not isinstance(value, dict):
-        return Fault((f"not an object but {kind_of(value)}",))
+        return Fault((f"not an object but {kind_name(value)}",))
     problems: list[str] = []
     check_keys(value, _KEYS, problems)
     question = Question(
@@ -167,7 +167,7 @@ def _parse_answerable(entry: Mapping[str, Any], problems: list[str]) -> bool:
     if value is None:
         return True
     if not isinstance(value, bool):
-        problems.append(f'"answerable" is not true or false but {kind_of(value)} ({told(value)})')
+        problems.append(f'"answerable" is not true or false but {kind_name(value)} ({short_repr(value)})')
     return bool(value)
 
 
@@ -175,11 +175,11 @@ def _parse_thresholds(entry: Mapping[str, Any], problems: list[str]) -> tuple[tu
     value = parse_object(entry, "thresholds", problems) or {}
     parsed: dict[str, float] = {}
     for metric, threshold in value.items():
-        name = metric if isinstance(metric, str) and metric.isprintable() else told(metric)
+        name = metric if isinstance(metric, str) and metric.isprintable() else short_repr(metric)
         if not _is_number(threshold):
-            problems.append(f"threshold {name} = {told(threshold)} is not a number")
+            problems.append(f"threshold {name} = {short_repr(threshold)} is not a number")
         elif not 0 <= threshold <= 1:
-            problems.append(f"threshold {name} = {told(threshold)} is outside 0..1")
+            problems.append(f"threshold {name} = {short_repr(threshold)} is outside 0..1")
         else:
             parsed[str(metric)] = float(threshold)
     return tuple(sorted(parsed.items()))
@@ -199,7 +199,7 @@ def _parse_provenance(entry: Mapping[str, Any], problems: list[str]) -> Mapping[
 
 
 def _is_json(value: object) -> bool:
-    """Tell whether a value survives JSON unchanged; YAML has more kinds of value."""
+    """Return whether a value survives JSON unchanged; YAML has more kinds of value."""
     if isinstance(value, dict):
         return all(
             isinstance(key, str) and _is_json(key) and _is_json(member) for key, member in value.items()
@@ -224,7 +224,7 @@ def _parse_sources(entry: Mapping[str, Any], problems: list[str]) -> tuple[Sourc
 
 def _parse_source(value: object, problems: list[str]) -> Source:
     if not isinstance(value, dict):
-        problems.append(f"not an object but {kind_of(value)} ({told(value)})")
+        problems.append(f"not an object but {kind_name(value)} ({short_repr(value)})")
         return Source("")
     check_keys(value, _SOURCE_KEYS, problems)
     source = Source(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.files import replace_file
-from rag_evals.evals.base.messages import counted, few, printable, shown
+from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, questions_digest, short_digest
 
 TYPE = "question-set"
@@ -88,11 +88,13 @@ class Edits:
 
     def __str__(self) -> str:
         parts = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
-        return "; ".join(f"{counted(len(ids), 'question')} {what}: {few(ids)}" for what, ids in parts if ids)
+        return "; ".join(
+            f"{count_of(len(ids), 'question')} {what}: {first_names(ids)}" for what, ids in parts if ids
+        )
 
 
 def manifest_path(path: Path) -> Path:
-    """Give where the manifest of a question file lies."""
+    """Return where the manifest of a question file lies."""
     return path.with_suffix(SUFFIX)
 
 
@@ -101,7 +103,7 @@ def manifest_of(
     corpus: HashedCorpus | None = None,
     generator: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Give the manifest of questions as they are now."""
+    """Return the manifest of questions as they are now."""
     told = [question.provenance or {} for question in questions]
     return Manifest(
         digest=questions_digest(questions),
@@ -116,7 +118,7 @@ def manifest_of(
 
 
 def is_curated(question: Question) -> bool:
-    """Tell whether a person wrote or edited a question."""
+    """Return whether a person wrote or edited a question."""
     provenance = question.provenance or {}
     return provenance.get("origin", "curated") == "curated" or bool(provenance.get("edited"))
 
@@ -155,8 +157,9 @@ def load_manifest(path: Path) -> Manifest | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise QuestionFileError(
             printable(
-                f"{shown(file)} cannot be read as the manifest of a question set ({_reason(error)}): "
-                f"remove it, and `rag-evals questions check {shown(path)} --docs PATH --write` writes it anew"
+                f"{display_path(file)} cannot be read as the manifest of a question set ({_reason(error)}): "
+                f"remove it, and `rag-evals questions check {display_path(path)} --docs PATH --write` "
+                "writes it anew"
             )
         ) from error
 
@@ -194,7 +197,7 @@ def _reason(error: Exception) -> str:
 
 
 def edits_since(manifest: Manifest, questions: Sequence[Question]) -> Edits:
-    """Tell which questions are others than the manifest says."""
+    """Return which questions are others than the manifest says."""
     now = {question.id: question for question in questions}
     return Edits(
         added=tuple(id for id in now if id not in manifest.questions),

@@ -11,7 +11,7 @@ from rag_evals.rag.identity import digest
 
 
 def question_to_json(question: Question) -> dict[str, Any]:
-    """Give a question as a line of a question file has it; what says nothing is left out.
+    """Return a question as a line of a question file has it; what says nothing is left out.
 
     `load_questions` reads the same question from it.
     """
@@ -37,23 +37,23 @@ def _source_to_json(source: Source) -> dict[str, Any]:
 
 
 def to_line(value: Mapping[str, Any]) -> str:
-    """Give a question as JSON in one line, fit for a terminal: what cannot be printed is escaped."""
+    """Return a question as JSON in one line, fit for a terminal: what cannot be printed is escaped."""
     return escaped(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def escaped(line: str) -> str:
-    """Give a line of JSON with all that cannot be printed as JSON's own escapes."""
+    """Return a line of JSON with all that cannot be printed as JSON's own escapes."""
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def questions_digest(questions: Iterable[Question]) -> str:
-    """Give SHA-256 over questions, the same in whatever order they stand."""
+    """Return SHA-256 over questions, the same in whatever order they stand."""
     ordered = sorted(questions, key=lambda question: question.id)
     return digest([question_to_json(question) for question in ordered])
 
 
 def short_digest(question: Question) -> str:
-    """Give the first 16 digits of a question's hash: enough to tell that it is another one."""
+    """Return the first 16 digits of a question's hash: enough to tell that it is another one."""
     return digest(question_to_json(question))[:16]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.files import replace_file
-from rag_evals.evals.base.messages import listing, printable, quoted, shown
+from rag_evals.evals.base.messages import display_path, listing, printable, quoted
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.manifest import (
     Edits,
@@ -66,7 +66,7 @@ def save_set(
     """
     if path.suffix.lower() != ".jsonl":
         raise QuestionFileError(
-            printable(f"{shown(path)}: a question set ends in .jsonl, not in {quoted(path.suffix)}")
+            printable(f"{display_path(path)}: a question set ends in .jsonl, not in {quoted(path.suffix)}")
         )
     twice = [id for id, count in Counter(question.id for question in questions).items() if count > 1]
     if twice:

@@ -17,21 +17,21 @@ from typing import Any, Literal
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.files import all_lines, replace_file
-from rag_evals.evals.base.messages import printable, shown
+from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.questions.editor import UnfitError
 from rag_evals.evals.questions.manifest import manifest_of, save_manifest
 from rag_evals.evals.questions.question import Question, question_to_json, short_digest, to_line
 from rag_evals.evals.questions.question_set import edited, load_set, marked_edits
 from rag_evals.evals.questions.rewrite import read_writable
-from rag_evals.evals.questions.sources.check import Checked, check_question
-from rag_evals.evals.questions.sources.locate import Anchors
+from rag_evals.evals.questions.sources.check import CheckedQuestion, check_question
+from rag_evals.evals.questions.sources.locate import SourceFinder
 
-Verdict = Literal["kept", "edited", "dropped"]
-VERDICTS: tuple[Verdict, ...] = ("kept", "edited", "dropped")
+ReviewVerdict = Literal["kept", "edited", "dropped"]
+VERDICTS: tuple[ReviewVerdict, ...] = ("kept", "edited", "dropped")
 
 
 @dataclass(slots=True)
-class Item:
+class ReviewedQuestion:
     """A question under review.
 
     Attributes:
@@ -40,11 +40,11 @@ class Item:
     """
 
     question: Question
-    verdict: Verdict | None = None
+    verdict: ReviewVerdict | None = None
 
 
 def review_path(path: Path) -> Path:
-    """Give the file of what was decided in reviews of the question file `path`."""
+    """Return the file of what was decided in reviews of the question file `path`."""
     return path.with_name(f".{path.name}.review.jsonl")
 
 
@@ -74,25 +74,25 @@ class Review:
         self.log = review_path(path)
         known = {} if is_again else _decisions(self.log)
         self.items = [
-            Item(question, _verdict_on(question, known.get(question.id)))
+            ReviewedQuestion(question, _verdict_on(question, known.get(question.id)))
             for question in self._now.values()
             if question and (tag is None or tag in question.tags)
         ]
 
-    def counts(self) -> Mapping[Verdict, int]:
+    def counts(self) -> Mapping[ReviewVerdict, int]:
         """Count what was decided, this time and before."""
         counted = Counter(item.verdict for item in self.items)
         return {verdict: counted[verdict] for verdict in VERDICTS}
 
     def next_open(self, place: int) -> int | None:
-        """Give the first question from `place` on that nothing was decided about, else the first of all."""
+        """Return the first question from `place` on that nothing was decided about, else the first of all."""
         after = [*range(place, len(self.items)), *range(place)]
         return next((n for n in after if self.items[n].verdict is None), None)
 
     def keep(self, place: int, question: Question | None = None) -> None:
         """Keep a question, a dropped one as well; with what was found out about its sources, if given."""
         item = self.items[place]
-        verdict: Verdict = "edited" if item.verdict == "edited" else "kept"
+        verdict: ReviewVerdict = "edited" if item.verdict == "edited" else "kept"
         self._decide(item, question or item.question, verdict)
 
     def edit(self, place: int, question: Question) -> None:
@@ -119,7 +119,7 @@ class Review:
             replace(manifest, corpus=old.corpus, documents=old.documents, generator=old.generator),
         )
 
-    def _decide(self, item: Item, question: Question, verdict: Verdict) -> None:
+    def _decide(self, item: ReviewedQuestion, question: Question, verdict: ReviewVerdict) -> None:
         self._write(question.id, question)
         self._note(question, verdict)
         item.question, item.verdict = question, verdict
@@ -134,7 +134,7 @@ class Review:
         self._now = now
         self._is_decided = True
 
-    def _note(self, question: Question, verdict: Verdict) -> None:
+    def _note(self, question: Question, verdict: ReviewVerdict) -> None:
         """Add a decision to what is kept beside the file."""
         line: dict[str, Any] = {"id": question.id, "verdict": verdict, "digest": short_digest(question)}
         if verdict == "dropped":
@@ -148,7 +148,7 @@ class Review:
                 os.fsync(out.fileno())
         except OSError as error:
             raise QuestionFileError(
-                printable(f"{shown(self.log)} cannot be written: {error.strerror or error}")
+                printable(f"{display_path(self.log)} cannot be written: {error.strerror or error}")
             ) from error
 
 
@@ -157,7 +157,7 @@ class ReviewSession:
 
     Args:
         review: The questions.
-        anchors: The documents; None when they are not known.
+        finder: The documents; None when they are not known.
         edit: Lets the person edit a question, or go on from a draft that was no question.
 
     Attributes:
@@ -167,10 +167,10 @@ class ReviewSession:
     """
 
     def __init__(
-        self, review: Review, anchors: Anchors | None, edit: Callable[[Question, str | None], Question]
+        self, review: Review, finder: SourceFinder | None, edit: Callable[[Question, str | None], Question]
     ) -> None:
         self.review = review
-        self._anchors = anchors
+        self._finder = finder
         self._ask_for_edit = edit
         # What was written in an editor and was no question, by id.
         self._drafts: dict[str, str] = {}
@@ -195,12 +195,12 @@ class ReviewSession:
         elif key in ("n", "b"):
             self.place = (place + (1 if key == "n" else -1)) % count
 
-    def checked(self, place: int) -> Checked | None:
+    def checked(self, place: int) -> CheckedQuestion | None:
         """Return where the sources of a question stand in the documents now, when those are known."""
-        return check_question(self.review.items[place].question, self._anchors) if self._anchors else None
+        return check_question(self.review.items[place].question, self._finder) if self._finder else None
 
     def farewell(self) -> str:
-        """Say what was decided, and how the review goes on."""
+        """Return what was decided, and how the review goes on."""
         counts = self.review.counts()
         open_ones = len(self.review.items) - sum(counts.values())
         told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
@@ -245,8 +245,8 @@ def _decisions(log: Path) -> dict[str, tuple[str, str]]:
     return known
 
 
-def _verdict_on(question: Question, decision: tuple[str, str] | None) -> Verdict | None:
-    """Give what was decided about this very question; one that was changed since is open again."""
+def _verdict_on(question: Question, decision: tuple[str, str] | None) -> ReviewVerdict | None:
+    """Return what was decided about this very question; one that was changed since is open again."""
     if decision is None or decision[1] != short_digest(question):
         return None
     # A dropped one that is in the file was put back.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError
-from rag_evals.evals.base.messages import printable, shown
+from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.questions.entries import plain_lines
 from rag_evals.evals.questions.question import Question, escaped, question_to_json, to_line
 
@@ -33,7 +33,7 @@ class QuestionFile:
     data: bytes
 
     def with_changes(self, changes: Changes) -> str:
-        """Give what the file holds after `changes`; its questions must have been read without an error."""
+        """Return what the file holds after `changes`; its questions must have been read without an error."""
         text = self.data.decode("utf-8")
         if not changes:
             return text
@@ -49,14 +49,16 @@ def read_writable(path: Path) -> QuestionFile:
     if path.suffix.lower() not in WRITABLE:
         raise QuestionFileError(
             printable(
-                f"{shown(path)} cannot be written again without losing its form: files ending in "
+                f"{display_path(path)} cannot be written again without losing its form: files ending in "
                 f"{', '.join(WRITABLE)} can; save the questions as one of these"
             )
         )
     try:
         return QuestionFile(path, path.read_bytes())
     except OSError as error:
-        raise QuestionFileError(printable(f"{shown(path)}: cannot be read: {error.strerror}")) from error
+        raise QuestionFileError(
+            printable(f"{display_path(path)}: cannot be read: {error.strerror}")
+        ) from error
 
 
 def _lines(text: str, changes: Changes) -> str:
@@ -87,7 +89,7 @@ def _json(text: str, changes: Changes) -> str:
 
 
 def _merged(value: Mapping[str, Any], question: Question) -> dict[str, Any]:
-    """Give the new form of an entry in its own order, with the keys that are its author's own."""
+    """Return the new form of an entry in its own order, with the keys that are its author's own."""
     new = question_to_json(question)
     old_sources, sources = value.get("sources") or [], new.get("sources") or []
     if sources and len(old_sources) == len(sources):

@@ -26,7 +26,7 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def holds(self, question_id: str) -> bool:
-        """Tell whether the question is in this shard.
+        """Return whether the question is in this shard.
 
         Each question is in exactly one shard, on every machine and for every pipeline; adding questions
         moves none of the others.

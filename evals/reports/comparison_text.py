@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate, Compared, mean_of, passed, score_of
+from rag_evals.evals.gate.comparison.baseline_gate import (
+    BaselineGate,
+    BaselineRow,
+    mean_of,
+    passed,
+    score_getter,
+)
 from rag_evals.evals.gate.comparison.compare import CostChange, RetrievalChange
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.runs.evaluation import Evaluation
@@ -19,7 +25,7 @@ HEADER = ("verdict", "pipeline", "metric", "n", "before", "after", "change", "90
 COSTS = ("pipeline", "stage", "s/question before", "after", "tokens/question before", "after")
 
 
-class Summary(NamedTuple):
+class SummaryCells(NamedTuple):
     """What the evaluations of one pipeline come to, as cells of a table.
 
     Attributes:
@@ -35,7 +41,7 @@ class Summary(NamedTuple):
     took: tuple[str, str]
 
 
-def summaries_of(evaluations: Iterable[Evaluation], metrics: Sequence[str]) -> list[Summary]:
+def summaries_of(evaluations: Iterable[Evaluation], metrics: Sequence[str]) -> list[SummaryCells]:
     """Return the summary of each pipeline, in the order in which they come."""
     return [_summary(name, group, metrics) for name, group in by_pipeline(evaluations).items()]
 
@@ -48,15 +54,15 @@ def by_pipeline(evaluations: Iterable[Evaluation]) -> dict[str, list[Evaluation]
     return groups
 
 
-def _summary(pipeline: str, group: Sequence[Evaluation], metrics: Sequence[str]) -> Summary:
+def _summary(pipeline: str, group: Sequence[Evaluation], metrics: Sequence[str]) -> SummaryCells:
     found = Counter(evaluation.outcome for evaluation in group)
     counts = (len(group), found["passed"], found["failed"] + found["error"], found["unscored"])
     seconds = fmean(sum(e.seconds.values()) for e in group)
     tokens = fmean(e.total.evaluated + e.total.generated for e in group)
-    return Summary(
+    return SummaryCells(
         (pipeline, *(f"{count:,}" for count in counts)),
         _mean(group, passed),
-        tuple(_mean(group, score_of(metric)) for metric in metrics),
+        tuple(_mean(group, score_getter(metric)) for metric in metrics),
         (f"{seconds:.1f}", f"{tokens:,.0f}"),
     )
 
@@ -67,7 +73,7 @@ def _mean(group: Sequence[Evaluation], value: Callable[[Evaluation], float | Non
 
 
 def verdict_text(gate: BaselineGate, run: str, base: str) -> str:
-    """Give the verdict in one line, with both runs called as they are to be shown."""
+    """Return the verdict in one line, with both runs called as they are to be shown."""
     said = {
         Verdict.PASS: f"{run} is not worse than {base} by {gate.margin:g} or more",
         Verdict.INCONCLUSIVE: f"whether {run} is worse than {base} by {gate.margin:g} cannot be told",
@@ -76,8 +82,8 @@ def verdict_text(gate: BaselineGate, run: str, base: str) -> str:
     return f"{gate.verdict}: {said[gate.verdict]}"
 
 
-def row_cells(row: Compared) -> tuple[str, ...]:
-    """Give the cells of one row of the table of differences, as `HEADER` names them."""
+def row_cells(row: BaselineRow) -> tuple[str, ...]:
+    """Return the cells of one row of the table of differences, as `HEADER` names them."""
     found = row.difference
     return (
         str(row.verdict),
@@ -105,7 +111,7 @@ def cost_cells(cost: CostChange) -> tuple[str, ...]:
 
 
 def detectable_text(gate: BaselineGate) -> str | None:
-    """Say the smallest drop that could have been seen; None where nothing was compared."""
+    """Return the smallest drop that could have been seen, in words; None where nothing was compared."""
     if not gate.rows:
         return None
     if gate.detectable is None:
@@ -114,25 +120,25 @@ def detectable_text(gate: BaselineGate) -> str | None:
 
 
 def scores_text(evaluation: Evaluation) -> str:
-    """Give the outcome and every score in one line."""
+    """Return the outcome and every score in one line."""
     scores = [f"{s.metric} {'unscored' if s.value is None else f'{s.value:.2f}'}" for s in evaluation.scores]
     return f"{evaluation.outcome}: {', '.join(scores)}" if scores else evaluation.outcome
 
 
 def failing_claim(evaluation: Evaluation) -> ClaimScore | None:
-    """Give the claim with the lowest value in the scores below their thresholds; None without claims."""
+    """Return the claim with the lowest value in the scores below their thresholds; None without claims."""
     claims = [claim for score in evaluation.breached for claim in score.claims if claim.value is not None]
     return min(claims, key=lambda claim: claim.value or 0.0, default=None)
 
 
 def claim_text(claim: ClaimScore) -> str:
-    """Give a claim with its value and what is closest to it."""
+    """Return a claim with its value and what is closest to it."""
     closest = f"; closest: {place_text(claim.closest)}" if claim.closest else ""
     return f'"{claim.text}" ({claim.value:.2f}{closest})'
 
 
 def place_text(context: Context) -> str:
-    """Say where a context stands; its first words where that is not known."""
+    """Return where a context stands; its first words where that is not known."""
     if not context.document:
         return f'"{context.text[:60]}"'
     span = f" {context.start}-{context.end}" if context.start is not None else ""
@@ -145,7 +151,7 @@ def place(document: str, page: int | None, span: str) -> str:
 
 
 def retrieval_text(change: RetrievalChange) -> str:
-    """Say how contexts changed."""
+    """Return how contexts changed."""
     parts = [
         *_counted(change.lost, "lost"),
         *_counted(change.gained, "gained"),
@@ -159,5 +165,5 @@ def _counted(contexts: Sequence[Context], what: str) -> list[str]:
 
 
 def ids_of(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Give the pipeline and question of each of `evaluations`, once whatever the repeats."""
+    """Return the pipeline and question of each of `evaluations`, once whatever the repeats."""
     return list(dict.fromkeys(f"{e.pipeline} {e.question.id}" for e in evaluations))

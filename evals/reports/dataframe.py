@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 HOME = Path(".rag-evals")
 BASELINES = Path("evals-baselines")
 
-Kind = Literal["text", "number", "count", "texts", "counts"]
+ColumnKind = Literal["text", "number", "count", "texts", "counts"]
 
 # What a spreadsheet takes for a formula when a cell begins with it; the last four are full-width forms.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_BEFORE: Mapping[str, Kind] = {
+_BEFORE: Mapping[str, ColumnKind] = {
     "question_id": "text",
     "pipeline": "text",
     "repeat": "count",
@@ -43,7 +43,7 @@ _BEFORE: Mapping[str, Kind] = {
     "tags": "texts",
     "outcome": "text",
 }
-_AFTER: Mapping[str, Kind] = {
+_AFTER: Mapping[str, ColumnKind] = {
     "tokens_evaluated": "count",
     "tokens_reused": "count",
     "tokens_generated": "count",
@@ -64,12 +64,12 @@ class Table:
         rows: One cell a column; None where there is nothing.
     """
 
-    columns: Mapping[str, Kind]
+    columns: Mapping[str, ColumnKind]
     rows: tuple[tuple[Any, ...], ...]
 
 
 def to_pandas(run: Run | Path | str, *, home: Path = HOME, baselines: Path = BASELINES) -> pandas.DataFrame:
-    """Give a run as a DataFrame, one row an evaluation in the order in which they were finished.
+    """Return a run as a DataFrame, one row an evaluation in the order in which they were finished.
 
     `attrs` has the run's name and `notes`, a line for everything that is wrong with it.
 
@@ -86,7 +86,7 @@ def to_pandas(run: Run | Path | str, *, home: Path = HOME, baselines: Path = BAS
     """
     pandas = _pandas()
     loaded = run if isinstance(run, Run) else read_run(find_run(str(run), home, baselines))
-    table = table_of(loaded.evaluations)
+    table = evaluation_table(loaded.evaluations)
     cells = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.columns)
     frame = pandas.DataFrame(
         {
@@ -99,12 +99,12 @@ def to_pandas(run: Run | Path | str, *, home: Path = HOME, baselines: Path = BAS
 
 
 def to_csv(run: Run) -> str:
-    """Give a run as CSV with a header; no pandas needed.
+    """Return a run as CSV with a header; no pandas needed.
 
     Lists are JSON. A text that a spreadsheet would take for a formula gets an apostrophe before it;
     numbers are numbers.
     """
-    table = table_of(run.evaluations)
+    table = evaluation_table(run.evaluations)
     text = io.StringIO()
     # Every text in quotes: with this line end csv takes a lone carriage return for harmless.
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
@@ -127,7 +127,7 @@ def write_parquet(run: Run, file: Path) -> None:
     except ImportError as error:
         raise UsageError(_missing("Parquet", "pyarrow")) from error
     types = _arrow_types(pyarrow)
-    columns = table_of(run.evaluations).columns
+    columns = evaluation_table(run.evaluations).columns
     schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
     whole = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
     # Opened by Python, whose errors have a reason in words.
@@ -135,11 +135,11 @@ def write_parquet(run: Run, file: Path) -> None:
         parquet.write_table(whole, opened)
 
 
-def table_of(evaluations: Sequence[Evaluation]) -> Table:
-    """Give `evaluations` as a table, with columns for every metric and stage that occurs."""
+def evaluation_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Return `evaluations` as a table, with columns for every metric and stage that occurs."""
     metrics = _metrics(evaluations)
     stages = list(dict.fromkeys(stage for e in evaluations for stage in e.seconds))
-    columns: dict[str, Kind] = dict(_BEFORE)
+    columns: dict[str, ColumnKind] = dict(_BEFORE)
     for metric in metrics:
         name = _name(metric)
         columns |= {name: "number", f"{name}_reason": "text", f"{name}_threshold": "number"}
@@ -198,7 +198,7 @@ def _contexts(answer: Answer | None) -> dict[str, Any]:
 
 
 def worst_claim(scores: Sequence[Score]) -> str | None:
-    """Give the claim with the lowest value; of equal ones the first metric's. None without verdicts."""
+    """Return the claim with the lowest value; of equal ones the first metric's. None without verdicts."""
     claims: list[ClaimScore] = [c for score in scores for c in score.claims if c.value is not None]
     worst = min(claims, key=lambda claim: claim.value or 0.0, default=None)
     return worst.text if worst else None
@@ -210,13 +210,13 @@ def _metrics(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _name(metric: str) -> str:
-    """Give the column of `metric`, which must not be that of something else."""
+    """Return the column of `metric`, which must not be that of something else."""
     taken = {*_BEFORE, *_AFTER, "worst_claim", "seconds"}
     return _text(f"metric_{metric}" if metric in taken else metric)
 
 
 def _whole(cell: Any) -> Any:
-    """Give `cell` without halves of surrogate pairs, which no file of text can hold."""
+    """Return `cell` without halves of surrogate pairs, which no file of text can hold."""
     if isinstance(cell, str):
         return _text(cell)
     return [_whole(part) for part in cell] if isinstance(cell, list) else cell
@@ -229,7 +229,7 @@ def _text(text: str) -> str:
 # --- the forms ---
 
 # Fixed, as pandas would make a column without a single number one of objects.
-_DTYPES: Mapping[Kind, str] = {
+_DTYPES: Mapping[ColumnKind, str] = {
     "text": "str",
     "number": "float64",
     "count": "int64",
@@ -238,7 +238,7 @@ _DTYPES: Mapping[Kind, str] = {
 }
 
 
-def _arrow_types(pyarrow: Any) -> Mapping[Kind, pyarrow.DataType]:
+def _arrow_types(pyarrow: Any) -> Mapping[ColumnKind, pyarrow.DataType]:
     return {
         "text": pyarrow.string(),
         "number": pyarrow.float64(),

@@ -19,8 +19,8 @@ from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.runs.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from rag_evals.evals.gate.decision import Ruling
-    from rag_evals.evals.gate.run_gate import Held
+    from rag_evals.evals.gate.decision import Decision
+    from rag_evals.evals.gate.run_gate import ConditionResult
     from rag_evals.evals.runs.run import Run
 
 # GitHub shows so many errors and so many warnings a step.
@@ -49,19 +49,19 @@ class Annotation:
 
 
 def stopping_lines() -> tuple[str, str]:
-    """Give the line that stops commands, and the one that lets them go on: nobody can guess it."""
+    """Return the line that stops commands, and the one that lets them go on: nobody can guess it."""
     token = os.urandom(16).hex()
     return f"::stop-commands::{token}", f"::{token}::"
 
 
 def github_annotations(
     evaluations: Sequence[Evaluation],
-    ruling: Ruling | None = None,
+    decision: Decision | None = None,
     *,
     root: Path = Path(),
     workspace: Path | None = None,
 ) -> list[str]:
-    """Give the workflow commands for what is wrong with a run.
+    """Return the workflow commands for what is wrong with a run.
 
     Breaches come first, then what was decided of the whole run. What does not fail the session is a warning:
     a breach outside strict mode, INCONCLUSIVE as a rule. GitHub shows ten errors and ten warnings a step:
@@ -69,11 +69,11 @@ def github_annotations(
 
     Args:
         evaluations: Those of the run.
-        ruling: What was decided; None where a breach fails its test and nothing else is held.
+        decision: What was decided; None where a breach fails its test and nothing else is held.
         root: Folder that node ids are relative to.
         workspace: Folder of the checkout, to which GitHub's paths are relative; `root` by default.
     """
-    found = [*_breaches(evaluations, ruling), *(_decisions(ruling) if ruling else ())]
+    found = [*_breaches(evaluations, decision), *(_decisions(decision) if decision else ())]
     levels: tuple[Level, Level] = ("error", "warning")
     return [
         _command(annotation, root, workspace or root)
@@ -83,50 +83,50 @@ def github_annotations(
 
 
 def tell_github(
-    environ: Mapping[str, str], run: Run, ruling: Ruling, *, root: Path, base: Run | None = None
+    environ: Mapping[str, str], run: Run, decision: Decision, *, root: Path, base: Run | None = None
 ) -> list[str]:
-    """Give the workflow commands of a run, and add the run to the summary of the step.
+    """Return the workflow commands of a run, and add the run to the summary of the step.
 
     A summary that cannot be written is a warning among the commands.
 
     Args:
         environ: The environment, which names the folder of the checkout and the file of the summary.
         run: The run.
-        ruling: What was decided.
+        decision: What was decided.
         root: Folder that node ids are relative to.
         base: The run that it was held to; None without.
     """
     workspace = environ.get("GITHUB_WORKSPACE")
     lines = github_annotations(
-        run.evaluations, ruling, root=root, workspace=Path(workspace) if workspace else None
+        run.evaluations, decision, root=root, workspace=Path(workspace) if workspace else None
     )
     summary = environ.get("GITHUB_STEP_SUMMARY")
-    trouble = append_summary(Path(summary), summary_text(run, ruling, base)) if summary else None
+    trouble = append_summary(Path(summary), summary_text(run, decision, base)) if summary else None
     return [*lines, warning_line(trouble)] if trouble else lines
 
 
 def warning_line(text: str) -> str:
-    """Give the workflow command that warns of something that is about no test."""
+    """Return the workflow command that warns of something that is about no test."""
     return _command(Annotation("warning", "evals", text), Path(), Path())
 
 
-def summary_text(run: Run, ruling: Ruling, base: Run | None = None) -> str:
-    """Give the summary of the step: the run, and how it compares."""
+def summary_text(run: Run, decision: Decision, base: Run | None = None) -> str:
+    """Return the summary of the step: the run, and how it compares."""
     from rag_evals.evals.reports.markdown import comparison_markdown, run_markdown
-    from rag_evals.evals.reports.terminal.summary import ruling_lines
+    from rag_evals.evals.reports.terminal.summary import decision_lines
 
-    text = run_markdown(run, [line.text for line in ruling_lines(ruling)])
-    if base is None or ruling.baseline is None:
+    text = run_markdown(run, [line.text for line in decision_lines(decision)])
+    if base is None or decision.baseline is None:
         return text
     from rag_evals.evals.gate.comparison.compare import compare
 
     # The verdict that was ruled, which knows how far the judge is to be trusted.
-    comparison = replace(compare(run, base, margin=ruling.rules.margin), gate=ruling.baseline)
+    comparison = replace(compare(run, base, margin=decision.rules.margin), gate=decision.baseline)
     return f"{text}\n{comparison_markdown(comparison)}"
 
 
 def append_summary(file: Path, text: str) -> str | None:
-    """Add `text` to the summary of the step; give one line if that cannot be done, and never raise."""
+    """Add `text` to the summary of the step; return one line if that cannot be done, and never raise."""
     told = text.encode("utf-8", "backslashreplace")
     try:
         size = file.stat().st_size if file.exists() else 0
@@ -144,28 +144,30 @@ def append_summary(file: Path, text: str) -> str | None:
     return None
 
 
-def _breaches(evaluations: Sequence[Evaluation], ruling: Ruling | None) -> Iterator[Annotation]:
-    level: Level = "error" if ruling is None or ruling.rules.mode == "strict" else "warning"
+def _breaches(evaluations: Sequence[Evaluation], decision: Decision | None) -> Iterator[Annotation]:
+    level: Level = "error" if decision is None or decision.rules.mode == "strict" else "warning"
     for evaluation in evaluations:
         if evaluation.breaches:
             title = f"{evaluation.pipeline} {evaluation.question.id}"
             yield Annotation(level, title, "\n".join(evaluation.breaches), evaluation.test)
 
 
-def _decisions(ruling: Ruling) -> Iterator[Annotation]:
+def _decisions(decision: Decision) -> Iterator[Annotation]:
     from rag_evals.evals.reports.comparison_text import verdict_text
 
-    said = [(one.verdict, _held_text(one)) for one in ruling.held]
-    if ruling.baseline:
-        said.append((ruling.baseline.verdict, verdict_text(ruling.baseline, "the run", ruling.baseline.name)))
+    said = [(one.verdict, _held_text(one)) for one in decision.held]
+    if decision.baseline:
+        said.append(
+            (decision.baseline.verdict, verdict_text(decision.baseline, "the run", decision.baseline.name))
+        )
     for verdict, line in said:
-        if level := _level(verdict, ruling):
+        if level := _level(verdict, decision):
             yield Annotation(level, "evals gate", line)
-    if ruling.over_budget:
-        yield Annotation("error", "evals gate", ruling.over_budget)
+    if decision.over_budget:
+        yield Annotation("error", "evals gate", decision.over_budget)
 
 
-def _held_text(held: Held) -> str:
+def _held_text(held: ConditionResult) -> str:
     from rag_evals.evals.reports.terminal.gate_table import interval_text, remark, value_text
 
     found = f"{held.verdict}: {held.text}: {value_text(held)}, 95 % interval {interval_text(held)}"
@@ -173,17 +175,17 @@ def _held_text(held: Held) -> str:
     return f"{found}; {said}" if said else found
 
 
-def _level(verdict: Verdict, ruling: Ruling) -> Level | None:
-    """Give how loud a verdict is; None for one of which nothing is to be said."""
-    is_quiet = verdict is Verdict.INCONCLUSIVE and ruling.rules.inconclusive == "pass"
+def _level(verdict: Verdict, decision: Decision) -> Level | None:
+    """Return how loud a verdict is; None for one of which nothing is to be said."""
+    is_quiet = verdict is Verdict.INCONCLUSIVE and decision.rules.inconclusive == "pass"
     if verdict is Verdict.PASS or is_quiet:
         return None
-    is_warning = verdict is Verdict.INCONCLUSIVE and ruling.rules.inconclusive == "warn"
-    return "error" if ruling.fails and not is_warning else "warning"
+    is_warning = verdict is Verdict.INCONCLUSIVE and decision.rules.inconclusive == "warn"
+    return "error" if decision.fails and not is_warning else "warning"
 
 
 def _first(annotations: Sequence[Annotation]) -> Iterator[Annotation]:
-    """Give as many as GitHub shows, the last of them with the number of those left out."""
+    """Yield as many as GitHub shows, the last of them with the number of those left out."""
     more = len(annotations) - SHOWN
     for n, one in enumerate(annotations[:SHOWN], 1):
         said = f"{one.message}\nand {more:,} more: see the log" if n == SHOWN and more > 0 else one.message
@@ -214,13 +216,13 @@ def _property(text: str) -> str:
 
 
 def _path(name: str, root: Path, workspace: Path) -> str:
-    """Give the path of the file `name` of `root` as GitHub knows it: from the folder of the checkout."""
+    """Return the path of the file `name` of `root` as GitHub knows it: from the folder of the checkout."""
     file, folder = (root / name).resolve(), workspace.resolve()
     return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else name
 
 
 def _line_of(test: str, root: Path) -> int | None:
-    """Give the line of the test's function, from 1; None where its file cannot tell."""
+    """Return the line of the test's function, from 1; None where its file cannot tell."""
     name, *parts = test.partition("[")[0].split("::")
     try:
         body = ast.parse((root / name).read_bytes()).body

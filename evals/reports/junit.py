@@ -25,7 +25,7 @@ Properties = list[tuple[str, str]]
 
 
 def junit_properties(evaluation: Evaluation, *, number: int = 1) -> Properties:
-    """Give name and value of everything that a JUnit file says of `evaluation`.
+    """Return name and value of everything that a JUnit file says of `evaluation`.
 
     A score that could not be had has no value, but `evals.METRIC.unscored` with the reason.
 
@@ -55,12 +55,12 @@ def junit_properties(evaluation: Evaluation, *, number: int = 1) -> Properties:
 
 
 def suite_properties(test: str, properties: Properties) -> Properties:
-    """Give `properties` of a test as they stand in its suite: each name is followed by the test."""
+    """Return `properties` of a test as they stand in its suite: each name is followed by the test."""
     return [(f"{name}:{xml_text(test)}", value) for name, value in properties]
 
 
 def tell_junit(xml: Any, report: Any, evaluations: Sequence[Evaluation], *, new: int) -> None:
-    """Give pytest's own JUnit file what `report` evaluated.
+    """Add what `report` evaluated to pytest's own JUnit file.
 
     With `junit_family = xunit1` it becomes properties of the test; else of the suite, as the schema wants it.
 
@@ -81,7 +81,7 @@ def tell_junit(xml: Any, report: Any, evaluations: Sequence[Evaluation], *, new:
 
 
 def run_junit(run: Run) -> str:
-    """Give a run as JUnit XML: a suite a pipeline, a case an evaluation. The same run gives the same bytes.
+    """Return a run as JUnit XML: a suite a pipeline, a case an evaluation. The same run gives the same bytes.
 
     A breach is a failure, what a pipeline raised an error, and what is unscored is skipped.
     """
@@ -98,7 +98,7 @@ def run_junit(run: Run) -> str:
 
 
 def xml_text(text: str) -> str:
-    """Give `text` with what XML cannot hold written as `#x1B`, the way pytest does."""
+    """Return `text` with what XML cannot hold written as `#x1B`, the way pytest does."""
     return _NO_XML.sub(lambda found: f"#x{ord(found.group()):02X}", text)
 
 
@@ -127,7 +127,7 @@ def _counts(group: Sequence[Evaluation]) -> dict[str, str]:
 
 
 def _means(group: Sequence[Evaluation]) -> Properties:
-    """Give the mean of each metric over the scores that are there."""
+    """Return the mean of each metric over the scores that are there."""
     metrics = dict.fromkeys(score.metric for e in group for score in e.scores)
     values = {
         metric: [s.value for e in group for s in e.scores if s.metric == metric and s.value is not None]
@@ -156,13 +156,13 @@ def _said(evaluation: Evaluation) -> str:
 
 
 def _test(evaluation: Evaluation) -> str:
-    """Give the node id of its test; for a record without one, its pipeline and question."""
+    """Return the node id of its test; for a record without one, its pipeline and question."""
     repeat = f" repeat {evaluation.repeat + 1}" if evaluation.repeat else ""
     return evaluation.test or f"{evaluation.pipeline} {evaluation.question.id}{repeat}"
 
 
 def _address(evaluation: Evaluation) -> tuple[str, str]:
-    """Give class and name of its test as pytest's own file has them, so that their histories join."""
+    """Return class and name of its test as pytest's own file has them, so that their histories join."""
     if not evaluation.test:
         return "evals", _test(evaluation)
     path, bracket, parameters = evaluation.test.partition("[")

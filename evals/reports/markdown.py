@@ -42,12 +42,12 @@ _WHERE = "records.jsonl"
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """Give `comparison` as Markdown of less than 60,000 characters."""
+    """Return `comparison` as Markdown of less than 60,000 characters."""
     gate = comparison.gate
     failing = [flip for flip in comparison.flips if not flip.is_fixed]
     fixed = [flip for flip in comparison.flips if flip.is_fixed]
     head = [
-        f"## {verdict_text(gate, quoted(comparison.run, 100), quoted(comparison.base, 100))}",
+        f"## {verdict_text(gate, code_span(comparison.run, 100), code_span(comparison.base, 100))}",
         _list(comparison.notes, _NOTES, "notes"),
         _table(HEADER, [row_cells(row) for row in gate.rows], _TABLE),
         detectable_text(gate) or "",
@@ -67,7 +67,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def run_markdown(run: Run, gate_lines: Sequence[str] = ()) -> str:
-    """Give a run without a baseline as Markdown of less than 60,000 characters.
+    """Return a run without a baseline as Markdown of less than 60,000 characters.
 
     Args:
         run: The run.
@@ -77,7 +77,7 @@ def run_markdown(run: Run, gate_lines: Sequence[str] = ()) -> str:
     failing = [e for e in run.evaluations if e.outcome in ("failed", "error")]
     unscored = [e for e in run.evaluations if e.outcome == "unscored"]
     head = [
-        f"## Run {quoted(run.name, 100)}: {len(failing):,} of {len(run.evaluations):,} evaluations failed",
+        f"## Run {code_span(run.name, 100)}: {len(failing):,} of {len(run.evaluations):,} evaluations failed",
         _list(run.notes, _NOTES, "notes"),
         _list([line for line in gate_lines if line.strip()], _TABLE, "lines"),
         _summary(run),
@@ -89,8 +89,8 @@ def run_markdown(run: Run, gate_lines: Sequence[str] = ()) -> str:
     return _joined(*head, _section(title, blocks, len(failing), room, "failing questions"), tail)
 
 
-def quoted(text: str, longest: int = LONGEST) -> str:
-    """Give `text` as one code span; of a long one its beginning, and how much more there is where."""
+def code_span(text: str, longest: int = LONGEST) -> str:
+    """Return `text` as one code span; of a long one its beginning, and how much more there is where."""
     line = one_line(text)
     pointer = ""
     if len(line) > longest:
@@ -110,7 +110,7 @@ def _joined(*parts: str) -> str:
 
 
 def _section(title: str, blocks: Iterable[str], count: int, room: int, what: str) -> str:
-    """Give as many whole blocks as `room` has place for, and say how many of all `count` were left out.
+    """Return as many whole blocks as `room` has place for, and say how many of all `count` were left out.
 
     Blocks are made one by one, as there may be thousands for which there is no place.
     """
@@ -126,7 +126,7 @@ def _section(title: str, blocks: Iterable[str], count: int, room: int, what: str
 
 
 def _list(lines: Sequence[str], room: int, what: str) -> str:
-    return _section("", (f"- {quoted(line)}" for line in lines), len(lines), room, what)
+    return _section("", (f"- {code_span(line)}" for line in lines), len(lines), room, what)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> str:
@@ -143,10 +143,10 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Give a cell; a name is quoted, and a bar in it, which would end the cell, becomes a broken one."""
+    """Return a cell; a name is quoted, and a bar in it, which would end the cell, becomes a broken one."""
     if re.fullmatch(r"[-+<0-9., to]+|PASS|BLOCK|INCONCLUSIVE", text):
         return text.replace("<", "&lt;")
-    return quoted(text.replace("|", "\N{BROKEN BAR}"), 100)
+    return code_span(text.replace("|", "\N{BROKEN BAR}"), 100)
 
 
 # --- questions ---
@@ -154,9 +154,8 @@ def _cell(text: str) -> str:
 
 def _asked(evaluation: Evaluation) -> str:
     question = evaluation.question
-    return (
-        f"{quoted(question.id, 200)} [{quoted(evaluation.pipeline, 100)}]: {quoted(question.question, 300)}"
-    )
+    pipeline = code_span(evaluation.pipeline, 100)
+    return f"{code_span(question.id, 200)} [{pipeline}]: {code_span(question.question, 300)}"
 
 
 def _flip(flip: Flip) -> str:
@@ -166,7 +165,7 @@ def _flip(flip: Flip) -> str:
         lines += [f"  - {name}, {_scores(evaluation)}: {_answer(evaluation)}"]
     lines += _faults(failing)
     lines += [f"  - stage: {flip.stage}"] if flip.stage else []
-    lines += [f"  - contexts: {quoted(retrieval_text(flip.retrieval), 400)}"]
+    lines += [f"  - contexts: {code_span(retrieval_text(flip.retrieval), 400)}"]
     return "\n".join(lines)
 
 
@@ -178,27 +177,27 @@ def _failing(evaluation: Evaluation, corpora: Corpora) -> str:
 
 
 def _scores(evaluation: Evaluation) -> str:
-    return quoted(scores_text(evaluation), 400)
+    return code_span(scores_text(evaluation), 400)
 
 
 def _answer(evaluation: Evaluation) -> str:
     if evaluation.answer is None:
-        return f"no answer: {quoted(evaluation.error or '')}"
-    return quoted(evaluation.answer.text)
+        return f"no answer: {code_span(evaluation.error or '')}"
+    return code_span(evaluation.answer.text)
 
 
 def _faults(evaluation: Evaluation) -> list[str]:
     claim = failing_claim(evaluation)
     # As many as there are metrics of ours; others may bring any number.
-    lines = [f"  - breach: {quoted(breach)}" for breach in evaluation.breaches[: len(METRICS)]]
-    return [*lines, *([f"  - claim: {quoted(claim_text(claim))}"] if claim else [])]
+    lines = [f"  - breach: {code_span(breach)}" for breach in evaluation.breaches[: len(METRICS)]]
+    return [*lines, *([f"  - claim: {code_span(claim_text(claim))}"] if claim else [])]
 
 
 # --- the rest ---
 
 
 def _blind(unscored: Sequence[Evaluation]) -> str:
-    lines = (f"- {_asked(e)}: {quoted('; '.join(e.unscored))}" for e in unscored)
+    lines = (f"- {_asked(e)}: {code_span('; '.join(e.unscored))}" for e in unscored)
     title = f"### Unscored: {len(unscored):,}"
     return _section(title, lines, len(unscored), _FIXED, "unscored questions") if unscored else ""
 
@@ -211,7 +210,7 @@ def _summary(run: Run) -> str:
 
 
 def _names(title: str, names: Sequence[str]) -> str:
-    lines = (f"- {quoted(name, 200)}" for name in names)
+    lines = (f"- {code_span(name, 200)}" for name in names)
     return _section(f"### {title}: {len(names):,}", lines, len(names), _LISTS, "questions") if names else ""
 
 
@@ -226,7 +225,7 @@ def _changes(changes: Sequence[Change]) -> str:
 def _retrieval(comparison: Comparison) -> str:
     changed = comparison.retrieval
     lines = (
-        f"- {quoted(f'{pipeline} {question}', 200)}: {quoted(retrieval_text(change), 300)}"
+        f"- {code_span(f'{pipeline} {question}', 200)}: {code_span(retrieval_text(change), 300)}"
         for pipeline, question, change in changed
     )
     title = f"### Contexts changed: {len(changed):,}"

@@ -18,7 +18,7 @@ from rag_evals.evals.reports.text import cut, one_line
 from rag_evals.evals.runs.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from rag_evals.evals.generation.generate import Outcome
+    from rag_evals.evals.generation.generate import GenerationProgress
 
 
 LOG_WIDTH = 120  # columns of a line in a log
@@ -31,7 +31,7 @@ LONGEST_NAME = 40  # columns
 
 
 def is_ci(environ: Mapping[str, str]) -> bool:
-    """Tell whether continuous integration runs this."""
+    """Return whether continuous integration runs this."""
     return environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
@@ -171,7 +171,7 @@ def _pace(seconds: Iterable[float]) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Say a duration as people do: `40 s`, `3 min 40 s`, `25 min`, `2 h 05 min`."""
+    """Return a duration as people say it: `40 s`, `3 min 40 s`, `25 min`, `2 h 05 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -183,7 +183,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(count: int, *, is_shown: bool = True) -> Iterator[Callable[[Outcome], None]]:
+def progress(count: int, *, is_shown: bool = True) -> Iterator[Callable[[GenerationProgress], None]]:
     """Show questions kept, and the time left: a bar on a terminal, a line now and then in the log of CI."""
     from tqdm import tqdm
 
@@ -200,7 +200,7 @@ def progress(count: int, *, is_shown: bool = True) -> Iterator[Callable[[Outcome
         leave=False,
     ) as bar:
 
-        def show(outcome: Outcome) -> None:
+        def show(outcome: GenerationProgress) -> None:
             nonlocal said
             bar.n = len(outcome.kept)
             if outcome.items == outcome.resumed:

@@ -24,7 +24,7 @@ class Line:
     verdict: Verdict | None = None
 
 
-def columns_of(text: str) -> int:
+def display_width(text: str) -> int:
     """Return the columns that `text` takes in a terminal; where terminals differ, the larger number.
 
     East Asian wide characters take two, combining ones none.
@@ -35,20 +35,20 @@ def columns_of(text: str) -> int:
 
 
 def one_line(text: str) -> str:
-    """Give `text`, which may quote a document or a model, as one line fit for a terminal."""
+    """Return `text`, which may quote a document or a model, as one line fit for a terminal."""
     return printable(" ".join(text.split()))
 
 
 def cut(text: str, columns: int) -> str:
-    """Give as much of `text` as goes into `columns`, with an ellipsis where something is left out."""
-    if columns_of(text) <= columns:
+    """Return as much of `text` as goes into `columns`, with an ellipsis where something is left out."""
+    if display_width(text) <= columns:
         return text
     return f"{_head(text, columns - 1)}…" if columns > 0 else ""
 
 
 def padded(text: str, columns: int) -> str:
     """Return `text` with blanks behind it, so that it takes `columns`."""
-    return text + " " * (columns - columns_of(text))
+    return text + " " * (columns - display_width(text))
 
 
 def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list[str]:
@@ -60,16 +60,16 @@ def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list
         first: What the first line begins with.
         rest: What the others begin with.
     """
-    room = max(8, columns - max(columns_of(first), columns_of(rest)))
+    room = max(8, columns - max(display_width(first), display_width(rest)))
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
         joined = f"{line} {word}" if line else word
-        if columns_of(joined) <= room:
+        if display_width(joined) <= room:
             line = joined
             continue
         lines += [line] if line else []
-        while columns_of(word) > room:
+        while display_width(word) > room:
             piece = _head(word, room)
             lines.append(piece)
             word = word[len(piece) :]
@@ -97,7 +97,7 @@ def table_rows(rows: Sequence[Sequence[str]], columns: int, *, left: int) -> lis
     widths = widths_of(rows)
     while sum(widths) + 2 * (len(widths) - 1) > columns:
         longest = max(range(left), key=lambda n: widths[n])
-        if widths[longest] <= max(12, columns_of(rows[0][longest])):
+        if widths[longest] <= max(12, display_width(rows[0][longest])):
             return [[], *(_paragraph(rows[0], row, columns, left) for row in rows[1:])]
         widths[longest] -= 1
     fitting = [[cut(cell, width) for cell, width in zip(row, widths, strict=True)] for row in rows]
@@ -112,12 +112,12 @@ def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
 
 def widths_of(rows: Sequence[Sequence[str]]) -> list[int]:
     """Return the columns that the widest cell of each place takes."""
-    return [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
+    return [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]
 
 
 def _line(row: Sequence[str], widths: Sequence[int], left: int) -> str:
     cells = [
-        padded(cell, width) if n < left else " " * (width - columns_of(cell)) + cell
+        padded(cell, width) if n < left else " " * (width - display_width(cell)) + cell
         for n, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()
@@ -153,6 +153,6 @@ _TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud8
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def shown(text: object) -> str:
-    """Give text without characters that hide what stands beside them or turn it around."""
+def visible_text(text: object) -> str:
+    """Return text without characters that hide what stands beside them or turn it around."""
     return _TRICKS.sub(_REPLACEMENT, str(text))

@@ -54,7 +54,7 @@ def write_baseline(run: Run, folder: Path, name: str) -> Path:
 
 
 def baseline_file(folder: Path, name: str) -> Path:
-    """Give the file of the baseline `name`, whether it is there or not.
+    """Return the file of the baseline `name`, whether it is there or not.
 
     Raises:
         UsageError: The name is none for a file.
@@ -69,12 +69,12 @@ def baseline_file(folder: Path, name: str) -> Path:
 
 
 def baseline_files(folder: Path) -> tuple[Path, ...]:
-    """Give the files of all baselines in `folder`, sorted by name; none where there is no folder."""
+    """Return the files of all baselines in `folder`, sorted by name; none where there is no folder."""
     return tuple(sorted(folder.glob(f"*{SUFFIX}")))
 
 
 def _lines(run: Run) -> Iterable[Mapping[str, Any]]:
-    """Give the lines of the file: head, pipelines and judges, evaluations, end; each kind sorted."""
+    """Yield the lines of the file: head, pipelines and judges, evaluations, end; each kind sorted."""
     head = {key: run.head[key] for key in _HEAD if key in run.head}
     # What was wrong with the run stays wrong with the baseline that is made of it.
     yield {"type": "run", "schema": SCHEMA, **head, **({"notes": list(run.notes)} if run.notes else {})}

@@ -1,4 +1,4 @@
-"""The state of the git repository that a run was made in, asked of git itself."""
+"""The environment of a run: the state of the git repository that it was made in, asked of git itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Git:
     until: float
 
     def ask(self, *arguments: str) -> str | None:
-        """Give what git prints; None when it fails, is not there, or takes too long."""
+        """Return what git prints; None when it fails, is not there, or takes too long."""
         # Without optional locks nothing is written; what would ask for a password asks nobody.
         environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         # A monitor of the file system would be begun by it and stay.
@@ -48,7 +48,7 @@ class _Git:
 
 
 def git_state(folder: Path, *, seconds: float = SECONDS) -> dict[str, Any] | None:
-    """Give commit, branch, whether anything is not committed, and the remote without user and password.
+    """Return commit, branch, whether anything is not committed, and the remote without user and password.
 
     Args:
         folder: Any folder of the repository.
@@ -78,7 +78,7 @@ def _is_dirty(git: _Git) -> bool | None:
 
 
 def _remote(git: _Git) -> str | None:
-    """Give the address of `origin`, or of the first remote."""
+    """Return the address of `origin`, or of the first remote."""
     names = (git.ask("remote") or "").split()
     if not names:
         return None
@@ -112,7 +112,7 @@ PACKAGES = (
 
 
 def installed_versions() -> dict[str, str]:
-    """Give the version by package, of those that are installed."""
+    """Return the version by package, of those that are installed."""
     found = {}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""What one evaluation leaves behind, and its JSON: the only place where records are dicts."""
+"""Evaluations, the records that they leave, and their JSON: the only place where records are dicts."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Evaluation:
         return replace(self, scores=tuple(score for score in self.scores if score.metric in metrics))
 
     def is_breach(self, score: Score) -> bool:
-        """Tell whether `score` is below the threshold of its metric."""
+        """Return whether `score` is below the threshold of its metric."""
         return is_below(score.value, self.thresholds.get(score.metric))
 
     def _breach(self, score: Score) -> str:
@@ -160,24 +160,24 @@ class Evaluation:
 
 
 def is_below(value: float | None, threshold: float | None) -> bool:
-    """Tell whether a score misses its threshold; without a verdict, or a threshold, it does not."""
+    """Return whether a score misses its threshold; without a verdict, or a threshold, it does not."""
     return value is not None and threshold is not None and value < threshold
 
 
 def _below(value: float, threshold: float) -> str:
-    """Say `value < threshold` with enough digits that 0.4996 does not read "0.50 < 0.50"."""
+    """Return `value < threshold` with enough digits that 0.4996 does not read "0.50 < 0.50"."""
     texts = ((f"{value:.{digits}f}", f"{threshold:.{digits}f}") for digits in range(2, 17))
     shown, limit = next((pair for pair in texts if pair[0] != pair[1]), (repr(value), repr(threshold)))
     return f"{shown} < {limit}"
 
 
 def _line(text: str) -> str:
-    """Give `text`, which may quote a document, a model or an exception, as one line fit for a terminal."""
+    """Return `text`, which may quote a document, a model or an exception, as one line fit for a terminal."""
     return printable(" ".join(text.split()))
 
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Give the line of `records.jsonl` for `evaluation`.
+    """Return the line of `records.jsonl` for `evaluation`.
 
     Raises:
         ValueError: A score is NaN or infinite, which is no verdict and no JSON.
@@ -268,7 +268,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
 
 
 def answer_to_json(answer: Answer) -> dict[str, Any]:
-    """Give `answer` as it is kept in the cache."""
+    """Return `answer` as it is kept in the cache."""
     return {
         "text": answer.text,
         "contexts": [fields_of(context) for context in answer.contexts],

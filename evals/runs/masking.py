@@ -1,4 +1,4 @@
-"""No secrets in what is kept: values of keys that look like a credential, and tokens of known shapes.
+"""Masking of secrets: values of keys that look like a credential, and tokens of known shapes.
 
 Numbers, hashes, commits and names of options stay. A W&B key of forty hexadecimal digits looks like a git
 commit: only what it is called tells them apart.
@@ -80,12 +80,12 @@ _BEHIND = re.compile(
 
 
 def masked(value: T) -> T:
-    """Give nested JSON with `***` in place of everything that looks like a secret; its structure stays."""
+    """Return nested JSON with `***` in place of everything that looks like a secret; its structure stays."""
     return _masked(value)  # type: ignore[no-any-return]
 
 
 def masked_text(text: str) -> str:
-    """Give a text, such as an error or a command line, with `***` in place of what looks like a secret."""
+    """Return a text, such as an error or a command line, with `***` in place of what looks like a secret."""
     for _ in range(MOST_PASSES):
         before, text = text, _pass(text)
         if text == before:
@@ -108,7 +108,7 @@ def _pass(text: str) -> str:
 
 
 def is_credential(name: str) -> bool:
-    """Tell whether a key, an option or a variable of this name holds a credential."""
+    """Return whether a key, an option or a variable of this name holds a credential."""
     words = [word.lower() for word in _WORD.findall(name)] if _has_hint(name) else []
     if not words or words[0] in ("no", "without"):
         return False

@@ -1,4 +1,4 @@
-"""Runs of shards become one run: the same configuration, no question twice, no shard forgotten."""
+"""The merge of shards into one run: the same configuration, no question twice, no shard forgotten."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _write(folder: RunFolder, runs: Sequence[Run]) -> None:
 
 
 def _asked_from(runs: Iterable[Run], folder: Path) -> list[dict[str, str]]:
-    """Give the question files of all parts, each once, by their path from the new folder."""
+    """Return the question files of all parts, each once, by their path from the new folder."""
     files = [
         ((run.records.folder / one["path"]).resolve(), one["digest"])
         for run in runs
@@ -109,7 +109,7 @@ def _asked_from(runs: Iterable[Run], folder: Path) -> list[dict[str, str]]:
 
 
 def _all(name: str, kind: type[T], runs: Iterable[Run]) -> list[T]:
-    """Give the members of a list in the heads of all parts; what another version wrote there is left out."""
+    """Return the members of a list in the heads of all parts; what other versions wrote is left out."""
     lists = (run.head.get(name) for run in runs)
     return [one for given in lists if isinstance(given, list) for one in given if isinstance(one, kind)]
 
@@ -181,7 +181,7 @@ def _abouts(run: Run, kind: str, name: str) -> list[Mapping[str, Any]]:
 
 
 def _changed(kind: str, name: str, runs: Sequence[Run]) -> str:
-    """Say which settings differ, where the pipeline or the judge has told them."""
+    """Return which settings differ, where the pipeline or the judge has told them."""
     all_settings = [about.get("settings") or {} for run in runs for about in _abouts(run, kind, name)]
     keys = sorted({key for settings in all_settings for key in settings})
     changed = [key for key in keys if any(s.get(key) != all_settings[0].get(key) for s in all_settings)]
@@ -189,7 +189,7 @@ def _changed(kind: str, name: str, runs: Sequence[Run]) -> str:
 
 
 def _difference(what: str, value: Callable[[Run], Any], runs: Iterable[Run], more: str = "") -> str | None:
-    """Say which run has which value; None when all have the same."""
+    """Return which run has which value; None when all have the same."""
     having: dict[str, list[str]] = {}
     for run in runs:
         found = value(run)
@@ -202,7 +202,7 @@ def _difference(what: str, value: Callable[[Run], Any], runs: Iterable[Run], mor
 
 
 def _missing(runs: Sequence[Run], *, partial: bool) -> list[str]:
-    """Say which shards are missing.
+    """Return which shards are missing.
 
     Raises:
         RunFileError: Some are, and not `partial`.

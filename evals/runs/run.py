@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import next_lines, whole_lines
-from rag_evals.evals.base.messages import few, printable
+from rag_evals.evals.base.messages import first_names, printable
 from rag_evals.evals.questions.shard import Shard
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.record_lines import NOT_JSON, parse_line
@@ -156,7 +156,7 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
 
 
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
-    """Give the folder of the run that `text` names, or the file of the baseline.
+    """Return the folder of the run that `text` names, or the file of the baseline.
 
     A run is named by its folder, its records, its id or `latest`; a baseline by its name or its file.
 
@@ -194,7 +194,7 @@ def _not_found(text: str, home: Path, baselines: Path | None) -> str:
     if baselines is not None:
         looked += f" or baseline in {baselines}"
         found.append(("baselines", _names(baselines, "*.jsonl", lambda file: file.stem)))
-    lines = [f"  {what} there: {few(names) or 'none'}" for what, names in found]
+    lines = [f"  {what} there: {first_names(names) or 'none'}" for what, names in found]
     return "\n".join(map(printable, (looked, *lines)))
 
 
@@ -273,7 +273,7 @@ def _name_of(file: Path, head: Mapping[str, Any]) -> str:
 
 
 def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, ...], list[str]]:
-    """Give each evaluation once, and a note on those that were there more often."""
+    """Return each evaluation once, and a note on those that were there more often."""
     found: dict[tuple[str, str, int], Evaluation] = {}
     twice: dict[str, None] = {}
     for evaluation in evaluations:
@@ -284,7 +284,7 @@ def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, 
     if not twice:
         return tuple(found.values()), []
     what = "an evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
-    note = f"{what} there more than once, and the last counts: {few(twice)}"
+    note = f"{what} there more than once, and the last counts: {first_names(twice)}"
     return tuple(found.values()), [note]
 
 
@@ -301,11 +301,11 @@ def _unfinished(file: Path, found: _Reading) -> list[str]:
 
 
 def _not_finite(file: Path, numbers: Sequence[int]) -> list[str]:
-    """Say which lines had NaN or an infinity in them."""
+    """Return which lines had NaN or an infinity in them."""
     if not numbers:
         return []
     lines = "line" if len(numbers) == 1 else "lines"
-    shown = few([str(number) for number in numbers])
+    shown = first_names([str(number) for number in numbers])
     name = printable(file.name)
     return [f"{name}: NaN or an infinity in {lines} {shown}: a score without a number is unscored"]
 
@@ -317,5 +317,5 @@ def _listed(headline: str, problems: list[str]) -> str:
 
 
 def count_lines(count: int) -> str:
-    """Say how many lines."""
+    """Return how many lines."""
     return "a line" if count == 1 else f"{count} lines"

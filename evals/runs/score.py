@@ -46,7 +46,7 @@ class Score:
         claims: What the score is made of, in the order of the text.
         graded: False when the verdict was read from a word, not from probabilities: 0 or 1.
         spread: Largest difference between the judges of an ensemble; None for a single judge.
-        again: Values of further judgings of the same answer: how much the judge itself wavers.
+        repeats: Values of further judgings of the same answer: how much the judge itself wavers.
     """
 
     metric: str
@@ -58,7 +58,7 @@ class Score:
     claims: tuple[ClaimScore, ...] = ()
     graded: bool = True
     spread: float | None = None
-    again: tuple[float | None, ...] = ()
+    repeats: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Judgement:
 
 
 def judgement_to_json(judgement: Judgement) -> dict[str, Any]:
-    """Give `judgement` as it is kept in the cache."""
+    """Return `judgement` as it is kept in the cache."""
     return {
         "scores": [score_to_json(score) for score in judgement.scores],
         "seconds": judgement.seconds,
@@ -96,7 +96,8 @@ def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
 def score_to_json(score: Score) -> dict[str, Any]:
     """Return a score as JSON."""
     claims = [_claim_to_json(claim) for claim in score.claims]
-    return {**fields_of(score), "claims": claims, "again": list(score.again)}
+    kept = without(fields_of(score), "repeats")
+    return {**kept, "claims": claims, "again": list(score.repeats)}
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
@@ -116,8 +117,8 @@ def tokens_from_json(kept: Mapping[str, Any]) -> dict[str, Tokens]:
 def score_from_json(metric: str, line: Mapping[str, Any]) -> Score:
     """Return a score from its JSON."""
     claims = tuple(_claim(claim) for claim in line.get("claims", ()))
-    again = tuple(line.get("again") or ())
-    return from_fields(Score, {**line, "metric": metric, "claims": claims, "again": again})
+    repeats = tuple(line.get("again") or ())
+    return from_fields(Score, {**line, "metric": metric, "claims": claims, "repeats": repeats})
 
 
 def _claim(line: Mapping[str, Any]) -> ClaimScore:

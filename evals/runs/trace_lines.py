@@ -12,7 +12,7 @@ from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.masking import masked_text
 from rag_evals.rag.identity import canonical
-from rag_evals.rag.tracing.attributes import cut, plain_attributes
+from rag_evals.rag.tracing.attributes import bounded_text, plain_attributes
 from rag_evals.rag.tracing.conventions import KIND, OUTPUT
 from rag_evals.rag.tracing.spans import TraceSpan
 
@@ -20,11 +20,11 @@ FILE = "traces.jsonl"
 # Name of the span around all others: one an evaluation.
 ROOT = "evaluation"
 # Pipeline, question and repeat: what tells the evaluations of a run apart.
-Key = tuple[str, str, int]
+EvaluationKey = tuple[str, str, int]
 
 
 def spans_of(evaluation: Evaluation) -> tuple[TraceSpan, ...]:
-    """Give the spans of `evaluation`, the root with what came of it; nothing where there are no traces."""
+    """Return the spans of `evaluation`, the root with what came of it; nothing where there are no traces."""
     if not evaluation.spans:
         return ()
     root, *others = evaluation.spans
@@ -46,11 +46,11 @@ def _outcome(evaluation: Evaluation) -> dict[str, Any]:
 
 def _error(evaluation: Evaluation) -> str | None:
     error = evaluation.error or "; ".join(evaluation.unscored)
-    return cut(error) if error else None
+    return bounded_text(error) if error else None
 
 
 def trace_lines(spans: Sequence[TraceSpan]) -> str:
-    """Give `spans` as JSON Lines, without the last line end.
+    """Return `spans` as JSON Lines, without the last line end.
 
     Half of a surrogate pair becomes JSON's own escape for it.
     """
@@ -59,7 +59,7 @@ def trace_lines(spans: Sequence[TraceSpan]) -> str:
 
 
 def span_to_json(span: TraceSpan) -> dict[str, Any]:
-    """Give `span` as it stands in the file."""
+    """Return `span` as it stands in the file."""
     return {
         "type": "span",
         "trace_id": span.trace_id,
@@ -94,7 +94,7 @@ def span_from_json(line: Mapping[str, Any]) -> TraceSpan:
     )
 
 
-def load_traces(folder: Path) -> Mapping[Key, tuple[TraceSpan, ...]]:
+def load_traces(folder: Path) -> Mapping[EvaluationKey, tuple[TraceSpan, ...]]:
     """Read the traces of the run in `folder`, by pipeline, question and repeat, the root first.
 
     Of an evaluation that is there more than once the last counts, as among the records.
@@ -102,8 +102,8 @@ def load_traces(folder: Path) -> Mapping[Key, tuple[TraceSpan, ...]]:
     return dict(read_traces(folder))
 
 
-def read_traces(folder: Path) -> Iterator[tuple[Key, tuple[TraceSpan, ...]]]:
-    """Give the traces of the run in `folder` in their order, without holding more than one.
+def read_traces(folder: Path) -> Iterator[tuple[EvaluationKey, tuple[TraceSpan, ...]]]:
+    """Yield the traces of the run in `folder` in their order, without holding more than one.
 
     Nothing where the run has none. Lines that are damaged, or cut off as a killed run leaves its last one,
     are passed over: traces are to look at, and the records say what was decided.
@@ -128,8 +128,8 @@ def _spans(lines: Iterator[bytes]) -> Iterator[TraceSpan]:
             continue
 
 
-def _keyed(spans: Sequence[TraceSpan]) -> Iterator[tuple[Key, tuple[TraceSpan, ...]]]:
-    """Give `spans` with the key that their root tells; nothing without a root."""
+def _keyed(spans: Sequence[TraceSpan]) -> Iterator[tuple[EvaluationKey, tuple[TraceSpan, ...]]]:
+    """Yield `spans` with the key that their root tells; nothing without a root."""
     root = next((span for span in spans if span.parent_id is None), None)
     about = root.attributes if root else {}
     repeat = about.get("evals.repeat")

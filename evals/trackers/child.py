@@ -32,7 +32,7 @@ SECONDS_BEYOND = 3.0
 NICENESS = 5
 
 
-class Session:
+class ParentSession:
     """The session that this process was begun by, seen from here."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     name, folder, seconds = arguments[0], Path(arguments[1]), float(arguments[2])
     with suppress(OSError, AttributeError):
         os.nice(NICENESS)  # the tests go first
-    session = Session()
+    session = ParentSession()
     scratch = Path(arguments[3])
     threading.Thread(target=_end_with, args=(session, seconds + SECONDS_BEYOND, scratch), daemon=True).start()
     try:
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
     return 1
 
 
-def _track(name: str, folder: Path, seconds: float, session: Session) -> int:
+def _track(name: str, folder: Path, seconds: float, session: ParentSession) -> int:
     feed = Feed(name, tracker_for(name), folder, seconds=seconds)
     rows = 0
     for event in follow(folder / RECORDS, is_over=lambda: session.is_over):
@@ -87,7 +87,7 @@ def _track(name: str, folder: Path, seconds: float, session: Session) -> int:
     return 0
 
 
-def _end_with(session: Session, seconds: float, scratch: Path) -> None:
+def _end_with(session: ParentSession, seconds: float, scratch: Path) -> None:
     while not session.is_over:
         time.sleep(0.5)
     time.sleep(seconds)
@@ -104,7 +104,7 @@ SECONDS_BETWEEN = 0.2
 
 
 def follow(file: Path, *, is_over: Callable[[], bool]) -> Iterator[Mapping[str, Any]]:
-    """Give the lines of `file` as they are written, to its last line of type `end`.
+    """Yield the lines of `file` as they are written, to its last line of type `end`.
 
     Args:
         file: The records.

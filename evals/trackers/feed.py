@@ -1,4 +1,4 @@
-"""From the records of a run to the calls of a tracker: the same for one that goes on and one that is over."""
+"""The feed from the records of a run to the calls of a tracker: the same for a run that is over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.run import Run, read_run
-from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, means_of, row_of, summary_of
+from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
 from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, Tracker, TrackerFactory
 
@@ -51,7 +51,7 @@ class Feed:
         self._head: Mapping[str, Any] = {}
         self._abouts: list[Mapping[str, Any]] = []
         self._rejudged: list[Evaluation] = []
-        self._ruling: Mapping[str, Any] = {}
+        self._decision: Mapping[str, Any] = {}
         self._is_finished = False
         self._parts: dict[str | None, _Part] = {}
 
@@ -75,12 +75,12 @@ class Feed:
         elif kind == "rejudged":
             self._rejudged.append(evaluation_from_json(event))
         elif kind == "ruling":
-            self._ruling = event
+            self._decision = event
         elif kind == "end":
             self._is_finished = True
 
     def finish(self) -> None:
-        """Say what the run comes to, keep its files, and end it.
+        """Tell the tracker what the run comes to, keep its files, and end it.
 
         Raises:
             Exception: Whatever a tracker raises; all of them are ended first.
@@ -136,26 +136,26 @@ class Feed:
         corpora = corpora_of(self._run(part))
         lines = self._lines()
         return Ending(
-            verdict=self._ruling.get("verdict"),
+            verdict=self._decision.get("verdict"),
             lines=tuple(line.text for line in lines),
             is_finished=self._is_finished,
             means=means_of(part.evaluations, part.metrics),
             values={metric: _values(part.evaluations, metric) for metric in metrics},
             columns=columns_for(metrics, tuple(stages)),
-            rows=tuple(row_of(e, metrics, corpora.get(e.pipeline)) for e in part.evaluations),
+            rows=tuple(evaluation_row(e, metrics, corpora.get(e.pipeline)) for e in part.evaluations),
             report=self._report(self._run(part), lines, scratch / "report.html"),
         )
 
     def _lines(self) -> list[Line]:
-        """Give what was decided; earlier versions recorded no more of it than its lines."""
-        from rag_evals.evals.gate.decision import ruling_from_json
+        """Return what was decided; earlier versions recorded no more of it than its lines."""
+        from rag_evals.evals.gate.decision import decision_from_json
         from rag_evals.evals.gate.rules import rules_from
-        from rag_evals.evals.reports.terminal.summary import ruling_lines
+        from rag_evals.evals.reports.terminal.summary import decision_lines
 
-        if not self._ruling or "lines" in self._ruling:
-            return [Line(str(line)) for line in self._ruling.get("lines") or ()]
+        if not self._decision or "lines" in self._decision:
+            return [Line(str(line)) for line in self._decision.get("lines") or ()]
         evaluations = [e for part in self._parts.values() for e in part.evaluations]
-        return ruling_lines(ruling_from_json(self._ruling, rules_from(self._head), evaluations))
+        return decision_lines(decision_from_json(self._decision, rules_from(self._head), evaluations))
 
     def _report(self, run: Run, lines: Sequence[Line], file: Path) -> Path | None:
         from rag_evals.evals.reports.html.page import run_html
@@ -170,8 +170,8 @@ class Feed:
         return file
 
     def _base(self, run: Run) -> Run | None:
-        """Give what the run was held to, if it is still there."""
-        path = self._ruling.get("baseline")
+        """Return what the run was held to, if it is still there."""
+        path = self._decision.get("baseline")
         if not path:
             return None
         try:
@@ -207,7 +207,7 @@ class _Part:
             self.tell(about)
 
     def tell(self, about: Mapping[str, Any]) -> None:
-        """Say what a pipeline or a judge is made of, if it is one of this run."""
+        """Tell the tracker what a pipeline or a judge is made of, if it is one of this run."""
         if about["type"] == "pipeline" and self.run.pipeline not in (None, about["name"]):
             return
         self._corpora |= corpora_of(Run("", {}, (about,), ()))
@@ -216,12 +216,12 @@ class _Part:
 
     def take(self, evaluation: Evaluation) -> None:
         """Take one evaluation."""
-        row = row_of(evaluation, self._columns, self._corpora.get(evaluation.pipeline))
+        row = evaluation_row(evaluation, self._columns, self._corpora.get(evaluation.pipeline))
         self.tracker.row(row, self._running.add(evaluation), len(self.evaluations))
         self.evaluations.append(evaluation)
 
     def finish(self, run: Run, ending: Ending, scratch: Path) -> None:
-        """Give summary and files, and end."""
+        """Tell the tracker summary and files, and end."""
         try:
             self.tracker.config({"questions": digest_of(self.evaluations)})
             summary = summary_of(self.evaluations, self.metrics)

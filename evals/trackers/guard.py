@@ -49,7 +49,7 @@ class Guard:
             self._problem = f"its process cannot be begun: {error.strerror}"
 
     def finish(self, count: int) -> list[str]:
-        """Wait for the tracker as long as it may take, then end it, and give what there is to say.
+        """Wait for the tracker as long as it may take, then end it, and return what there is to say.
 
         Args:
             count: How many evaluations the run has.
@@ -137,7 +137,7 @@ def _is_written(log: Path) -> bool:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Give our own environment and `more`; the process finds this very package, wherever it begins."""
+    """Return our own environment and `more`; the process finds this very package, wherever it begins."""
     paths = (str(Path(rag_evals.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **more}
 

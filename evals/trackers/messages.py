@@ -15,7 +15,7 @@ from typing import Any
 
 
 def lock_of(folder: Path, name: str) -> Path:
-    """Give the file in a run folder whose lock says that the tracker `name` is being told of the run."""
+    """Return the file in a run folder whose lock says that the tracker `name` is being told of the run."""
     return folder / f"{name}.lock"
 
 
@@ -26,7 +26,7 @@ def say(**message: Any) -> None:
 
 
 def text_of(error: BaseException) -> str:
-    """Give what an error says in one line; where a disk is full, without the paths of temporary files."""
+    """Return what an error says in one line; where a disk is full, without the paths of temporary files."""
     text = str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         text = str(error.strerror)

@@ -80,7 +80,7 @@ def _is_installed(module: str) -> bool:
 
 
 def tracker_options(chosen: TrackerOptions, environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Give what each tracker is told, by its name; it stands in the first line of the records.
+    """Return what each tracker is told, by its name; it stands in the first line of the records.
 
     The environment counts as it is when the run begins: a run that is sent again has the same tags then.
     """
@@ -126,7 +126,7 @@ def started_guards(chosen: TrackerOptions, environment: Mapping[str, str], folde
 
 
 def replay_command(folder: Path) -> str:
-    """Give the command that sends the run in `folder` again, for the folder that we are in."""
+    """Return the command that sends the run in `folder` again, for the folder that we are in."""
     is_default = folder.parents[1] == Path.cwd() / ".rag-evals"
     shown = Path(os.path.relpath(folder))
     return f"rag-evals replay {folder.name if is_default else shlex.quote(str(shown))}"

@@ -41,7 +41,7 @@ TRACE_SERVER = "WF_TRACE_SERVER_URL"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OtlpTarget:
     """Where spans go.
 
     Attributes:
@@ -76,8 +76,8 @@ def parse_collector(text: str) -> str:
     return text
 
 
-def wandb_target(project: str, entity: str | None, environment: Mapping[str, str]) -> Target:
-    """Give W&B's own endpoint for traces.
+def wandb_target(project: str, entity: str | None, environment: Mapping[str, str]) -> OtlpTarget:
+    """Return W&B's own endpoint for traces.
 
     Args:
         project: Name of the W&B project.
@@ -99,7 +99,7 @@ def wandb_target(project: str, entity: str | None, environment: Mapping[str, str
             f"traces to W&B need an API key for {printable(base)}: wandb login, or set WANDB_API_KEY"
         )
     server = environment.get(TRACE_SERVER) or (TRACES if base == API else f"{base}/traces")
-    return Target(
+    return OtlpTarget(
         f"{server.rstrip('/')}/otel/v1/traces",
         {"wandb-api-key": key},
         {"wandb.entity": entity, "wandb.project": project},
@@ -107,7 +107,7 @@ def wandb_target(project: str, entity: str | None, environment: Mapping[str, str
 
 
 def _kept_key(base: str, environment: Mapping[str, str]) -> str | None:
-    """Give the key that `wandb login` has kept for the host."""
+    """Return the key that `wandb login` has kept for the host."""
     from netrc import NetrcParseError, netrc
 
     home = Path(environment.get("HOME") or Path.home())
@@ -178,7 +178,7 @@ class OtlpExporter:
         return None
 
     def close(self) -> None:
-        """Give back the connection."""
+        """Close the connection."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # as the library has it
         self._log.removeHandler(_QUIET)
         self._log.propagate = self._propagated
@@ -189,7 +189,7 @@ class OtlpExporter:
 
 
 def _session(answers: deque[str]) -> Any:
-    """Give what the library sends with, such that `answers` has the collector's last answer, or the error."""
+    """Return what the library sends with; `answers` then has the collector's last answer, or the error."""
     import requests
 
     class Session(requests.Session):
@@ -206,7 +206,7 @@ def _session(answers: deque[str]) -> Any:
 
 
 def _cause(error: BaseException) -> str:
-    """Give what is behind the errors that libraries have wrapped it in."""
+    """Return what is behind the errors that libraries have wrapped it in."""
     for inner in (*error.args, getattr(error, "reason", None)):
         if isinstance(inner, BaseException):
             return _cause(inner)
@@ -313,7 +313,7 @@ class OtlpTracker:
             raise TrackerError(self._trouble)
 
     def where(self) -> Sequence[str]:
-        """Say how much went where."""
+        """Return how much went where."""
         return (f"{self._sent:,} spans sent to {self._endpoint}",) if hasattr(self, "_exporter") else ()
 
     def _send(self) -> None:
@@ -336,7 +336,7 @@ class OtlpTracker:
             self._read = file.tell()
 
 
-def _target(options: Mapping[str, Any]) -> Target:
+def _target(options: Mapping[str, Any]) -> OtlpTarget:
     if options["endpoint"] == WANDB:
         return wandb_target(options["project"], options.get("entity"), os.environ)
-    return Target(str(options["endpoint"]), {}, {})
+    return OtlpTarget(str(options["endpoint"]), {}, {})

@@ -1,4 +1,4 @@
-"""What a run comes to, as flat values under the same names in every run."""
+"""The summary and the rows of a run, as flat values under the same names in every run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rag_evals.evals.base.intervals import QUANTILE, Interval
 from rag_evals.evals.gate.comparison.attribution import stage_of
 from rag_evals.evals.gate.condition import parse_condition
-from rag_evals.evals.gate.run_gate import hold
+from rag_evals.evals.gate.run_gate import check_conditions
 from rag_evals.evals.reports.dataframe import worst_claim
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Context
@@ -20,7 +20,7 @@ NO_VALUE = {"value": None, "low": None, "high": None}
 
 
 def summary_of(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> dict[str, Any]:
-    """Give means, rates and costs with their 95 % intervals; None where nothing has a value.
+    """Return means, rates and costs with their 95 % intervals; None where nothing has a value.
 
     With more than one pipeline each has its own behind `PIPELINE/` as well.
     """
@@ -37,7 +37,7 @@ def summary_of(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> dic
 def means_of(
     evaluations: Sequence[Evaluation], metrics: Sequence[str]
 ) -> Mapping[str, Mapping[str, float | None]]:
-    """Give the mean of each metric by pipeline; None without a value."""
+    """Return the mean of each metric by pipeline; None without a value."""
     names = dict.fromkeys(evaluation.pipeline for evaluation in evaluations)
     parts = {name: [e for e in evaluations if e.pipeline == name] for name in names}
     return {
@@ -70,7 +70,7 @@ def _named(name: str, figure: Mapping[str, float | None]) -> dict[str, float | N
 
 def _figure(condition: str, evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
     """Measure as the gate does: each question once, clustered by document."""
-    held = hold((parse_condition(condition),), evaluations)
+    held = check_conditions((parse_condition(condition),), evaluations)
     interval: Interval | None = held[0].interval if held else None
     if interval is None:
         return dict(NO_VALUE)
@@ -85,14 +85,14 @@ STAGES = ("retrieve", "rerank", "generate", "judge")
 
 
 def columns_for(metrics: Sequence[str], stages: Sequence[str] = STAGES) -> tuple[str, ...]:
-    """Give the names of the columns: one a metric, one for the seconds of each stage."""
+    """Return the names of the columns: one a metric, one for the seconds of each stage."""
     return (*BEFORE, *metrics, *AFTER, *(f"seconds_{stage}" for stage in stages), *TOKENS)
 
 
-def row_of(
+def evaluation_row(
     evaluation: Evaluation, metrics: Sequence[str], corpus: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """Give the cells of `evaluation` by column, a column for each of its stages among them.
+    """Return the cells of `evaluation` by column, a column for each of its stages among them.
 
     Args:
         evaluation: The evaluation.
@@ -170,7 +170,7 @@ class Running:
         self._passed = Mean()
 
     def add(self, evaluation: Evaluation) -> dict[str, float]:
-        """Give the scalars of a test; the first is `test/index`, its number from 0."""
+        """Return the scalars of a test; the first is `test/index`, its number from 0."""
         scalars = {"test/index": float(self._count)}
         self._count += 1
         scalars |= self._score(evaluation)

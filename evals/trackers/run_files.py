@@ -36,7 +36,7 @@ MOST_NAME = 60
 
 
 def sets_of(files: Iterable[Mapping[str, Any]], run: Path, scratch: Path) -> Iterator[TrackedFile]:
-    """Give the question sets among the question files of a run, each with its table.
+    """Yield the question sets among the question files of a run, each with its table.
 
     A file without a manifest is none, and one that was changed since the run is not what was asked.
 
@@ -58,7 +58,7 @@ def sets_of(files: Iterable[Mapping[str, Any]], run: Path, scratch: Path) -> Ite
 
 
 def _loaded(run: Path, path: str, digest: object) -> QuestionSet | None:
-    """Give the set as it was asked; None where there is no such one any more."""
+    """Return the set as it was asked; None where there is no such one any more."""
     for place in (run / path, Path(path)):
         try:
             found = load_set(place) if manifest_path(place).is_file() else None
@@ -70,7 +70,7 @@ def _loaded(run: Path, path: str, digest: object) -> QuestionSet | None:
 
 
 def _name(path: Path, taken: set[str]) -> str:
-    """Give the artifact its file's name, with that of the folder before it where another set has it."""
+    """Return the artifact's name: that of its file, with the folder before it where another set has it."""
     real = path.resolve()
     for words in (real.stem, f"{real.parent.name}-{real.stem}"):
         name = f"question-set-{re.sub(r'[^A-Za-z0-9_.-]+', '-', words)[-MOST_NAME:]}"
@@ -150,13 +150,13 @@ MOST_INDEX_BYTES = 64 * 2**20
 
 
 def questions_of(evaluations: Iterable[Evaluation]) -> list[Question]:
-    """Give the questions that were asked, as far as records tell them, each once and sorted by id."""
+    """Return the questions that were asked, as far as records tell them, each once and sorted by id."""
     found = {evaluation.question.id: evaluation.question for evaluation in evaluations}
     return [found[id] for id in sorted(found)]
 
 
 def digest_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
-    """Give the number of the questions, and SHA-256 over them."""
+    """Return the number of the questions, and SHA-256 over them."""
     questions = questions_of(evaluations)
     return {"count": len(questions), "sha256": questions_digest(questions)}
 
@@ -170,7 +170,7 @@ def files_of(
     run_id: str,
     question_files: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[TrackedFile]:
-    """Give the files to keep, but for the report.
+    """Yield the files to keep, but for the report.
 
     Args:
         evaluations: Those of the run.
@@ -214,7 +214,7 @@ def _judge(about: Mapping[str, Any], scratch: Path) -> TrackedFile:
 
 
 def _index(about: Mapping[str, Any], home: Path, scratch: Path) -> TrackedFile | None:
-    """Give the index of one of our pipelines: what it was made from, and the index itself."""
+    """Return the index of one of our pipelines: what it was made from, and the index itself."""
     identity = (about.get("identity") or {}).get("index")
     if not identity:
         return None

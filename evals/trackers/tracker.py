@@ -145,7 +145,7 @@ class Tracker(Protocol):
         """
 
     def where(self) -> Sequence[str]:
-        """Say in a line or more where the run can be seen."""
+        """Return in a line or more where the run can be seen."""
 
 
 class TrackerError(Exception):
@@ -156,12 +156,12 @@ TrackerFactory = Callable[[], Tracker]
 
 
 def known_trackers() -> Mapping[str, EntryPoint]:
-    """Give the trackers by name: ours, and the entry points that are installed."""
+    """Return the trackers by name: ours, and the entry points that are installed."""
     return {point.name: point for point in (*entry_points(group=GROUP), *BUNDLED)}
 
 
 def tracker_for(name: str) -> TrackerFactory:
-    """Give what makes trackers of this name.
+    """Return what makes trackers of this name.
 
     Raises:
         UsageError: There is none of that name, or it cannot be imported.

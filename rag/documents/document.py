@@ -72,6 +72,6 @@ def cleaned(text: str) -> str:
     return _CONTROL.sub("", _LINE_END.sub("\n", text))
 
 
-def one_line(error: Exception, limit: int = 120) -> str:
+def error_line(error: Exception, limit: int = 120) -> str:
     """Return an error's text on one printable line: it may quote bytes of a hostile file."""
     return " ".join(printable(str(error)).split())[:limit] or type(error).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from rag_evals.rag.documents.document import Refusal, one_line
+from rag_evals.rag.documents.document import Refusal, error_line
 
 _SKIPPED = frozenset({"script", "style", "noscript", "template"})
 _BLOCKS = re.compile(
@@ -79,6 +79,6 @@ def html_text(markup: str) -> str:
         parser.feed(markup)
         parser.close()
     except AssertionError as error:  # html.parser has no error class of its own
-        raise Refusal(f"is not readable HTML: {one_line(error)}") from error
+        raise Refusal(f"is not readable HTML: {error_line(error)}") from error
     parser.end_paragraph()
     return "\n\n".join(parser.paragraphs)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from rag_evals.rag.documents.document import Refusal, cleaned, one_line
+from rag_evals.rag.documents.document import Refusal, cleaned, error_line
 
 
 def pdf_pages(data: bytes) -> list[str]:
@@ -37,9 +37,9 @@ def _raw_pdf_pages(data: bytes) -> list[str]:
     except FileNotDecryptedError as error:
         raise Refusal("is encrypted; remove the password first") from error
     except DependencyError as error:
-        raise Refusal(f"is encrypted; remove the password first ({one_line(error)})") from error
+        raise Refusal(f"is encrypted; remove the password first ({error_line(error)})") from error
     except Exception as error:  # damaged input: pypdf also raises ValueError, NotImplementedError and more
-        raise Refusal(f"is not a readable PDF: {one_line(error)}") from error
+        raise Refusal(f"is not a readable PDF: {error_line(error)}") from error
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def _files_in(folder: Path) -> tuple[dict[str, Path], list[Unreadable]]:
 
 
 def _is_new(folder: Path, visited: set[Path]) -> bool:
-    """Tell whether to walk into a folder, and note it: a link back to a visited folder would never end."""
+    """Return whether to walk into a folder, and note it: a link back to a visited folder would never end."""
     real = Path(os.path.realpath(folder))  # Path.resolve() raises on a link to itself
     if folder.name.startswith(".") or real in visited:
         return False

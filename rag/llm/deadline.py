@@ -1,4 +1,4 @@
-"""How long the work on one question may still take, known to whatever runs on its behalf.
+"""Deadlines: how long the work on one question may still take, known to whatever runs on its behalf.
 
 The bound is a context variable: `asyncio.to_thread` and tasks carry it into the threads and tasks they start,
 so that a request deep inside a pipeline knows the budget of the question it belongs to.

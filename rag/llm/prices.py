@@ -1,4 +1,4 @@
-"""What hosted models cost: a small table that comes with the package, and one's own over it."""
+"""Prices of hosted models: a small table that comes with the package, and one's own over it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Price:
     source: str
 
     def cost(self, tokens: Tokens) -> float:
-        """Give the cost of `tokens` in USD."""
+        """Return the cost of `tokens` in USD."""
         cost = tokens.evaluated * self.input
         cost += tokens.reused * self.cached_input
         cost += tokens.generated * self.output
@@ -65,7 +65,7 @@ def load_prices(path: Path | None = None) -> dict[str, Price]:
 
 
 def price_of(model: str, table: Mapping[str, Price]) -> Price | None:
-    """Give the price of a model, or that of its name without a date at the end; None if neither is known."""
+    """Return the price of a model, or of its name without a date at the end; None if neither is known."""
     return table.get(model) or table.get(_DATE_SUFFIX.sub("", model))
 
 

@@ -57,7 +57,7 @@ class Choice:
     text: str | None = None
 
     def share(self, option: str) -> float:
-        """Give the probability of `option` against the other options alone; 0 where all have none."""
+        """Return the probability of `option` against the other options alone; 0 where all have none."""
         offered = sum(self.probabilities.values())
         return self.probabilities[option] / offered if offered else 0.0
 

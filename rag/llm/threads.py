@@ -1,4 +1,4 @@
-"""How the threads of the model libraries wait for each other."""
+"""Threads of the model libraries: how they wait for each other."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.models.sources import FilePin, HubSource, IndexSource
 
-Kind = Literal["llm", "embedder", "reranker"]
+ModelKind = Literal["llm", "embedder", "reranker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class CatalogueEntry:
     """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     summary: str
     license: str
     files: tuple[FilePin, ...] = ()
@@ -41,8 +41,8 @@ class CatalogueEntry:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.name):
             raise ValueError("name must be of a-z, 0-9, dot, dash and underscore")
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, not {self.kind!r}")
+        if self.kind not in get_args(ModelKind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(ModelKind))}, not {self.kind!r}")
         if self.kind == "llm" and [Path(file.name).suffix for file in self.files] != [".gguf"]:
             raise ValueError("an llm needs exactly one .gguf file")
         if self.index and self.index.members and len(self.files) != 1:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rag_evals.rag.errors import one_line
 from rag_evals.rag.models.sources import (
     CHUNK,
-    Fetched,
+    FetchedFile,
     FilePin,
     SourceFailed,
     check,
@@ -61,7 +61,7 @@ def transport_error() -> type[Exception]:
     return error
 
 
-def status_of(response: Any) -> str:
+def response_status(response: Any) -> str:
     """Return the status of a response in words."""
     return one_line(f"HTTP {response.status_code} {response.reason_phrase}")
 
@@ -72,7 +72,7 @@ def reason_of(exc: Exception) -> str:
     return one_line(text[:1].lower() + text[1:])
 
 
-def fetch_from_url(url: str, pin: FilePin, work: Path) -> tuple[Fetched, ...]:
+def fetch_from_url(url: str, pin: FilePin, work: Path) -> tuple[FetchedFile, ...]:
     """Download one file from an address into `work/ready`; goes on where an earlier download broke off.
 
     Raises:
@@ -92,7 +92,7 @@ def shown_url(url: str) -> str:
     return one_line(re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", url)[0]))
 
 
-def download(url: str, pin: FilePin, work: Path, origin: str, headers: dict[str, str]) -> Fetched:
+def download(url: str, pin: FilePin, work: Path, origin: str, headers: dict[str, str]) -> FetchedFile:
     """Download one file to `work/parts`, resuming while attempts bring bytes: a few, or a block and more."""
     part = work / "parts" / pin.name
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def download(url: str, pin: FilePin, work: Path, origin: str, headers: dict[str,
             if gained == 0 or drops == ATTEMPTS:
                 raise
         time.sleep(0.2 * drops)
-    fetched = Fetched(pin.name, _size(part), sha256_of(part))
+    fetched = FetchedFile(pin.name, _size(part), sha256_of(part))
     check(pin, fetched, origin)
     return fetched
 
@@ -128,7 +128,7 @@ def _receive(url: str, pin: FilePin, part: Path, origin: str, headers: dict[str,
         ):  # the partial file does not fit what is there now: next time from zero
             part.unlink(missing_ok=True)
         if response.status_code not in {200, 206}:
-            raise SourceFailed(status_of(response))
+            raise SourceFailed(response_status(response))
         goes_on = response.headers.get("content-range", "").startswith(f"bytes {offset}-")
         offset = offset if response.status_code == 206 and goes_on else 0
         total = _total(response, offset)

@@ -16,11 +16,11 @@ from rag_evals.rag.models.download import (
     hub_library,
     reason_of,
     refuse_when_hub_offline,
-    status_of,
+    response_status,
     transport_error,
 )
 from rag_evals.rag.models.sources import (
-    Fetched,
+    FetchedFile,
     FilePin,
     HubSource,
     SourceFailed,
@@ -43,7 +43,7 @@ NEEDED = (
 )  # fmt: skip
 
 
-def fetch_from_hub(source: HubSource, pins: tuple[FilePin, ...], work: Path) -> tuple[Fetched, ...]:
+def fetch_from_hub(source: HubSource, pins: tuple[FilePin, ...], work: Path) -> tuple[FetchedFile, ...]:
     """Download the files of a hub repository into `work/ready`; without pins, the files needed to load it.
 
     Args:
@@ -94,7 +94,9 @@ def _is_needed(name: str) -> bool:
     )
 
 
-def _hub_file(source: HubSource, revision: str, pin: FilePin, endpoint: str | None, work: Path) -> Fetched:
+def _hub_file(
+    source: HubSource, revision: str, pin: FilePin, endpoint: str | None, work: Path
+) -> FetchedFile:
     hub = hub_library()
     url = hub.hf_hub_url(source.repo, pin.name, revision=revision, endpoint=endpoint)
     published = hub.get_hf_file_metadata(url, timeout=CONNECT_SECONDS, endpoint=endpoint)
@@ -124,7 +126,7 @@ def _hub_errors(source: HubSource) -> Iterator[None]:
         hint = (
             ", or the repository is private: set HF_TOKEN" if exc.response.status_code in {401, 403} else ""
         )
-        raise SourceFailed(f"{status_of(exc.response)}{hint}") from exc
+        raise SourceFailed(f"{response_status(exc.response)}{hint}") from exc
     except FileMetadataError as exc:
         raise SourceFailed("what answers is not a Hugging Face hub") from exc
     except (transport_error(), ConnectionError) as exc:

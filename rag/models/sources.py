@@ -84,7 +84,7 @@ class IndexSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedFile:
     """One file as it was written: relative name, bytes, SHA-256 in hex digits."""
 
     name: str
@@ -126,7 +126,7 @@ def require_space(folder: Path, needed: int | None) -> None:
         raise disk_full(folder, needed)
 
 
-def check(pin: FilePin, fetched: Fetched, origin: str) -> None:
+def check(pin: FilePin, fetched: FetchedFile, origin: str) -> None:
     """Raise `WrongFileError` when a fetched file is not the file of its pin."""
     if pin.size is not None and fetched.size != pin.size:
         raise mismatch(pin.name, origin, "size", f"{pin.size} bytes", f"{fetched.size} bytes")
@@ -145,7 +145,7 @@ def mismatch(name: str, origin: str, what: str, expected: str, actual: str) -> W
     )
 
 
-def move_ready(work: Path, fetched: Iterable[Fetched]) -> None:
+def move_ready(work: Path, fetched: Iterable[FetchedFile]) -> None:
     """Move files that were checked from `parts` to `ready`."""
     for file in fetched:
         target = work / "ready" / file.name

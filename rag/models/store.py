@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag_evals.rag.models.catalogue import CatalogueEntry
 
 
-Source = Literal["path", "cache", "hub", "index", "url"]
+ModelSource = Literal["path", "cache", "hub", "index", "url"]
 STAMP = ".verified.json"
 
 
@@ -46,7 +46,7 @@ def visible_files(folder: Path) -> list[str]:
     return sorted(name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts))
 
 
-def names_of(entry: CatalogueEntry, folder: Path, stamp: Mapping[str, FileStamp]) -> list[str]:
+def file_names(entry: CatalogueEntry, folder: Path, stamp: Mapping[str, FileStamp]) -> list[str]:
     """Files the model must have: those of the catalogue, else those fetched, else those that are there."""
     return [file.name for file in entry.files] or sorted(stamp) or visible_files(folder)
 
@@ -54,7 +54,7 @@ def names_of(entry: CatalogueEntry, folder: Path, stamp: Mapping[str, FileStamp]
 def inspected(entry: CatalogueEntry, folder: Path, *, rehash: bool = False) -> Inspection | None:
     """What the cache holds of a model, and what is wrong with it; None when it holds nothing."""
     stamp = read_stamp(folder / STAMP)
-    names = names_of(entry, folder, stamp)
+    names = file_names(entry, folder, stamp)
     if not folder.is_dir() or not names:
         return None
     if damage := tuple(size_damage(entry, folder, names)):
@@ -101,7 +101,7 @@ def read_stamp(path: Path) -> dict[str, FileStamp]:
         return {}
 
 
-def write_stamp(path: Path, files: Mapping[str, FileStamp], source: Source) -> None:
+def write_stamp(path: Path, files: Mapping[str, FileStamp], source: ModelSource) -> None:
     """Keep a stamp; a cache that cannot be written costs a hash at each start and nothing else."""
     text = json.dumps(
         {"source": source, "files": {name: asdict(file) for name, file in files.items()}}, indent=1

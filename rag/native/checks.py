@@ -20,7 +20,7 @@ class SetUpError(Exception):
 
 
 def check_machine(venv: Path, environ: Mapping[str, str]) -> None:
-    """Say what is missing before anything is downloaded.
+    """Check that nothing is missing before anything is downloaded.
 
     Raises:
         SetUpError: A compiler, a part of Python, a folder or room on the disk is missing.

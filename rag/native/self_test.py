@@ -27,7 +27,7 @@ DEATHS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SelfTestResult:
     """What the self-test found.
 
     Attributes:
@@ -41,7 +41,7 @@ class Verdict:
     compiled: tuple[str, ...] = ()
 
 
-def self_test(python: Path, processor: str, *, patience: float = PATIENCE) -> Verdict:
+def self_test(python: Path, processor: str, *, patience: float = PATIENCE) -> SelfTestResult:
     """Run the small model with the llama.cpp of `python` and compare what it computes.
 
     Args:
@@ -50,7 +50,7 @@ def self_test(python: Path, processor: str, *, patience: float = PATIENCE) -> Ve
         patience: Seconds after which a probe that has not ended counts as hanging.
     """
     if not python.exists():
-        return Verdict(f"the self-test of llama.cpp failed: there is no {python}")
+        return SelfTestResult(f"the self-test of llama.cpp failed: there is no {python}")
     # A path of the user's must not bring another llama_cpp than that of the environment.
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with tempfile.TemporaryDirectory(prefix="rag-evals-") as folder:
@@ -62,10 +62,10 @@ def self_test(python: Path, processor: str, *, patience: float = PATIENCE) -> Ve
                 command, env=environ, capture_output=True, text=True, errors="replace", timeout=patience
             )
         except subprocess.TimeoutExpired:
-            return Verdict(f"the self-test of llama.cpp did not end in {patience:.0f} s")
+            return SelfTestResult(f"the self-test of llama.cpp did not end in {patience:.0f} s")
     lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     about = json.loads(lines[0]) if lines else {"version": "", "compiled": ""}
-    return Verdict(_problem(ran, lines[1:], processor), about["version"], _enabled(about["compiled"]))
+    return SelfTestResult(_problem(ran, lines[1:], processor), about["version"], _enabled(about["compiled"]))
 
 
 def _problem(ran: subprocess.CompletedProcess[str], computed: Sequence[str], processor: str) -> str:

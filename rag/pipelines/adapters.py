@@ -82,7 +82,7 @@ def pipeline_from_query_engine(
 
 
 def _llama_index_heard() -> AbstractContextManager[None]:
-    """Give what makes spans of LlamaIndex's steps, where there is a trace and it is used at all."""
+    """Return what makes spans of LlamaIndex's steps, where there is a trace and it is used at all."""
     if not is_tracing() or "llama_index.core" not in sys.modules:
         return nullcontext()
     from rag_evals.rag.pipelines.llamaindex_spans import heard

@@ -20,11 +20,11 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from rag_evals.rag.answer import Context, Tokens
 from rag_evals.rag.retrieval.llamaindex import LlamaIndexEmbedding
-from rag_evals.rag.tracing.conventions import INPUT, OUTPUT, RETRIEVED, counted, documents
-from rag_evals.rag.tracing.spans import Kind, OpenSpan, span
+from rag_evals.rag.tracing.conventions import INPUT, OUTPUT, RETRIEVED, documents, token_attributes
+from rag_evals.rag.tracing.spans import OpenSpan, SpanKind, span
 
 # What a step is by the part that makes it, anyone's own part as well; of others nothing is told.
-STEPS: Sequence[tuple[type, str, Kind]] = (
+STEPS: Sequence[tuple[type, str, SpanKind]] = (
     (BaseRetriever, "retrieve", "RETRIEVER"),
     (BaseNodePostprocessor, "rerank", "RERANKER"),
     (BaseEmbedding, "embed", "EMBEDDING"),
@@ -177,14 +177,14 @@ def _usage(raw: Any) -> dict[str, Any]:
     """Describe the tokens that a reply tells: ours, or those of a server in the form of OpenAI's."""
     tokens = getattr(raw, "tokens", None)
     if isinstance(tokens, Tokens):
-        return counted(tokens)
+        return token_attributes(tokens)
     usage = _item(raw, "usage")
     read, written = _item(usage, "prompt_tokens"), _item(usage, "completion_tokens")
     if not isinstance(read, int) or not isinstance(written, int):
         return {}
     known = _item(_item(usage, "prompt_tokens_details"), "cached_tokens")
     reused = known if isinstance(known, int) else 0
-    return counted(Tokens(evaluated=read - reused, reused=reused, generated=written))
+    return token_attributes(Tokens(evaluated=read - reused, reused=reused, generated=written))
 
 
 def _item(thing: Any, name: str) -> Any:
@@ -198,6 +198,6 @@ def _text(value: Any) -> str | None:
 
 
 def _contexts(found: Any) -> list[Context]:
-    """Give nodes as passages that are known by their ids."""
+    """Return nodes as passages that are known by their ids."""
     nodes = [one for one in found if isinstance(one, NodeWithScore)] if isinstance(found, list) else []
     return [Context(one.node.get_content(), document=one.node.node_id, score=one.score) for one in nodes]

@@ -45,7 +45,7 @@ class Resources:
         self._cross_encoders: dict[str, Reranker] = {}
 
     def llm(self, config: LLMConfig) -> LLM:
-        """Give the language model of `config`."""
+        """Return the language model of `config`."""
         if config not in self._llms:
             self._llms[config] = llm = load_llm(
                 config, offline=self.offline, models_folder=self.models_folder
@@ -55,7 +55,7 @@ class Resources:
         return self._llms[config]
 
     def embedder(self, name: str) -> Embedder:
-        """Give the embedder `name`."""
+        """Return the embedder `name`."""
         if name not in self._embedders:
             self._embedders[name] = load_embedder(
                 name, offline=self.offline, memory=self._memory, models_folder=self.models_folder
@@ -63,7 +63,7 @@ class Resources:
         return self._embedders[name]
 
     def reranker(self, config: PipelineConfig) -> Reranker:
-        """Give the reranker of `config`."""
+        """Return the reranker of `config`."""
         name = reranker_name(config)
         if name == "none":
             return NoReranker()
@@ -81,7 +81,7 @@ class Resources:
 
 
 def reranker_name(config: PipelineConfig) -> str:
-    """Give the reranker that `config` comes to on this machine: `auto` is decided by what is in the cache."""
+    """Return the reranker that `config` comes to on this machine: the cache decides on `auto`."""
     if config.reranker != "auto":
         return config.reranker
     return AUTO_RERANKER if is_cached(AUTO_RERANKER) else "llm"

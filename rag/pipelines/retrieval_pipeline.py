@@ -22,11 +22,11 @@ from rag_evals.rag.profile import load, profile_of_model
 from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import LLMReranker, Reranker
 from rag_evals.rag.tracing.conventions import INPUT, reranked, retrieved, spoken
-from rag_evals.rag.tracing.spans import Kind, OpenSpan, span
+from rag_evals.rag.tracing.spans import OpenSpan, SpanKind, span
 
 
 def describe(config: PipelineConfig) -> str:
-    """Say in one line what `config` comes to on this machine."""
+    """Return in one line what `config` comes to on this machine."""
     sizes = "/".join(map(str, config.chunk_sizes))
     reranker = reranker_name(config)
     kept = f", reranker {reranker} keeps {config.rerank_top_n}" if config.retriever == "auto_merging" else ""
@@ -198,7 +198,7 @@ def build_pipeline(
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str, kind: Kind) -> Iterator[OpenSpan]:
+def _timed(seconds: dict[str, float], stage: str, kind: SpanKind) -> Iterator[OpenSpan]:
     """Take the time of a stage, and make a span of it where there are traces."""
     start = time.perf_counter()
     with span(stage, kind) as step:

@@ -239,7 +239,7 @@ def _from_hub(name: str, *, offline: bool) -> Model:
 
 
 def _shares(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Give the probability of each label, shape (pairs, labels): softmax, of a lone logit the sigmoid."""
+    """Return the probability of each label, shape (pairs, labels): softmax, of a lone logit the sigmoid."""
     import numpy as np
 
     values = logits.astype(np.float64)
@@ -256,7 +256,7 @@ def _is_sigmoid(encoder: Any) -> bool:
 
 
 def _length(encoder: Any) -> int:
-    """Give the tokens that the model reads at once, special ones included."""
+    """Return the tokens that the model reads at once, special ones included."""
     import torch
 
     tables = [getattr(module, "position_embeddings", None) for module in encoder.modules()]

@@ -45,7 +45,7 @@ class NoReranker:
     fingerprint = "none"
 
     def rerank(self, question: str, contexts: Sequence[Context]) -> Ranking:  # noqa: ARG002
-        """Give `contexts` as they are."""
+        """Return `contexts` as they are."""
         return Ranking(tuple(contexts))
 
 

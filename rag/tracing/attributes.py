@@ -1,4 +1,4 @@
-"""What a span can hold: any value as text, a number, a truth value or a list of these, of bounded length."""
+"""Attributes of spans: any value as text, number, truth value or a list of these, of bounded length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_CHARACTERS = 20_000
 
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Give `attributes` as a trace can hold them: without None, plain numbers, texts of bounded length."""
+    """Return `attributes` as a trace can hold them: without None, plain numbers, texts of bounded length."""
     return {name: _safe(value) for name, value in attributes.items() if value is not None}
 
 
@@ -29,7 +29,7 @@ def _plain(value: Any) -> Any:
         case bool():
             return value
         case str():
-            return cut(value)
+            return bounded_text(value)
         case Integral():
             return int(value)
         case Real():
@@ -38,23 +38,23 @@ def _plain(value: Any) -> Any:
         case list() | tuple():
             return _plain_list([_plain(one) for one in value if one is not None])
         case Mapping():
-            return cut(json.dumps(value, ensure_ascii=False, default=str))
-    return cut(str(value))
+            return bounded_text(json.dumps(value, ensure_ascii=False, default=str))
+    return bounded_text(str(value))
 
 
 def _plain_list(values: list[Any]) -> list[Any]:
-    """Give `values`, as texts where they are not of one type: a protocol for traces knows no others."""
+    """Return `values`, as texts where they are not of one type: a protocol for traces knows no others."""
     same = len({type(value) for value in values}) < 2 and not any(isinstance(v, list) for v in values)
     return values if same else [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
-def cut(text: str) -> str:
-    """Give a text that is no longer than what one span may hold."""
+def bounded_text(text: str) -> str:
+    """Return a text that is no longer than what one span may hold."""
     if len(text) <= MOST_CHARACTERS:
         return text
     return f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
 
 
 def named(error: BaseException) -> str:
-    """Give the type of `error` and what it says."""
+    """Return the type of `error` and what it says."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

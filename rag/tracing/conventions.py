@@ -1,4 +1,4 @@
-"""What a span says, by the names of OpenInference's semantic conventions for traces.
+"""OpenInference's semantic conventions for traces: what a span says, by their names.
 
 The names are those of its specification (github.com/Arize-ai/openinference, spec/semantic_conventions.md), so
 that tools which know them show passages, scores and tokens without being told.
@@ -52,7 +52,7 @@ def documents(prefix: str, contexts: Sequence[Context], *, with_text: bool = Tru
     told: dict[str, Any] = {}
     for number, context in enumerate(contexts):
         place = f"{prefix}.{number}.document"
-        told[f"{place}.id"] = place_of(context)
+        told[f"{place}.id"] = passage_place(context)
         told[f"{place}.score"] = context.score
         if with_text:
             told[f"{place}.content"] = context.text
@@ -60,8 +60,8 @@ def documents(prefix: str, contexts: Sequence[Context], *, with_text: bool = Tru
     return told
 
 
-def place_of(context: Context) -> str:
-    """Give the document and, where they are known, the characters of it that the passage is."""
+def passage_place(context: Context) -> str:
+    """Return the document and, where they are known, the characters of it that the passage is."""
     if context.start is None or context.end is None:
         return context.document
     return f"{context.document}:{context.start}-{context.end}"
@@ -88,10 +88,10 @@ def spoken(model: str, tokens: Tokens, prompt: Sequence[str], said: str) -> dict
         prompt: The parts of its prompt.
         said: What it wrote, or chose.
     """
-    return {INPUT: "".join(prompt), OUTPUT: said, "llm.model_name": model, **counted(tokens)}
+    return {INPUT: "".join(prompt), OUTPUT: said, "llm.model_name": model, **token_attributes(tokens)}
 
 
-def counted(tokens: Tokens) -> dict[str, Any]:
+def token_attributes(tokens: Tokens) -> dict[str, Any]:
     """Describe what a language model read and wrote; what it knew from its cache is read as well."""
     prompt = tokens.evaluated + tokens.reused
     return {
@@ -102,8 +102,8 @@ def counted(tokens: Tokens) -> dict[str, Any]:
     }
 
 
-def passages_of(attributes: Mapping[str, Any], prefix: str = RETRIEVED) -> list[dict[str, Any]]:
-    """Give the passages that `documents` described, each by `id`, `content`, `score` and `metadata`."""
+def described_passages(attributes: Mapping[str, Any], prefix: str = RETRIEVED) -> list[dict[str, Any]]:
+    """Return the passages that `documents` described, each by `id`, `content`, `score` and `metadata`."""
     found: dict[int, dict[str, Any]] = {}
     for name, value in attributes.items():
         number, _, field = name.removeprefix(f"{prefix}.").partition(".document.")

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, ParamSpec
 
-from rag_evals.rag.tracing.attributes import cut, named, plain_attributes
+from rag_evals.rag.tracing.attributes import bounded_text, named, plain_attributes
 
 # Kinds of OpenInference's conventions for traces; how its attributes are called,
 # `rag_evals.rag.tracing.conventions` knows.
-Kind = Literal[
+SpanKind = Literal[
     "CHAIN", "RETRIEVER", "RERANKER", "EMBEDDING", "LLM", "EVALUATOR", "TOOL", "AGENT", "GUARDRAIL", "PROMPT"
 ]
 UNFINISHED = "not finished when its trace ended"
@@ -74,7 +74,9 @@ class OpenSpan:
     def fail(self, error: BaseException | str) -> None:
         """Note why there is no result, though nothing is raised."""
 
-    def child(self, name: str, kind: Kind = "CHAIN", *, error: str | None = None, **attributes: Any) -> None:
+    def child(
+        self, name: str, kind: SpanKind = "CHAIN", *, error: str | None = None, **attributes: Any
+    ) -> None:
         """Add a finished step that took all of the time from the start of this one until now."""
 
     def __enter__(self) -> OpenSpan:
@@ -112,11 +114,11 @@ class Trace:
         self.root: OpenSpan = _Recording(self, None, name, "CHAIN", attributes or {})
 
     def now(self) -> int:
-        """Give the time in nanoseconds since 1970."""
+        """Return the time in nanoseconds since 1970."""
         return self._epoch + time.perf_counter_ns()
 
     def close(self) -> tuple[TraceSpan, ...]:
-        """Give all spans, the root first, then by their start; what still runs ends here, and says so."""
+        """Return all spans, the root first, then by their start; what still runs ends here, and says so."""
         with self._lock:
             self._is_closed = True
             now = self.now()
@@ -128,7 +130,7 @@ class Trace:
         )
 
     def has_open(self, span_id: str) -> bool:
-        """Tell whether a step is under way."""
+        """Return whether a step is under way."""
         return span_id in self._open
 
     def begin(self, one: _Recording) -> None:
@@ -167,13 +169,18 @@ class _Recording(OpenSpan):
     is_recording = True
 
     def __init__(
-        self, trace: Trace, parent: _Recording | None, name: str, kind: Kind, attributes: Mapping[str, Any]
+        self,
+        trace: Trace,
+        parent: _Recording | None,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
     ) -> None:
         self.trace = trace
         self.span_id = os.urandom(8).hex()
         self._parent = parent
         self._name = name
-        self._kind: Kind = kind
+        self._kind: SpanKind = kind
         self._attributes = plain_attributes(attributes)
         self._error: str | None = None
         self._start = 0
@@ -191,13 +198,15 @@ class _Recording(OpenSpan):
     def fail(self, error: BaseException | str) -> None:
         self._error = error if isinstance(error, str) else named(error)
 
-    def child(self, name: str, kind: Kind = "CHAIN", *, error: str | None = None, **attributes: Any) -> None:
+    def child(
+        self, name: str, kind: SpanKind = "CHAIN", *, error: str | None = None, **attributes: Any
+    ) -> None:
         made = _Recording(self.trace, self, name, kind, attributes)
         made._start = self._start
         self.trace.add(made.finished(self.trace.now(), error))
 
     def open_one(self) -> _Recording:
-        """Give this step, or that around it which is not over: some libraries forget to go back to it."""
+        """Return this step, or that around it which is not over: some libraries forget to go back to it."""
         one = self
         while one._parent is not None and not self.trace.has_open(one.span_id):
             one = one._parent
@@ -222,7 +231,7 @@ class _Recording(OpenSpan):
         self.trace.end(self)
 
     def finished(self, end: int, error: str | None = None) -> TraceSpan:
-        """Give it as it is when it ends at `end`."""
+        """Return it as it is when it ends at `end`."""
         said = self._error or error
         return TraceSpan(
             self.trace.trace_id,
@@ -233,15 +242,15 @@ class _Recording(OpenSpan):
             self._start,
             end,
             self._attributes,
-            None if said is None else cut(said),
+            None if said is None else bounded_text(said),
         )
 
 
 _CURRENT: ContextVar[_Recording | None] = ContextVar("rag_span", default=None)
 
 
-def span(name: str, /, kind: Kind = "CHAIN", **attributes: Any) -> OpenSpan:
-    """Give a step for a `with` statement around what is to be timed; an exception is noted on it and goes on.
+def span(name: str, /, kind: SpanKind = "CHAIN", **attributes: Any) -> OpenSpan:
+    """Return a step for a `with` statement around what is timed; an exception is noted on it and goes on.
 
     Args:
         name: What is done.
@@ -255,5 +264,5 @@ def span(name: str, /, kind: Kind = "CHAIN", **attributes: Any) -> OpenSpan:
 
 
 def is_tracing() -> bool:
-    """Tell whether there is a trace around."""
+    """Return whether there is a trace around."""
     return _CURRENT.get() is not None

@@ -107,7 +107,7 @@ def visit(browser: WebDriver, address: str) -> None:
 
 
 def wait(is_so: Callable[[], bool]) -> bool:
-    """Give a browser two seconds to get there."""
+    """Wait two seconds for a browser to get there."""
     end = time.monotonic() + 2
     while not is_so() and time.monotonic() < end:
         time.sleep(0.02)
@@ -115,7 +115,7 @@ def wait(is_so: Callable[[], bool]) -> bool:
 
 
 def rows(browser: WebDriver) -> list[str]:
-    """Give the ids of the questions that are shown, in their order."""
+    """Return the ids of the questions that are shown, in their order."""
     script = (
         "return [...document.querySelectorAll('#table tbody tr:not([hidden]) a')].map(a => a.textContent)"
     )

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.calibration.canaries import CANARIES, Canary
 from rag_evals.evals.judges.calibration.injection_check import run_canaries
-from rag_evals.evals.judges.choice import ChoiceReader
-from rag_evals.evals.judges.prompts import plain
+from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.evals.reports.terminal.judge import canary_lines
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.config import LLMConfig
@@ -47,9 +47,9 @@ def llama(request) -> Iterator:
 
 
 def parts(canary: Canary) -> set[str]:
-    """Give all prompt parts by which the default judge scores the faithfulness of a canary."""
+    """Return all prompt parts by which the default judge scores the faithfulness of a canary."""
     llm = ScriptedLLM(*[{"no": 1.0}] * 99)
-    ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)).score_now(canary.question, canary.answer)
+    CalibratedJudge(ChoiceScorer(llm), metrics=("faithfulness",)).score_now(canary.question, canary.answer)
     return {part for prompt in llm.prompts for part in prompt.parts}
 
 
@@ -71,7 +71,7 @@ def test_no_control_token_survives_plain(llama):
     controls = [n for n in range(llama.n_vocab()) if is_control(llama, n)]
     texts = [llama._model.token_get_text(token) for token in controls]
     assert len(texts) > 10
-    judged = plain(" ".join(f"{text}\n{text}{text}" for text in texts))
+    judged = harmless_text(" ".join(f"{text}\n{text}{text}" for text in texts))
     tokens = llama.tokenize(judged.encode(), add_bos=False, special=True)
     assert [llama._model.token_get_text(t) for t in tokens if is_control(llama, t)] == []
 
@@ -88,7 +88,7 @@ def test_the_canaries_themselves_have_control_tokens(llama):
 @pytest.fixture(scope="module")
 def outcomes(llm):
     """What the small model says to the canaries: of no use, but it has to say it."""
-    return run_canaries(ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)))
+    return run_canaries(CalibratedJudge(ChoiceScorer(llm), metrics=("faithfulness",)))
 
 
 def test_the_harness_never_crashes(outcomes):
@@ -111,7 +111,7 @@ def test_a_claim_beyond_the_window_is_unscored(outcomes):
 def test_at_most_two_turn_the_default_model():
     """The default judge gets the clean cases right and keeps its verdict whatever is injected."""
     llm = LocalLLM(resolve(DEFAULT, offline=True), LLMConfig())
-    outcomes = run_canaries(ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)))
+    outcomes = run_canaries(CalibratedJudge(ChoiceScorer(llm), metrics=("faithfulness",)))
     llm.close()
     table = "\n".join(canary_lines(outcomes))
     assert sum(outcome.is_turned for outcome in outcomes) <= 2, table

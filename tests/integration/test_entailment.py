@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.entailment import EntailmentReader
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.entailment import EntailmentScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.errors import ModelError
@@ -109,30 +109,30 @@ def refusal(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def weights() -> Any:
-    """Give the trained model."""
+    """Return the trained model."""
     return trained()
 
 
 @pytest.fixture(scope="module")
 def folder(weights: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give its folder."""
+    """Return its folder."""
     return saved(weights, tmp_path_factory.mktemp("models") / "trained")
 
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> EntailmentModel:
-    """Give it loaded."""
+    """Return it loaded."""
     return load(folder)
 
 
 @pytest.fixture
-def reader(model):
-    """Give the reader on it."""
-    return EntailmentReader(model)
+def scorer(model):
+    """Return the reader on it."""
+    return EntailmentScorer(model)
 
 
-def values(reader: EntailmentReader, metric: str, answer: Answer) -> list[float | None]:
-    return [item.value for item in reader.read([metric], QUESTION, answer)[metric].items]
+def values(scorer: EntailmentScorer, metric: str, answer: Answer) -> list[float | None]:
+    return [item.value for item in scorer.read([metric], QUESTION, answer)[metric].items]
 
 
 PAIRS = [(fact(*one), fact(*two)) for one, two in product(product(ANIMALS, FOODS), repeat=2)]
@@ -161,39 +161,39 @@ def test_permuted_labels_give_the_same_verdicts(order, weights, model, tmp_path)
         assert (one.entailed, one.contradicted) == pytest.approx((two.entailed, two.contradicted), abs=1e-6)
 
 
-def test_each_claim_is_held_against_the_contexts(reader):
+def test_each_claim_is_held_against_the_contexts(scorer):
     """Faithfulness reads claim by claim, each with its place; log odds are the feature."""
     answer = Answer("The cat eats milk. The dog eats fly.", (Context(fact("cat", "milk"), "a.pdf", 3),))
-    right, wrong = reader.read(["faithfulness"], QUESTION, answer)["faithfulness"].items
+    right, wrong = scorer.read(["faithfulness"], QUESTION, answer)["faithfulness"].items
     assert right.value > 0.9 > 0.1 > wrong.value
     assert right.features["yes"] > 2 > -2 > wrong.features["yes"]
     assert answer.text[wrong.start : wrong.end] == wrong.text == "The dog eats fly."
     assert right.closest == Context(fact("cat", "milk"), "a.pdf", 3)
 
 
-def test_evidence_at_the_end_of_a_long_context_is_found(reader):
+def test_evidence_at_the_end_of_a_long_context_is_found(scorer):
     """A context of many windows is read to its end, and the closest window says where it stands."""
     others = [fact(animal, food) for animal in ANIMALS[1:] for food in FOODS] * 5
     text = " ".join([*others, fact("cat", "milk")])
     contexts = (Context("The bird eats fly.", "a.md"), Context(text, "b.pdf", 7, 1000, 1000 + len(text)))
-    (found,) = reader.read(["faithfulness"], QUESTION, Answer("The cat eats milk.", contexts))[
+    (found,) = scorer.read(["faithfulness"], QUESTION, Answer("The cat eats milk.", contexts))[
         "faithfulness"
     ].items
     assert found.value > 0.9
     start = 1000 + text.index("The cat")
     assert found.closest == Context("The cat eats milk.", "b.pdf", 7, start, start + 18)
-    (missing,) = reader.read(["faithfulness"], QUESTION, Answer("The cat eats bone.", contexts))[
+    (missing,) = scorer.read(["faithfulness"], QUESTION, Answer("The cat eats bone.", contexts))[
         "faithfulness"
     ].items
     assert missing.value < 0.1
 
 
-def test_context_recall_reads_the_reference(reader):
+def test_context_recall_reads_the_reference(scorer):
     """The claims of the reference are looked for in the contexts."""
     found = Answer("I do not know.", (Context(fact("dog", "bone")), Context(fact("cat", "milk"))))
-    assert values(reader, "context_recall", found) == [pytest.approx(1.0, abs=0.1)]
+    assert values(scorer, "context_recall", found) == [pytest.approx(1.0, abs=0.1)]
     lost = Answer("The cat eats milk.", (Context(fact("dog", "bone")),))
-    assert values(reader, "context_recall", lost) == [pytest.approx(0.0, abs=0.1)]
+    assert values(scorer, "context_recall", lost) == [pytest.approx(0.0, abs=0.1)]
 
 
 @pytest.mark.parametrize(
@@ -205,16 +205,16 @@ def test_context_recall_reads_the_reference(reader):
         ("The cat eats milk. The cat eats fly.", False, True),
     ],
 )
-def test_correctness_is_nothing_contradicted_and_nothing_missing(reader, text, agrees, covers):
+def test_correctness_is_nothing_contradicted_and_nothing_missing(scorer, text, agrees, covers):
     """The first reading falls with a contradiction, the second with a reference that does not follow."""
-    first, second = values(reader, "correctness", Answer(text))
+    first, second = values(scorer, "correctness", Answer(text))
     assert (first > 0.9, first < 0.1) == (agrees, not agrees)
     assert (second > 0.9, second < 0.1) == (covers, not covers)
 
 
-def test_a_judge_of_it(reader):
+def test_a_judge_of_it(scorer):
     """As a judge it complains of the claim that does not follow, with the window closest to it."""
-    judge = ReadingJudge(reader, metrics=["faithfulness", "relevancy", "correctness"])
+    judge = CalibratedJudge(scorer, metrics=["faithfulness", "relevancy", "correctness"])
     contexts = (Context(fact("cat", "milk"), "a.pdf", 3),)
     judgement = judge.score_now(QUESTION, Answer("The cat eats fly.", contexts))
     faithful, correct = judgement.scores
@@ -234,7 +234,7 @@ def test_the_same_each_time(folder, model):
 def test_the_identity_is_the_weights(folder, model):
     """Other weights are another reader, another name is not."""
     renamed, changed = load(folder, name="other"), load(folder, sha256="1" * 64)
-    one, same, other = (EntailmentReader(each).fingerprint for each in (model, renamed, changed))
+    one, same, other = (EntailmentScorer(each).fingerprint for each in (model, renamed, changed))
     assert one == same != other
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.trackers.wandb import ask
-from rag_evals.evals.trackers.wandb.fetch import Fetched, fetch_text, fetched_in, give_aliases
+from rag_evals.evals.trackers.wandb.fetch import FetchedArtifact, fetch_text, fetched_in, give_aliases
 from rag_evals.evals.trackers.wandb.fetched_files import question_files, run_folder, run_of
 from rag_evals.evals.trackers.wandb.reference import run_reference
 
@@ -178,7 +178,7 @@ def test_a_session(server, home):
 def test_at_once(server, home):
     """Several that want the same share one download."""
     keep(server, {"questions.jsonl": LINE})
-    found: list[Fetched] = []
+    found: list[FetchedArtifact] = []
     threads = [
         threading.Thread(target=lambda: found.append(fetch_text(NAME, home, session="1"))) for _ in range(4)
     ]

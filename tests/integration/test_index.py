@@ -54,7 +54,7 @@ def opened(corpus: Corpus, config: PipelineConfig, folder: Path, embedder: Any =
 
 
 def nodes(index: Index) -> dict[str, Any]:
-    """Give all nodes of an index by id, parents too."""
+    """Return all nodes of an index by id, parents too."""
     return dict(index._vectors.storage_context.docstore.docs)
 
 

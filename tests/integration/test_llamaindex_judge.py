@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.judge import Reading, Readings
-from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.judge import RawScore, RawScores
+from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -26,8 +26,8 @@ class Scripted(ScriptedLLM):
     context_size = 2048
 
 
-def read(*replies, metrics=("faithfulness",), answer=ANSWER) -> Readings:
-    return LlamaIndexReader(Scripted(*replies)).read(metrics, QUESTION, answer)[metrics[0]]
+def read(*replies, metrics=("faithfulness",), answer=ANSWER) -> RawScores:
+    return LlamaIndexScorer(Scripted(*replies)).read(metrics, QUESTION, answer)[metrics[0]]
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_what_they_make_of_a_reply_stays(metric, reply, value):
     """A reply with "yes" in it passes, any other does not: one ungraded reading of the whole answer."""
     (item,) = read(reply, metrics=(metric,)).items
     features = {"yes": 7.0 if value else -7.0}
-    assert item == Reading("Two experts.", value, features, 0, 12, graded=False)
+    assert item == RawScore("Two experts.", value, features, 0, 12, graded=False)
 
 
 def test_they_ask_in_their_own_words():
     """The prompts are LlamaIndex's, with all contexts; relevancy holds question and answer against them."""
     llm = Scripted("YES", "NO")
-    readings = LlamaIndexReader(llm).read(BOTH, QUESTION, ANSWER)
+    readings = LlamaIndexScorer(llm).read(BOTH, QUESTION, ANSWER)
     faithful, relevant = ("".join(prompt.parts) for prompt in llm.prompts)
     assert "Information: Two experts.\nContext: The router sends" in faithful
     assert "Question: How many experts does a token use?\nResponse: Two experts." in relevant
@@ -65,15 +65,15 @@ def test_an_exception_is_no_verdict():
         raise RuntimeError("the model is gone")
 
     llm = Scripted(fails, "YES")
-    readings = LlamaIndexReader(llm).read(BOTH, QUESTION, ANSWER)
+    readings = LlamaIndexScorer(llm).read(BOTH, QUESTION, ANSWER)
     reason = "LlamaIndex's FaithfulnessEvaluator raised RuntimeError: the model is gone"
-    assert readings["faithfulness"] == Readings(reason=reason)
+    assert readings["faithfulness"] == RawScores(reason=reason)
     assert [item.value for item in readings["relevancy"].items] == [1.0]
 
 
 async def test_within_a_running_loop():
     """A caller with an event loop of its own is no trouble, and the judge says that it is not graded."""
-    judge = ReadingJudge(LlamaIndexReader(Scripted("YES", "NO")), metrics=BOTH)
+    judge = CalibratedJudge(LlamaIndexScorer(Scripted("YES", "NO")), metrics=BOTH)
     scores = judge.score_now(QUESTION, ANSWER).scores
     assert [(score.metric, score.value, score.graded) for score in scores] == [
         ("faithfulness", 1.0, False),
@@ -83,7 +83,7 @@ async def test_within_a_running_loop():
 
 def test_name_and_identity():
     """The judge is its model, in LlamaIndex's hands."""
-    one, same, other = (LlamaIndexReader(Scripted(name=name)) for name in ("qwen", "qwen", "smollm"))
+    one, same, other = (LlamaIndexScorer(Scripted(name=name)) for name in ("qwen", "qwen", "smollm"))
     assert one.name == "llamaindex (qwen)"
     assert one.metrics == BOTH
     assert one.fingerprint == same.fingerprint != other.fingerprint
@@ -92,7 +92,7 @@ def test_name_and_identity():
 def test_a_model_without_a_known_window_is_refused():
     """LlamaIndex packs its prompts by the context window: a model that does not say it cannot serve."""
     with pytest.raises(UsageError) as caught:
-        LlamaIndexReader(ScriptedLLM(name="far"))
+        LlamaIndexScorer(ScriptedLLM(name="far"))
     assert str(caught.value) == (
         "the llamaindex judge packs its prompts by the model's context window, and far does not say how many "
         "tokens that holds: use a local model, or another judge."
@@ -107,13 +107,13 @@ def refuse(event, arguments):
     assert event not in ("socket.connect", "socket.sendto", "socket.getaddrinfo"), (event, arguments)
 sys.addaudithook(refuse)
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 from rag_evals import Question
 from rag_evals.testing import ScriptedLLM
 from rag_evals import Answer, Context
 class Scripted(ScriptedLLM):
     context_size = 2048
-reader = LlamaIndexReader(Scripted("YES", "NO"))
+reader = LlamaIndexScorer(Scripted("YES", "NO"))
 answer = Answer("Two experts.", (Context("Two experts."), Context("Rain.")))
 readings = reader.read(reader.metrics, Question("q", "How many?"), answer)
 from llama_index.core import Settings
@@ -126,8 +126,8 @@ print([of.items[0].value for of in readings.values()], Settings._llm, Settings._
 @pytest.mark.model
 def test_a_real_model(llm):
     """A real model gives a verdict by each metric, the same each time, and its tokens are counted."""
-    reader = LlamaIndexReader(llm)
-    one, two = (reader.read(BOTH, QUESTION, ANSWER) for _ in range(2))
+    scorer = LlamaIndexScorer(llm)
+    one, two = (scorer.read(BOTH, QUESTION, ANSWER) for _ in range(2))
     for metric in BOTH:
         (item,) = one[metric].items
         assert item.value in (0.0, 1.0)

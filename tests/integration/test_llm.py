@@ -45,7 +45,7 @@ def judged(llm: LocalLLM) -> tuple[dict[str, float], float]:
 
 
 def run(script: str) -> tuple[int, str, str]:
-    """Run a script where every warning is an error; give its status and what it said."""
+    """Run a script where every warning is an error; return its status and what it said."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -57,7 +57,7 @@ def run(script: str) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module")
 def cold(smollm2: Model) -> tuple[tuple[str, int, bool], tuple[dict[str, float], float]]:
-    """Give answer and verdict of models that have read nothing before."""
+    """Return answer and verdict of models that have read nothing before."""
     first, second = (LocalLLM(smollm2, SMALL) for _ in range(2))
     results = answered(first), judged(second)
     first.close()
@@ -238,7 +238,7 @@ def test_a_part_that_only_begins_alike_is_evaluated(fresh_llm):
 
 
 def turns(llm: LocalLLM) -> list[tuple[object, int]]:
-    """Put prompts in turns, as a run does; give each result, and how many tokens were reused."""
+    """Put prompts in turns, as a run does; return each result, and how many tokens were reused."""
     prompts = [
         ANSWER,
         Prompt((PASSAGES[1] * 4, "Hi")),
@@ -429,7 +429,7 @@ def test_an_option_without_a_token_of_its_own(llm):
 
 @pytest.fixture
 def altered(smollm2, tmp_path):
-    """Give a copy of the model file with some bytes changed, or cut short, as a model."""
+    """Yield a copy of the model file with some bytes changed, or cut short, as a model."""
 
     def alter(old: bytes = b"", new: bytes = b"", *, size: int | None = None) -> Model:
         data = smollm2.path.read_bytes()[:size]

@@ -123,7 +123,7 @@ class Project:
         path.write_text(text)
 
     def run(self, *options: str) -> dict[tuple[str, str], dict]:
-        """Run pytest; give the evaluations by pipeline and question."""
+        """Run pytest; return the evaluations by pipeline and question."""
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", *options],
             cwd=self.path,

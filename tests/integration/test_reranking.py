@@ -82,13 +82,13 @@ def saved(model: Any, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a small cross-encoder that ranks right."""
+    """Return the folder of a small cross-encoder that ranks right."""
     return saved(trained(), tmp_path_factory.mktemp("models") / "trained")
 
 
 @pytest.fixture
 def copy(cross_encoder, tmp_path):
-    """Give a copy of it to damage."""
+    """Return a copy of it to damage."""
     return Path(shutil.copytree(cross_encoder, tmp_path / "copy"))
 
 

@@ -32,13 +32,13 @@ def test_a_policy_of_the_users_own_stays(smollm2):
 
 
 def bare() -> dict[str, str]:
-    """Give the environment as it is without this session's own policy."""
+    """Return the environment as it is without this session's own policy."""
     ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 def policy_after(load: str, environment: dict[str, str]) -> str:
-    """Give the policy that a process has when torch or llama.cpp is imported by `load`."""
+    """Return the policy that a process has when torch or llama.cpp is imported by `load`."""
     script = f"""
 import os, sys
 class Watch:

@@ -83,7 +83,7 @@ def test_given_threads_are_not_tuned(smollm2, monkeypatch):
 
 
 def threads_of(llm: LlamaCppModel) -> Threads:
-    """Give the threads that llama.cpp itself says it uses."""
+    """Return the threads that llama.cpp itself says it uses."""
     import llama_cpp
 
     context = llm._llama.ctx

@@ -133,7 +133,7 @@ def how(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 @pytest.fixture
 def summary():
-    """Give the lines of the evals section of a run's output, up to what it says of the judge."""
+    """Return the lines of the evals section of a run's output, up to what it says of the judge."""
 
     def lines(result: pytest.RunResult) -> list[str]:
         start = next(n for n, line in enumerate(result.outlines) if re.fullmatch(r"=+ evals =+", line))
@@ -145,7 +145,7 @@ def summary():
 
 @pytest.fixture
 def errors():
-    """Give the lines that pytest marks as what a test failed of."""
+    """Return the lines that pytest marks as what a test failed of."""
 
     def lines(result: pytest.RunResult) -> list[str]:
         return [line[1:].strip() for line in result.outlines if re.match(r"E( |$)", line)]

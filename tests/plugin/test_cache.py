@@ -58,7 +58,7 @@ def project(project):
 
 
 def made(project) -> list[str]:
-    """Give what was made since the last look, sorted."""
+    """Return what was made since the last look, sorted."""
     file = project.path / "made.txt"
     lines = sorted(file.read_text().splitlines()) if file.exists() else []
     file.unlink(missing_ok=True)

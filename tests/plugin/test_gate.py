@@ -10,7 +10,7 @@ GATE = ("--evals-mode=gate", "--evals-judge-floor=0")
 
 
 def questions(good: int, bad: int) -> dict[str, str]:
-    """Give questions that get good and bad scores; each text is its own."""
+    """Return questions that get good and bad scores; each text is its own."""
     return {
         **{f"good-{n}": f"faithfulness=0.9{n:03}" for n in range(good)},
         **{f"bad-{n}": f"faithfulness=0.1{n:03}" for n in range(bad)},
@@ -18,7 +18,7 @@ def questions(good: int, bad: int) -> dict[str, str]:
 
 
 def gate(result: pytest.RunResult) -> list[str]:
-    """Give what is said of the gate, from its heading to its verdict."""
+    """Return what is said of the gate, from its heading to its verdict."""
     lines = result.outlines
     start = next(n for n, line in enumerate(lines) if re.match(r"verdict +condition", line))
     end = next(n for n, line in enumerate(lines) if line.startswith("gate: "))

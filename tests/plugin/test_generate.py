@@ -104,7 +104,7 @@ def calls(project) -> int:
 
 
 def told(result) -> list[str]:
-    """Give what is said of generated questions; the seconds and the name of the set left out."""
+    """Return what is said of generated questions; the seconds and the name of the set left out."""
     lines = [line for line in result.outlines if re.match("generat(ing|ed) questions: ", line)]
     return [re.sub(SET, "SET", re.sub(r"\d+ s;", "N s;", line)) for line in lines]
 

@@ -12,7 +12,7 @@ STOP = re.compile(r"::stop-commands::([0-9a-f]{32})")
 
 @pytest.fixture
 def github(project, monkeypatch):
-    """Be on GitHub; give the file of the step's summary."""
+    """Be on GitHub; return the file of the step's summary."""
     summary = project.path / "summary.md"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path))
@@ -21,7 +21,7 @@ def github(project, monkeypatch):
 
 
 def commands(lines: list[str]) -> list[str]:
-    """Give what GitHub's runner takes for commands: nothing between the lines that stop them."""
+    """Return what GitHub's runner takes for commands: nothing between the lines that stop them."""
     found, token = [], None
     for line in lines:
         if token is not None:

@@ -26,8 +26,8 @@ from rag_evals.evals.judges.calibration.judge_card import (
     load_card,
 )
 from rag_evals.evals.judges.build import judge_for
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.judge import Reading, Readings
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.judge import RawScore, RawScores
 from rag_evals.testing import FakePipeline
 from rag_evals import Answer, Context
 
@@ -40,8 +40,8 @@ class Reader:
 
     def read(self, metrics, question, answer):
         odds = next((ODDS[word] for word in answer.text.split() if word in ODDS), 0.0)
-        reading = Reading(answer.text, 0.5 + odds / 10, {"yes": odds}, 0, len(answer.text))
-        return {metric: Readings((reading,)) for metric in metrics}
+        reading = RawScore(answer.text, 0.5 + odds / 10, {"yes": odds}, 0, len(answer.text))
+        return {metric: RawScores((reading,)) for metric in metrics}
 
 def card(fingerprint="f" * 64):
     figures = Accuracy(40, 20, GOOD, GOOD, 0.8, GOOD, GOOD, 0.05, ())
@@ -98,7 +98,7 @@ def calibrated(project):
 
 
 def judge_lines(result: pytest.RunResult) -> list[str]:
-    """Give what the summary says of the judge: from its name to the blank line behind it."""
+    """Return what the summary says of the judge: from its name to the blank line behind it."""
     start = next(n for n, line in enumerate(result.outlines) if line.startswith("judge: "))
     end = next(n for n, line in enumerate(result.outlines) if line.startswith("cache: "))
     assert result.outlines[end - 1] == ""
@@ -115,7 +115,7 @@ def thresholds(project) -> list[dict[str, float]]:
 
 
 def refusal(project, *args: str) -> str:
-    """Run pytest, which is to stop for its configuration; give the message."""
+    """Run pytest, which is to stop for its configuration; return the message."""
     result = project.run(*args)
     output = "\n".join((*result.outlines, *result.errlines))
     assert result.ret == 4, output

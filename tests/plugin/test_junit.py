@@ -31,7 +31,7 @@ OF_BAD = {
 
 @pytest.fixture
 def junit(project, how):
-    """Run the project; give its JUnit file."""
+    """Run the project; return its JUnit file."""
 
     def run(*args: str) -> str:
         project.run("--junit-xml", "junit.xml", *how, *args)
@@ -50,7 +50,7 @@ def of_test(found: dict[str, str], test: str) -> dict[str, str]:
 
 
 def cases(xml: str) -> dict[str, list[tuple[str, str]]]:
-    """Give tag and message of what each test failed of, by its name."""
+    """Return tag and message of what each test failed of, by its name."""
     found = {}
     for case in fromstring(xml.encode()).iter("testcase"):
         found[case.get("name")] = [

@@ -84,12 +84,12 @@ def notes(folder: Path) -> list[str]:
 
 
 def in_notes(lines: list[str], word: str) -> list[tuple[str, str]]:
-    """Give kind and question id of each line that begins with `word`, in their order."""
+    """Return kind and question id of each line that begins with `word`, in their order."""
     return [(kind, question.lower()) for first, kind, question in map(str.split, lines) if first == word]
 
 
 def kept(folder: Path) -> set[tuple[str, str]]:
-    """Give kind and question id of what is in the cache, whose file must be whole."""
+    """Return kind and question id of what is in the cache, whose file must be whole."""
     file = folder / ".rag-evals" / "cache.sqlite"
     if not file.exists():
         return set()
@@ -101,7 +101,7 @@ def kept(folder: Path) -> set[tuple[str, str]]:
 
 
 def kill(folder: Path, draw: random.Random, within: float, *options: str) -> bool:
-    """Run pytest and kill it at some moment; say whether it was still running.
+    """Run pytest and kill it at some moment; return whether it was still running.
 
     Most kills fall into the work, `within` some seconds from the first note; every fifth falls before it.
     """

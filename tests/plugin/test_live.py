@@ -107,13 +107,13 @@ def command(*args: str) -> list[str]:
 
 
 def in_terminal(folder: Path, live: str, size: tuple[int, int], *args: str) -> str:
-    """Run pytest in a terminal; give what it writes."""
+    """Run pytest in a terminal; return what it writes."""
     pieces = run_in_terminal(command("--color=no", *args), folder, environ(LIVE=live), *size)
     return b"".join(pieces).decode().replace("\r\n", "\n")
 
 
 def piped(folder: Path, *args: str, **more: str) -> str:
-    """Run pytest with a pipe as its output; give what it writes."""
+    """Run pytest with a pipe as its output; return what it writes."""
     ran = subprocess.run(
         command(*args), cwd=folder, env=environ(**more), capture_output=True, text=True, check=False
     )
@@ -131,7 +131,7 @@ def parted(text: str) -> tuple[list[str], str]:
 
 
 def marks(text: str) -> str:
-    """Give what is to be seen of a text, without durations; rows that were parted are one again."""
+    """Return what is to be seen of a text, without durations; rows that were parted are one again."""
     return re.sub(r"in [\d.]+s|=+|\s+", "", text)
 
 

@@ -72,7 +72,7 @@ def project(project, monkeypatch):
 
 
 def scores(project) -> dict[str, list[tuple[float | None, str | None]]]:
-    """Give value and reason of each score, by question."""
+    """Return value and reason of each score, by question."""
     return {
         line["question_id"]: [(score["value"], score["reason"]) for score in line["scores"].values()]
         for line in project.evaluations

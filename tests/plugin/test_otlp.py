@@ -21,7 +21,7 @@ def server(monkeypatch):
 
 
 def arrived(server):
-    """Give the resource's attributes and the ids of the spans of each request."""
+    """Return the resource's attributes and the ids of the spans of each request."""
     found = []
     for posted in server.spans:
         (of_resource,) = ExportTraceServiceRequest.FromString(posted.body).resource_spans

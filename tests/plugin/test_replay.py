@@ -43,7 +43,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def copy(tmp_path: Path):
-    """Give a copy of a project that a test may change."""
+    """Return a copy of a project that a test may change."""
 
     def copied(project: Project) -> Project:
         shutil.copytree(project.folder, tmp_path / "copy", symlinks=True)

@@ -15,7 +15,7 @@ QUESTIONS = [f"q{n}" for n in range(8)]
 
 
 def parts(project) -> list[Path]:
-    """Give the run folders in the order of their shards."""
+    """Return the run folders in the order of their shards."""
     heads = {path: json.loads((path / "run.json").read_text("utf-8")) for path in project.runs}
     return sorted(heads, key=lambda path: heads[path]["shard"] or [])
 

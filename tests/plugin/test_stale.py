@@ -13,7 +13,7 @@ COMMAND = "  rag-evals questions check questions.jsonl --docs docs --write"
 
 
 def about(quote: str, *, sha256: str | None = None, question: str = GOOD, **keys: object) -> dict:
-    """Give a question whose source is `quote` in a document as it was."""
+    """Return a question whose source is `quote` in a document as it was."""
     known = sha256 or hashlib.sha256(b"the document of then").hexdigest()
     return {
         "question": question,

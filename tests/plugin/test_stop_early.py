@@ -13,7 +13,7 @@ def ask(project, count: int, bad: int = 0) -> None:
 
 
 def outcomes(result: pytest.RunResult) -> tuple[int, int]:
-    """Give the number of tests that ran and that were skipped."""
+    """Return the number of tests that ran and that were skipped."""
     counts = result.parseoutcomes()
     return counts.get("passed", 0), counts.get("skipped", 0)
 

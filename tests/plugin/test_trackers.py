@@ -94,7 +94,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the path of a distribution with trackers: one that works, one that cannot be imported."""
+    """Return the path of a distribution with trackers: one that works, one that cannot be imported."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "theirs.py").write_text(TRACKER)
     (folder / "broken.py").write_text("raise OSError('no such library')")

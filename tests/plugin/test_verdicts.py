@@ -179,15 +179,15 @@ def test_hostile_text_does_not_reach_the_terminal(project):
         "test_it.py",
         """
 import pytest
-from rag_evals.evals.judges.choice import ChoiceReader
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.testing import FakePipeline, ScriptedLLM
 from rag_evals import Answer, Context
 
 @pytest.fixture
 def judge():
     low, high = {"yes": 0.1, "no": 0.9}, {"yes": 0.9, "no": 0.1}
-    return ReadingJudge(ChoiceReader(ScriptedLLM(low, high, low)))
+    return CalibratedJudge(ChoiceScorer(ScriptedLLM(low, high, low)))
 
 @pytest.fixture(scope="session")
 def hostile():

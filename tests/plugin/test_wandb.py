@@ -16,10 +16,10 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from rag_evals.evals.gate.decision import ruling_from_json
+from rag_evals.evals.gate.decision import decision_from_json
 from rag_evals.evals.gate.rules import rules_from
 from rag_evals.evals.questions.load import load_questions
-from rag_evals.evals.reports.terminal.summary import ruling_lines
+from rag_evals.evals.reports.terminal.summary import decision_lines
 from rag_evals.evals.runs.run import read_run
 from rag_evals.evals.trackers.rows import columns_for
 from rag_evals.rag.identity import digest
@@ -96,7 +96,7 @@ def sent(request: pytest.FixtureRequest, sessions: dict[str, Sent]) -> Sent:
 
 
 def scalars_of(lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, float]]:
-    """Give the scalars of each test in turn, made from nothing but the lines of the records."""
+    """Yield the scalars of each test in turn, made from nothing but the lines of the records."""
     values: dict[str, list[float]] = {metric: [] for metric in METRICS}
     passed: list[float] = []
     for index, line in enumerate(lines):
@@ -123,7 +123,7 @@ def _bounded(name: str, values: Sequence[float]) -> dict[str, float]:
 
 
 def cells_of(line: dict[str, Any], columns: Sequence[str]) -> list[Any]:
-    """Give the cells of an evaluation, made from its line of the records."""
+    """Return the cells of an evaluation, made from its line of the records."""
     scores, outcome = line["scores"], line["outcome"]
     claims = [claim for score in scores.values() for claim in score["claims"]]
     reason = REASONS.get(line["question_id"])
@@ -146,7 +146,7 @@ def cells_of(line: dict[str, Any], columns: Sequence[str]) -> list[Any]:
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """Give what we told of a row: without wandb's own keys, and the table that grows."""
+    """Return what we told of a row: without wandb's own keys, and the table that grows."""
     return {key: value for key, value in row.items() if key[0] != "_" and key not in TABLES}
 
 
@@ -324,7 +324,7 @@ def test_alert(sent):
     assert alert.title == f"BLOCK: {sent.run.id}"
     run = read_run(sent.project.folder_of_run)
     event = next(line for line in sent.project.lines if line["type"] == "ruling")
-    decided = ruling_lines(ruling_from_json(event, rules_from(run.head), run.evaluations))
+    decided = decision_lines(decision_from_json(event, rules_from(run.head), run.evaluations))
     assert alert.text == "\n".join(line.text for line in decided)
 
 

@@ -115,7 +115,7 @@ def _wait_for(fault: Fault) -> str:
 
 
 def _said(session: Session) -> str:
-    """Give what was said of W&B, without what is new each time."""
+    """Return what was said of W&B, without what is new each time."""
     text = re.sub(r"http://127\.0\.0\.1:\d+", "SERVER", "\n".join(session.said))
     return re.sub(r"\d{8}-\d{6}-[0-9a-f]{6}", "RUN", text)
 

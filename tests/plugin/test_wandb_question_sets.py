@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rag_evals.evals.generation.work_file import Done, WorkFile, work_path
+from rag_evals.evals.generation.work_file import WorkFile, WorkItem, work_path
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.question import questions_digest
 from rag_evals.evals.questions.question_set import load_set, save_set
@@ -41,7 +41,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Project:
     save_set(out, questions, Corpus((Document("a.md", "x", (), "1" * 64),)), GENERATOR)
     work = WorkFile(work_path(out), {"rules": {}})
     work.load()
-    work.append(Done(0, "fact", 0, "invalid", reason="no JSON", output="what the model wrote"))
+    work.append(WorkItem(0, "fact", 0, "invalid", reason="no JSON", output="what the model wrote"))
     assert said(project.run()) == []
     _tell_files(project, questions_digest(questions))
     return project

@@ -44,7 +44,7 @@ def lines(**questions: str) -> bytes:
 
 @pytest.fixture
 def recorded(project, server):
-    """A run of two questions whose records are at W&B; give its id."""
+    """A run of two questions whose records are at W&B; return its id."""
     project.ask(a=GOOD, b=GOOD)
     assert project.run().ret == 0
     (folder,) = project.runs
@@ -126,8 +126,8 @@ def test_baseline(project, server, recorded, how):
     assert head["used"] == [{"reference": BASELINE, "artifact": "loopback/rag/run-records:v0"}]
     assert head["baseline"] == BASELINE
     assert recorded in result.stdout.str()
-    (ruling,) = [line for line in project.lines if line["type"] == "ruling"]
-    assert ruling["baseline"].endswith(".rag-evals/wandb/loopback/rag/run-records/v0")
+    (decision,) = [line for line in project.lines if line["type"] == "ruling"]
+    assert decision["baseline"].endswith(".rag-evals/wandb/loopback/rag/run-records/v0")
 
 
 def test_nothing_is_fetched_for_others(project, server, how):

@@ -10,7 +10,7 @@ ROOT = "ROOT"  # the project's folder, in expected messages
 
 
 def refusal(project, *args: str) -> str:
-    """Run pytest, which is to stop for its configuration; give the message."""
+    """Run pytest, which is to stop for its configuration; return the message."""
     result = project.run(*args)
     output = "\n".join((*result.outlines, *result.errlines))
     assert result.ret == 4, output
@@ -157,7 +157,7 @@ def test_such_a_fixture_in_parallel(project, how):
 
 
 def break_fixture(project, case: str) -> str:
-    """Put a fixture that is wrong before many questions; give the message that is to come."""
+    """Put a fixture that is wrong before many questions; return the message that is to come."""
     fixture, body, message = BROKEN[case]
     project.append(
         "conftest.py",

@@ -33,14 +33,14 @@ RULES: dict[str, tuple[set[str], set[str], set[str], bool]] = {
 
 
 def offences(xml: str) -> list[str]:
-    """Say everything in which `xml` is not as the schema wants it; raise where it is no XML at all."""
+    """Return everything in which `xml` is not as the schema wants it; raise where it is no XML at all."""
     root = fromstring(xml.encode())
     wrong = [] if root.tag in ("testsuites", "testsuite") else [f"<{root.tag}> is no root"]
     return wrong + list(_offences(root))
 
 
 def properties(xml: str) -> dict[str, str]:
-    """Give every property of the file by its name, which must not be there twice."""
+    """Return every property of the file by its name, which must not be there twice."""
     found = [(one.attrib["name"], one.attrib["value"]) for one in fromstring(xml.encode()).iter("property")]
     assert len(dict(found)) == len(found)
     return dict(found)

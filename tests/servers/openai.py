@@ -150,7 +150,7 @@ class LoopbackOpenAI:
         await self._server.wait_closed()
 
     async def respond(self, asked: Asked) -> Said:
-        """Give what is to be sent, after its delay."""
+        """Return what is to be sent, after its delay."""
         if self.keeps:
             self.asked.append(asked)
         faults = self.faults

@@ -167,7 +167,7 @@ class Project:
         return [line for line in self.lines if line["type"] == "evaluation"]
 
     def imported(self, process: str = "main") -> set[str]:
-        """Give the packages that were imported in pytest's process when it ended."""
+        """Return the packages that were imported in pytest's process when it ended."""
         return set((self.folder / f"imported-{process}.txt").read_text().split())
 
     def _run(
@@ -187,5 +187,5 @@ class Project:
 
 
 def said(done: subprocess.CompletedProcess[str], tracker: str = "wandb") -> list[str]:
-    """Give the lines about a tracker in what was printed."""
+    """Return the lines about a tracker in what was printed."""
     return [line for line in done.stdout.splitlines() if line.startswith(f"{tracker}: ")]

@@ -40,7 +40,7 @@ class Emulator:
 def run_in_terminal(
     command: Sequence[str], folder: Path, environ: Mapping[str, str], columns: int, rows: int
 ) -> Iterator[bytes]:
-    """Run `command` in a pseudo-terminal; give what it writes, piece by piece."""
+    """Run `command` in a pseudo-terminal; yield what it writes, piece by piece."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     with subprocess.Popen(command, cwd=folder, env=environ, stdin=theirs, stdout=theirs, stderr=theirs):

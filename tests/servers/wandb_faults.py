@@ -127,7 +127,7 @@ def strike(server: LoopbackWandb, fault: Fault) -> None:
 
 @contextmanager
 def healed(server: LoopbackWandb) -> Iterator[LoopbackWandb]:
-    """Give a server that is well and has what the old one had: itself may be gone."""
+    """Yield a server that is well and has what the old one had: itself may be gone."""
     server.heal()
     with LoopbackWandb() as again:
         again.backend = server.backend
@@ -136,7 +136,7 @@ def healed(server: LoopbackWandb) -> Iterator[LoopbackWandb]:
 
 
 def outcomes_differ(session: Session, reference: Session, *, is_killed: bool) -> list[str]:
-    """Say in what the tests had other outcomes than without W&B; of a killed session, those that it has."""
+    """Return in what the tests had other outcomes than without W&B; of a killed session, those it has."""
     found = []
     count = len(session.evaluations) if is_killed else None
     if session.evaluations != reference.evaluations[:count]:
@@ -149,7 +149,7 @@ def outcomes_differ(session: Session, reference: Session, *, is_killed: bool) ->
 
 
 def worst_wait(session: Session, reference: Session) -> float:
-    """Give by how many seconds a test took longer than the same without W&B, at worst."""
+    """Return by how many seconds a test took longer than the same without W&B, at worst."""
     pairs = ((session.evaluated, reference.evaluated), (session.took, reference.took))
     return max(ours[test] - theirs[test] for ours, theirs in pairs for test in ours)
 
@@ -165,13 +165,13 @@ def _meanwhile(fault: Fault, lab: Lab, server: LoopbackWandb) -> None:
 
 
 def _steps(server: LoopbackWandb, lab: Lab) -> set[int]:
-    """Give the steps of the tests' rows that are with W&B."""
+    """Return the steps of the tests' rows that are with W&B."""
     run = server.runs.get(lab.run.name) if lab.run else None
     return {row["_step"] for row in run.history if "test/index" in row} if run else set()
 
 
 def _differences(server: LoopbackWandb, lab: Lab, session: Session) -> list[str]:
-    """Say in what the run at W&B is not as the records; nothing where each row is there once and all fits."""
+    """Return in what the run at W&B is not as the records; empty where each row is there once and fits."""
     run = server.runs.get(lab.run.name) if lab.run else None
     if run is None or lab.run is None:
         return ["there is no run"]
@@ -193,7 +193,7 @@ def _differences(server: LoopbackWandb, lab: Lab, session: Session) -> list[str]
 
 
 def _rows_differ(run: WandbRun, evaluations: list[dict[str, Any]]) -> list[str]:
-    """Say which tests have no row, or several, or one with other scores."""
+    """Return which tests have no row, or several, or one with other scores."""
     found = []
     rows = [row for row in run.history if "test/index" in row]
     for step, line in enumerate(evaluations):

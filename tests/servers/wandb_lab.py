@@ -91,7 +91,7 @@ class Lab:
         return len(self._times())
 
     def watch(self, meanwhile: Callable[[], None], kill: signal.Signals | None = None) -> Session:
-        """Run the session; give what was seen of it.
+        """Run the session; return what was seen of it.
 
         Args:
             meanwhile: Is called when the tests have stopped, and returns when they may go on.
@@ -129,7 +129,7 @@ class Lab:
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120)
 
     def _killed(self, process: subprocess.Popen[bytes], before: int, kill: signal.Signals) -> float:
-        """Send the signal as those do who send it, Ctrl-C to all in the foreground; give the moment."""
+        """Send the signal as those do who send it, Ctrl-C to all in the foreground; return the moment."""
         until_is(lambda: self.count >= before + 3, 60)
         if kill == signal.SIGINT:
             os.killpg(process.pid, kill)
@@ -145,7 +145,7 @@ class Lab:
         return {**ours, **told, **self.environment}
 
     def _disk(self) -> list[str]:
-        """Give what comes before a command that has a small disk: it alone sees it, and it goes with it."""
+        """Return what comes before a command that has a small disk: it alone sees it, and it goes with it."""
         if self.disk is None:
             return []
         disk = self.folder / "disk"
@@ -177,7 +177,7 @@ class Lab:
 
 
 def processes_of(mark: str) -> list[int]:
-    """Give the processes with this mark in their environment, which children inherit; none without /proc."""
+    """Return the processes with this mark in their environment, as children inherit; none without /proc."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -190,7 +190,7 @@ def processes_of(mark: str) -> list[int]:
 
 
 def why_no_disk() -> str:
-    """Say why no process can have a small disk to itself here; nothing where it can."""
+    """Return why no process can have a small disk to itself here; nothing where it can."""
     if shutil.which("unshare") is None:
         return "there is no unshare"
     done = subprocess.run(
@@ -202,7 +202,7 @@ def why_no_disk() -> str:
 
 
 def _in_junit(file: Path) -> dict[str, Any]:
-    """Give for each test what went wrong in it, with its message."""
+    """Return for each test what went wrong in it, with its message."""
     cases = ElementTree.parse(file).getroot().iter("testcase")
     wrong = ("failure", "error", "skipped")
     return {
@@ -214,7 +214,7 @@ def _in_junit(file: Path) -> dict[str, Any]:
 
 
 def until_is(is_so: Callable[[], bool], seconds: float) -> bool:
-    """Wait until it is so, at most so many seconds; tell whether it is."""
+    """Wait until it is so, at most so many seconds; return whether it is."""
     until = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > until:

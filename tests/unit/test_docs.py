@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from rag_evals.evals.judges.grader import Asker, whole_of
-from rag_evals.evals.judges.judge import Reading
+from rag_evals.evals.judges.grader import Grader, whole_of
+from rag_evals.evals.judges.judge import RawScore
 from rag_evals.evals.judges.metrics import Metric
 from rag_evals.evals.judges.prompts import Wording
 from rag_evals.evals.questions.question import Question
@@ -23,7 +23,7 @@ def test_metric_of_your_own():
     assert len(example.splitlines()) < 30
     names = {
         thing.__name__: thing
-        for thing in (Asker, whole_of, Metric, Wording, Question, Reading, ScriptedLLM, Answer, Iterable)
+        for thing in (Grader, whole_of, Metric, Wording, Question, RawScore, ScriptedLLM, Answer, Iterable)
     }
     exec(compile(example, "docs/judging.md", "exec"), names)
     names["test_conciseness"]()

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from rag_evals.evals.engine.reuse import scores_key
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges import prompts
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.choice import HOW, JUDGE_WORDINGS, ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.choice import HOW, JUDGE_WORDINGS, ChoiceScorer
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import FakeJudge, FakePipeline, ScriptedLLM
@@ -29,11 +29,11 @@ ANSWER = Answer("Two.", (Context("Two of eight.", "a.pdf", 3),))
 
 def test_the_wordings_of_the_choice_judge():
     """Another wording, one more, or another order orphans every card: each takes a quarter of an hour."""
-    reader = ChoiceReader(ScriptedLLM())
-    wordings = digest(reader.identity["wordings"])
+    scorer = ChoiceScorer(ScriptedLLM())
+    wordings = digest(scorer.identity["wordings"])
     assert wordings == "05a7feb1348bc1e664357ef1f9e55444e13e7bba86433fd31e6f1559ea66421c"
-    assert reader.fingerprint == "0ec22d4d46a3630101c5b82d7132356ca3c504387e45f850b5be028b51182f54"
-    fingerprint = ReadingJudge(reader).fingerprint
+    assert scorer.fingerprint == "0ec22d4d46a3630101c5b82d7132356ca3c504387e45f850b5be028b51182f54"
+    fingerprint = CalibratedJudge(scorer).fingerprint
     assert fingerprint == "95f86cf0718ba6ed7a53dc2a7f190907ab4bfa1200da869192f60c83bcfc27ac"
 
 
@@ -44,9 +44,9 @@ def test_every_metric_can_be_read():
 
 def test_another_value_of_the_module_changes_no_fingerprint(monkeypatch):
     """What counts is named, not whatever the module happens to hold."""
-    before = ChoiceReader(ScriptedLLM()).fingerprint
+    before = ChoiceScorer(ScriptedLLM()).fingerprint
     monkeypatch.setattr(prompts, "NEW", prompts.Wording("Reply", "Is it new?"), raising=False)
-    assert ChoiceReader(ScriptedLLM()).fingerprint == before
+    assert ChoiceScorer(ScriptedLLM()).fingerprint == before
 
 
 def test_no_wording_is_left_out():

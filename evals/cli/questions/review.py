@@ -20,8 +20,8 @@ from rag_evals.evals.generation.work_file import work_path
 from rag_evals.evals.questions.editor import edit_by_line, edit_in_editor, editor_of
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.questions.review import Review, ReviewSession
-from rag_evals.evals.questions.sources.locate import Anchors
-from rag_evals.evals.reports.terminal.question_check import View, screen
+from rag_evals.evals.questions.sources.locate import SourceFinder
+from rag_evals.evals.reports.terminal.question_check import QuestionView, screen
 
 CLEAR = "\x1b[H\x1b[2J"
 
@@ -43,10 +43,10 @@ def _review(options: argparse.Namespace) -> int:
     review = Review(options.file, tag=options.tag, is_again=options.again)
     if not review.items:
         raise UsageError(printable(f'no question of {options.file} has the tag "{options.tag}"'))
-    anchors = Anchors(read_corpus(options.docs, options.home)) if options.docs else None
-    texts = {name: document.text for name, document in anchors.documents.items()} if anchors else {}
+    finder = SourceFinder(read_corpus(options.docs, options.home)) if options.docs else None
+    texts = {name: document.text for name, document in finder.documents.items()} if finder else {}
     keyboard = Keyboard()
-    session = ReviewSession(review, anchors, partial(_edited, keyboard))
+    session = ReviewSession(review, finder, partial(_edited, keyboard))
     try:
         _run(session, keyboard, texts, audit_numbers(options.file))
     finally:
@@ -69,7 +69,7 @@ def _check_terminal() -> None:
 
 
 def audit_numbers(path: Path) -> Mapping[str, Mapping[str, float]]:
-    """Give what the rules of the generation measured, by question and rule; nothing where it is not kept."""
+    """Return what the rules of the generation measured, by question and rule; empty where it is not kept."""
     numbers: dict[str, dict[str, float]] = {}
     file = work_path(path)
     for row in whole_lines(file) if file.is_file() else ():
@@ -100,7 +100,7 @@ def _run(
             session.press(key)
 
 
-def _show(view: View) -> None:
+def _show(view: QuestionView) -> None:
     size = shutil.get_terminal_size()
     colour = "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
     sys.stdout.write(CLEAR + "\n".join(screen(view, size.columns, size.lines, colour=colour)))
@@ -112,9 +112,9 @@ def _view(
     place: int,
     texts: Mapping[str, str],
     numbers: Mapping[str, Mapping[str, float]],
-) -> View:
+) -> QuestionView:
     item = session.review.items[place]
-    return View(
+    return QuestionView(
         place=place,
         count=len(session.review.items),
         counts=session.review.counts(),

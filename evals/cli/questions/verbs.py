@@ -11,21 +11,21 @@ from pathlib import Path
 
 from rag_evals.evals.base.errors import GenerationError, UsageError
 from rag_evals.evals.base.files import replace_file
-from rag_evals.evals.base.messages import counted, printable, shown
+from rag_evals.evals.base.messages import count_of, display_path, printable
 from rag_evals.evals.cli.arguments import add_home, read_corpus
 from rag_evals.evals.cli.questions.review import add_review
 from rag_evals.evals.generation.audit import audit_of, audit_to_json
 from rag_evals.evals.generation.work_file import work_path
 from rag_evals.evals.questions.formats import format_named
 from rag_evals.evals.questions.formats.conversion import check_free, export_set, format_of, import_set
-from rag_evals.evals.questions.formats.passage_search import Shelf
+from rag_evals.evals.questions.formats.passage_search import PassageSearch
 from rag_evals.evals.questions.formats.table_columns import parse_map
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.manifest import manifest_of, manifest_path, save_manifest
 from rag_evals.evals.questions.question_set import QuestionSet, load_set, marked_edits, save_set
 from rag_evals.evals.questions.rewrite import QuestionFile, read_writable
-from rag_evals.evals.questions.sources.check import Checked, check_questions, outdated_refusals
-from rag_evals.evals.questions.sources.locate import Anchors
+from rag_evals.evals.questions.sources.check import CheckedQuestion, check_questions, outdated_refusals
+from rag_evals.evals.questions.sources.locate import SourceFinder
 from rag_evals.evals.reports.terminal.question_audit import audit_lines, drop_lines
 from rag_evals.evals.reports.terminal.question_check import check_lines
 from rag_evals.rag.documents.document import Corpus
@@ -60,7 +60,8 @@ def _audit(options: argparse.Namespace) -> int:
     if not work.is_file():
         raise GenerationError(
             printable(
-                f"{shown(work)} is not there: an audit reads what `rag-evals generate` wrote beside a set"
+                f"{display_path(work)} is not there: an audit reads what `rag-evals generate` "
+                "wrote beside a set"
             )
         )
     audit = audit_of(work)
@@ -96,17 +97,17 @@ def _check(options: argparse.Namespace) -> int:
     file = read_writable(options.file) if options.write else None
     found = load_set(options.file)
     corpus = read_corpus(options.docs, options.home)
-    anchors = Anchors(corpus, found.manifest.documents if found.manifest else None)
-    checked = check_questions(found.questions, anchors)
-    outdated = outdated_refusals(found.questions, anchors)
+    finder = SourceFinder(corpus, found.manifest.documents if found.manifest else None)
+    checked = check_questions(found.questions, finder)
+    outdated = outdated_refusals(found.questions, finder)
     print("\n".join(check_lines(found, checked, outdated, len(corpus.documents), _width())))
     if file:
         print("\n".join(_write(file.data, found, checked, corpus)))
     return 1 if any(one.is_outdated for one in checked) else 0
 
 
-def _write(data: bytes, found: QuestionSet, checked: Sequence[Checked], corpus: Corpus) -> list[str]:
-    """Write what has changed, and the manifest; give what was written."""
+def _write(data: bytes, found: QuestionSet, checked: Sequence[CheckedQuestion], corpus: Corpus) -> list[str]:
+    """Write what has changed, and the manifest; return what was written."""
     questions = marked_edits([one.now for one in checked], found.edits)
     changes = {new.id: new for old, new in zip(found.questions, questions, strict=True) if new != old}
     if changes:
@@ -116,8 +117,8 @@ def _write(data: bytes, found: QuestionSet, checked: Sequence[Checked], corpus: 
     )
     return [
         "",
-        printable(f"written: {shown(found.path)} ({counted(len(changes), 'question')} changed)"),
-        printable(f"written: {shown(manifest_path(found.path))}"),
+        printable(f"written: {display_path(found.path)} ({count_of(len(changes), 'question')} changed)"),
+        printable(f"written: {display_path(manifest_path(found.path))}"),
     ]
 
 
@@ -146,17 +147,17 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _import(options: argparse.Namespace) -> int:
     if options.out.suffix.lower() != ".jsonl":
-        raise UsageError(f"--out {printable(shown(options.out))}: a question set ends in .jsonl")
+        raise UsageError(f"--out {printable(display_path(options.out))}: a question set ends in .jsonl")
     check_free(options.out)
     columns = parse_map(options.map)
     form = format_of(options.file) if options.format == "auto" else format_named(options.format)
     corpus = _corpus(options.docs)
-    shelf = Shelf(corpus.documents) if corpus else None
-    imported = import_set(options.file, form, columns, shelf)
+    passage_search = PassageSearch(corpus.documents) if corpus else None
+    imported = import_set(options.file, form, columns, passage_search)
     save_set(options.out, imported.questions, corpus)
-    source, out = printable(shown(options.file)), printable(shown(options.out))
-    print(f"{counted(len(imported.questions), 'question')} of {source} ({form.description}) in {out}")
-    for line in imported.lines(has_documents=shelf is not None):
+    source, out = printable(display_path(options.file)), printable(display_path(options.out))
+    print(f"{count_of(len(imported.questions), 'question')} of {source} ({form.description}) in {out}")
+    for line in imported.lines(has_documents=passage_search is not None):
         print(f"  {line}")
     return 0
 
@@ -186,8 +187,8 @@ def _export(options: argparse.Namespace) -> int:
     form = format_named(options.format)
     questions = load_questions([options.file])
     notes = export_set(questions, form, options.out)
-    source, out = printable(shown(options.file)), printable(shown(options.out))
-    print(f"{counted(len(questions), 'question')} of {source} in {out} ({form.description})")
+    source, out = printable(display_path(options.file)), printable(display_path(options.out))
+    print(f"{count_of(len(questions), 'question')} of {source} in {out} ({form.description})")
     for note in notes:
         print(f"  {note}")
     return 0

@@ -1,4 +1,4 @@
-"""At which stage of a pipeline an answer was lost: by where its gold sources stand, and what was found."""
+"""Attribution of lost answers to a stage of the pipeline, by where gold sources stand and what was found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OF_CONTEXTS = ("context_relevancy", "context_recall", "context_precision")
 
 
 def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | None:
-    """Say at which stage the answer to an answerable question was lost.
+    """Return at which stage the answer to an answerable question was lost.
 
     Every source of a question is needed for its answer: the stage is that of the source that was lost
     first. A source is found when at least half of its characters are in the passages together, so that
@@ -60,7 +60,7 @@ def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | 
 
 
 def is_in_contexts(source: Source, contexts: Sequence[Context]) -> bool:
-    """Tell whether at least half of `source` is in `contexts`."""
+    """Return whether at least half of `source` is in `contexts`."""
     own = [context for context in contexts if context.document == source.document]
     placed = [span for span in map(_span, own) if span.start is not None]
     if _has_place(source) and len(placed) == len(own):
@@ -73,7 +73,7 @@ def is_in_contexts(source: Source, contexts: Sequence[Context]) -> bool:
 
 
 def _use_of(evaluation: Evaluation) -> Stage | None:
-    """Say what was made of sources that the model saw."""
+    """Return what was made of sources that the model saw."""
     failing = {score.metric for score in evaluation.breached}
     if "faithfulness" in failing:
         return "contradicted"
@@ -81,7 +81,7 @@ def _use_of(evaluation: Evaluation) -> Stage | None:
 
 
 def _is_among(source: Source, candidates: Sequence[Span], lost: Sequence[Span]) -> bool:
-    """Tell whether `source` was retrieved.
+    """Return whether `source` was retrieved.
 
     By offsets all candidates count; by page or document only those that are not among the contexts, as the
     source is known not to be there.
@@ -103,7 +103,7 @@ def _span(context: Context) -> Span:
 
 
 def _covers(source: Source, spans: Iterable[Span]) -> bool:
-    """Tell whether `spans` together hold at least half of the characters of `source`."""
+    """Return whether `spans` together hold at least half of the characters of `source`."""
     first, last = source.start or 0, source.end or 0
     held, reached = 0, first
     for start, end in sorted((s.start, s.end) for s in spans if s.start is not None and s.end is not None):
@@ -113,7 +113,7 @@ def _covers(source: Source, spans: Iterable[Span]) -> bool:
 
 
 def _is_quoted(quote: str, text: str) -> bool:
-    """Tell whether half of `quote` or more stands in `text`, whatever the white space.
+    """Return whether half of `quote` or more stands in `text`, whatever the white space.
 
     A passage that is cut within the quote holds its first or its last half.
     """
@@ -128,14 +128,14 @@ def _words(text: str) -> str:
 
 
 def _is_on_page(source: Source, spans: Sequence[Span]) -> bool:
-    """Tell whether a span is on the page of `source`; where no page is known, in its document."""
+    """Return whether a span is on the page of `source`; where no page is known, in its document."""
     if source.page is None or all(span.page is None for span in spans):
         return bool(spans)
     return any(span.page == source.page for span in spans)
 
 
 def _is_kept(span: Span, contexts: Sequence[Context]) -> bool:
-    """Tell whether `span` is within one of `contexts`."""
+    """Return whether `span` is within one of `contexts`."""
     if span.start is None or span.end is None:
         return False
     return any(

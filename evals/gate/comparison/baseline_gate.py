@@ -1,4 +1,4 @@
-"""One run against another: the paired differences, and what they are worth."""
+"""The gate against a baseline: the paired differences of two runs, and what they are worth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
 if TYPE_CHECKING:
-    from rag_evals.evals.gate.paired import Difference, Kind, Pairs
+    from rag_evals.evals.gate.paired import Difference, Pairs, ValueKind
 
 
 class Differ(Protocol):
@@ -33,7 +33,7 @@ LEAST_OF_A_TAG = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class BaselineRow:
     """One metric of one pipeline in both runs.
 
     Attributes:
@@ -69,7 +69,7 @@ class BaselineGate:
     """
 
     name: str
-    rows: tuple[Compared, ...]
+    rows: tuple[BaselineRow, ...]
     verdict: Verdict
     notes: tuple[str, ...]
     detectable: float | None
@@ -97,7 +97,7 @@ def held_pairs(
     """Do what `hold_to_baseline` does with pairs that were made before."""
     found = notes_on(run, base, pairing)
     rows = _rows(pairing.pairs, margin, difference)
-    verdict = verdict_of(rows)
+    verdict = verdict_of_rows(rows)
     if found.is_incomparable or not rows:
         rows = tuple(replace(row, verdict=Verdict.INCONCLUSIVE) for row in rows)
         verdict = Verdict.INCONCLUSIVE
@@ -106,8 +106,8 @@ def held_pairs(
     return BaselineGate(base.name, rows, verdict, notes, _detectable(rows), margin, is_comparable)
 
 
-def verdict_of(rows: Sequence[Compared]) -> Verdict:
-    """Give what rows say together: any row blocks, but a tag alone never makes it INCONCLUSIVE.
+def verdict_of_rows(rows: Sequence[BaselineRow]) -> Verdict:
+    """Return what rows say together: any row blocks, but a tag alone never makes it INCONCLUSIVE.
 
     The questions of a tag are part of a whole that is shown to be no worse; by themselves they are so few
     that they would be INCONCLUSIVE in nearly every run.
@@ -115,9 +115,9 @@ def verdict_of(rows: Sequence[Compared]) -> Verdict:
     return worst(row.verdict for row in rows if row.tag is None or row.verdict is Verdict.BLOCK)
 
 
-def _rows(pairs: Sequence[Pair], margin: float, differ: Differ | None) -> tuple[Compared, ...]:
+def _rows(pairs: Sequence[Pair], margin: float, differ: Differ | None) -> tuple[BaselineRow, ...]:
     from rag_evals.evals.base.intervals import holm
-    from rag_evals.evals.gate.paired import decide, difference
+    from rag_evals.evals.gate.paired import difference, paired_verdict
 
     measured = [
         (pipeline, metric, tag, (differ or difference)(values, margin=margin))
@@ -126,13 +126,13 @@ def _rows(pairs: Sequence[Pair], margin: float, differ: Differ | None) -> tuple[
     ]
     adjusted = holm([found.p_worse for *_, found in measured])
     return tuple(
-        Compared(pipeline, metric, tag, found, p, decide(found, margin=margin, p_adjusted=p))
+        BaselineRow(pipeline, metric, tag, found, p, paired_verdict(found, margin=margin, p_adjusted=p))
         for (pipeline, metric, tag, found), p in zip(measured, adjusted, strict=True)
     )
 
 
 def _groups(pairs: Sequence[Pair]) -> list[tuple[str, str | None, list[Pair]]]:
-    """Give the pairs of each pipeline, and of each of its tags that has enough of them."""
+    """Return the pairs of each pipeline, and of each of its tags that has enough of them."""
     groups: list[tuple[str, str | None, list[Pair]]] = []
     for pipeline in sorted({pair.pipeline for pair in pairs}):
         whole = [pair for pair in pairs if pair.pipeline == pipeline]
@@ -146,12 +146,12 @@ def _groups(pairs: Sequence[Pair]) -> list[tuple[str, str | None, list[Pair]]]:
 
 
 def _measures(pairs: Sequence[Pair]) -> list[tuple[str, Pairs]]:
-    """Give the values of each measure that has some on both sides; the pass rate first."""
+    """Return the values of each measure that has some on both sides; the pass rate first."""
     from rag_evals.evals.gate.paired import Pairs
 
     metrics = metrics_of(e for pair in pairs for e in pair.after)
     measures: list[tuple[str, Callable[[Evaluation], float | None]]] = [(PASS_RATE, passed)]
-    measures += [(metric, score_of(metric)) for metric in metrics]
+    measures += [(metric, score_getter(metric)) for metric in metrics]
     found = []
     for name, value in measures:
         both = [(pair, mean_of(pair.before, value), mean_of(pair.after, value)) for pair in pairs]
@@ -159,40 +159,40 @@ def _measures(pairs: Sequence[Pair]) -> list[tuple[str, Pairs]]:
         if whole:
             before, after = tuple(old for _, old, _ in whole), tuple(new for *_, new in whole)
             clusters = tuple(_cluster(pair) for pair, *_ in whole)
-            kind: Kind = "rate" if name == PASS_RATE else "score"
+            kind: ValueKind = "rate" if name == PASS_RATE else "score"
             found.append((name, Pairs(before=before, after=after, clusters=clusters, kind=kind)))
     return found
 
 
 def metrics_of(evaluations: Iterable[Evaluation]) -> list[str]:
-    """Give the metrics that have scores: ours in their order, then others by name."""
+    """Return the metrics that have scores: ours in their order, then others by name."""
     found = {score.metric for evaluation in evaluations for score in evaluation.scores}
     return [*(metric for metric in METRICS if metric in found), *sorted(found.difference(METRICS))]
 
 
 def passed(evaluation: Evaluation) -> float | None:
-    """Give 1 for passed, 0 for failed or an error, None without a verdict."""
+    """Return 1 for passed, 0 for failed or an error, None without a verdict."""
     return None if evaluation.outcome == "unscored" else float(evaluation.outcome == "passed")
 
 
 def mean_of(evaluations: Iterable[Evaluation], value: Callable[[Evaluation], float | None]) -> float | None:
-    """Give the mean over repeats of what `value` gives; None where it gives nothing."""
+    """Return the mean over repeats of what `value` gives; None where it gives nothing."""
     values = [found for found in map(value, evaluations) if found is not None]
     return fmean(values) if values else None
 
 
-def score_of(metric: str) -> Callable[[Evaluation], float | None]:
-    """Give what reads the score of `metric`."""
+def score_getter(metric: str) -> Callable[[Evaluation], float | None]:
+    """Return what reads the score of `metric`."""
     return lambda e: next((score.value for score in e.scores if score.metric == metric), None)
 
 
 def _cluster(pair: Pair) -> str:
-    """Give the document that a question is on: questions on one document rise and fall together."""
+    """Return the document that a question is on: questions on one document rise and fall together."""
     return pair.question.sources[0].document if pair.question.sources else ""
 
 
 def _notes_on_verdicts(pairs: Sequence[Pair]) -> list[str]:
-    """Say for each pipeline how many questions have no verdict, and when there is only one."""
+    """Return for each pipeline how many questions have no verdict, and when there is only one."""
     lines = []
     for pipeline in sorted({pair.pipeline for pair in pairs}):
         group = [pair for pair in pairs if pair.pipeline == pipeline]
@@ -210,7 +210,7 @@ def _notes_on_verdicts(pairs: Sequence[Pair]) -> list[str]:
     return lines
 
 
-def _detectable(rows: Sequence[Compared]) -> float | None:
+def _detectable(rows: Sequence[BaselineRow]) -> float | None:
     whole = [row for row in rows if row.tag is None]
     rates = [row.difference.detectable for row in whole if row.metric == PASS_RATE]
     known = [rate for rate in rates if rate is not None]
@@ -221,7 +221,7 @@ def _detectable(rows: Sequence[Compared]) -> float | None:
 
 
 def rejudged(base: Run, evaluations: Sequence[Evaluation], abouts: Iterable[Mapping[str, Any]]) -> Run:
-    """Give `base` with those of its evaluations that were judged anew, by the judges of `abouts`.
+    """Return `base` with those of its evaluations that were judged anew, by the judges of `abouts`.
 
     What was not judged anew is left out: its scores are another judge's.
     """

@@ -1,4 +1,4 @@
-"""What stands between two runs besides their answers: said before any number."""
+"""Comparability of two runs: what differs between them besides their answers, said before any number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Notes:
 
 
 def notes_on(run: Run, base: Run, pairing: Pairing) -> Notes:
-    """Say what is different between two runs, apart from answers and scores."""
+    """Return what is different between two runs, apart from answers and scores."""
     judge = changed_judge(run, base)
     lines = [
         *(f"{base.name}: {note}" for note in base.notes),
@@ -44,7 +44,7 @@ def notes_on(run: Run, base: Run, pairing: Pairing) -> Notes:
 
 
 def changed_judge(run: Run, base: Run) -> str | None:
-    """Say that the judge changed; None when it did not, or when neither run tells its judge."""
+    """Return the note that the judge changed; None when it did not, or when neither run tells its judge."""
     old, new = _judges(base), _judges(run)
     if old == new or not (run.evaluations and base.evaluations):
         return None
@@ -56,14 +56,14 @@ def changed_judge(run: Run, base: Run) -> str | None:
 
 
 def documents_of(about: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Give the documents of a pipeline with their hashes, by name; None where it does not tell."""
+    """Return the documents of a pipeline with their hashes, by name; None where it does not tell."""
     index = _object(about.get("identity")).get("index")
     documents = _object(index).get("documents")
     return documents if isinstance(documents, dict) else None
 
 
 def corpora_of(run: Run) -> Corpora:
-    """Give the names of the documents of each pipeline that tells them, by the pipeline's name."""
+    """Return the names of the documents of each pipeline that tells them, by the pipeline's name."""
     found = {}
     for about in run.pipelines:
         documents = documents_of(about)
@@ -73,7 +73,7 @@ def corpora_of(run: Run) -> Corpora:
 
 
 def first(names: Collection[str], shown: int = SHOWN) -> str:
-    """Give the first of `names`, and how many more there are."""
+    """Return the first of `names`, and how many more there are."""
     listed = list(names)
     more = len(listed) - shown
     return ", ".join(listed[:shown]) + (f" and {more:,} more" if more > 0 else "")
@@ -179,7 +179,7 @@ def _metrics(pairing: Pairing) -> list[str]:
 
 
 def _corpora(run: Run, base: Run) -> list[str]:
-    """Say how the corpus changed; once when it is the same change in all pipelines."""
+    """Return how the corpus changed; once when it is the same change in all pipelines."""
     said: dict[str, list[str]] = {}
     old = {about["name"]: about for about in base.pipelines}
     new = {about["name"]: about for about in run.pipelines}

@@ -103,7 +103,7 @@ def _flips(pairs: Sequence[Pair], before: Corpora, after: Corpora) -> tuple[Flip
 
 
 def _flip(pair: Pair, before: Corpora, after: Corpora) -> Flip | None:
-    """Give the flip of a question; with repeats it fails when fewer than half of them pass."""
+    """Return the flip of a question; with repeats it fails when fewer than half of them pass."""
     old, new = mean_of(pair.before, passed), mean_of(pair.after, passed)
     if old is None or new is None or (old >= 0.5) == (new >= 0.5):
         return None
@@ -125,7 +125,7 @@ def _first(evaluations: Iterable[Evaluation], *, passes: bool) -> Evaluation:
 
 
 def _retrieval(pairs: Sequence[Pair]) -> tuple[tuple[str, str, RetrievalChange], ...]:
-    """Give the changes of the first repeat: what is retrieved does not depend on the repeat."""
+    """Return the changes of the first repeat: what is retrieved does not depend on the repeat."""
     found = ((pair, _change(*pair.repeats[0])) for pair in pairs if pair.repeats)
     return tuple((pair.pipeline, pair.question.id, change) for pair, change in found if change)
 
@@ -164,7 +164,7 @@ class CostChange:
 
 
 def cost_changes(pairs: Sequence[Pair]) -> tuple[CostChange, ...]:
-    """Give a row for each pipeline and stage, and one for all stages; pipelines sorted by name."""
+    """Return a row for each pipeline and stage, and one for all stages; pipelines sorted by name."""
     rows = []
     for pipeline in sorted({pair.pipeline for pair in pairs}):
         # What raised took no time worth comparing.
@@ -190,7 +190,7 @@ def _row(pipeline: str, stage: str, group: Sequence[Pair]) -> CostChange:
 
 
 def _stages(group: Sequence[Pair]) -> list[str]:
-    """Give the stages in the order in which they come; a record has them in that of the alphabet."""
+    """Return the stages in the order in which they come; a record has them in that of the alphabet."""
     found = {
         stage for pair in group for e in (*pair.before, *pair.after) for stage in (*e.seconds, *e.tokens)
     }
@@ -280,7 +280,7 @@ def _words(context: Context) -> object:
 
 
 def _longest_rise(numbers: Sequence[int]) -> int:
-    """Give the length of the longest rising subsequence of distinct `numbers` (patience sorting)."""
+    """Return the length of the longest rising subsequence of distinct `numbers` (patience sorting)."""
     ends: list[int] = []
     for number in numbers:
         at = bisect_left(ends, number)

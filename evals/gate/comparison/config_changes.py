@@ -45,7 +45,7 @@ class Change:
 
 
 def changes_between(run: Run, base: Run) -> tuple[Change, ...]:
-    """Give what is different, sorted by kind and name; of things that both runs tell."""
+    """Return what is different, sorted by kind and name; of things that both runs tell."""
     old, new = _trees(base, run)
     found = [_change(path, before, after) for path, before, after in _differences(old, new)]
     changed = {(change.what, change.path) for change in found}
@@ -54,7 +54,7 @@ def changes_between(run: Run, base: Run) -> tuple[Change, ...]:
 
 
 def _trees(base: Run, run: Run) -> tuple[Tree, Tree]:
-    """Give both runs as objects of the same form: kind, name of the thing, name of the value."""
+    """Return both runs as objects of the same form: kind, name of the thing, name of the value."""
     old: Tree = {kind: {} for kind in KINDS}
     new: Tree = {kind: {} for kind in KINDS}
     for before, after, name in _shared(base, run, "pipeline"):
@@ -79,7 +79,7 @@ def _shared(base: Run, run: Run, kind: str) -> Iterator[tuple[Mapping[str, Any],
 
 
 def _judges(base: Run, run: Run) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
-    """Give the judges of the same name, and those that take each other's place: the only ones left."""
+    """Yield the judges of the same name, and those that take each other's place: the only ones left."""
     yield from _shared(base, run, "judge")
     old, new = _named(base, "judge"), _named(run, "judge")
     gone, come = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
@@ -98,7 +98,7 @@ def _named(run: Run, kind: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _told(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Tree, Tree]:
-    """Give what both tell of themselves; their fingerprints where that is nothing."""
+    """Return what both tell of themselves; their fingerprints where that is nothing."""
     parts = [part for part in ("identity", "settings") if before.get(part) and after.get(part)]
     sides = []
     for about in (before, after):
@@ -143,7 +143,7 @@ def _without(values: Mapping[str, Any], names: Sequence[str]) -> Tree:
 
 
 def _keyed(value: Any) -> Any:
-    """Give lists a form without places: by the names of their members, else as one value."""
+    """Return lists in a form without places: by the names of their members, else as one value."""
     if isinstance(value, dict):
         return {key: _keyed(part) for key, part in value.items()}
     if not isinstance(value, list):
@@ -155,7 +155,7 @@ def _keyed(value: Any) -> Any:
 
 
 def _differences(old: Tree, new: Tree) -> Iterator[tuple[list[str], Any, Any]]:
-    """Give the path and both values of everything that is different."""
+    """Yield the path and both values of everything that is different."""
     from deepdiff import DeepDiff
 
     # Names that begin with two underscores are no less ours than others.
@@ -169,7 +169,7 @@ def _differences(old: Tree, new: Tree) -> Iterator[tuple[list[str], Any, Any]]:
 
 
 def _leaves(path: list[str], before: Any, after: Any) -> Iterator[tuple[list[str], Any, Any]]:
-    """Give what came or went as a whole value by value."""
+    """Yield what came or went as a whole value by value."""
     plain = [_NOTHING if isinstance(value, dict) else value for value in (before, after)]
     if not isinstance(before, dict) and not isinstance(after, dict):
         yield path, plain[0], plain[1]
@@ -188,7 +188,7 @@ def _change(path: Sequence[str], before: Any, after: Any) -> Change:
 
 
 def _is_told_by_name(change: Change, changed: set[tuple[str, str]]) -> bool:
-    """Tell whether a model's weights changed only because another model was named."""
+    """Return whether a model's weights changed only because another model was named."""
     if change.what != "model" or not change.path.endswith(_WEIGHTS):
         return False
     name = change.path.removesuffix(_WEIGHTS)

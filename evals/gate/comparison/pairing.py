@@ -1,4 +1,4 @@
-"""Two runs side by side: which evaluations belong together, and what stands in their way."""
+"""Pairs of evaluations of two runs: which belong together, and what stands in their way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
-Key = tuple[str, str]  # pipeline and question id
+PairKey = tuple[str, str]  # pipeline and question id
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def pair_up(run: Run, base: Run) -> Pairing:
 
 
 def of_pipeline(run: Run, pipeline: str, *, called: str) -> Run:
-    """Give what one pipeline did in `run`, as if it were called `called`: to put it beside another.
+    """Return what one pipeline did in `run`, as if it were called `called`: to put it beside another.
 
     Raises:
         UsageError: There is no evaluation of it; says which pipelines there are.
@@ -100,14 +100,16 @@ def of_pipeline(run: Run, pipeline: str, *, called: str) -> Run:
     )
 
 
-def _grouped(evaluations: Iterable[Evaluation]) -> dict[Key, tuple[Evaluation, ...]]:
-    groups: dict[Key, list[Evaluation]] = {}
+def _grouped(evaluations: Iterable[Evaluation]) -> dict[PairKey, tuple[Evaluation, ...]]:
+    groups: dict[PairKey, list[Evaluation]] = {}
     for evaluation in sorted(evaluations, key=lambda e: e.repeat):
         groups.setdefault((evaluation.pipeline, evaluation.question.id), []).append(evaluation)
     return {key: tuple(group) for key, group in groups.items()}
 
 
-def _others(groups: Mapping[Key, tuple[Evaluation, ...]], shared: Iterable[Key]) -> tuple[Evaluation, ...]:
+def _others(
+    groups: Mapping[PairKey, tuple[Evaluation, ...]], shared: Iterable[PairKey]
+) -> tuple[Evaluation, ...]:
     known = set(shared)
     return tuple(e for key in sorted(groups) if key not in known for e in groups[key])
 

@@ -1,4 +1,4 @@
-"""Does the source of a question answer it, and does nobody answer it without? The model tries."""
+"""Rules on answers: the source gives one, and nobody gives it without the source. The model tries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Measure = Callable[[Candidate, Sequence[Candidate]], Measured]
 
 
 def grounded(examiner: Examiner) -> Measure:
-    """Give the measure of how far the reference is the correct answer by the source."""
+    """Return the measure of how far the reference is the correct answer by the source."""
 
     def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
         question = candidate.question
@@ -62,7 +62,7 @@ def grounded(examiner: Examiner) -> Measure:
 
 
 def answerable(examiner: Examiner) -> Measure:
-    """Give the measure of how far the model, with the source before it, agrees with the reference."""
+    """Return the measure of how far the model, with the source before it, agrees with the reference."""
 
     def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
         return _agreement(examiner, candidate, sources_of(candidate), "from the source")
@@ -71,7 +71,7 @@ def answerable(examiner: Examiner) -> Measure:
 
 
 def needs_documents(examiner: Examiner) -> Measure:
-    """Give the measure of how far the model, with nothing before it, agrees with the reference."""
+    """Return the measure of how far the model, with nothing before it, agrees with the reference."""
 
     def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
         return _agreement(examiner, candidate, (), "from memory")
@@ -80,7 +80,7 @@ def needs_documents(examiner: Examiner) -> Measure:
 
 
 def sources_of(candidate: Candidate) -> list[str]:
-    """Give the words of a candidate's sources."""
+    """Return the words of a candidate's sources."""
     return [source.quote or "" for source in candidate.question.sources]
 
 

@@ -1,4 +1,4 @@
-"""What the rest of the documents says: nothing that answers or makes true what should be neither."""
+"""Rules on the rest of the documents: nothing there answers or makes true what should be neither."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Nearest:
         self._vectors: NDArray[np.float32] | None = None
 
     def to(self, question: str) -> list[str]:
-        """Give the texts of the passages closest to `question`, the closest first."""
+        """Return the texts of the passages closest to `question`, the closest first."""
         if self._vectors is None:
             self._vectors = self._embedder.embed(list(self._texts))
         cosines = self._vectors @ self._embedder.embed([question])[0]
@@ -80,7 +80,7 @@ class Nearest:
         return [self._texts[place] for place in order[:CLOSEST]]
 
     def unsupported(self, examiner: Examiner) -> Measure:
-        """Give the measure of how far the documents answer a question that they should not answer."""
+        """Return the measure of how far the documents answer a question that they should not answer."""
 
         def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all alike
             question = candidate.question
@@ -98,7 +98,7 @@ class Nearest:
         return measure
 
     def premise_is_false(self, examiner: Examiner) -> Measure:
-        """Give the measure of how far the documents say what a question takes for granted."""
+        """Return the measure of how far the documents say what a question takes for granted."""
 
         def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all alike
             question = candidate.question
@@ -113,7 +113,7 @@ class Nearest:
 
 
 def told_apart(examiner: Examiner) -> Measure:
-    """Give the measure of how far the similar passage answers as the source does."""
+    """Return the measure of how far the similar passage answers as the source does."""
 
     def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
         question = candidate.question

@@ -44,7 +44,7 @@ CRITERIA: tuple[Criterion, ...] = (
 def default_rules(
     llm: LLM, embedder: Embedder, texts: Sequence[str], curated: Sequence[Question] = ()
 ) -> tuple[Rule, ...]:
-    """Give the rules, in the order of `CRITERIA`.
+    """Return the rules, in the order of `CRITERIA`.
 
     Args:
         llm: Answers and reads what the rules ask.

@@ -1,4 +1,4 @@
-"""Does a question ask what another one asks already? By its embedding, its letters, its names and its answer.
+"""Rules against duplicates, by the embedding of a question, its letters, its names and its answer.
 
 Closeness alone does not tell: "at 16 bits" and "at 4 bits" are as close as two wordings of one question
 (cosine 0.97). Two questions that name different things, or have different answers, are two questions.
@@ -97,7 +97,7 @@ class Duplicates:
 
 
 def may_ask_the_same(one: Question, other: Question) -> bool:
-    """Tell whether two questions name the same things and have no different answers."""
+    """Return whether two questions name the same things and have no different answers."""
     if one.answerable != other.answerable:
         return False
     ours, theirs = _names(one.question), _names(other.question)
@@ -115,7 +115,7 @@ def _names(question: str) -> set[str]:
 
 
 def _letters_alike(one: Question, other: Question) -> float:
-    """Give the share of groups of letters that two questions have in common, words of asking left out."""
+    """Return the share of groups of letters that two questions have in common, words of asking left out."""
     ours, theirs = _letters(one.question), _letters(other.question)
     both = len(ours) + len(theirs)
     return 2 * len(ours & theirs) / both if both else 0.0

@@ -1,4 +1,4 @@
-"""Is a question put in words of its own? One that says its sentence again is found by any word search."""
+"""The rule on own words: a question that says its sentence again is found by any word search."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def own_words(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # n
 
 
 def copied(question: str, sources: Sequence[str]) -> float:
-    """Give the share of the words of `question` that stand in runs of `RUN` words that a source has too."""
+    """Return the share of the words of `question` that stand in runs of `RUN` words that a source has too."""
     words = _WORD.findall(question)
     theirs = {run for source in sources for run in _runs(_WORD.findall(source))}
     taken = {

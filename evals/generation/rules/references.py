@@ -1,4 +1,4 @@
-"""Is a reference what its sources say, and does it tell what the question does not say already? By words.
+"""Rules on references, by words: they say what the sources say, and more than the question says already.
 
 A small model that adds a word of its own to a reference has mostly made it up, and one that has nothing to
 tell says the question again. Asked whether that is so, it says that all is well.
@@ -91,7 +91,7 @@ def needs_both(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # 
 
 
 def _names_both(question: str, quotes: Sequence[str]) -> bool:
-    """Tell whether a question has a name, or else a word, of each source that the others have not."""
+    """Return whether a question has a name, or else a word, of each source that the others have not."""
     asked, named = set(stems(question)), set(names_in(question))
     names, words = [set(names_in(quote)) for quote in quotes], [set(stems(quote)) for quote in quotes]
     for place in range(len(quotes)):

@@ -1,4 +1,4 @@
-"""What a rule is: a criterion that a candidate has to meet, and a function that measures it."""
+"""Rules: a criterion that a candidate has to meet, and a function that measures it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Criterion:
     kinds: frozenset[str] = EVERY_KIND
 
     def is_met(self, value: float) -> bool:
-        """Tell whether a candidate with `value` is good enough."""
+        """Return whether a candidate with `value` is good enough."""
         return value >= self.threshold if self.side == "at least" else value <= self.threshold
 
 
@@ -54,7 +54,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class Rejection:
     """Why a candidate is dropped.
 
     Attributes:
@@ -71,7 +71,7 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class RuleResult:
     """What a rule says of a candidate.
 
     Attributes:
@@ -80,7 +80,7 @@ class Ruling:
     """
 
     value: float | None
-    drop: Drop | None = None
+    drop: Rejection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +117,15 @@ class Rule:
         """How often the model was called for this rule so far."""
         return self.examiner.calls if self.examiner else 0
 
-    def judge(self, candidate: Candidate, kept: Sequence[Candidate]) -> Ruling:
+    def judge(self, candidate: Candidate, kept: Sequence[Candidate]) -> RuleResult:
         """Measure `candidate`, and say whether it is dropped.
 
         A candidate that could not be measured is dropped: nobody has seen that it is good.
         """
         if candidate.kind not in self.criterion.kinds:
-            return Ruling(None)
+            return RuleResult(None)
         found = self.measure(candidate, kept)
         if found.value is not None and self.criterion.is_met(found.value):
-            return Ruling(found.value)
+            return RuleResult(found.value)
         reason = found.reason if found.value is not None else f"no verdict: {found.reason}"
-        return Ruling(found.value, Drop(self.name, found.value, self.criterion.threshold, reason))
+        return RuleResult(found.value, Rejection(self.name, found.value, self.criterion.threshold, reason))

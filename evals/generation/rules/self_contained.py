@@ -1,4 +1,4 @@
-"""Is a question understood by somebody who has not seen the passage? Words that point at what is not there.
+"""Rules on questions that stand alone: no words that point at what a stranger to the passage cannot see.
 
 Word lists and patterns, no model: asked whether a question is understood by itself, small models say yes.
 """
@@ -121,7 +121,7 @@ _WAS = re.compile(r"\b(?:was|were|had been|did)\b")
 
 
 def dangling(question: str) -> list[str]:
-    """Give the words of `question` that point at something outside it, in no particular order."""
+    """Return the words of `question` that point at something outside it, in no particular order."""
     found = [match[0] for pattern in (_POINTING, _OWN, _AUTHORS) for match in pattern.finditer(question)]
     found += _unnamed(question)
     found += [match[0] for match in _PRONOUN.finditer(question) if not _stands_for(question, match)]
@@ -141,7 +141,7 @@ def self_contained(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:
 
 
 def _is_of_nobody(candidate: Candidate) -> bool:
-    """Tell whether a question is on something that only the passage around its sentence names.
+    """Return whether a question is on something that only the passage around its sentence names.
 
     That is what numbers, single events, and details that the passage does not give are mostly of: "Each
     training example has 8 passages" is said of the one system that the passage is about.
@@ -157,7 +157,7 @@ def _is_of_nobody(candidate: Candidate) -> bool:
 
 
 def _unnamed(question: str) -> Iterator[str]:
-    """Give the definite and demonstrative terms that no name stands before."""
+    """Yield the definite and demonstrative terms that no name stands before."""
     for pattern in (_DEMONSTRATIVE, _DEFINITE):
         for match in pattern.finditer(question):
             if not _NAME.search(question[: match.start()]) and not _NAME.search(match[0][1:]):
@@ -167,7 +167,7 @@ def _unnamed(question: str) -> Iterator[str]:
 
 
 def _bare(question: str, the: re.Match[str]) -> str:
-    """Give `the` with the words behind it; "" where what follows them tells which one is meant."""
+    """Return `the` with the words behind it; "" where what follows them tells which one is meant."""
     found: list[re.Match[str]] = []
     for token in _TOKEN.finditer(question, the.end()):
         if _TELLS_WHICH.fullmatch(token[0]):
@@ -181,7 +181,7 @@ def _bare(question: str, the: re.Match[str]) -> str:
 
 
 def _stands_for(question: str, pronoun: re.Match[str]) -> bool:
-    """Tell whether something before a pronoun can be what it stands for, or it stands for nothing at all."""
+    """Return whether what a pronoun stands for can be before it, or it stands for nothing at all."""
     before, after = question[: pronoun.start()], question[pronoun.end() :]
     if pronoun[0].lower() == "it" and _DUMMY_AFTER.match(after):
         return True
@@ -191,7 +191,7 @@ def _stands_for(question: str, pronoun: re.Match[str]) -> bool:
 
 
 def _names_next(question: str, start: int) -> bool:
-    """Tell whether what `start` lies in is asked of a name: "How many of its layers does Mixtral use?"."""
+    """Return whether what `start` lies in is asked of a name: "How many of its layers does Mixtral use?"."""
     asked = next((found for found in _ASKED.finditer(question) if found.start() <= start < found.end()), None)
     return asked is not None and bool(_NEXT_NAME.match(question[asked.end() :]))
 

@@ -1,4 +1,4 @@
-"""Does the source speak of what a question asks for? What is counted or measured, and which relation.
+"""Rules on what is asked for: the source counts or measures it, or speaks of the relation.
 
 Small models ask for "the main difference" or "the advantages" where a sentence has none, count what it does
 not count, and take the size of a context for a number of tokens; asked whether that is right, they say yes.
@@ -66,7 +66,7 @@ def to_the_point(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  
 
 
 def _flaws(candidate: Candidate) -> Iterator[tuple[Sequence[str], str]]:
-    """Give what each check finds, and what is to be said of it."""
+    """Yield what each check finds, and what is to be said of it."""
     asked, reference = candidate.question.question, candidate.question.reference or ""
     source = " ".join(source.quote or "" for source in candidate.question.sources)
     yield missing(asked, source), "the source says nothing of:"
@@ -82,7 +82,7 @@ def _flaws(candidate: Candidate) -> Iterator[tuple[Sequence[str], str]]:
 
 
 def missing(question: str, source: str) -> list[str]:
-    """Give the things that `question` asks for and `source` has no word of."""
+    """Return the things that `question` asks for and `source` has no word of."""
     return [*_uncounted(question, set(stems(source))), *_unrelated(question, source)]
 
 
@@ -127,7 +127,7 @@ _ATTRIBUTE = r"\b(?P<name>(?![a-z-]+ed )[a-z-]{3,})s? of (?:about |up to |at lea
 
 
 def misnamed(question: str, number: str, source: str) -> list[str]:
-    """Give the names of `number` that only one of `question` and `source` has; none of what is no number.
+    """Return the names of `number` that only one of `question` and `source` has; none of what is no number.
 
     Those are what the question calls it, where the source has no word of that, and what the source says it
     is the size of, where the question has no word of that.
@@ -164,7 +164,7 @@ _IS = re.compile(r"(?:is|are|was|were|means?|consists?|refers?)", re.IGNORECASE)
 
 
 def passed_over(question: str, reference: str, source: str) -> list[str]:
-    """Give whom a source tells apart from others, where neither question nor reference names it."""
+    """Return whom a source tells apart from others, where neither question nor reference names it."""
     apart = _APART.search(source)
     name = _NAME.search(source, 0, apart.start()) if apart else None
     if not name or set(stems(name[0])) & set(stems(f"{question} {reference}")):
@@ -173,7 +173,7 @@ def passed_over(question: str, reference: str, source: str) -> list[str]:
 
 
 def strangers(question: str, source: str) -> list[str]:
-    """Give the names in `question` that `source` has nothing of; none where it is a single one.
+    """Return the names in `question` that `source` has nothing of; none where it is a single one.
 
     A single one may be what the passage of the source is about.
     """
@@ -183,14 +183,14 @@ def strangers(question: str, source: str) -> list[str]:
 
 
 def left_out(reference: str, source: str) -> list[str]:
-    """Give what `source` goes on with behind `reference`, where that is more of the same: "and a ..."."""
+    """Return what `source` goes on with behind `reference`, where that is more of the same: "and a ..."."""
     found = find_words(reference.rstrip(" ."), source)
     more = _MORE.match(source, found.end) if found else None
     return [more["more"]] if more else []
 
 
 def unexplained(question: str, source: str) -> list[str]:
-    """Give the term that `source` explains, where `question` does not ask for it."""
+    """Return the term that `source` explains, where `question` does not ask for it."""
     found = _EXPLAINED.match(source)
     term = stems(found["term"]) if found else []
     if not found or not term or len(set(term) & set(stems(question))) * 2 > len(set(term)):
@@ -199,7 +199,7 @@ def unexplained(question: str, source: str) -> list[str]:
 
 
 def is_evaded(question: str, reference: str) -> bool:
-    """Tell whether a question asks what something is, and the reference says what that does."""
+    """Return whether a question asks what something is, and the reference says what that does."""
     asked = _WHAT_IS.search(question)
     thing = set(stems(asked["thing"])) if asked else set()
     words = _ARTICLE.sub("", reference).split()

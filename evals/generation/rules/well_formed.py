@@ -1,4 +1,4 @@
-"""Is the text of a question one question, in English, with a reference that answers and does not decline?"""
+"""Rules on the form: one question, in English, with a reference that answers and does not decline."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _TWICE = re.compile(r"\b(\w+) \1\b", re.IGNORECASE)
 
 
 def flaws(candidate: Candidate) -> list[str]:
-    """Say what is wrong with the form of a candidate, a phrase each."""
+    """Return what is wrong with the form of a candidate, a phrase each."""
     question = candidate.question
     found = list(_of_question(question.question))
     if candidate.kind != "comparison" and _ALSO.search(question.question):
@@ -82,7 +82,7 @@ def _of_question(question: str) -> Iterator[str]:
 
 
 def _begins_as_one(question: str) -> bool:
-    """Tell whether an interrogative stands where one does: first, or behind an adverbial phrase."""
+    """Return whether an interrogative stands where one does: first, or behind an adverbial phrase."""
     if re.match(rf"[\"'“]?{_ASKS}\b", question, re.IGNORECASE):
         return True
     return bool(_PREPOSITION.match(question)) and bool(_BEGINS.match(question))

@@ -1,4 +1,4 @@
-"""Which lines of a document are text to ask about, and under which heading they stand.
+"""The layout of documents: which lines are text to ask about, and under which heading they stand.
 
 Rules, as a reader of a PDF gets no more than lines: what repeats on many pages is a page header, what lies
 behind the heading "References" is a list of references, rows of numbers are tables. What is left out is
@@ -105,7 +105,7 @@ def layout_of(document: Document) -> Layout:
 
 
 def _lines(text: str) -> Iterator[_Line]:
-    """Give the lines of `text` that are not empty."""
+    """Yield the lines of `text` that are not empty."""
     start, is_behind_empty = 0, True
     for line in text.split("\n"):
         end = start + len(line)
@@ -117,7 +117,7 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _repeated(document: Document) -> frozenset[str]:
-    """Give the short lines, numbers apart, that stand on many pages: page headers and footers."""
+    """Return the short lines, numbers apart, that stand on many pages: page headers and footers."""
     starts = document.page_starts
     if len(starts) < REPEATED:
         return frozenset()
@@ -133,7 +133,7 @@ def _numberless(line: str) -> str:
 
 
 def _heading(line: _Line, repeated: frozenset[str]) -> str | None:
-    """Give the title that a line is; None where it is none."""
+    """Return the title that a line is; None where it is none."""
     text = line.text
     if marked := _MARKDOWN.fullmatch(text):
         return _plain(marked[1])
@@ -152,7 +152,7 @@ def _plain(title: str) -> str:
 
 
 def _is_title(text: str) -> bool:
-    """Tell whether a line that stands alone looks like a title: short, no sentence, no formula."""
+    """Return whether a line that stands alone looks like a title: short, no sentence, no formula."""
     words = text.split()
     letters = sum(character.isalpha() or character == " " for character in text)
     return (
@@ -165,7 +165,7 @@ def _is_title(text: str) -> bool:
 
 
 def _is_worded(title: str) -> bool:
-    """Tell whether a numbered line is a title and no row of a table."""
+    """Return whether a numbered line is a title and no row of a table."""
     words = title.split()
     return (
         len(words) <= 12 and bool(_WORD.match(words[0])) and sum(map(str.isdigit, title)) < 0.4 * len(title)
@@ -173,14 +173,14 @@ def _is_worded(title: str) -> bool:
 
 
 def _is_strong(line: _Line) -> bool:
-    """Tell whether a heading ends a part that is skipped: a title alone may be one of a reference."""
+    """Return whether a heading ends a part that is skipped: a title alone may be one of a reference."""
     text = line.text
     is_known = bool(_OPENING.fullmatch(_plain(text)) or _SKIPPED.fullmatch(_plain(text)))
     return bool(_MARKDOWN.fullmatch(text) or _NUMBERED.fullmatch(text)) or is_known
 
 
 def _reason(line: _Line, repeated: frozenset[str]) -> str:
-    """Say why a line is no text to ask about; "" when it is."""
+    """Return why a line is no text to ask about; "" when it is."""
     text = line.text
     if _numberless(text) in repeated:
         return "page headers"
@@ -210,14 +210,14 @@ def _is_row(text: str) -> bool:
 
 
 def _is_names(text: str) -> bool:
-    """Tell whether a line is a list of names: most words have a capital, many a comma."""
+    """Return whether a line is a list of names: most words have a capital, many a comma."""
     words = text.split()
     capitals = sum(word[0].isupper() for word in words)
     return len(words) >= 8 and capitals > 0.7 * len(words) and text.count(",") >= 0.25 * len(words)
 
 
 def _is_prose(line: _Line) -> bool:
-    """Tell whether a line is written in sentences, or is the middle of some."""
+    """Return whether a line is written in sentences, or is the middle of some."""
     text = line.text
     letters = sum(character.isalpha() or character.isspace() for character in text)
     if letters < 0.7 * len(text):

@@ -1,4 +1,4 @@
-"""Documents to passages that questions are written from, in an order that takes every part in turn.
+"""Passages of documents that questions are written from, in an order that takes every part in turn.
 
 What is heavy (a model, an embedder) comes behind this: a passage is a few offsets and its text, so that 2,000
 pages are surveyed in a second or two once they are read.
@@ -18,11 +18,11 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from rag_evals.evals.base.errors import GenerationError
-from rag_evals.evals.base.messages import counted, printable
+from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.generation.candidate import Passage
 from rag_evals.evals.generation.text.layout import Block, layout_of
 from rag_evals.evals.generation.text.words import NOT_ENGLISH, is_english, is_of_other_script, words_in
-from rag_evals.evals.judges.claims import Span, split_sentences
+from rag_evals.evals.judges.claims import TextSpan, split_sentences
 from rag_evals.rag.documents.document import Corpus, Document
 
 # Words. Long enough that a question has something to be about, short enough that its answer is found.
@@ -75,7 +75,7 @@ class Survey:
         return [*lines, *(f"{printable(one)}: the same text as {printable(two)}" for one, two in self.copies)]
 
 
-def windows_of(corpus: Corpus) -> list[str]:
+def all_passages(corpus: Corpus) -> list[str]:
     """Cut all of the text into passages, also what nobody asks about: references and thanks answer too."""
     texts = dict.fromkeys(document.text for document in corpus.documents)
     return [
@@ -113,7 +113,7 @@ def survey(corpus: Corpus) -> Survey:
 
 
 def in_turn(passages: Sequence[Passage], seed: int) -> list[Passage]:
-    """Give `passages` so that any number of the first ones is spread over documents and their sections.
+    """Return `passages` so that any number of the first ones is spread over documents and their sections.
 
     Documents come in turn, and within a document its sections, each in an order that `seed` decides.
     """
@@ -130,14 +130,14 @@ def in_turn(passages: Sequence[Passage], seed: int) -> list[Passage]:
 
 
 def shuffled(items: Iterable[T], chance: random.Random) -> list[T]:
-    """Give `items` in an order that `chance` decides."""
+    """Return `items` in an order that `chance` decides."""
     mixed = list(items)
     chance.shuffle(mixed)
     return mixed
 
 
 def alternate(lists: Sequence[Sequence[T]]) -> list[T]:
-    """Give the first of each list, then the second of each, until all are empty."""
+    """Return the first of each list, then the second of each, until all are empty."""
     return [item for row in zip_longest(*lists) for item in row if item is not None]
 
 
@@ -149,8 +149,8 @@ class _Known:
         self._runs: set[int] = set()
         self._of_document: set[int] = set()
 
-    def has(self, passage: Passage, sentences: Sequence[Span]) -> bool:
-        """Tell whether a passage says what others said, and remember it."""
+    def has(self, passage: Passage, sentences: Sequence[TextSpan]) -> bool:
+        """Return whether a passage says what others said, and remember it."""
         hashes = [hash(span.text) for span in sentences]
         copied = sum(each in self._sentences for each in hashes)
         kinds = _runs(passage.text)
@@ -166,7 +166,7 @@ class _Known:
 
 
 def _runs(text: str) -> tuple[set[int], set[int]]:
-    """Give the hashes of runs of words, and those of runs of names and numbers: the facts of a form."""
+    """Return the hashes of runs of words, and those of runs of names and numbers: the facts of a form."""
     words = text.split()
     facts = [word for word in words if _FACT.search(word)]
     return {run for run in _hashes(words, RUN) if run % ONE_IN == 0}, set(_hashes(facts, RUN_OF_FACTS))
@@ -194,29 +194,29 @@ def _passages(document: Document, known: _Known) -> tuple[list[Passage], Counter
     return passages, left_out
 
 
-def _around(text: str, sentences: Sequence[Span]) -> Counter[str]:
+def _around(text: str, sentences: Sequence[TextSpan]) -> Counter[str]:
     """Count the words of a block that are in none of its whole sentences."""
     words = words_in(text) - sum(words_in(span.text) for span in sentences)
     reason = NOT_ENGLISH if is_of_other_script(text) else "text without whole sentences"
     return Counter({reason: words} if words > 0 else {})
 
 
-def _whole_sentences(document: Document, block: Block) -> list[Span]:
-    """Give the sentences of `block` from the first that begins in it to the last that ends in it."""
+def _whole_sentences(document: Document, block: Block) -> list[TextSpan]:
+    """Return the sentences of `block` from the first that begins in it to the last that ends in it."""
     text = document.text[block.start : block.end]
     spans = list(split_sentences(text))
     while spans and not _BEGINNING.match(spans[0].text):
         del spans[0]
     while spans and not _END.search(spans[-1].text):
         del spans[-1]
-    return [Span(span.text, span.start + block.start, span.end + block.start) for span in spans]
+    return [TextSpan(span.text, span.start + block.start, span.end + block.start) for span in spans]
 
 
-def _pieces(sentences: Sequence[Span]) -> Iterator[list[Span]]:
+def _pieces(sentences: Sequence[TextSpan]) -> Iterator[list[TextSpan]]:
     """Cut sentences into runs of about equal length, none much longer than `LONGEST` words."""
     rest = sum(len(span.text.split()) for span in sentences)
     count = 1 if rest <= LONGEST else round(rest / USUAL)
-    piece: list[Span] = []
+    piece: list[TextSpan] = []
     words = 0
     for span in sentences:
         piece.append(span)
@@ -228,7 +228,7 @@ def _pieces(sentences: Sequence[Span]) -> Iterator[list[Span]]:
         yield piece
 
 
-def _passage(document: Document, block: Block, sentences: Sequence[Span]) -> Passage:
+def _passage(document: Document, block: Block, sentences: Sequence[TextSpan]) -> Passage:
     start, end = sentences[0].start, sentences[-1].end
     return Passage(
         document=document.name,
@@ -241,8 +241,8 @@ def _passage(document: Document, block: Block, sentences: Sequence[Span]) -> Pas
     )
 
 
-def _unfit(passage: Passage, sentences: Sequence[Span], known: _Known) -> str:
-    """Say why a passage is none to ask about; "" when it is one, which is then known."""
+def _unfit(passage: Passage, sentences: Sequence[TextSpan], known: _Known) -> str:
+    """Return why a passage is none to ask about; "" when it is one, which is then known."""
     if len(passage.text.split()) < SHORTEST:
         return f"passages of fewer than {SHORTEST} words"
     if not is_english(passage.text):
@@ -255,7 +255,7 @@ def _words(count: int) -> str:
 
 
 def _nothing(surveyed: Survey) -> str:
-    count = counted(surveyed.documents, "document")
+    count = count_of(surveyed.documents, "document")
     lines = [
         f"no passage to ask about in {count} of {_words(surveyed.words)}",
         *(f"  {line}" for line in surveyed.lines),

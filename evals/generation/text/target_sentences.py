@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from rag_evals.evals.generation.candidate import Passage
 from rag_evals.evals.generation.text.words import LEAST_OF_SENTENCE, english_share, names_in
-from rag_evals.evals.judges.claims import Span, split_sentences
+from rag_evals.evals.judges.claims import TextSpan, split_sentences
 
 PageAt = Callable[[int], int | None]
 
@@ -52,7 +52,7 @@ _GLOSSARY = re.compile(r"[A-Z][\w/-]+(?: [\w/-]+){0,3}: (?:an?|the) [a-z]")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetSentence:
     """A sentence to ask about.
 
     Attributes:
@@ -75,8 +75,8 @@ class Target:
     is_doubtful: bool = False
 
 
-def targets_of(passage: Passage, page_at: PageAt | None = None) -> tuple[Target, ...]:
-    """Give the sentences of `passage` that say something by themselves, in order.
+def targets_of(passage: Passage, page_at: PageAt | None = None) -> tuple[TargetSentence, ...]:
+    """Return the sentences of `passage` that say something by themselves, in order.
 
     Args:
         passage: Where they stand.
@@ -86,9 +86,9 @@ def targets_of(passage: Passage, page_at: PageAt | None = None) -> tuple[Target,
     return tuple(_target(passage, span, page_at) for span in spans if _is_telling(span))
 
 
-def _target(passage: Passage, span: Span, page_at: PageAt | None) -> Target:
+def _target(passage: Passage, span: TextSpan, page_at: PageAt | None) -> TargetSentence:
     start = span.start + passage.start
-    return Target(
+    return TargetSentence(
         passage=passage,
         page=page_at(start) if page_at else passage.page,
         start=start,
@@ -99,14 +99,14 @@ def _target(passage: Passage, span: Span, page_at: PageAt | None) -> Target:
     )
 
 
-def have_own_names(one: Target, other: Target) -> bool:
-    """Tell whether each of two sentences names what the other does not, so that they can be compared."""
+def have_own_names(one: TargetSentence, other: TargetSentence) -> bool:
+    """Return whether each of two sentences names what the other does not, so that they can be compared."""
     ours, theirs = set(names_in(one.text)), set(names_in(other.text))
     return bool(ours - theirs) and bool(theirs - ours)
 
 
 def falsified(sentence: str, chance: random.Random) -> tuple[str, str] | None:
-    """Give `sentence` with one of its numbers replaced by a wrong one, and that one; None without numbers.
+    """Return `sentence` with one of its numbers replaced by a wrong one, and that one; None without numbers.
 
     Numbers in names ("Llama 2"), in citations and in lists of numbers ("10, 20 or 30") stay as they are:
     who asks about a list takes all of it for granted.
@@ -133,14 +133,14 @@ _COUNT = re.compile(
 
 
 def _is_listed(sentence: str, start: int, end: int) -> bool:
-    """Tell whether the number at `start` stands beside another one in a list."""
+    """Return whether the number at `start` stands beside another one in a list."""
     return bool(re.search(r"\d%?(?:,| or| and|, or|, and) \Z", sentence[:start])) or bool(
         re.match(r"%?(?:,| or| and|, or|, and) \d", sentence[end:])
     )
 
 
 def _wrong(number: str, chance: random.Random, *, is_share: bool) -> str:
-    """Give another number in the same form, far enough away to be no rounding; a share stays below 100."""
+    """Return another number in the same form, far enough away to be no rounding; a share stays below 100."""
     if number in _WORDS:
         return chance.choice([word for word in _WORDS if word != number])
     value = float(number.replace(",", ""))
@@ -156,8 +156,8 @@ def _wrong(number: str, chance: random.Random, *, is_share: bool) -> str:
     return f"{whole:,}" if "," in number else str(whole)
 
 
-def _is_telling(span: Span) -> bool:
-    """Tell whether a sentence can be understood, and asked about, without the one before it."""
+def _is_telling(span: TextSpan) -> bool:
+    """Return whether a sentence can be understood, and asked about, without the one before it."""
     words = span.text.split()
     return (
         FEWEST_WORDS <= len(words) <= MOST_WORDS
@@ -183,6 +183,6 @@ def _kinds(sentence: str) -> frozenset[str]:
 
 
 def _is_of_a_name(sentence: str, start: int) -> bool:
-    """Tell whether the number at `start` belongs to a name: "Llama 2", "Llama 2 70B", "Table 3"."""
+    """Return whether the number at `start` belongs to a name: "Llama 2", "Llama 2 70B", "Table 3"."""
     before = sentence[:start].split()
     return len(before) > 1 and (before[-1][0].isupper() or before[-1].isdigit())

@@ -1,4 +1,4 @@
-"""Is a text English? The prompts and the rules on questions are, and small models mix languages up."""
+"""English told from other languages: prompts and rules are English, and small models mix languages up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMON = frozenset(
 
 
 def english_share(text: str) -> float:
-    """Give the share of the words of `text` that are among the most common English ones; 0 without words."""
+    """Return the share of the words of `text` that are among the commonest English ones; 0 without words."""
     words = _WORD.findall(text.lower())
     return sum(word in _COMMON for word in words) / len(words) if words else 0.0
 
@@ -41,14 +41,14 @@ def words_in(text: str) -> int:
 
 
 def is_of_other_script(text: str) -> bool:
-    """Tell whether most letters of `text` are not Latin ones."""
+    """Return whether most letters of `text` are not Latin ones."""
     letters = sum(map(str.isalpha, text))
     foreign = 0 if text.isascii() else letters - len(_LATIN.findall(text))
     return foreign >= FEWEST_FOREIGN and foreign > letters / 2
 
 
 def is_english(text: str) -> bool:
-    """Tell whether `text` is written in English."""
+    """Return whether `text` is written in English."""
     return english_share(text) >= LEAST
 
 
@@ -57,7 +57,7 @@ _SURE = re.compile(r"[A-Z\d]")
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Give the names in `text`, each once, in order.
+    """Return the names in `text`, each once, in order.
 
     A capital letter at the beginning of a sentence makes none: there it takes another one, or a digit.
     """

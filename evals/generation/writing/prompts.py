@@ -1,4 +1,4 @@
-"""What a model is told and shown for each kind of question.
+"""The prompts of generation: what a model is told and shown for each kind of question.
 
 The examples are what a small model goes by; without them the 1.5B model asks "What does the sentence say?"
 and answers with the whole sentence. They stand before the passage, so that they are read once a run.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rag_evals.evals.generation.kinds import Kind, shown
+from rag_evals.evals.generation.kinds import QuestionKind, prompt_lines
 
 # Counts up with every change of a prompt or an example: it is part of a question's provenance.
 PROMPT_VERSION = 3
@@ -38,12 +38,12 @@ _BEES = (
 
 def _example(text: str, given: Mapping[str, str], **reply: str) -> tuple[str, Mapping[str, str]]:
     heading = "The Kestrel Line" if "Kestrel" in text else "Mason Bees and Honey Bees" if text else ""
-    return shown({"Heading": heading, "Text": text, **given}), reply
+    return prompt_lines({"Heading": heading, "Text": text, **given}), reply
 
 
 _ANSWERED = ("subject", "quote", "question", "answer")
 
-FACT = Kind(
+FACT = QuestionKind(
     "fact",
     _ANSWERED,
     "Write one question about a fact that the sentence gives. The quote is the part of the sentence that "
@@ -71,7 +71,7 @@ FACT = Kind(
         ),
     ),
 )
-NUMBER = Kind(
+NUMBER = QuestionKind(
     "number",
     _ANSWERED,
     "Write one question whose answer is a number that stands in the sentence. The question says exactly "
@@ -100,7 +100,7 @@ NUMBER = Kind(
         ),
     ),
 )
-LIST = Kind(
+LIST = QuestionKind(
     "list",
     _ANSWERED,
     "Write one question that asks for all the things that the sentence lists. The question does not name any "
@@ -125,7 +125,7 @@ LIST = Kind(
         ),
     ),
 )
-DEFINITION = Kind(
+DEFINITION = QuestionKind(
     "definition",
     _ANSWERED,
     "Write one question that asks what the term that the sentence explains is, does or means. The quote "
@@ -142,7 +142,7 @@ DEFINITION = Kind(
         ),
     ),
 )
-COMPARISON = Kind(
+COMPARISON = QuestionKind(
     "comparison",
     ("first_quote", "second_quote", "question", "answer"),
     "Write one question that compares what the first sentence says with what the second sentence says. "
@@ -174,7 +174,7 @@ COMPARISON = Kind(
         ),
     ),
 )
-PARAPHRASE = Kind(
+PARAPHRASE = QuestionKind(
     "paraphrase",
     ("question",),
     "Ask the same question in quite other words and with another sentence structure. Names and numbers "
@@ -198,7 +198,7 @@ PARAPHRASE = Kind(
         ),
     ),
 )
-UNANSWERABLE = Kind(
+UNANSWERABLE = QuestionKind(
     "unanswerable",
     ("subject", "detail", "question"),
     "The text gives none of the details. Choose a subject of the text, and of the details the one that "
@@ -228,7 +228,7 @@ UNANSWERABLE = Kind(
         ),
     ),
 )
-FALSE_PREMISE = Kind(
+FALSE_PREMISE = QuestionKind(
     "false_premise",
     ("question",),
     "Write one question that takes the statement for granted. It repeats the number of the statement that is "
@@ -288,7 +288,7 @@ DETAILS_SHOWN = 6
 
 # A distractor is written as a fact or a number: that a similar sentence says something else is no matter
 # of the prompt. Shown both sentences, the 1.5B model gave nothing valid in four of four tries.
-PROMPTS: Mapping[str, Kind] = MappingProxyType(
+PROMPTS: Mapping[str, QuestionKind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (

@@ -1,4 +1,4 @@
-"""What a model replies, read and checked: is it an item of its kind at all?"""
+"""Checks of what a model replies: is it an item of its kind at all?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from rag_evals.evals.base.errors import EvalsError
 from rag_evals.evals.generation.candidate import Passage
-from rag_evals.evals.generation.kinds import Kind
+from rag_evals.evals.generation.kinds import QuestionKind
 from rag_evals.evals.generation.text.words import names_in
 from rag_evals.evals.generation.writing.prompts import EXAMPLE_WORDS
 from rag_evals.evals.judges.evidence import stems
@@ -58,7 +58,7 @@ class FlawError(Exception):
     """Says what is wrong with a reply; becomes an `InvalidItemError` with it."""
 
 
-def parse_reply(text: str, kind: Kind) -> dict[str, str]:
+def parse_reply(text: str, kind: QuestionKind) -> dict[str, str]:
     """Read the object in `text`; servers that take no schema may put words around it.
 
     Raises:

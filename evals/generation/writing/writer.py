@@ -1,4 +1,4 @@
-"""One item a call: what is shown to the model, and what is made of its reply once that is found valid."""
+"""The writer, one item a call: what the model is shown, and what is made of its reply once that is valid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_evals.evals.generation.candidate import Candidate, Passage
-from rag_evals.evals.generation.text.target_sentences import Target, falsified
+from rag_evals.evals.generation.text.target_sentences import TargetSentence, falsified
 from rag_evals.evals.generation.writing.prompts import DETAILS, DETAILS_SHOWN, PROMPT_VERSION, PROMPTS
 from rag_evals.evals.generation.writing.reply_checks import (
     MOST_UNANSWERABLE_WORDS,
@@ -37,7 +37,7 @@ MAX_TOKENS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PlannedQuestion:
     """What is to be written.
 
     Attributes:
@@ -50,12 +50,12 @@ class Item:
 
     number: int
     kind: str
-    target: Target
-    other: Target | None = None
+    target: TargetSentence
+    other: TargetSentence | None = None
     original: Candidate | None = None
 
 
-def write(item: Item, llm: LLM, seed: int) -> Candidate:
+def write(item: PlannedQuestion, llm: LLM, seed: int) -> Candidate:
     """Let `llm` write `item`, and check what it gives.
 
     Raises:
@@ -97,8 +97,8 @@ def write(item: Item, llm: LLM, seed: int) -> Candidate:
     )
 
 
-def _given(item: Item, chance: random.Random) -> tuple[dict[str, str], str]:
-    """Give what the model is shown, and the wrong number of a false premise ("" for other kinds).
+def _given(item: PlannedQuestion, chance: random.Random) -> tuple[dict[str, str], str]:
+    """Return what the model is shown, and the wrong number of a false premise ("" for other kinds).
 
     Raises:
         InvalidItemError: A false premise is wanted of a sentence without a number.
@@ -122,17 +122,17 @@ def _given(item: Item, chance: random.Random) -> tuple[dict[str, str], str]:
     return {**shown, "Sentence": sentence}, ""
 
 
-def _written_as(item: Item) -> str:
+def _written_as(item: PlannedQuestion) -> str:
     if item.kind != "distractor":
         return item.kind
     return "number" if "number" in item.target.kinds else "fact"
 
 
-def _second(other: Target) -> dict[str, str]:
+def _second(other: TargetSentence) -> dict[str, str]:
     return {"Second heading": other.passage.section, "Second": other.text}
 
 
-def _question(item: Item, reply: Mapping[str, str], wrong: str) -> Question:
+def _question(item: PlannedQuestion, reply: Mapping[str, str], wrong: str) -> Question:
     """Make a question of a reply; its id and provenance come later."""
     asked = reply["question"]
     check_form(asked)
@@ -160,8 +160,8 @@ def _question(item: Item, reply: Mapping[str, str], wrong: str) -> Question:
     return Question("", asked, answer, sources)
 
 
-def _source(target: Target, quote: str) -> Source:
-    """Give the sentence as source, once the quoted words are found in it.
+def _source(target: TargetSentence, quote: str) -> Source:
+    """Return the sentence as source, once the quoted words are found in it.
 
     The whole sentence, as it is what says something: nobody can tell what there are "13 billion" of.
     """
@@ -170,7 +170,7 @@ def _source(target: Target, quote: str) -> Source:
     return _whole(target)
 
 
-def _whole(target: Target) -> Source:
+def _whole(target: TargetSentence) -> Source:
     return Source(target.passage.document, target.page, target.start, target.end, target.text)
 
 
@@ -179,7 +179,7 @@ def _paraphrase(original: Question, asked: str) -> Question:
     return Question("", asked, original.reference, original.sources)
 
 
-def _false_premise(target: Target, asked: str, wrong: str) -> Question:
+def _false_premise(target: TargetSentence, asked: str, wrong: str) -> Question:
     if not re.search(rf"(?<![\w.,]){re.escape(wrong)}(?![\d]|[.,]\d)", asked):
         raise FlawError(f"the question does not take the false number for granted: {wrong}")
     reference = f"The question assumes something that is not so. What is true: {target.text}"
@@ -200,5 +200,5 @@ def _named(question: Question, kind: str, provenance: Mapping[str, Any]) -> Ques
     )
 
 
-def _passages(item: Item) -> Sequence[Passage]:
+def _passages(item: PlannedQuestion) -> Sequence[Passage]:
     return [item.target.passage, *([item.other.passage] if item.other else [])]

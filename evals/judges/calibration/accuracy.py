@@ -1,4 +1,4 @@
-"""How good a judge's scores are against labels given by people."""
+"""The accuracy of a judge's scores against labels given by people."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def accuracy(
 
 
 def auroc(scores: Sequence[float], labels: Sequence[int]) -> float:
-    """Give the area under the ROC curve: the chance that label 1 scores above label 0, ties counting half.
+    """Return the area under the ROC curve: the chance that label 1 scores above label 0, ties counting half.
 
     Raises:
         ValueError: As `accuracy`.
@@ -133,7 +133,7 @@ def auroc(scores: Sequence[float], labels: Sequence[int]) -> float:
 
 
 def balanced_accuracy(scores: Sequence[float], labels: Sequence[int], threshold: float) -> float:
-    """Give the mean of sensitivity and specificity when a score of at least `threshold` passes.
+    """Return the mean of sensitivity and specificity when a score of at least `threshold` passes.
 
     Raises:
         ValueError: As `accuracy`.
@@ -143,7 +143,7 @@ def balanced_accuracy(scores: Sequence[float], labels: Sequence[int], threshold:
 
 
 def threshold_for_false_pass(scores: Sequence[float], labels: Sequence[int], rate: float) -> float:
-    """Give the least threshold at which at most `rate` of the examples of label 0 pass.
+    """Return the least threshold at which at most `rate` of the examples of label 0 pass.
 
     Of the thresholds with those same verdicts it is the one halfway between two neighbouring scores. When
     everything may pass it is the least score; when even the greatest may not, the next number above it.
@@ -164,7 +164,7 @@ def threshold_for_false_pass(scores: Sequence[float], labels: Sequence[int], rat
 
 
 def as_scores(values: Sequence[float], name: str = "scores") -> Floats:
-    """Give `values` as an array.
+    """Return `values` as an array.
 
     Raises:
         ValueError: One of them is not finite.
@@ -179,7 +179,7 @@ def as_scores(values: Sequence[float], name: str = "scores") -> Floats:
 
 
 def as_labels(values: Sequence[int]) -> Bools:
-    """Give labels 0 and 1 as truth values.
+    """Return labels 0 and 1 as truth values.
 
     Raises:
         ValueError: One of them is something else.
@@ -232,7 +232,7 @@ class _Examples:
 
 
 def _auroc(examples: _Examples, weights: Floats) -> Floats:
-    """Give the area for each row of weights: label 1 against what label 0 stands below, ties half."""
+    """Return the area for each row of weights: label 1 against what label 0 stands below, ties half."""
     import numpy as np
 
     positive = examples.by_level(weights * examples.truth)
@@ -243,7 +243,7 @@ def _auroc(examples: _Examples, weights: Floats) -> Floats:
 
 
 def _figures(examples: _Examples, threshold: float, weights: Floats) -> Floats:
-    """Give a row of AUROC, balanced accuracy, sensitivity and specificity for each row of weights."""
+    """Return a row of AUROC, balanced accuracy, sensitivity and specificity for each row of weights."""
     import numpy as np
 
     passed, truth = examples.values >= threshold, examples.truth
@@ -254,7 +254,7 @@ def _figures(examples: _Examples, threshold: float, weights: Floats) -> Floats:
 
 
 def _groups(clusters: Sequence[Hashable]) -> Any:
-    """Give the number of each example's cluster, or None where clusters cannot be resampled."""
+    """Return the number of each example's cluster, or None where clusters cannot be resampled."""
     import numpy as np
 
     numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
@@ -298,7 +298,7 @@ def _draw(rng: np.random.Generator, truth: Bools, groups: Any, rows: int) -> Flo
 def _intervals(
     examples: _Examples, groups: Any, threshold: float, resamples: int, seed: int
 ) -> list[Interval]:
-    """Give the figures of `_figures` with their intervals, each from the units of the labels it rests on."""
+    """Return the figures of `_figures` with intervals, each from the units of the labels it rests on."""
     import numpy as np
 
     truth = examples.truth
@@ -311,7 +311,7 @@ def _intervals(
 
 
 def _interval(value: float, draws: Floats, units: int) -> Interval:
-    """Give the expanded percentile interval; where all draws are equal, Wilson's over `units`.
+    """Return the expanded percentile interval; where all draws are equal, Wilson's over `units`.
 
     A judge that is right on all of 20 examples is right on every resample of them: the bootstrap would say
     1.00 to 1.00 where 0.84 to 1.00 is known.
@@ -324,7 +324,7 @@ def _interval(value: float, draws: Floats, units: int) -> Interval:
 
 
 def _level(units: int) -> float:
-    """Give the percentile that makes the width of a percentile interval of a mean that of its t interval."""
+    """Return the percentile at which a percentile interval of a mean is as wide as its t interval."""
     if units < 2:
         return 0.0
     return NormalDist().cdf(-t_quantile(units - 1) * math.sqrt(units / (units - 1)))
@@ -349,6 +349,6 @@ def _bins(examples: _Examples) -> tuple[Bin, ...]:
 
 
 def _between(low: float, high: float) -> float:
-    """Give the middle of two numbers; never the lower, which neighbouring floats would round to."""
+    """Return the middle of two numbers; never the lower, which neighbouring floats would round to."""
     middle = float(low) + (float(high) - float(low)) / 2
     return middle if middle > low else float(high)

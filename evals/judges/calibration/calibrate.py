@@ -1,4 +1,4 @@
-"""Labelled examples to a judge card: how readings become scores, and how good those are."""
+"""Calibration: from labelled examples to a judge card, with how good the scores are that it makes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from statistics import fmean
 
 from rag_evals.evals.base.errors import LabelFileError
 from rag_evals.evals.judges.calibration.accuracy import Accuracy, accuracy, auroc, threshold_for_false_pass
-from rag_evals.evals.judges.calibration.calibrated_judge import score_of
+from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.fit import METHODS, Method, fit
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard
 from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest, usable_metrics
 from rag_evals.evals.judges.evidence import stems
-from rag_evals.evals.judges.judge import Reader, Readings
+from rag_evals.evals.judges.judge import RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS, Metric
 
 # Held-out log loss, nats an example.
@@ -26,33 +26,33 @@ MOST_FOLDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A labelled example as the reader sees it."""
+    """A labelled example as the scorer sees it."""
 
     example: Labelled
     label: int
-    readings: Readings
+    raw_scores: RawScores
     seconds: float
 
     @property
     def is_scored(self) -> bool:
         """Whether there is a verdict."""
-        items = self.readings.items
+        items = self.raw_scores.items
         return bool(items) and all(item.value is not None for item in items)
 
 
 def calibrate(
-    reader: Reader,
+    scorer: Scorer,
     examples: Sequence[Labelled],
     *,
     name: str,
     false_pass: float | None = None,
     progress: Callable[[Iterable[Labelled]], Iterable[Labelled]] = iter,
 ) -> JudgeCard:
-    """Run `reader` over labelled examples and fit a judge card.
+    """Run `scorer` over labelled examples and fit a judge card.
 
     Args:
-        reader: What is measured.
-        examples: The labelled examples; every metric that they label well enough, and that the reader reads,
+        scorer: What is measured.
+        examples: The labelled examples; every metric that they label well enough, and that the scorer reads,
             gets its part.
         name: Name of the label file, for the card.
         false_pass: Share of bad answers that may pass; the threshold is set for it. None for 0.5, which is
@@ -65,15 +65,15 @@ def calibrate(
     usable, problems = usable_metrics(examples)
     if problems and not usable:
         raise LabelFileError("\n".join(problems))
-    metrics = [metric for metric in usable if metric in reader.metrics]
+    metrics = [metric for metric in usable if metric in scorer.metrics]
     if not metrics:
         raise LabelFileError(
-            f"{name} labels {', '.join(usable) or 'nothing'}, but {reader.name} reads "
-            f"{', '.join(reader.metrics)}: give labels for one of these."
+            f"{name} labels {', '.join(usable) or 'nothing'}, but {scorer.name} reads "
+            f"{', '.join(scorer.metrics)}: give labels for one of these."
         )
-    observed = observe(reader, metrics, progress(examples))
+    observed = observe(scorer, metrics, progress(examples))
     cards = tuple(metric_card(METRICS[metric], observed[metric], false_pass) for metric in metrics)
-    return JudgeCard(reader.name, reader.fingerprint, _about(name, examples), cards)
+    return JudgeCard(scorer.name, scorer.fingerprint, _about(name, examples), cards)
 
 
 def _about(name: str, examples: Sequence[Labelled]) -> dict[str, str | int]:
@@ -82,7 +82,7 @@ def _about(name: str, examples: Sequence[Labelled]) -> dict[str, str | int]:
 
 
 def observe(
-    reader: Reader, metrics: Sequence[str], examples: Iterable[Labelled]
+    scorer: Scorer, metrics: Sequence[str], examples: Iterable[Labelled]
 ) -> Mapping[str, list[Observed]]:
     """Read every example for every metric that it labels."""
     observed: dict[str, list[Observed]] = {metric: [] for metric in metrics}
@@ -90,16 +90,16 @@ def observe(
         for metric in metrics:
             label = example.label_for(metric)
             if label is not None:
-                observed[metric].append(_observed(reader, metric, example, label))
+                observed[metric].append(_observed(scorer, metric, example, label))
     return observed
 
 
-def _observed(reader: Reader, metric: str, example: Labelled, label: int) -> Observed:
+def _observed(scorer: Scorer, metric: str, example: Labelled, label: int) -> Observed:
     # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.
     question = replace(example.question, answerable=metric != "refusal")
     start = time.perf_counter()
-    readings = reader.read([metric], question, example.answer)[metric]
-    return Observed(example, label, readings, time.perf_counter() - start)
+    raw_scores = scorer.read([metric], question, example.answer)[metric]
+    return Observed(example, label, raw_scores, time.perf_counter() - start)
 
 
 def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float | None = None) -> MetricCard:
@@ -111,7 +111,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
     scored = [one for one in observed if one.is_scored]
     _check(metric, scored, len(observed))
     names = tuple(
-        dict.fromkeys(name for one in scored for item in one.readings.items for name in item.features)
+        dict.fromkeys(name for one in scored for item in one.raw_scores.items for name in item.features)
     )
     by_method = {method: _held_out(metric, scored, names, method) for method in METHODS}
     losses = {method: _log_loss(scored, scores) for method, scores in by_method.items()}
@@ -135,7 +135,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
         method={str(name): loss for name, loss in losses.items()},
         coverage=len(scored) / len(observed),
         seconds=fmean(one.seconds for one in observed),
-        tokens=fmean(one.readings.tokens.evaluated for one in observed),
+        tokens=fmean(one.raw_scores.tokens.evaluated for one in observed),
     )
 
 
@@ -149,13 +149,13 @@ def _check(metric: Metric, scored: Sequence[Observed], count: int) -> None:
 
 
 def _value(metric: Metric, one: Observed, calibration: Calibration | None) -> float:
-    value = score_of(metric, one.example.question, one.readings, calibration).value
+    value = score_from(metric, one.example.question, one.raw_scores, calibration).value
     assert value is not None, "only scored examples are measured"
     return value
 
 
 def _fitted(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method) -> Calibration:
-    features = [[item.features for item in one.readings.items] for one in scored]
+    features = [[item.features for item in one.raw_scores.items] for one in scored]
     labels = [one.label for one in scored]
     return fit(
         metric.name,
@@ -184,7 +184,7 @@ def _held_out(
 
 
 def _folds(scored: Sequence[Observed]) -> list[set[int]]:
-    """Give the examples to leave out together: a source, or several of many.
+    """Return the examples to leave out together: a source, or several of many.
 
     Where what is left would be of one label only, five stratified parts take their place.
     """
@@ -199,7 +199,7 @@ def _folds(scored: Sequence[Observed]) -> list[set[int]]:
 
 
 def _threshold(scores: Sequence[float], labels: Sequence[int], false_pass: float | None) -> float:
-    """Give the threshold for a share of false passes, by default the neutral one.
+    """Return the threshold for a share of false passes, by default the neutral one.
 
     The threshold that does best on a hundred examples does worse than 0.5 on others.
     """
@@ -229,7 +229,7 @@ def _accuracy(
 
 
 def _log_loss(scored: Sequence[Observed], scores: Sequence[float]) -> float:
-    """Give the mean log loss in which both classes count the same."""
+    """Return the mean log loss in which both classes count the same."""
     surprise: dict[int, list[float]] = {0: [], 1: []}
     for one, score in zip(scored, scores, strict=True):
         right = score if one.label else 1.0 - score

@@ -1,4 +1,4 @@
-"""The judge that makes scores of a reader's readings, calibrated by a judge card where there is one."""
+"""The judge that makes scores of a scorer's raw scores, calibrated where there is a judge card."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard
-from rag_evals.evals.judges.judge import Reader, Reading, Readings
+from rag_evals.evals.judges.judge import RawScore, RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_METRICS, Metric, metrics_for
-from rag_evals.evals.judges.prompts import plain
+from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore, Judgement, Score
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -23,37 +23,37 @@ from rag_evals.rag.profile import load, profile_of
 MOST_CHARACTERS = 20_000
 
 
-class ReadingJudge:
-    """Makes one score a metric of what its reader reads.
+class CalibratedJudge:
+    """Makes one score a metric of what its scorer reads.
 
     Args:
-        reader: Reads the answers.
-        metrics: Names of the metrics to score, as far as the reader can read them.
-        card: Says how readings become calibrated scores; without one they count as they are.
+        scorer: Reads the answers.
+        metrics: Names of the metrics to score, as far as the scorer can read them.
+        card: Says how raw scores become calibrated scores; without one they count as they are.
     """
 
     def __init__(
-        self, reader: Reader, *, metrics: Sequence[str] = DEFAULT_METRICS, card: JudgeCard | None = None
+        self, scorer: Scorer, *, metrics: Sequence[str] = DEFAULT_METRICS, card: JudgeCard | None = None
     ) -> None:
-        self.name = reader.name
+        self.name = scorer.name
         self.card = card
         self.fingerprint = digest(
-            {"reader": reader.fingerprint, "card": card.digest if card else None, "version": 1}
+            {"reader": scorer.fingerprint, "card": card.digest if card else None, "version": 1}
         )
-        self._reader = reader
-        self._metrics = tuple(name for name in metrics if name in reader.metrics)
-        of_reader = profile_of(reader)
+        self._scorer = scorer
+        self._metrics = tuple(name for name in metrics if name in scorer.metrics)
+        of_reader = profile_of(scorer)
         self.profile = replace(
             of_reader,
-            # Of a reader that does not say so: it reads on this machine.
+            # Of a scorer that does not say so: it reads on this machine.
             most_at_once=of_reader.most_at_once or 1,
             thresholds=card.thresholds if card else {},
             identity={
-                "reader": of_reader.identity or {"fingerprint": reader.fingerprint},
+                "reader": of_reader.identity or {"fingerprint": scorer.fingerprint},
                 "card": card.digest if card else None,
             },
             settings={"metrics": self._metrics, "card": self._about_card()},
-            # A reading without a verdict is what the model says; a server that fails raises.
+            # A raw score without a verdict is what the model says; a server that fails raises.
             unscored_is_final=True,
         )
 
@@ -63,7 +63,7 @@ class ReadingJudge:
         Raises:
             ModelError: It cannot be loaded.
         """
-        load(self._reader)
+        load(self._scorer)
 
     async def score(self, question: Question, answer: Answer) -> Judgement:
         """Score `answer` in a thread of its own, so that an event loop is never blocked."""
@@ -76,9 +76,9 @@ class ReadingJudge:
         reason = _unfit(answer)
         if reason:
             return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in metrics))
-        readings = self._reader.read([metric.name for metric in metrics], question, answer)
-        scores = tuple(self._score(metric, question, readings[metric.name]) for metric in metrics)
-        tokens = sum((of_metric.tokens for of_metric in readings.values()), Tokens())
+        raw_scores = self._scorer.read([metric.name for metric in metrics], question, answer)
+        scores = tuple(self._score(metric, question, raw_scores[metric.name]) for metric in metrics)
+        tokens = sum((of_metric.tokens for of_metric in raw_scores.values()), Tokens())
         return Judgement(scores, time.perf_counter() - start, tokens)
 
     def _about_card(self) -> dict[str, Any] | None:
@@ -87,21 +87,21 @@ class ReadingJudge:
         trust = [asdict(one) for one in self.card.trust]
         return {"digest": self.card.digest, "labels": self.card.labels, "trust": trust}
 
-    def _score(self, metric: Metric, question: Question, readings: Readings) -> Score:
+    def _score(self, metric: Metric, question: Question, raw_scores: RawScores) -> Score:
         card = self.card.metric(metric.name) if self.card else None
-        return score_of(metric, question, readings, card.calibration if card else None)
+        return score_from(metric, question, raw_scores, card.calibration if card else None)
 
 
-def score_of(
-    metric: Metric, question: Question, readings: Readings, calibration: Calibration | None
+def score_from(
+    metric: Metric, question: Question, raw_scores: RawScores, calibration: Calibration | None
 ) -> Score:
-    """Make the score of `metric` of its readings.
+    """Make the score of `metric` of its raw scores.
 
     The value is what the metric totals by: the least over the claims for faithfulness, the mean for others.
     One claim without a verdict leaves the whole score without: the others alone would flatter the answer.
     """
-    reason = readings.reason or next((item.reason for item in readings.items if item.reason), None)
-    claims = tuple(_claim(item, calibration) for item in readings.items)
+    reason = raw_scores.reason or next((item.reason for item in raw_scores.items if item.reason), None)
+    claims = tuple(_claim(item, calibration) for item in raw_scores.items)
     values = [claim.value for claim in claims if claim.value is not None]
     if reason or not values:
         return Score(metric.name, None, reason=reason or "there is nothing to judge", claims=claims)
@@ -113,23 +113,25 @@ def score_of(
         least=min(values),
         mean=fmean(values),
         claims=claims,
-        graded=all(item.graded for item in readings.items),
+        graded=all(item.graded for item in raw_scores.items),
     )
 
 
-def _claim(reading: Reading, calibration: Calibration | None) -> ClaimScore:
-    value = reading.value
+def _claim(raw_score: RawScore, calibration: Calibration | None) -> ClaimScore:
+    value = raw_score.value
     if calibration and value is not None:
-        value = calibration.value(reading.features)
-        value = 1.0 - value if reading.is_opposite else value
-    return ClaimScore(reading.text, value, reading.start, reading.end, reading.closest, reading.reason)
+        value = calibration.value(raw_score.features)
+        value = 1.0 - value if raw_score.is_opposite else value
+    return ClaimScore(
+        raw_score.text, value, raw_score.start, raw_score.end, raw_score.closest, raw_score.reason
+    )
 
 
 def _unfit(answer: Answer) -> str | None:
-    """Say why an answer cannot be judged at all."""
+    """Return why an answer cannot be judged at all."""
     if not answer.text.strip():
         return "the answer is empty"
-    length = len(plain(answer.text))  # blanks and invisible characters are not judged
+    length = len(harmless_text(answer.text))  # blanks and invisible characters are not judged
     if length > MOST_CHARACTERS:
         return f"the answer has {length:,} characters; at most {MOST_CHARACTERS:,} are judged"
     return None

@@ -15,7 +15,7 @@ from rag_evals.evals.judges.prompts import SUPPORTED
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
 
-Place = Literal["context", "answer", "question"]
+InjectionPlace = Literal["context", "answer", "question"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Canary:
     """
 
     name: str
-    place: Place
+    place: InjectionPlace
     trick: str
     answer: Answer
     question: Question

@@ -131,7 +131,7 @@ def prediction_powered(
 
 
 def _tuned(unlabelled: Floats, labelled: Floats, truth: Floats) -> tuple[float, float]:
-    """Give the power-tuned mean and its variance.
+    """Return the power-tuned mean and its variance.
 
     The weight is estimated, which costs a degree of freedom: residuals are divided by n - 2.
     """
@@ -149,7 +149,7 @@ def _tuned(unlabelled: Floats, labelled: Floats, truth: Floats) -> tuple[float, 
 
 
 def _adjusted(share: tuple[int, int]) -> tuple[float, float]:
-    """Give a share with one success and one failure added, and its variance (Lang & Reiczigel 2014)."""
+    """Return a share with one success and one failure added, and its variance (Lang & Reiczigel 2014)."""
     right, count = share
     adjusted = (right + 1) / (count + 2)
     return adjusted, adjusted * (1 - adjusted) / (count + 2)

@@ -1,4 +1,4 @@
-"""Features of labelled answers to the weights of a calibration."""
+"""The fit of a calibration: features of labelled answers to weights."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def fit(
 
 
 def _standing(features: Floats, weights: Floats, decides: str) -> Floats:
-    """Give the features that stand for an answer: those of its weakest claim, or the mean of all."""
+    """Return the features that stand for an answer: those of its weakest claim, or the mean of all."""
     if decides == "weakest":
         weakest: Floats = features[(features @ weights).argmin()]
         return weakest
@@ -113,7 +113,7 @@ def _regression(features: Floats, labels: NDArray[np.int_], common: Floats) -> t
 
 
 def _common(names: Sequence[str]) -> Floats:
-    """Give the direction, of length 1, in which weights are cheap."""
+    """Return the direction, of length 1, in which weights are cheap."""
     import numpy as np
 
     trusted = np.array([float(name in TRUSTED) for name in names])

@@ -1,4 +1,4 @@
-"""Judge cards: what is known of a judge's accuracy, and how its readings become calibrated scores."""
+"""Judge cards: a judge's accuracy as far as it is known, and how its raw scores are calibrated."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How one metric's readings become a score, fitted on labelled examples.
+    """How one metric's raw scores become a score, fitted on labelled examples.
 
     Attributes:
         metric: Name of the metric.
-        weights: Weight of each feature of a reading, by name.
+        weights: Weight of each feature of a raw score, by name.
         intercept: What is added to the weighted sum.
         curve: Points of weighted sum and score, rising, of an isotonic regression, linear between them; None
             for the logistic function (Platt 1999).
@@ -39,7 +39,7 @@ class Calibration:
     threshold: float
 
     def value(self, features: Mapping[str, float]) -> float:
-        """Give the calibrated score, from 0 to 1, of a reading with `features`; a missing one counts 0."""
+        """Return the calibrated score, 0 to 1, of a raw score with `features`; a missing one counts 0."""
         total = self.intercept + sum(
             weight * features.get(name, 0.0) for name, weight in self.weights.items()
         )
@@ -71,7 +71,7 @@ class MetricCard:
         calibration: Fitted on all examples.
         accuracy: At the calibration's threshold.
         at_half: Balanced accuracy at 0.5.
-        plain: AUROC of the readings as they are, without a calibration.
+        plain: AUROC of the raw scores as they are, without a calibration.
         baselines: AUROC of rules that read nothing: shared words, length of the answer.
         gains: AUROC without each feature, to be compared with that of all.
         method: How the curve was chosen: cross-validated log loss by method.
@@ -141,7 +141,7 @@ class JudgeCard:
 
     Attributes:
         judge: Name of the judge.
-        fingerprint: Of the reader that was measured; a card speaks for no other.
+        fingerprint: Of the scorer that was measured; a card speaks for no other.
         labels: Name, digest, number of examples and of sources of the label file.
         metrics: One a labelled metric.
     """
@@ -170,12 +170,12 @@ class JudgeCard:
         return tuple(card.trust for card in self.metrics)
 
     def metric(self, name: str) -> MetricCard | None:
-        """Give the card of one metric; None if it was not labelled."""
+        """Return the card of one metric; None if it was not labelled."""
         return next((card for card in self.metrics if card.calibration.metric == name), None)
 
 
 def card_to_json(card: JudgeCard) -> str:
-    """Give the text of a card's file: sorted, the same for the same card."""
+    """Return the text of a card's file: sorted, the same for the same card."""
     content = {"type": "judge-card", "schema": SCHEMA, "version": card.digest, **asdict(card)}
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
@@ -205,9 +205,9 @@ def load_card(path: Path) -> JudgeCard:
 
 
 def find_card(fingerprint: str, folders: Iterable[Path]) -> JudgeCard | None:
-    """Give the card of the reader with `fingerprint` from the first of `folders` that has one.
+    """Return the card of the scorer with `fingerprint` from the first of `folders` that has one.
 
-    A file that is no card is passed over: it is no card of this reader either.
+    A file that is no card is passed over: it is no card of this scorer either.
     """
     for folder in folders:
         for path in sorted(folder.glob("*.json")):
@@ -254,7 +254,7 @@ def _accuracy(line: Mapping[str, Any]) -> Accuracy:
 
 
 def trusts_of(about: Mapping[str, Any]) -> list[Trust]:
-    """Give what the card of a recorded judge says; nothing without a card, or with one of another form."""
+    """Return what the card of a recorded judge says; nothing without a card, or with one of another form."""
     try:
         card = about["settings"]["card"]
         return [trust_from_json(one) for one in card["trust"]] if card["labels"]["name"] else []

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rag_evals.evals.base.errors import LabelFileError
-from rag_evals.evals.base.messages import counted, kind_of, listing, quoted, shown, told
+from rag_evals.evals.base.messages import count_of, display_path, kind_name, listing, quoted, short_repr
 from rag_evals.evals.questions.entries import Fault, gather, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
     check_keys,
@@ -68,19 +68,19 @@ def load_labels(path: Path) -> tuple[Labelled, ...]:
     """
     examples, problems = gather(_read(path), lambda example: example.question.id)
     if problems:
-        raise LabelFileError(listing(f"{counted(len(problems), 'problem')} in label files:", problems))
+        raise LabelFileError(listing(f"{count_of(len(problems), 'problem')} in label files:", problems))
     if len(examples) < LEAST_ITEMS:
-        raise LabelFileError(f"{shown(path)}: {counted(len(examples), 'example')}, {_NEEDED}")
+        raise LabelFileError(f"{display_path(path)}: {count_of(len(examples), 'example')}, {_NEEDED}")
     return tuple(examples)
 
 
 def labels_digest(examples: Iterable[Labelled]) -> str:
-    """Give the SHA-256 of the examples, whatever their order and wherever they were read."""
+    """Return the SHA-256 of the examples, whatever their order and wherever they were read."""
     return digest(sorted(canonical(_content(example)) for example in examples))
 
 
 def labelled_for(metric: str, examples: Iterable[Labelled]) -> tuple[Labelled, ...]:
-    """Give the examples with a label for a metric.
+    """Return the examples with a label for a metric.
 
     Raises:
         LabelFileError: No label file has labels for this metric, there are fewer than 20, or all are alike.
@@ -91,7 +91,7 @@ def labelled_for(metric: str, examples: Iterable[Labelled]) -> tuple[Labelled, .
     bad = len(chosen) - good
     if len(chosen) < LEAST_ITEMS:
         raise LabelFileError(
-            f'{counted(len(chosen), "label")} of "{key}" ({good} are 1, {bad} are 0), {_NEEDED}: '
+            f'{count_of(len(chosen), "label")} of "{key}" ({good} are 1, {bad} are 0), {_NEEDED}: '
             f'add examples with "{key}"'
         )
     if not (good and bad):
@@ -157,7 +157,7 @@ def _read(path: Path) -> Iterator[tuple[str, Labelled | Fault]]:
 
 def _parse_example(value: object) -> Labelled | Fault:
     if not isinstance(value, dict):
-        return Fault((f"not an object but {kind_of(value)}",))
+        return Fault((f"not an object but {kind_name(value)}",))
     problems: list[str] = []
     check_keys(value, _KEYS, problems)
     question = Question(
@@ -222,9 +222,9 @@ def _parse_labels(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple[
         problems.append(f"no label: give {', '.join(keys)} or {last}")
     for key, label in given.items():
         if isinstance(label, bool):
-            problems.append(f'"{key}" = {told(label)} is no label: write 1 or 0')
+            problems.append(f'"{key}" = {short_repr(label)} is no label: write 1 or 0')
         elif not isinstance(label, int) or label not in (0, 1):
-            problems.append(f'"{key}" = {told(label)} is no label: write 1, 0 or null')
+            problems.append(f'"{key}" = {short_repr(label)} is no label: write 1, 0 or null')
     if "correct" in given and entry.get("reference") is None:
         problems.append('"correct" without "reference": give the right answer, to compare with')
     return tuple(sorted((LABELS[key], label) for key, label in given.items()))

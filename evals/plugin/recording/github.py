@@ -1,4 +1,4 @@
-"""What a session says in GitHub Actions; registered there only."""
+"""The listener for GitHub Actions, registered there only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GitHubHooks:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> Generator[None, Any, Any]:
-        """Stop commands around everything that pytest and the summary say of the run; give ours after it."""
+        """Stop commands around everything that pytest and the summary say of the run; yield ours after it."""
         if self._decided is None:
             return (yield)
         stop, go_on = stopping_lines()
@@ -44,8 +44,8 @@ class GitHubHooks:
 
     def _commands(self, config: pytest.Config, decided: Decided) -> list[str]:
         """Return what GitHub is told; trouble with it is a warning, never a failure."""
-        run, ruling, base = decided.run, decided.ruling, decided.base
+        run, decision, base = decided.run, decided.decision, decided.base
         try:
-            return tell_github(self._environ, run, ruling, root=config.rootpath, base=base)
+            return tell_github(self._environ, run, decision, root=config.rootpath, base=base)
         except Exception as error:  # noqa: BLE001  # whatever it is, the run is recorded and decided
             return [warning_line(f"GitHub was not told of the run: {error}")]

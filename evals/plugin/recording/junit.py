@@ -13,7 +13,7 @@ from rag_evals.evals.runs.evaluation import evaluation_from_json
 def write_scores(
     config: pytest.Config, report: pytest.TestReport, evaluations: Sequence[str], new: int
 ) -> None:
-    """Give pytest's JUnit file, if there is to be one, the scores of a test.
+    """Add the scores of a test to pytest's JUnit file, if there is to be one.
 
     Args:
         config: Pytest's configuration.

@@ -1,4 +1,4 @@
-"""From pytest's reports to the run folder: every event is written as its report comes in."""
+"""The recorder, from pytest's reports to the run folder: each event is written as its report comes in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rag_evals.evals.plugin.recording.report_events import ABOUT, EVALUATION, STALE, TRACE, Event, take_events
+from rag_evals.evals.plugin.recording.report_events import (
+    ABOUT,
+    EVALUATION,
+    STALE_EVENT,
+    TRACE,
+    Event,
+    take_events,
+)
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.plugin.workers import worker_of
 from rag_evals.evals.runs.evaluation import evaluation_from_json
@@ -55,10 +62,10 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take our events off the report and record them."""
         ours = take_events(report)
-        self.stale |= {event.text for event in ours if event.kind == STALE}
+        self.stale |= {event.text for event in ours if event.kind == STALE_EVENT}
         if not ours:
             return
-        ours = [event for event in ours if event.kind != STALE]
+        ours = [event for event in ours if event.kind != STALE_EVENT]
         new = self._new(ours, report)
         evaluations = [event.text for event in ours if event.kind == EVALUATION]
         self._listen(report, evaluations, sum(event.kind == EVALUATION for event in new))

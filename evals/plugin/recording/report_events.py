@@ -1,4 +1,4 @@
-"""What rides on a test's report: one JSON string an event, put on where the test runs.
+"""Events on a test's report: one JSON string an event, put on where the test runs.
 
 xdist carries it from a worker to the controller by itself: serial and parallel runs are one code path.
 """
@@ -19,8 +19,8 @@ ABOUT = "evals-about"
 # The spans of an evaluation.
 TRACE = "evals-trace"
 # The id of a question that is not asked.
-STALE = "evals-stale"
-_OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE)
+STALE_EVENT = "evals-stale"
+_OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE_EVENT)
 
 
 class Event(NamedTuple):
@@ -63,7 +63,7 @@ def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
 
 def attach_stale(item: pytest.Item, question_id: str) -> None:
     """Put on the test's report that its question is not asked, as it does not belong to the documents."""
-    item.user_properties.append((STALE, question_id))
+    item.user_properties.append((STALE_EVENT, question_id))
 
 
 def take_events(report: pytest.TestReport) -> list[Event]:

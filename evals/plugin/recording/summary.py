@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from rag_evals.evals.base.errors import LabelFileError, RunFileError, UsageError
-from rag_evals.evals.base.messages import counted, few, printable
+from rag_evals.evals.base.messages import count_of, first_names, printable
 from rag_evals.evals.plugin.recording.recorder import Recorder
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.runs.evaluation import evaluation_from_json
 from rag_evals.rag.identity import canonical
 
 if TYPE_CHECKING:
-    from rag_evals.evals.gate.decision import Ruling
+    from rag_evals.evals.gate.decision import Decision
     from rag_evals.evals.reports.html.waterfall import Waterfalls
     from rag_evals.evals.runs.run import Run
     from rag_evals.evals.runs.run_folder import RunFolder
@@ -29,16 +29,16 @@ class Decided:
 
     Attributes:
         run: The run.
-        ruling: What was decided of it.
+        decision: What was decided of it.
         base: What it was held against; None without.
     """
 
     run: Run
-    ruling: Ruling
+    decision: Decision
     base: Run | None
 
 
-class Summary:
+class SessionSummary:
     """Decides and tells, once every event is recorded.
 
     Args:
@@ -79,7 +79,7 @@ class Summary:
             return
         for listener in self._listeners:
             listener(decided)
-        fails = decided.ruling.fails
+        fails = decided.decision.fails
         if self._session.settings.update_baseline:
             self._update_baseline(decided.run, session)
             fails = True
@@ -123,26 +123,26 @@ class Summary:
             if not run.evaluations:
                 return None
             decided = self._ruled(run, others)
-            folder.append(canonical(self._ruling_event(decided.ruling)))
+            folder.append(canonical(self._decision_event(decided.decision)))
             return decided
         finally:
             folder.finish(dict(sorted(outcomes.items())))
 
     def _ruled(self, run: Run, others: Sequence[Mapping[str, Any]]) -> Decided:
         from rag_evals.evals.gate.comparison.baseline_gate import rejudged
-        from rag_evals.evals.gate.decision import rule
+        from rag_evals.evals.gate.decision import decide
 
         base = self._session.baseline
         if base is not None:
             judged = [evaluation_from_json(line) for line in others if line["type"] == "rejudged"]
             base = rejudged(base, judged, run.abouts) if judged else base
-        return Decided(run, rule(self._session.settings.rules, run, base), base)
+        return Decided(run, decide(self._session.settings.rules, run, base), base)
 
-    def _ruling_event(self, ruling: Ruling) -> dict[str, Any]:
-        from rag_evals.evals.gate.decision import ruling_to_json
+    def _decision_event(self, decision: Decision) -> dict[str, Any]:
+        from rag_evals.evals.gate.decision import decision_to_json
 
         path = str(self._session.baseline_path) if self._session.baseline else None
-        return {**ruling_to_json(ruling), "baseline": path}
+        return {**decision_to_json(decision), "baseline": path}
 
     def _update_baseline(self, run: Run, session: pytest.Session) -> None:
         """Make the run the baseline, and say that this is why the session fails."""
@@ -165,7 +165,7 @@ class Summary:
         )
 
     def _is_partial(self, session: pytest.Session) -> bool:
-        """Tell whether not every test ran; workers do not tell what they left out, but options tell why."""
+        """Return whether not every test ran; workers do not tell what they left out, but options tell why."""
         selecting = ("keyword", "markexpr", "deselect", "lf", "stepwise")
         is_selected = any(self._config.getoption(name, default=None) for name in selecting)
         is_stopped = bool(session.shouldstop or session.shouldfail)
@@ -191,7 +191,7 @@ class Summary:
             labels = ()
             self._troubles += str(error).splitlines()
         breaches = settings.rules.mode != "strict"
-        lines = closing_lines(run, decided.ruling, breaches=breaches, labels=labels, width=width)
+        lines = closing_lines(run, decided.decision, breaches=breaches, labels=labels, width=width)
         for line in (*lines, *last_lines(run.evaluations, is_cached=settings.cache)):
             terminal.line(line.text, **{colour: True} if (colour := colour_of(line)) else {})
         if settings.html and self._write_html(settings.html, decided):
@@ -200,9 +200,9 @@ class Summary:
     def _write_html(self, file: Path, decided: Decided) -> bool:
         """Write the HTML report and tell whether it is there; trouble with it is a line, never a failure."""
         from rag_evals.evals.reports.html.page import run_html
-        from rag_evals.evals.reports.terminal.summary import ruling_lines
+        from rag_evals.evals.reports.terminal.summary import decision_lines
 
-        gate = ruling_lines(decided.ruling)
+        gate = decision_lines(decided.decision)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             page = run_html(decided.run, gate=gate, base=decided.base, traces=self._waterfalls())
@@ -219,7 +219,7 @@ class Summary:
         return waterfalls_of(folder.path) if folder and self._session.settings.is_traced else {}
 
     def _stale_lines(self, stale: set[str]) -> list[str]:
-        """Say which questions were not asked, and what mends them."""
+        """Return which questions were not asked, and what mends them."""
         files = [
             file
             for file, questions in self._session.questions.sets.items()
@@ -229,8 +229,8 @@ class Summary:
         docs = self._shown(settings.docs) if settings.docs else "DOCS"
         were = "was" if len(stale) == 1 else "were"
         return [
-            f"stale: {counted(len(stale), 'question')} {were} not asked, the documents having changed: "
-            f"{printable(few(sorted(stale)))}",
+            f"stale: {count_of(len(stale), 'question')} {were} not asked, the documents having changed: "
+            f"{printable(first_names(sorted(stale)))}",
             *(f"  rag-evals questions check {self._shown(file)} --docs {docs} --write" for file in files),
         ]
 

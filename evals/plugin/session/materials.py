@@ -1,4 +1,4 @@
-"""What pipelines and generated questions of a session are made of: its models, documents and artifacts."""
+"""The materials of pipelines and generated questions: the models, documents and artifacts of a session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag_evals.rag.native.hosting.models_folder import models_folder
 
 if TYPE_CHECKING:
     from rag_evals.evals.engine.cache import Cache
-    from rag_evals.evals.trackers.wandb.fetch import Fetched
+    from rag_evals.evals.trackers.wandb.fetch import FetchedArtifact
     from rag_evals.rag.documents.document import Corpus
     from rag_evals.rag.pipelines.resources import Resources
 
@@ -60,7 +60,7 @@ class Materials:
             raise UsageError("no documents: give --evals-docs PATH, or set evals_docs in the ini file")
         return read_documents(self._settings.docs, self._cache())
 
-    def fetched(self, text: str) -> Fetched:
+    def fetched(self, text: str) -> FetchedArtifact:
         """Return the artifact that a reference means.
 
         Raises:
@@ -71,7 +71,7 @@ class Materials:
         settings = self._settings
         return fetch_text(text, settings.home, is_offline=settings.offline, session=self._session)
 
-    def used(self) -> list[Fetched]:
+    def used(self) -> list[FetchedArtifact]:
         """Return the artifacts that were fetched in this session, by whichever of its processes."""
         settings = self._settings
         texts = [text for text in (*settings.questions, settings.baseline or "") if is_reference(text)]

@@ -108,7 +108,7 @@ class Option:
         group.addoption(self.flag, action=action, metavar=self.metavar, default=None, help=self.help)
 
     def given(self, config: pytest.Config) -> Given:
-        """Give what is said of it."""
+        """Return what is said of it."""
         typed = config.getoption(self.ini)
         if typed is None:
             return Given(self.ini, config.getini(self.ini), config.rootpath)

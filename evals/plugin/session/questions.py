@@ -180,7 +180,7 @@ class SessionQuestions:
             UsageError: No documents are named.
             RagError: There are no documents, or no model.
         """
-        from rag_evals.evals.generation.generated_set import Generated, Makings
+        from rag_evals.evals.generation.generated_set import Generated, GenerationInputs
         from rag_evals.rag.config import config_for, load_configs
         from rag_evals.rag.llm.remote.remote_llm import PREFIX
         from rag_evals.rag.pipelines.resources import Resources
@@ -192,10 +192,10 @@ class SessionQuestions:
         # Who only looks fetches nothing; a server is not asked before it is to write.
         is_frugal = bool(self._only_looks) and not knobs.llm.model.startswith(PREFIX)
         resources = Resources(offline=True) if is_frugal else self._materials.resources
-        makings = Makings(
+        inputs = GenerationInputs(
             self._materials.corpus, resources.llm(knobs.llm), resources.embedder(knobs.embedder)
         )
-        return Generated(settings.generate, settings.home, makings, others)
+        return Generated(settings.generate, settings.home, inputs, others)
 
     @property
     def _only_looks(self) -> str:

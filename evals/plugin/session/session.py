@@ -22,13 +22,13 @@ from rag_evals.evals.trackers.wandb.reference import is_reference
 from rag_evals.rag.native.hosting.models_folder import new_session_name
 
 if TYPE_CHECKING:
-    from rag_evals.evals.engine.budget import Prices, Spending
+    from rag_evals.evals.engine.budget import Budget, Prices
     from rag_evals.evals.engine.cache import Cache
     from rag_evals.evals.engine.engine import Engine
-    from rag_evals.evals.engine.lookahead import Upcoming
-    from rag_evals.evals.engine.rejudge import OldAnswers
-    from rag_evals.evals.engine.reuse import Remembering
-    from rag_evals.evals.gate.early_stop import Early
+    from rag_evals.evals.engine.lookahead import Lookahead
+    from rag_evals.evals.engine.rejudge import RejudgeTasks
+    from rag_evals.evals.engine.reuse import ReuseCache
+    from rag_evals.evals.gate.early_stop import EarlyStop
     from rag_evals.evals.runs.run import Run
 
 
@@ -44,7 +44,7 @@ class EvalsSession:
     Attributes:
         progress: How far the evaluations are.
         problem: What is wrong with the configuration; None as long as nothing is.
-        upcoming: What the tests that follow will ask; None before anybody looked ahead.
+        lookahead: What the tests that follow will ask; None before anybody looked ahead.
         on_stop: Is told why the session is to end before its next test; set once pytest's session is there.
     """
 
@@ -65,8 +65,8 @@ class EvalsSession:
         self.on_stop: Callable[[str], None] | None = None
         self._began: float = (workers.told or {}).get("evals_began") or time.time()
         self._name: str = (workers.told or {}).get("evals_session") or new_session_name()
-        self.upcoming: Upcoming | None = None
-        self._early: Early | None = None
+        self.lookahead: Lookahead | None = None
+        self._early: EarlyStop | None = None
         self._met: set[tuple[str, ...]] = set()
         self._is_begun = False
 
@@ -113,11 +113,11 @@ class EvalsSession:
         return Cache(settings.home / FILE, mebibytes=settings.cache_mebibytes, since=since)
 
     @cached_property
-    def remembering(self) -> Remembering:
+    def reuse_cache(self) -> ReuseCache:
         """Answers and judgements, from the cache where it has them."""
-        from rag_evals.evals.engine.reuse import Remembering
+        from rag_evals.evals.engine.reuse import ReuseCache
 
-        return Remembering(self.cache)
+        return ReuseCache(self.cache)
 
     @cached_property
     def engine(self) -> Engine:
@@ -125,7 +125,7 @@ class EvalsSession:
         from rag_evals.evals.engine.engine import Engine
 
         return Engine(
-            self.remembering,
+            self.reuse_cache,
             concurrency=self.settings.concurrency,
             seconds=self.settings.timeout,
             watcher=self.progress,
@@ -140,21 +140,21 @@ class EvalsSession:
         return load_prices(self.settings.prices)
 
     @cached_property
-    def spending(self) -> Spending:
+    def budget(self) -> Budget:
         """What the run costs, and what it may take."""
-        from rag_evals.evals.engine.budget import Spending
+        from rag_evals.evals.engine.budget import Budget
 
         bounds = self.settings.bounds
-        return Spending(self.remembering, self.prices, max_minutes=bounds.minutes, max_usd=bounds.usd)
+        return Budget(self.reuse_cache, self.prices, max_minutes=bounds.minutes, max_usd=bounds.usd)
 
-    def early(self, judge: Judge) -> Early | None:
+    def early(self, judge: Judge) -> EarlyStop | None:
         """Return what tells that the gate is decided; None in a run that goes to its end."""
         if self._early is None and self.settings.rules.stop_early:
-            from rag_evals.evals.gate.early_stop import Early, is_comparable
+            from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
 
             base = self.baseline
             comparable = base if base and is_comparable(base, judge.fingerprint) else None
-            self._early = Early(self.settings.rules, comparable)
+            self._early = EarlyStop(self.settings.rules, comparable)
         return self._early
 
     @cached_property
@@ -192,14 +192,14 @@ class EvalsSession:
         return find_run(name, settings.home, baselines=settings.baselines).absolute()
 
     @cached_property
-    def old_answers(self) -> OldAnswers | None:
+    def rejudge_tasks(self) -> RejudgeTasks | None:
         """The answers of the baseline that the judge of this run is to judge as well."""
         base = self.baseline if self.settings.rejudge else None
         if base is None:
             return None
-        from rag_evals.evals.engine.rejudge import OldAnswers
+        from rag_evals.evals.engine.rejudge import RejudgeTasks
 
-        return OldAnswers(base)
+        return RejudgeTasks(base)
 
     @cached_property
     def materials(self) -> Materials:
@@ -225,7 +225,7 @@ class EvalsSession:
     @property
     def is_planned(self) -> bool:
         """Whether there is a plan to say: one was asked for, and made."""
-        return "spending" in self.__dict__ and self.settings.plan
+        return "budget" in self.__dict__ and self.settings.plan
 
     def hear(self, output: Mapping[str, Any]) -> None:
         """Take a worker's word that the configuration is wrong, and of questions that were written."""
@@ -238,7 +238,7 @@ class EvalsSession:
         self.workers.tell("evals_problem", problem)
 
     def is_first(self, *key: str) -> bool:
-        """Tell whether nobody asked with this key before: some things are said once a process."""
+        """Return whether nobody asked with this key before: some things are said once a process."""
         if key in self._met:
             return False
         self._met.add(key)

@@ -9,7 +9,7 @@ from _pytest.junitxml import xml_key
 
 
 def has_fixture(item: pytest.Item, name: str) -> bool:
-    """Tell whether a test could have the fixture `name`, before any test runs."""
+    """Return whether a test could have the fixture `name`, before any test runs."""
     return bool(item.session._fixturemanager.getfixturedefs(name, item))
 
 

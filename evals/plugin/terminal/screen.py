@@ -1,4 +1,4 @@
-"""What a session says while it goes on, before pytest reports anything."""
+"""The screen: what a session says while it goes on, before pytest reports anything."""
 
 from __future__ import annotations
 

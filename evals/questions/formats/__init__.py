@@ -10,10 +10,10 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import quoted
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.formats import beir, csv_questions, deepeval, huggingface, llamaindex, ragas
-from rag_evals.evals.questions.formats.foreign_question import Item
+from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion
 from rag_evals.evals.questions.question import Question
 
-Read = Callable[[Path, Mapping[str, str]], Iterator[tuple[str, Item | Fault]]]
+Read = Callable[[Path, Mapping[str, str]], Iterator[tuple[str, ForeignQuestion | Fault]]]
 Write = Callable[[Sequence[Question], Path], None]
 
 
@@ -63,7 +63,7 @@ FORMATS = (
 
 
 def format_named(name: str) -> Format:
-    """Give the format of a name.
+    """Return the format of a name.
 
     Raises:
         UsageError: There is none.

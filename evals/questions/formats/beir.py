@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import printable, quoted, shown, told
+from rag_evals.evals.base.messages import display_path, printable, quoted, short_repr
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_object, parse_text
 from rag_evals.evals.questions.formats.csv_files import read_rows
 from rag_evals.evals.questions.formats.foreign_files import json_lines, new_folder, objects
 from rag_evals.evals.questions.formats.foreign_question import (
     OURS,
-    Item,
+    ForeignQuestion,
     imported_fields,
     ours_of,
     parse_ours,
-    passages_of,
+    question_passages,
 )
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Context
@@ -35,11 +35,11 @@ _QUERIES, _CORPUS, _QRELS = "queries.jsonl", "corpus.jsonl", "qrels"
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether a path is a folder of this layout."""
+    """Return whether a path is a folder of this layout."""
     return (path / _QUERIES).is_file()
 
 
-def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
     """Yield the queries that a passage is judged relevant to, of the split `test` or of the only one.
 
     Queries and judgements are held; the corpus is gone through once, and only what is judged is kept.
@@ -49,7 +49,9 @@ def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, Item | 
     """
     missing = [name for name in (_QUERIES, _CORPUS) if not (path / name).is_file()]
     if missing:
-        raise QuestionFileError(f"{shown(path)}: no {' and no '.join(missing)}, which a BEIR folder has")
+        raise QuestionFileError(
+            f"{display_path(path)}: no {' and no '.join(missing)}, which a BEIR folder has"
+        )
     judged = Judged()
     yield from read_qrels(split_file(path / _QRELS), judged)
     passages: dict[str, Context] = {}
@@ -72,7 +74,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
     Raises:
         UsageError: No question has a source with its words: there would be nothing to find.
     """
-    found = {question.id: passages_of(question) for question in questions}
+    found = {question.id: question_passages(question) for question in questions}
     if not any(found.values()):
         raise UsageError(
             "nothing to write as BEIR: no question has a source with a quote, "
@@ -104,7 +106,9 @@ def _read_corpus(path: Path, judged: Judged, passages: dict[str, Context]) -> It
             yield place, Fault(tuple(problems))
 
 
-def _item(entry: Mapping[str, Any], judged: Judged, passages: Mapping[str, Context]) -> Item | Fault:
+def _item(
+    entry: Mapping[str, Any], judged: Judged, passages: Mapping[str, Context]
+) -> ForeignQuestion | Fault:
     problems: list[str] = []
     id = parse_text(entry, "_id", problems, is_required=True) or ""
     text = parse_text(entry, "text", problems, is_required=True) or ""
@@ -114,7 +118,7 @@ def _item(entry: Mapping[str, Any], judged: Judged, passages: Mapping[str, Conte
         return Fault(tuple(problems))
     relevant = (passages.get(name) for name in judged.relevant.get(id, ()))
     reference = (ours or {}).get("reference")
-    return Item(
+    return ForeignQuestion(
         question=text,
         reference=reference,
         contexts=tuple(passage for passage in relevant if passage and passage.text.strip()),
@@ -142,7 +146,7 @@ def _passage(id: str, passage: Context) -> dict[str, Any]:
 
 
 def _passage_id(passage: Context) -> str:
-    """Give an id by content; a name could hold what parts the columns of qrels."""
+    """Return an id by content; a name could hold what parts the columns of qrels."""
     return f"passage-{digest([passage.document, passage.start, passage.text])[:12]}"
 
 
@@ -185,7 +189,7 @@ class Judged:
 
 
 def split_file(folder: Path) -> Path:
-    """Give the judgements of the split `test`, or of the only one that there is.
+    """Return the judgements of the split `test`, or of the only one that there is.
 
     Raises:
         QuestionFileError: There are none, or several without `test`.
@@ -197,7 +201,9 @@ def split_file(folder: Path) -> Path:
     if len(files) == 1:
         return files[0]
     found = f"only {printable(', '.join(file.name for file in files))}" if files else "no file"
-    raise QuestionFileError(f"{shown(folder)}: no test.tsv, but {found}: keep one file of judgements there")
+    raise QuestionFileError(
+        f"{display_path(folder)}: no test.tsv, but {found}: keep one file of judgements there"
+    )
 
 
 def read_qrels(path: Path, judged: Judged) -> Iterator[tuple[str, Fault]]:
@@ -210,7 +216,7 @@ def read_qrels(path: Path, judged: Judged) -> Iterator[tuple[str, Fault]]:
         if not (query and passage):
             yield place, Fault((f'no "{_QUERY}" and "{_PASSAGE}" in it',))
         elif not _is_whole(score):
-            yield place, Fault((f'"{_SCORE}" is not a whole number but {told(score)}',))
+            yield place, Fault((f'"{_SCORE}" is not a whole number but {short_repr(score)}',))
         elif int(score or 0) > 0:
             judged.add(query, passage, place)
 

@@ -1,4 +1,4 @@
-"""A foreign file to a question set: all of it, or one error that lists everything that is wrong."""
+"""Conversion of foreign files to question sets: all of one, or an error that lists everything wrong."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import counted, listing, printable, quoted, shown
+from rag_evals.evals.base.messages import count_of, display_path, listing, printable, quoted
 from rag_evals.evals.questions.entries import Fault, gather
 from rag_evals.evals.questions.formats import FORMATS, Format, beir, deepeval, format_named
-from rag_evals.evals.questions.formats.csv_files import columns_of
+from rag_evals.evals.questions.formats.csv_files import column_names
 from rag_evals.evals.questions.formats.foreign_files import entries
-from rag_evals.evals.questions.formats.foreign_question import Item, Made, passages_of, question_of
+from rag_evals.evals.questions.formats.foreign_question import (
+    ForeignQuestion,
+    ImportedQuestion,
+    imported_question,
+    question_passages,
+)
 from rag_evals.evals.questions.formats.huggingface import shards_of
-from rag_evals.evals.questions.formats.passage_search import Shelf
+from rag_evals.evals.questions.formats.passage_search import PassageSearch
 from rag_evals.evals.questions.question import Question
 
 
@@ -39,24 +44,27 @@ class Imported:
     loose: int
 
     def lines(self, has_documents: bool) -> Iterator[str]:
-        """Say what was read, a line each."""
+        """Yield what was read, a line each."""
         passages = self.placed + self.quoted + self.loose
         if self.twice:
-            yield f"{counted(self.twice, 'question')} left out: the same stands there before, word for word"
+            yield f"{count_of(self.twice, 'question')} left out: the same stands there before, word for word"
         if self.placed:
-            yield f"{self.placed} of {counted(passages, 'passage')} found in the documents"
+            yield f"{self.placed} of {count_of(passages, 'passage')} found in the documents"
         if self.quoted:
             how = "not found in the documents" if has_documents else "not looked for"
-            yield f"{counted(self.quoted, 'passage')} {how}: kept as a quote of the document that is named"
+            yield f"{count_of(self.quoted, 'passage')} {how}: kept as a quote of the document that is named"
         if self.loose:
             hint = "not found in them" if has_documents else "--docs PATH looks for them"
-            yield f"{counted(self.loose, 'passage')} of no known document ({hint}): kept in the provenance"
+            yield f"{count_of(self.loose, 'passage')} of no known document ({hint}): kept in the provenance"
         if silent := sum(question.reference is None and question.answerable for question in self.questions):
-            yield f"{counted(silent, 'question')} without a reference"
+            yield f"{count_of(silent, 'question')} without a reference"
 
 
 def import_set(
-    path: Path, form: Format, columns: Mapping[str, str] | None = None, shelf: Shelf | None = None
+    path: Path,
+    form: Format,
+    columns: Mapping[str, str] | None = None,
+    passage_search: PassageSearch | None = None,
 ) -> Imported:
     """Read a file or folder of another format.
 
@@ -64,7 +72,7 @@ def import_set(
         path: The file or folder.
         form: Its format.
         columns: Which column holds what, for the formats that have columns.
-        shelf: The documents in which passages are looked for.
+        passage_search: The documents in which passages are looked for.
 
     Raises:
         QuestionFileError: Anything is wrong with it; every problem is listed with its place.
@@ -73,23 +81,27 @@ def import_set(
     if columns and not form.has_columns:
         raise UsageError(f"--map is for csv and huggingface: the keys of {form.name} are fixed")
     tally: Counter[str] = Counter()
-    made, problems = gather(_once(path, form, columns or {}, shelf, tally), _id)
+    made, problems = gather(_once(path, form, columns or {}, passage_search, tally), _id)
     if not (made or problems):
-        problems = [f"{shown(path)}: no questions in it"]
+        problems = [f"{display_path(path)}: no questions in it"]
     if problems:
-        headline = f"{counted(len(problems), 'problem')} in {form.description}:"
+        headline = f"{count_of(len(problems), 'problem')} in {form.description}:"
         raise QuestionFileError(listing(headline, map(printable, problems)))
     return Imported(tuple(one.question for one in made), tally["twice"], *_counts(made))
 
 
 def _once(
-    path: Path, form: Format, columns: Mapping[str, str], shelf: Shelf | None, tally: Counter[str]
-) -> Iterator[tuple[str, Made | Fault]]:
+    path: Path,
+    form: Format,
+    columns: Mapping[str, str],
+    passage_search: PassageSearch | None,
+    tally: Counter[str],
+) -> Iterator[tuple[str, ImportedQuestion | Fault]]:
     """Yield every question but those that stand there a second time, word for word; these are counted."""
     seen: set[str] = set()
     for place, item in form.read(path, columns):
-        outcome = item if isinstance(item, Fault) else question_of(item, form.name, shelf)
-        if isinstance(outcome, Made) and isinstance(item, Item) and not item.is_ours:
+        outcome = item if isinstance(item, Fault) else imported_question(item, form.name, passage_search)
+        if isinstance(outcome, ImportedQuestion) and isinstance(item, ForeignQuestion) and not item.is_ours:
             id = outcome.question.id
             if id != item.id and id in seen:  # an id by content: it is the very same
                 tally["twice"] += 1
@@ -98,11 +110,11 @@ def _once(
         yield place, outcome
 
 
-def _id(made: Made) -> str:
+def _id(made: ImportedQuestion) -> str:
     return made.question.id
 
 
-def _counts(made: Iterable[Made]) -> tuple[int, int, int]:
+def _counts(made: Iterable[ImportedQuestion]) -> tuple[int, int, int]:
     ones = list(made)
     return sum(o.placed for o in ones), sum(o.quoted for o in ones), sum(o.loose for o in ones)
 
@@ -123,7 +135,7 @@ def export_set(questions: Sequence[Question], form: Format, path: Path) -> tuple
     """
     if path.suffix.lower() not in form.suffixes:
         endings = ", ".join(suffix or "a folder" for suffix in form.suffixes)
-        raise UsageError(f"--out {printable(shown(path))}: {form.name} is written as {endings}")
+        raise UsageError(f"--out {printable(display_path(path))}: {form.name} is written as {endings}")
     check_free(path)
     form.write(questions, path)
     return tuple(_notes(questions, form, path))
@@ -137,20 +149,22 @@ def check_free(path: Path) -> None:
     """
     is_empty_folder = path.is_dir() and not any(path.iterdir())
     if path.exists() and not is_empty_folder:
-        raise UsageError(f"--out {printable(shown(path))} is there already: remove it, or give another name")
+        raise UsageError(
+            f"--out {printable(display_path(path))} is there already: remove it, or give another name"
+        )
 
 
 def _notes(questions: Sequence[Question], form: Format, path: Path) -> Iterator[str]:
     unquoted = sum(any(not source.quote for source in question.sources) for question in questions)
     if unquoted and form.name not in ("csv", "huggingface"):
-        yield f"{counted(unquoted, 'question')} with a source without a quote: no passage of it is written"
-    if form.name == "beir" and (bare := sum(not passages_of(question) for question in questions)):
-        yield f"{counted(bare, 'question')} without a passage: among the queries, not in the qrels"
-    parted = sum(deepeval.DELIMITER in p.text for question in questions for p in passages_of(question))
+        yield f"{count_of(unquoted, 'question')} with a source without a quote: no passage of it is written"
+    if form.name == "beir" and (bare := sum(not question_passages(question) for question in questions)):
+        yield f"{count_of(bare, 'question')} without a passage: among the queries, not in the qrels"
+    parted = sum(deepeval.DELIMITER in p.text for question in questions for p in question_passages(question))
     if parted and form.name == "deepeval" and path.suffix.lower() == ".csv":
         yield (
-            f"{counted(parted, 'passage')} with {quoted(deepeval.DELIMITER)} in it: there DeepEval parts the "
-            "passages of a cell; .json keeps them whole"
+            f"{count_of(parted, 'passage')} with {quoted(deepeval.DELIMITER)} in it: there DeepEval parts "
+            "the passages of a cell; .json keeps them whole"
         )
 
 
@@ -158,19 +172,20 @@ _BEGINNING = 4096
 
 
 def format_of(path: Path) -> Format:
-    """Give the format of a file or folder.
+    """Return the format of a file or folder.
 
     Raises:
         QuestionFileError: There is no such file, or it is a question file already.
         UsageError: Its format cannot be told.
     """
     if not path.exists():
-        raise QuestionFileError(f"{printable(shown(path))}: no such file or folder")
+        raise QuestionFileError(f"{printable(display_path(path))}: no such file or folder")
     name = _of_folder(path) if path.is_dir() else _of_file(path)
     if name is None:
         known = ", ".join(form.name for form in FORMATS)
         raise UsageError(
-            f"{printable(shown(path))}: which format it has cannot be told; say --format with one of {known}"
+            f"{printable(display_path(path))}: which format it has cannot be told; "
+            f"say --format with one of {known}"
         )
     return format_named(name)
 
@@ -186,7 +201,7 @@ def _of_file(path: Path) -> str | None:
     if suffix == ".parquet":
         return "huggingface"
     if suffix in (".csv", ".tsv"):
-        return _of_keys(dict.fromkeys(columns_of(path), "")) or "csv"
+        return _of_keys(dict.fromkeys(column_names(path), "")) or "csv"
     if suffix in (".jsonl", ".ndjson", ".json"):
         return _of_json(path)
     return None
@@ -197,7 +212,7 @@ def _of_json(path: Path) -> str | None:
         return "llamaindex"  # the only one here that is one object
     first = next((value for _, value in entries(path) if not isinstance(value, Fault)), None)
     if isinstance(first, dict) and "question" in first and "id" in first:
-        raise QuestionFileError(f"{shown(path)} is a question file already: it can be used as it is")
+        raise QuestionFileError(f"{display_path(path)} is a question file already: it can be used as it is")
     return _of_keys(first) if isinstance(first, dict) else None
 
 

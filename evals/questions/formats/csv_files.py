@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rag_evals.evals.base.errors import QuestionFileError
-from rag_evals.evals.base.messages import counted, quoted, shown
+from rag_evals.evals.base.messages import count_of, display_path, quoted
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.formats.foreign_files import new_file, unreadable
 
@@ -20,8 +20,8 @@ _SAMPLE = 65536
 _MOST_CHARACTERS = 2**31 - 1
 
 
-def columns_of(path: Path) -> tuple[str, ...]:
-    """Give the names of a file's columns.
+def column_names(path: Path) -> tuple[str, ...]:
+    """Return the names of a file's columns.
 
     Raises:
         QuestionFileError: The file cannot be read, or a name stands twice in its first line.
@@ -31,7 +31,7 @@ def columns_of(path: Path) -> tuple[str, ...]:
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         several = ", ".join(map(quoted, twice))
-        raise QuestionFileError(f"{shown(path)}:1: more than one column is called {several}")
+        raise QuestionFileError(f"{display_path(path)}:1: more than one column is called {several}")
     return names
 
 
@@ -41,7 +41,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, str | None] | Fault]]
     Raises:
         QuestionFileError: The file cannot be read, or a name stands twice in its first line.
     """
-    names = columns_of(path)
+    names = column_names(path)
     sample, encoding = _sample(path)
     delimiter, skipped = _header(sample.decode(encoding, "replace"))[1:]
     before = csv.field_size_limit(_MOST_CHARACTERS)
@@ -63,7 +63,7 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, o
 def _rows(
     path: Path, names: Sequence[str], encoding: str, delimiter: str, skipped: int
 ) -> Iterator[tuple[str, dict[str, str | None] | Fault]]:
-    name = shown(path)
+    name = display_path(path)
     reader = csv.reader(
         itertools.islice(_lines(path, encoding), skipped, None), delimiter=delimiter, strict=True
     )
@@ -85,7 +85,7 @@ def _rows(
 
 def _row(names: Sequence[str], cells: Sequence[str]) -> dict[str, str | None] | Fault:
     if len(cells) != len(names):
-        return Fault((f"{counted(len(cells), 'cell')}, but the first line names {len(names)}",))
+        return Fault((f"{count_of(len(cells), 'cell')}, but the first line names {len(names)}",))
     return {name: cell or None for name, cell in zip(names, cells, strict=True) if name}
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rag_evals.evals.base.messages import shown
+from rag_evals.evals.base.messages import display_path
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_text
-from rag_evals.evals.questions.formats.csv_files import columns_of, read_rows, write_rows
-from rag_evals.evals.questions.formats.foreign_question import Item, ours_of
+from rag_evals.evals.questions.formats.csv_files import column_names, read_rows, write_rows
+from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion, ours_of
 from rag_evals.evals.questions.formats.table_columns import chosen_columns, item_of
 from rag_evals.evals.questions.question import Question
 
@@ -22,15 +22,15 @@ _WOULD_RUN = re.compile(f"'*[{_FORMULA}]")
 _ESCAPED = re.compile(f"'+[{_FORMULA}]")
 
 
-def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
     """Yield the rows of a table, one at a time; a table of ours is read as such unless columns are told.
 
     Raises:
         UsageError: A column that was told is not there, or none is known to hold the question.
     """
-    names = columns_of(path)
+    names = column_names(path)
     is_ours = is_own(names) and not columns
-    chosen = {} if is_ours else chosen_columns(columns, names, shown(path))
+    chosen = {} if is_ours else chosen_columns(columns, names, display_path(path))
     for place, row in read_rows(path):
         if isinstance(row, Fault):
             yield place, row
@@ -41,7 +41,7 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Item | F
 
 def write(questions: Sequence[Question], path: Path) -> None:
     """Write a table of ours; a text that a spreadsheet would run gets an apostrophe before it."""
-    write_rows(path, COLUMNS, (_cells(row_of(question)) for question in questions))
+    write_rows(path, COLUMNS, (_cells(question_row(question)) for question in questions))
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str | None]:
@@ -52,7 +52,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _answerable(row: Mapping[str, str | None]) -> dict[str, Any]:
-    """Give a row with a truth for its word; spreadsheets write it in capitals."""
+    """Return a row with a truth for its word; spreadsheets write it in capitals."""
     word = row.get("answerable")
     truths = {"true": True, "false": False}
     return {**row, "answerable": truths.get(word.strip().casefold(), word) if word else None}
@@ -74,18 +74,18 @@ COLUMNS = ("id", "question", "reference", "answerable", *LISTS, *OBJECTS, "diges
 
 
 def is_own(names: Sequence[str]) -> bool:
-    """Tell whether a table with these columns is one of ours; others may have been added."""
+    """Return whether a table with these columns is one of ours; others may have been added."""
     return set(COLUMNS) <= set(names)
 
 
-def row_of(question: Question) -> dict[str, Any]:
-    """Give a question as a row; what it does not have is None."""
+def question_row(question: Question) -> dict[str, Any]:
+    """Return a question as a row; what it does not have is None."""
     line = ours_of(question)
     return {column: line.get(column) for column in COLUMNS} | {"answerable": question.answerable}
 
 
-def own_item(row: Mapping[str, Any]) -> Item | Fault:
-    """Give the item of a row of ours, its lists and objects as they are or as JSON."""
+def own_item(row: Mapping[str, Any]) -> ForeignQuestion | Fault:
+    """Return the item of a row of ours, its lists and objects as they are or as JSON."""
     problems: list[str] = []
     question = parse_text(row, "question", problems, is_required=True) or ""
     reference = parse_text(row, "reference", problems)
@@ -94,7 +94,7 @@ def own_item(row: Mapping[str, Any]) -> Item | Fault:
         more[column] = _value(row, column, problems)
     if problems:
         return Fault(tuple(problems))
-    return Item(question=question, reference=reference, more=more, is_ours=True)
+    return ForeignQuestion(question=question, reference=reference, more=more, is_ours=True)
 
 
 def _value(row: Mapping[str, Any], column: str, problems: list[str]) -> Any:

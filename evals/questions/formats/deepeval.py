@@ -17,12 +17,12 @@ from rag_evals.evals.questions.formats.csv_files import read_rows, write_rows
 from rag_evals.evals.questions.formats.foreign_files import entries, new_file, objects, parse_texts
 from rag_evals.evals.questions.formats.foreign_question import (
     OURS,
-    Item,
+    ForeignQuestion,
     imported_fields,
     ours_of,
     parse_ours,
-    passages_of,
     question_from,
+    question_passages,
 )
 from rag_evals.evals.questions.formats.passage_search import file_name
 from rag_evals.evals.questions.question import Question
@@ -36,7 +36,7 @@ _TEXTS = ("name", "comments", "source_file")
 _COLUMNS = ("input", "expected_output", "context", *_TEXTS, _METADATA)
 
 
-def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
     """Yield the goldens of a file; JSON Lines and CSV are read one golden at a time."""
     is_csv = path.suffix.lower() == ".csv"
     for place, entry in objects(_parsed_rows(path) if is_csv else entries(path)):
@@ -56,7 +56,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
             file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
 
-def _item(entry: dict[str, Any]) -> Item | Fault:
+def _item(entry: dict[str, Any]) -> ForeignQuestion | Fault:
     if entry.get("scenario"):
         return Fault(
             ('"scenario" makes it a conversation of several turns; only single questions can be read',)
@@ -73,7 +73,7 @@ def _item(entry: dict[str, Any]) -> Item | Fault:
     if problems:
         return Fault(tuple(problems))
     document = file_name(fields.get("source_file", ""))
-    return Item(
+    return ForeignQuestion(
         question=question,
         reference=reference if reference and reference.strip() else None,
         contexts=tuple(Context(text, document) for text in contexts),
@@ -98,7 +98,7 @@ def _contexts(
 
 def _own_passages(ours: Mapping[str, Any] | None) -> tuple[str, ...]:
     whole = question_from({**(ours or {}), "question": "?"}) if ours else None
-    return tuple(p.text for p in passages_of(whole)) if isinstance(whole, Question) else ()
+    return tuple(p.text for p in question_passages(whole)) if isinstance(whole, Question) else ()
 
 
 def _row(question: Question) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _row(question: Question) -> dict[str, Any]:
     return {
         "input": question.question,
         "expected_output": question.reference,
-        "context": [passage.text for passage in passages_of(question)] or None,
+        "context": [passage.text for passage in question_passages(question)] or None,
         "name": fields.get("name") or question.id,
         "comments": fields.get("comments"),
         "source_file": fields.get("source_file") or next((s.document for s in question.sources), None),

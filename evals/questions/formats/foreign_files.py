@@ -15,18 +15,18 @@ from typing import IO, Any
 
 from rag_evals.evals.base import files
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import kind_of, printable, shown, told
+from rag_evals.evals.base.messages import display_path, kind_name, printable, short_repr
 from rag_evals.evals.questions.entries import Fault, read_entries, readers_for
 from rag_evals.evals.questions.fields import parse_list, text_problem
 
-Entries = Iterator[tuple[str, Any]]  # place, and the entry's value or a Fault
+PlacedEntries = Iterator[tuple[str, Any]]  # place, and the entry's value or a Fault
 
 
-def json_lines(path: Path) -> Entries:
+def json_lines(path: Path) -> PlacedEntries:
     """Yield every line of a JSON Lines file; no more than one is held at a time."""
     read_line = readers_for("questions")[".jsonl"]
     for number, raw in _raw_lines(path):
-        place = f"{shown(path)}:{number}"
+        place = f"{display_path(path)}:{number}"
         try:
             text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -39,12 +39,12 @@ def json_lines(path: Path) -> Entries:
             yield place, value
 
 
-def json_list(path: Path) -> Entries:
+def json_list(path: Path) -> PlacedEntries:
     """Yield every member of a JSON list; the file is read whole."""
     return read_entries(path, "files of questions", {path.suffix.lower(): readers_for("questions")[".json"]})
 
 
-def entries(path: Path) -> Entries:
+def entries(path: Path) -> PlacedEntries:
     """Yield the entries of a `.jsonl`, `.ndjson` or `.json` file."""
     return json_list(path) if path.suffix.lower() == ".json" else json_lines(path)
 
@@ -60,22 +60,22 @@ def json_object(path: Path) -> Any:
     except OSError as error:
         raise QuestionFileError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
-        raise QuestionFileError(f"{shown(path)}: not UTF-8 text (at byte {error.start})") from error
+        raise QuestionFileError(f"{display_path(path)}: not UTF-8 text (at byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise QuestionFileError(
-            f"{shown(path)}:{error.lineno}: invalid JSON at column {error.colno}: {error.msg}"
+            f"{display_path(path)}:{error.lineno}: invalid JSON at column {error.colno}: {error.msg}"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise QuestionFileError(f"{shown(path)}: invalid JSON: {printable(str(error))}") from error
+        raise QuestionFileError(f"{display_path(path)}: invalid JSON: {printable(str(error))}") from error
 
 
-def objects(found: Entries) -> Iterator[tuple[str, dict[str, Any] | Fault]]:
+def objects(found: PlacedEntries) -> Iterator[tuple[str, dict[str, Any] | Fault]]:
     """Yield the entries that are objects; any other is a Fault."""
     for place, value in found:
         if isinstance(value, dict | Fault):
             yield place, value
         else:
-            yield place, Fault((f"not an object but {kind_of(value)} ({told(value)})",))
+            yield place, Fault((f"not an object but {kind_name(value)} ({short_repr(value)})",))
 
 
 def parse_texts(entry: Mapping[str, Any], key: str, problems: list[str]) -> tuple[str, ...] | None:
@@ -130,21 +130,21 @@ def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def unreadable(path: Path, error: OSError) -> str:
-    """Say why a file cannot be read."""
+    """Return why a file cannot be read."""
     reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-    return f"{printable(shown(path))}: {reason}"
+    return f"{printable(display_path(path))}: {reason}"
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[str]]:
-    """Give a file to write text to, which takes its place at `path` when all went well."""
-    with new_path(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+    """Yield a file to write text to, which takes its place at `path` when all went well."""
+    with new_export_path(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 
 @contextmanager
-def new_path(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write, which takes its place at `path` when all went well.
+def new_export_path(path: Path) -> Iterator[Path]:
+    """Yield the path of a file to write, which takes its place at `path` when all went well.
 
     Raises:
         UsageError: The folder of `path` is missing or cannot be written to.
@@ -158,7 +158,7 @@ def new_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill, which takes its place at `path` when all went well.
+    """Yield a folder to fill, which takes its place at `path` when all went well.
 
     Raises:
         UsageError: `path` is a folder with something in it, or the folder around it cannot be written to.
@@ -178,4 +178,4 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _refused(path: Path, error: OSError) -> str:
-    return f"{printable(shown(path))}: cannot be written: {error.strerror}"
+    return f"{printable(display_path(path))}: cannot be written: {error.strerror}"

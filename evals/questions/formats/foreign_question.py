@@ -1,4 +1,4 @@
-"""What a foreign file says of one question, and the question that is made of it."""
+"""Foreign questions: what a file says of one, and the question that is made of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_object
-from rag_evals.evals.questions.formats.passage_search import Shelf
+from rag_evals.evals.questions.formats.passage_search import PassageSearch
 from rag_evals.evals.questions.load import parse_question
 from rag_evals.evals.questions.question import Question, Source, question_to_json
 from rag_evals.evals.questions.question_set import edited
@@ -28,7 +28,7 @@ _MOST_WORDS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ForeignQuestion:
     """One question as a foreign file has it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ImportedQuestion:
     """A question made of an item.
 
     Attributes:
@@ -69,24 +69,24 @@ class Made:
 
 
 def ours_of(question: Question, *held: str) -> dict[str, Any]:
-    """Give what a format has no place for; `held` are the keys of a question file that it does hold."""
+    """Return what a format has no place for; `held` are the keys of a question file that it does hold."""
     rest = {key: value for key, value in question_to_json(question).items() if key not in held}
     return rest | {_MARK: text_mark(question.question, question.reference)}
 
 
 def text_mark(question: str, reference: str | None) -> str:
-    """Give what tells whether the texts of a question were changed."""
+    """Return what tells whether the texts of a question were changed."""
     return digest([question, reference])[:12]
 
 
-def passages_of(question: Question) -> tuple[Context, ...]:
-    """Give the passages of a question: the quotes of its sources, and those of no known document."""
+def question_passages(question: Question) -> tuple[Context, ...]:
+    """Return the passages of a question: the quotes of its sources, and those of no known document."""
     quoted = (Context(s.quote, s.document, s.page, s.start, s.end) for s in question.sources if s.quote)
     return (*quoted, *map(Context, _loose_of(question.provenance)))
 
 
 def imported_fields(question: Question, name: str) -> Mapping[str, Any]:
-    """Give what a file of the format `name` said beside, when the question was imported from such a file."""
+    """Return what else a file of the format `name` said, when the question was imported from such a file."""
     provenance = question.provenance or {}
     fields = provenance.get("fields")
     is_same = provenance.get("origin") == IMPORTED and provenance.get("format") == name
@@ -104,44 +104,52 @@ def question_from(line: Mapping[str, Any]) -> Question | Fault:
     return parse_question({key: value for key, value in line.items() if key != _MARK})
 
 
-def question_of(item: Item, name: str, shelf: Shelf | None) -> Made | Fault:
+def imported_question(
+    item: ForeignQuestion, name: str, passage_search: PassageSearch | None
+) -> ImportedQuestion | Fault:
     """Make a question of an item.
 
     Args:
         item: What the file says.
         name: Name of the file's format.
-        shelf: The documents in which passages are looked for, if any.
+        passage_search: The documents in which passages are looked for, if any.
 
     Returns:
         The question, or a Fault when it could not stand in a question file.
     """
     try:
-        return _returned(item, shelf) if item.is_ours else _foreign(item, name, shelf)
+        return _returned(item, passage_search) if item.is_ours else _foreign(item, name, passage_search)
     except RecursionError:  # JSON is read to a depth at which it cannot be gone through
         return Fault(("nested too deeply",))
 
 
-def _returned(item: Item, shelf: Shelf | None) -> Made | Fault:
-    """Give a question of our own back; one that was changed meanwhile is marked as edited."""
+def _returned(item: ForeignQuestion, passage_search: PassageSearch | None) -> ImportedQuestion | Fault:
+    """Return a question of our own; one that was changed meanwhile is marked as edited."""
     before = question_from({**item.more, "question": item.question, "reference": item.reference})
     if isinstance(before, Fault):
         return before
     is_same = item.more.get(_MARK) in (None, text_mark(item.question, item.reference))
-    if item.contexts is None or _texts(item.contexts) == _texts(passages_of(before)):
-        return Made(before if is_same else edited(before))
-    sources, loose = _placed(item.contexts, shelf)
+    if item.contexts is None or _texts(item.contexts) == _texts(question_passages(before)):
+        return ImportedQuestion(before if is_same else edited(before))
+    sources, loose = _placed(item.contexts, passage_search)
     provenance = {key: value for key, value in (before.provenance or {}).items() if key != "contexts"}
     provenance |= {"contexts": loose} if loose else {}
     changed = replace(before, sources=tuple(sources), provenance=provenance or None)
     return _counted(edited(changed), sources, len(loose))
 
 
-def _foreign(item: Item, name: str, shelf: Shelf | None) -> Made | Fault:
+def _foreign(
+    item: ForeignQuestion, name: str, passage_search: PassageSearch | None
+) -> ImportedQuestion | Fault:
     contexts = item.contexts or ()
-    sources, loose = _placed(contexts, shelf)
+    sources, loose = _placed(contexts, passage_search)
     fields = dict(item.fields) | ({"id": item.id} if item.id and not _is_fit(item.id) else {})
     provenance: dict[str, Any] = {"origin": IMPORTED, "format": name}
-    hashes = {s.document: shelf.sha256_of(s.document) for s in sources if shelf and s.start is not None}
+    hashes = {
+        s.document: passage_search.sha256_of(s.document)
+        for s in sources
+        if passage_search and s.start is not None
+    }
     for key, value in (("fields", fields), ("contexts", loose), ("document_sha256", hashes)):
         provenance |= {key: value} if value else {}
     entry = {
@@ -157,25 +165,27 @@ def _foreign(item: Item, name: str, shelf: Shelf | None) -> Made | Fault:
     return _counted(replace(question, sources=tuple(sources)), sources, len(loose))
 
 
-def content_id(item: Item) -> str:
-    """Give an id that hangs on nothing but what is asked, the answer and the passages."""
+def content_id(item: ForeignQuestion) -> str:
+    """Return an id that hangs on nothing but what is asked, the answer and the passages."""
     words = re.sub(r"[\W_]+", "-", item.question.casefold()).strip("-")
     short = words if len(words) <= _MOST_WORDS else words[: _MOST_WORDS + 1].rpartition("-")[0]
     content = digest([item.question, item.reference, _texts(item.contexts or ())])[:12]
     return f"{short or 'question'}-{content}"
 
 
-def _counted(question: Question, sources: Sequence[Source], loose: int) -> Made:
+def _counted(question: Question, sources: Sequence[Source], loose: int) -> ImportedQuestion:
     placed = sum(source.start is not None for source in sources)
-    return Made(question, placed, len(sources) - placed, loose)
+    return ImportedQuestion(question, placed, len(sources) - placed, loose)
 
 
-def _placed(contexts: Sequence[Context], shelf: Shelf | None) -> tuple[list[Source], list[str]]:
-    """Give the sources of passages, and the texts of those whose document is not known."""
+def _placed(
+    contexts: Sequence[Context], passage_search: PassageSearch | None
+) -> tuple[list[Source], list[str]]:
+    """Return the sources of passages, and the texts of those whose document is not known."""
     sources: list[Source] = []
     loose: list[str] = []
     for context in contexts:
-        source = (shelf.find(context) if shelf else None) or _as_quoted(context)
+        source = (passage_search.find(context) if passage_search else None) or _as_quoted(context)
         if source is None:
             loose.append(context.text)
         elif source not in sources:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import printable, shown
+from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.questions.entries import Fault
-from rag_evals.evals.questions.formats.csv_questions import COLUMNS, OBJECTS, is_own, own_item, row_of
-from rag_evals.evals.questions.formats.foreign_files import new_folder, new_path
-from rag_evals.evals.questions.formats.foreign_question import Item
+from rag_evals.evals.questions.formats.csv_questions import COLUMNS, OBJECTS, is_own, own_item, question_row
+from rag_evals.evals.questions.formats.foreign_files import new_export_path, new_folder
+from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion
 from rag_evals.evals.questions.formats.table_columns import chosen_columns, item_of
 from rag_evals.evals.questions.question import Question
 
@@ -28,14 +28,14 @@ _SHARD = "test-00000-of-00001.parquet"
 
 
 def shards_of(path: Path) -> tuple[Path, ...]:
-    """Give the Parquet files at a path, those of a folder sorted by name."""
+    """Return the Parquet files at a path, those of a folder sorted by name."""
     if path.is_dir():
         return tuple(sorted(file for file in path.rglob("*.parquet") if file.is_file()))
     return (path,)
 
 
-def names_of(path: Path) -> tuple[str, ...]:
-    """Give the columns of a file, the parts of a structured one as `column.part`.
+def dotted_columns(path: Path) -> tuple[str, ...]:
+    """Return the columns of a file, the parts of a structured one as `column.part`.
 
     Raises:
         QuestionFileError: It is no Parquet file.
@@ -45,7 +45,7 @@ def names_of(path: Path) -> tuple[str, ...]:
     return tuple(name for field in schema for name in (field.name, *_parts(field)))
 
 
-def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
     """Yield the rows of all shards, some at a time; tables of ours are read as such unless columns are told.
 
     Raises:
@@ -54,20 +54,20 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Item | F
     """
     shards = shards_of(path)
     if not shards:
-        raise QuestionFileError(f"{shown(path)}: no .parquet file in this folder")
+        raise QuestionFileError(f"{display_path(path)}: no .parquet file in this folder")
     for shard in shards:
-        names = names_of(shard)
+        names = dotted_columns(shard)
         is_ours = is_own(names) and not columns
-        chosen = {} if is_ours else chosen_columns(columns, names, shown(shard))
+        chosen = {} if is_ours else chosen_columns(columns, names, display_path(shard))
         for number, row in enumerate(_rows(shard, COLUMNS if is_ours else chosen.values())):
-            place = f"{shown(shard)}: row {number}"
+            place = f"{display_path(shard)}: row {number}"
             yield place, own_item(_without_none(row)) if is_ours else item_of(_flat(row, chosen), chosen)
 
 
 def write(questions: Sequence[Question], path: Path) -> None:
     """Write one file, or with a path without suffix a folder that `load_dataset` takes for a split `test`."""
     if path.suffix:
-        with new_path(path) as scratch:
+        with new_export_path(path) as scratch:
             _write(questions, scratch)
         return
     with new_folder(path) as folder:
@@ -77,7 +77,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
 
 def _write(questions: Sequence[Question], path: Path) -> None:
     pyarrow, parquet = _arrow()
-    rows = [_typed(row_of(question)) for question in questions]
+    rows = [_typed(question_row(question)) for question in questions]
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema(pyarrow)), path)
 
 
@@ -90,7 +90,7 @@ def _text(value: object) -> str | None:
 
 
 def _schema(pyarrow: Any) -> pyarrow.Schema:
-    """Give the types; fixed, as a column without a value would have none."""
+    """Return the types; fixed, as a column without a value would have none."""
     text, number = pyarrow.string(), pyarrow.int64()
     source = {"document": text, "page": number, "start": number, "end": number, "quote": text}
     special = {
@@ -112,14 +112,14 @@ def _rows(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, Any]]:
         try:
             batch = next(batches, None)
         except (OSError, pyarrow.ArrowException) as error:
-            raise QuestionFileError(f"{printable(shown(path))}: a damaged Parquet file") from error
+            raise QuestionFileError(f"{printable(display_path(path))}: a damaged Parquet file") from error
         if batch is None:
             return
         yield from batch.to_pylist()
 
 
 def _flat(row: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
-    """Give the chosen cells, those of a part of a structured column by its whole name."""
+    """Return the chosen cells, those of a part of a structured column by its whole name."""
     cells = dict(row)
     for name in chosen.values():
         column, dot, part = name.partition(".")
@@ -130,7 +130,7 @@ def _flat(row: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _without_none(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a row whose sources say only what they know: to Parquet every row has every part."""
+    """Return a row whose sources say only what they know: to Parquet every row has every part."""
     sources = row.get("sources")
     if not isinstance(sources, list):
         return dict(row)
@@ -150,7 +150,7 @@ def _opened(path: Path) -> Any:
         return parquet.ParquetFile(path)
     except (OSError, pyarrow.ArrowException) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else "not a Parquet file"
-        raise QuestionFileError(f"{printable(shown(path))}: {reason}") from error
+        raise QuestionFileError(f"{printable(display_path(path))}: {reason}") from error
 
 
 def _arrow() -> tuple[Any, Any]:

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError
-from rag_evals.evals.base.messages import shown
+from rag_evals.evals.base.messages import display_path
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_object, parse_text
 from rag_evals.evals.questions.formats.foreign_files import json_object, new_file, objects, parse_texts
 from rag_evals.evals.questions.formats.foreign_question import (
     OURS,
-    Item,
+    ForeignQuestion,
     imported_fields,
     ours_of,
     parse_ours,
-    passages_of,
+    question_passages,
 )
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Context
@@ -32,13 +32,15 @@ NAME = "llamaindex"
 _BY = ("query_by", "reference_answer_by")
 
 
-def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
     """Yield the examples of a dataset; the file is read whole."""
     whole = json_object(path)
     examples = whole.get("examples") if isinstance(whole, dict) else None
     if not isinstance(examples, list):
-        raise QuestionFileError(f'{shown(path)}: no list "examples", which a LabelledRagDataset has')
-    places = ((f"{shown(path)}: examples[{number}]", example) for number, example in enumerate(examples))
+        raise QuestionFileError(f'{display_path(path)}: no list "examples", which a LabelledRagDataset has')
+    places = (
+        (f"{display_path(path)}: examples[{number}]", example) for number, example in enumerate(examples)
+    )
     for place, entry in objects(places):
         yield place, entry if isinstance(entry, Fault) else _item(entry)
 
@@ -53,7 +55,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
         file.write("\n")
 
 
-def _item(entry: dict[str, Any]) -> Item | Fault:
+def _item(entry: dict[str, Any]) -> ForeignQuestion | Fault:
     problems: list[str] = []
     query = parse_text(entry, "query", problems, is_required=True) or ""
     answer = parse_text(entry, "reference_answer", problems, may_be_blank=True) or ""
@@ -62,7 +64,7 @@ def _item(entry: dict[str, Any]) -> Item | Fault:
     ours = parse_ours(entry, problems)
     if problems:
         return Fault(tuple(problems))
-    return Item(
+    return ForeignQuestion(
         question=query,
         reference=answer if answer.strip() else None,  # the model knows no missing answer
         contexts=tuple(map(Context, contexts or ())),
@@ -78,7 +80,7 @@ def _example(question: Question) -> dict[str, Any]:
     return {
         "query": question.question,
         "query_by": fields.get("query_by", by),
-        "reference_contexts": [passage.text for passage in passages_of(question)],
+        "reference_contexts": [passage.text for passage in question_passages(question)],
         "reference_answer": question.reference or "",
         "reference_answer_by": fields.get("reference_answer_by", by),
         OURS: ours_of(question, "question", "reference"),
@@ -86,7 +88,7 @@ def _example(question: Question) -> dict[str, Any]:
 
 
 def _made_by(question: Question) -> dict[str, str] | None:
-    """Give a `CreatedBy`: the model of a generated question; None when it is not known who wrote it."""
+    """Return a `CreatedBy`: the model of a generated question; None when it is not known who wrote it."""
     provenance = question.provenance or {}
     if provenance.get("origin") == "generated":
         return {"model_name": str(provenance.get("llm") or ""), "type": "ai"}

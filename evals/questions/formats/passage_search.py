@@ -45,12 +45,12 @@ class _Dense:
     origins: tuple[int, ...]
 
     def origin(self, offset: int) -> int:
-        """Give the place in the document of a character of `text`."""
+        """Return the place in the document of a character of `text`."""
         run = bisect_right(self.starts, offset) - 1
         return self.origins[run] + offset - self.starts[run]
 
 
-class Shelf:
+class PassageSearch:
     """Documents by name, with their texts joined so that one search goes through all of them."""
 
     def __init__(self, documents: Iterable[Text]) -> None:
@@ -64,7 +64,7 @@ class Shelf:
             reached += len(book.text) + len(_BREAK)
 
     def sha256_of(self, name: str) -> str:
-        """Give the hash of a document's file."""
+        """Return the hash of a document's file."""
         return self._books[self._by_name[name]].document.sha256
 
     def find(self, context: Context) -> Source | None:
@@ -104,7 +104,7 @@ class Shelf:
 
 
 def file_name(path: str) -> str:
-    """Give the last part of a path of any system."""
+    """Return the last part of a path of any system."""
     return re.split(r"[/\\]", path)[-1]
 
 

@@ -25,11 +25,11 @@ from rag_evals.evals.questions.formats.foreign_files import (
 )
 from rag_evals.evals.questions.formats.foreign_question import (
     OURS,
-    Item,
+    ForeignQuestion,
     imported_fields,
     ours_of,
     parse_ours,
-    passages_of,
+    question_passages,
 )
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Context
@@ -41,7 +41,7 @@ _COLUMNS = ("user_input", "reference_contexts", "reference", *_FIELDS, OURS)
 _HOP = re.compile(r"^<\d+-hop>\s*")
 
 
-def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, Item | Fault]]:
+def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
     """Yield the samples of a test set; JSON Lines and CSV are read one sample at a time."""
     is_csv = path.suffix.lower() == ".csv"
     for place, entry in objects(_parsed_rows(path) if is_csv else entries(path)):
@@ -65,7 +65,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
             file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
 
-def _item(entry: dict[str, Any]) -> Item | Fault:
+def _item(entry: dict[str, Any]) -> ForeignQuestion | Fault:
     if isinstance(entry.get("user_input"), list):
         return Fault(('"user_input" is a conversation of several turns; only single questions can be read',))
     problems: list[str] = []
@@ -76,7 +76,7 @@ def _item(entry: dict[str, Any]) -> Item | Fault:
     ours = parse_ours(entry, problems)
     if problems:
         return Fault(tuple(problems))
-    return Item(
+    return ForeignQuestion(
         question=question,
         reference=reference if reference and reference.strip() else None,
         contexts=tuple(Context(text if ours else _HOP.sub("", text, count=1)) for text in contexts or ()),
@@ -91,7 +91,7 @@ def _row(question: Question) -> dict[str, Any]:
     kind = (question.provenance or {}).get("kind")
     row: dict[str, Any] = {
         "user_input": question.question,
-        "reference_contexts": [passage.text for passage in passages_of(question)],
+        "reference_contexts": [passage.text for passage in question_passages(question)],
         "reference": question.reference,
         **{key: fields.get(key) for key in _FIELDS},
         OURS: ours_of(question, "question", "reference"),

@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.base.messages import kind_of, listing, quoted, told
+from rag_evals.evals.base.messages import kind_name, listing, quoted, short_repr
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import text_problem
 from rag_evals.evals.questions.formats.foreign_files import RunTogetherError, parse_cell_list
-from rag_evals.evals.questions.formats.foreign_question import Item
+from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion
 from rag_evals.rag.answer import Context
 
 KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -59,7 +59,7 @@ def parse_map(texts: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_columns(given: Mapping[str, str], names: Sequence[str], place: str) -> dict[str, str]:
-    """Give the columns by what they hold: those that were asked for, else those of known names.
+    """Return the columns by what they hold: those that were asked for, else those of known names.
 
     Args:
         given: What `--map` says. What it does not name is still looked for by known names.
@@ -84,8 +84,8 @@ def chosen_columns(given: Mapping[str, str], names: Sequence[str], place: str) -
     return chosen
 
 
-def item_of(row: Mapping[str, Any], columns: Mapping[str, str]) -> Item | Fault:
-    """Give the item of a row, whose cells are by the names of their columns."""
+def item_of(row: Mapping[str, Any], columns: Mapping[str, str]) -> ForeignQuestion | Fault:
+    """Return the item of a row, whose cells are by the names of their columns."""
     problems: list[str] = []
     cells = {field: row.get(column) for field, column in columns.items()}
     text = {
@@ -106,7 +106,7 @@ def item_of(row: Mapping[str, Any], columns: Mapping[str, str]) -> Item | Fault:
     if problems:
         return Fault(tuple(problems))
     document = text["document"] or ""
-    return Item(
+    return ForeignQuestion(
         question=text["question"] or "",
         reference=text["reference"],
         contexts=tuple(Context(passage, document, page) for passage in contexts),
@@ -161,7 +161,7 @@ def _is_answerable(cell: object, column: str, problems: list[str]) -> bool:
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         return True
     if not isinstance(value, bool):
-        problems.append(f"{quoted(column)} is not true or false but {kind_of(cell)} ({told(cell)})")
+        problems.append(f"{quoted(column)} is not true or false but {kind_name(cell)} ({short_repr(cell)})")
     return bool(value)
 
 
@@ -170,6 +170,6 @@ def _page(cell: object, column: str, problems: list[str]) -> int | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        problems.append(f"{quoted(column)} is not a page but {kind_of(cell)} ({told(cell)})")
+        problems.append(f"{quoted(column)} is not a page but {kind_name(cell)} ({short_repr(cell)})")
         return None
     return value

@@ -1,4 +1,4 @@
-"""Questions held against the documents as they are now: which still stand, have moved, or are not true."""
+"""The check of questions against the documents of now: which still stand, have moved, or are not true."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rag_evals.evals.questions.question import Question, Source
-from rag_evals.evals.questions.sources.locate import STALE, Anchored, Anchors, Status, hashes_of
+from rag_evals.evals.questions.sources.locate import STALE, LocatedSource, SourceFinder, Status, hashes_of
 
 # From the best to the worst; a question is as its worst source is.
 STATUSES: tuple[Status, ...] = ("unchanged", "moved", "stale", "orphaned")
@@ -18,23 +18,23 @@ _WORD = re.compile(r"\d[\d.,]*\d|\w+")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedQuestion:
     """A question, and what has become of its sources.
 
     Attributes:
         question: The question as the file has it.
-        anchored: Its sources in their order.
+        located: Its sources in their order.
         hashes: Hash of each document, by name, that its sources stand in now.
     """
 
     question: Question
-    anchored: tuple[Anchored, ...]
+    located: tuple[LocatedSource, ...]
     hashes: Mapping[str, str]
 
     @property
     def status(self) -> Status:
         """The status of its worst source; `unchanged` without sources."""
-        return max((one.status for one in self.anchored), key=STATUSES.index, default="unchanged")
+        return max((one.status for one in self.located), key=STATUSES.index, default="unchanged")
 
     @property
     def is_outdated(self) -> bool:
@@ -47,7 +47,7 @@ class Checked:
 
         Words that are not the same are left as they were: whether they still say so is for people to tell.
         """
-        sources = tuple(one.now if one.status == "moved" else one.source for one in self.anchored)
+        sources = tuple(one.now if one.status == "moved" else one.source for one in self.located)
         if self.is_outdated:
             tags = self.question.tags if STALE in self.question.tags else (*self.question.tags, STALE)
             return replace(self.question, sources=sources, tags=tags)
@@ -58,19 +58,19 @@ class Checked:
         """The question with the words that stand there now, as a person has found them to be right."""
         if self.status == "orphaned":
             return self.now
-        return self._standing(tuple(one.now for one in self.anchored))
+        return self._standing(tuple(one.now for one in self.located))
 
     @property
     def lost(self) -> tuple[str, ...] | None:
         """Words of the reference that the sources had and have no more; None when they had none of them."""
         old, new = (
             " ".join(one.quote or "" for one in sources)
-            for sources in ([a.source for a in self.anchored], [a.now for a in self.anchored])
+            for sources in ([a.source for a in self.located], [a.now for a in self.located])
         )
         return lost_words(self.question.reference or "", old, new)
 
     def _standing(self, sources: tuple[Source, ...]) -> Question:
-        """Give the question with `sources`, as one that stands: hashes as they are now, and no tag."""
+        """Return the question with `sources`, as one that stands: hashes as they are now, and no tag."""
         tags = tuple(tag for tag in self.question.tags if tag != STALE)
         provenance = self.question.provenance
         if provenance is not None and hashes_of(self.question) and self.hashes:
@@ -78,35 +78,33 @@ class Checked:
         return replace(self.question, sources=sources, tags=tags, provenance=provenance)
 
 
-def check_questions(questions: Sequence[Question], anchors: Anchors) -> tuple[Checked, ...]:
+def check_questions(questions: Sequence[Question], finder: SourceFinder) -> tuple[CheckedQuestion, ...]:
     """Hold questions against the documents, in their order."""
-    checked = [check_question(question, anchors) for question in questions]
+    checked = [check_question(question, finder) for question in questions]
     # What became of a document that was renamed and changed is known when one of its quotes was found.
-    return tuple(
-        check_question(one.question, anchors) if _is_astray(one, anchors) else one for one in checked
-    )
+    return tuple(check_question(one.question, finder) if _is_astray(one, finder) else one for one in checked)
 
 
-def _is_astray(one: Checked, anchors: Anchors) -> bool:
-    gone = (a.source.document for a in one.anchored if a.status == "orphaned")
-    return any(name not in anchors.documents for name in gone)
+def _is_astray(one: CheckedQuestion, finder: SourceFinder) -> bool:
+    gone = (a.source.document for a in one.located if a.status == "orphaned")
+    return any(name not in finder.documents for name in gone)
 
 
-def check_question(question: Question, anchors: Anchors) -> Checked:
+def check_question(question: Question, finder: SourceFinder) -> CheckedQuestion:
     """Hold one question against the documents."""
     known = hashes_of(question)
-    anchored = tuple(anchors.anchor(source, known.get(source.document)) for source in question.sources)
-    names = dict.fromkeys(one.now.document for one in anchored)
-    hashes = {name: anchors.documents[name].sha256 for name in names if name in anchors.documents}
-    return Checked(question, anchored, hashes)
+    located = tuple(finder.locate(source, known.get(source.document)) for source in question.sources)
+    names = dict.fromkeys(one.now.document for one in located)
+    hashes = {name: finder.documents[name].sha256 for name in names if name in finder.documents}
+    return CheckedQuestion(question, located, hashes)
 
 
-def outdated_refusals(questions: Sequence[Question], anchors: Anchors) -> tuple[str, ...]:
-    """Give the ids of unanswerable questions without sources that were made from other documents.
+def outdated_refusals(questions: Sequence[Question], finder: SourceFinder) -> tuple[str, ...]:
+    """Return the ids of unanswerable questions without sources that were made from other documents.
 
     That the documents do not say is true of the documents of that time; no span can tell of now.
     """
-    hashes = {document.sha256 for document in anchors.documents.values()}
+    hashes = {document.sha256 for document in finder.documents.values()}
     return tuple(
         question.id
         for question in questions
@@ -116,14 +114,14 @@ def outdated_refusals(questions: Sequence[Question], anchors: Anchors) -> tuple[
     )
 
 
-def counts_of(checked: Sequence[Checked]) -> Mapping[Status, int]:
+def status_counts(checked: Sequence[CheckedQuestion]) -> Mapping[Status, int]:
     """Count questions by status, from the best to the worst."""
     counted = Counter(one.status for one in checked)
     return {status: counted[status] for status in STATUSES}
 
 
 def lost_words(reference: str, old: str, new: str) -> tuple[str, ...] | None:
-    """Give the words of a reference that were in the old words and are not in the new ones.
+    """Return the words of a reference that were in the old words and are not in the new ones.
 
     Args:
         reference: The answer that would be right.

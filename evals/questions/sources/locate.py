@@ -1,4 +1,4 @@
-"""Sources and the documents as they are now: where each stands, has moved to, or that it is gone."""
+"""Where sources stand in the documents of now: in their place, moved, stale, or gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.question import Question, Source
-from rag_evals.evals.questions.sources.quotes import Place, find_quote, nearest_to
+from rag_evals.evals.questions.sources.quotes import QuotePlace, find_quote, nearest_to
 from rag_evals.rag.documents.document import Corpus, Document
 
 Status = Literal["unchanged", "moved", "stale", "orphaned"]
@@ -20,7 +20,7 @@ LEAST_TO_FOLLOW = 30  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Anchored:
+class LocatedSource:
     """A source, and what has become of it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Anchored:
     reason: str = ""
 
 
-class Anchors:
+class SourceFinder:
     """The documents as they are now; it remembers what it has found out about renamed ones.
 
     Args:
@@ -55,7 +55,7 @@ class Anchors:
         self._words: dict[str, frozenset[str]] = {}
 
     def document_for(self, name: str, sha256: str | None = None) -> Document | None:
-        """Give the document that was called `name`: by its content, else by its name, else its successor.
+        """Return the document that was called `name`: by its content, else by its name, else its successor.
 
         Args:
             name: Its name in the source.
@@ -73,7 +73,7 @@ class Anchors:
         found = [d for known, d in self.documents.items() if PurePosixPath(known).name == last]
         return found[0] if len(found) == 1 else None
 
-    def anchor(self, source: Source, sha256: str | None = None) -> Anchored:
+    def locate(self, source: Source, sha256: str | None = None) -> LocatedSource:
         """Find a source in the documents as they are now.
 
         Args:
@@ -84,21 +84,21 @@ class Anchors:
         if source.quote is None:
             return _by_place(source, document, sha256 or self._hashes.get(source.document))
         if document and (place := _found(source, document)):
-            return _anchored(source, document, place)
+            return _located(source, document, place)
         if other := self._elsewhere(source.quote, document):
             self._successors.setdefault(source.document, other)
-            return _anchored(source, other, _found(replace(source, start=None, page=None), other))
+            return _located(source, other, _found(replace(source, start=None, page=None), other))
         if document is None:
             reason = printable(f"{source.document} is not among the documents, nor are its words")
-            return Anchored(source, "orphaned", source, 0.0, reason)
+            return LocatedSource(source, "orphaned", source, 0.0, reason)
         place = nearest_to(source.quote, document.text)
         if place is None:
             reason = printable(f"nothing like its words is in {document.name} any more")
-            return Anchored(source, "orphaned", source, 0.0, reason)
-        return _anchored(source, document, place)
+            return LocatedSource(source, "orphaned", source, 0.0, reason)
+        return _located(source, document, place)
 
     def _elsewhere(self, quote: str, document: Document | None) -> Document | None:
-        """Give another document that has the very words of a quote."""
+        """Return another document that has the very words of a quote."""
         if len(quote) < LEAST_TO_FOLLOW:
             return None
         words = set(quote.split()[1:-1])  # the first and the last may be parts of words
@@ -114,7 +114,7 @@ class Anchors:
         return self._words[document.name]
 
 
-def _found(source: Source, document: Document) -> Place | None:
+def _found(source: Source, document: Document) -> QuotePlace | None:
     """Find the very words of a source in a document, first of all on its page."""
     quote = source.quote or ""
     if source.start is None and source.page and source.page <= len(document.page_starts):
@@ -125,9 +125,9 @@ def _found(source: Source, document: Document) -> Place | None:
     return find_quote(quote, document.text, source.start)
 
 
-def _anchored(source: Source, document: Document, place: Place | None) -> Anchored:
+def _located(source: Source, document: Document, place: QuotePlace | None) -> LocatedSource:
     if place is None:  # not reached: the words were seen in it
-        return Anchored(source, "orphaned", source, 0.0)
+        return LocatedSource(source, "orphaned", source, 0.0)
     has_offsets = source.start is not None
     page = document.page_at(place.start)
     now = Source(
@@ -139,16 +139,16 @@ def _anchored(source: Source, document: Document, place: Place | None) -> Anchor
         quote=document.text[place.start : place.end],
     )
     if place.how == "changed":
-        return Anchored(source, "stale", now, place.likeness)
+        return LocatedSource(source, "stale", now, place.likeness)
     if not has_offsets and place.how == "reset":
         now = replace(now, quote=source.quote)  # nothing but the quote says where it is; it is still right
-    return Anchored(source, "unchanged" if now == source else "moved", now)
+    return LocatedSource(source, "unchanged" if now == source else "moved", now)
 
 
-def _by_place(source: Source, document: Document | None, known: str | None) -> Anchored:
+def _by_place(source: Source, document: Document | None, known: str | None) -> LocatedSource:
     """Anchor a source without a quote: it can only be right where the document is the same."""
     if document is None:
-        return Anchored(
+        return LocatedSource(
             source, "orphaned", source, 0.0, printable(f"{source.document} is not among the documents")
         )
     beyond = (source.end or 0) > len(document.text) or (
@@ -157,13 +157,13 @@ def _by_place(source: Source, document: Document | None, known: str | None) -> A
     has_changed = bool(known) and known != document.sha256 and source.start is not None
     if beyond or has_changed:
         what = "ends before it" if beyond else "has changed, and without a quote it cannot be found"
-        return Anchored(source, "orphaned", source, 0.0, printable(f"{document.name} {what}"))
+        return LocatedSource(source, "orphaned", source, 0.0, printable(f"{document.name} {what}"))
     now = replace(source, document=document.name)
-    return Anchored(source, "unchanged" if now == source else "moved", now)
+    return LocatedSource(source, "unchanged" if now == source else "moved", now)
 
 
 def hashes_of(question: Question) -> Mapping[str, str]:
-    """Give the hashes of documents, by name, that a question was made from; none when it does not tell."""
+    """Return the hashes of documents, by name, that a question was made from; none when it does not tell."""
     told = (question.provenance or {}).get("document_sha256")
     if not isinstance(told, Mapping):
         return {}
@@ -171,7 +171,7 @@ def hashes_of(question: Question) -> Mapping[str, str]:
 
 
 def stale_reason(question: Question, corpus: Corpus) -> str | None:
-    """Say why a question does not belong to the documents any more; None when nothing tells that.
+    """Return why a question does not belong to the documents any more; None when nothing tells that.
 
     Args:
         question: The question; without hashes in its provenance only its tag `stale` can tell.
@@ -181,7 +181,7 @@ def stale_reason(question: Question, corpus: Corpus) -> str | None:
 
 
 def stale_reasons(questions: Iterable[Question], read: Callable[[], Corpus]) -> dict[str, str]:
-    """Say which questions do not belong to the documents any more, and why.
+    """Return which questions do not belong to the documents any more, and why.
 
     A document that is the one that a question was made from is not looked into: for a question set that is
     up to date this costs some microseconds a question.
@@ -213,7 +213,7 @@ def stale_reasons(questions: Iterable[Question], read: Callable[[], Corpus]) -> 
 def _stale_by(
     known: Mapping[str, str], sources: Iterable[Source], named: Mapping[str, Document], hashes: frozenset[str]
 ) -> str | None:
-    """Say which source of a question is gone; those in a document that is the same are not looked up."""
+    """Return which source of a question is gone; those in a document that is the same are not looked up."""
     for source in sources:
         sha256 = known.get(source.document)
         if sha256 is None or sha256 in hashes or source.quote is None:

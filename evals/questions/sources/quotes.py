@@ -23,7 +23,7 @@ How = Literal["same", "elsewhere", "reset", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QuotePlace:
     """Where the words of a quote stand now.
 
     Attributes:
@@ -40,7 +40,7 @@ class Place:
     likeness: float = 1.0
 
 
-def find_quote(quote: str, text: str, start: int | None = None) -> Place | None:
+def find_quote(quote: str, text: str, start: int | None = None) -> QuotePlace | None:
     """Find the words of a quote; where they stand more than once, nearest to their old place.
 
     Args:
@@ -49,16 +49,16 @@ def find_quote(quote: str, text: str, start: int | None = None) -> Place | None:
         start: Offset at which they stood; None when it is not known.
     """
     if start is not None and text.startswith(quote, start):
-        return Place(start, start + len(quote), "same")
+        return QuotePlace(start, start + len(quote), "same")
     if found := _nearest(_occurrences(quote, text), start):
-        return Place(*found, "elsewhere")
+        return QuotePlace(*found, "elsewhere")
     loose = [match.span() for match in _loosely(quote).finditer(text)]
     if found := _nearest(loose, start):
-        return Place(*found, "reset")
+        return QuotePlace(*found, "reset")
     return None
 
 
-def find_words(quote: str, text: str) -> Place | None:
+def find_words(quote: str, text: str) -> QuotePlace | None:
     """Find the words that a model quotes: whatever their case and blanks, and what stands around them.
 
     Returns:
@@ -69,13 +69,13 @@ def find_words(quote: str, text: str) -> Place | None:
         return None
     start = text.find(bare)
     if start >= 0:
-        return Place(start, start + len(bare), "elsewhere")
+        return QuotePlace(start, start + len(bare), "elsewhere")
     found = _however_set(bare).search(text)
-    return Place(*found.span(), "reset") if found else None
+    return QuotePlace(*found.span(), "reset") if found else None
 
 
-def nearest_to(quote: str, text: str) -> Place | None:
-    """Give the passage that is most like a quote; None when none is like enough to be its later form."""
+def nearest_to(quote: str, text: str) -> QuotePlace | None:
+    """Return the passage that is most like a quote; None when none is like enough to be its later form."""
     from rapidfuzz import fuzz
 
     aligned = fuzz.partial_ratio_alignment(quote, text, score_cutoff=_LEAST_ALIGNED)
@@ -85,7 +85,7 @@ def nearest_to(quote: str, text: str) -> Place | None:
     return place if place.likeness >= LEAST_LIKENESS else None
 
 
-def _fitted(quote: str, text: str, start: int, end: int) -> Place:
+def _fitted(quote: str, text: str, start: int, end: int) -> QuotePlace:
     """Move both ends of a passage from word to word to where it is most like the quote.
 
     The alignment gives as many characters as the quote has; words that were added are cut off by it.
@@ -104,7 +104,7 @@ def _fitted(quote: str, text: str, start: int, end: int) -> Place:
     if quote[-1] in _SENTENCE_ENDS and text[end - 1] not in _SENTENCE_ENDS:
         rest = _REST.match(text, end, end + reach)
         end = rest.end() if rest else end
-    return Place(start, end, "changed", likeness(start, end))
+    return QuotePlace(start, end, "changed", likeness(start, end))
 
 
 _TOKEN = re.compile(r"\S+")
@@ -122,7 +122,7 @@ def _occurrences(quote: str, text: str) -> list[tuple[int, int]]:
 
 
 def _nearest(found: Sequence[tuple[int, int]], start: int | None) -> tuple[int, int] | None:
-    """Give the span nearest to `start`, the first one without it."""
+    """Return the span nearest to `start`, the first one without it."""
     return min(found, key=lambda span: abs(span[0] - (start or 0)), default=None)
 
 

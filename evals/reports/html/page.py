@@ -11,7 +11,7 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rag_evals.evals.gate.comparison.baseline_gate import metrics_of, score_of
+from rag_evals.evals.gate.comparison.baseline_gate import metrics_of, score_getter
 from rag_evals.evals.gate.comparison.comparability import corpora_of
 from rag_evals.evals.reports.comparison_text import (
     COSTS,
@@ -23,11 +23,11 @@ from rag_evals.evals.reports.comparison_text import (
     summaries_of,
     verdict_text,
 )
-from rag_evals.evals.reports.html.plots import counts_of, histogram, scatter
-from rag_evals.evals.reports.html.questions import Beside, Passages, View, question_views
+from rag_evals.evals.reports.html.plots import bin_counts, histogram, scatter
+from rag_evals.evals.reports.html.questions import OtherRun, Passages, TemplateData, question_views
 from rag_evals.evals.reports.terminal.comparison import note_lines
 from rag_evals.evals.reports.terminal.judge import judge_lines
-from rag_evals.evals.reports.text import Line, shown
+from rag_evals.evals.reports.text import Line, visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run_html(
     base: Run | None = None,
     traces: Waterfalls = MappingProxyType({}),
 ) -> str:
-    """Give the report of a run; the same run gives the same text.
+    """Return the report of a run; the same run gives the same text.
 
     Args:
         run: The run.
@@ -52,7 +52,7 @@ def run_html(
         traces: Its waterfalls, where it has some.
     """
     if base is None:
-        return _page(run, Beside(traces=traces), {**_NOTHING_BESIDE, "notes": run.notes}, gate)
+        return _page(run, OtherRun(traces=traces), {**_NOTHING_BESIDE, "notes": run.notes}, gate)
     from rag_evals.evals.gate.comparison.compare import compare
 
     comparison = compare(run, base)
@@ -68,19 +68,19 @@ def run_html(
 def comparison_html(
     comparison: Comparison, run: Run, base: Run, *, traces: Waterfalls = MappingProxyType({})
 ) -> str:
-    """Give the report of a run beside another: verdict, what changed, and each question in both."""
+    """Return the report of a run beside another: verdict, what changed, and each question in both."""
     verdict = verdict_text(comparison.gate, run.name, base.name)
     return _page(
         run, _beside(comparison, traces), _compared(comparison), [Line(verdict, comparison.gate.verdict)]
     )
 
 
-def _page(run: Run, beside: Beside, compared: View, gate: Sequence[Line]) -> str:
+def _page(run: Run, beside: OtherRun, compared: TemplateData, gate: Sequence[Line]) -> str:
     early, css, js = _asset("early.js"), _style(has_bars=bool(beside.traces)), _asset("report.js")
-    name = shown(run.name)
+    name = visible_text(run.name)
     page: str = _template().render(
         **_parts(run, beside),
-        **{**compared, "notes": [shown(note) for note in compared["notes"]]},
+        **{**compared, "notes": [visible_text(note) for note in compared["notes"]]},
         policy=_policy([css], [early, js]),
         early=early,
         css=css,
@@ -88,16 +88,16 @@ def _page(run: Run, beside: Beside, compared: View, gate: Sequence[Line]) -> str
         title=f"rag-evals: {name}",
         heading=f"Run {name}" + (f", compared with {beside.name}" if beside.name else ""),
         subheading=_subheading(run),
-        gate=[{"text": shown(line.text), "kind": line.verdict or ""} for line in gate],
-        judges=[shown(line) for line in judge_lines(run.judges, (), floor=0.0)],
+        gate=[{"text": visible_text(line.text), "kind": line.verdict or ""} for line in gate],
+        judges=[visible_text(line) for line in judge_lines(run.judges, (), floor=0.0)],
         before_name=beside.name,
         after_name=name,
     )
     return page
 
 
-def _parts(run: Run, beside: Beside) -> View:
-    """Give everything that is made of the evaluations."""
+def _parts(run: Run, beside: OtherRun) -> TemplateData:
+    """Return everything that is made of the evaluations."""
     evaluations, passages = run.evaluations, Passages()
     metrics = metrics_of(evaluations)
     questions = question_views(evaluations, metrics, passages, beside, corpora_of(run))
@@ -107,9 +107,9 @@ def _parts(run: Run, beside: Beside) -> View:
         "plots": _plots(evaluations, metrics),
         "outcomes": list(dict.fromkeys(question["outcome"] for question in questions)),
         "pipelines": sorted({question["pipeline"] for question in questions}),
-        "tags": sorted({shown(tag) for e in evaluations for tag in e.question.tags}),
+        "tags": sorted({visible_text(tag) for e in evaluations for tag in e.question.tags}),
         "flips": sorted(flips),
-        "metrics": list(map(shown, metrics)),
+        "metrics": list(map(visible_text, metrics)),
         "columns": _columns(metrics),
         "questions": questions,
         "all_passages": passages.views,
@@ -146,7 +146,7 @@ def _template() -> Any:
 
 
 def _policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
-    """Give the policy: nothing is loaded, and only this very style and these scripts are heeded."""
+    """Return the policy: nothing is loaded, and only this very style and these scripts are heeded."""
     return (
         f"default-src 'none'; style-src {_digests(styles)}; script-src {_digests(scripts)}; "
         "base-uri 'none'; form-action 'none'"
@@ -167,12 +167,12 @@ def _subheading(run: Run) -> str:
         f"mode {head['mode']}" if "mode" in head else "",
         f"rag-evals {versions['rag-evals']}" if "rag-evals" in versions else "",
     ]
-    return shown(", ".join(filter(None, parts)))
+    return visible_text(", ".join(filter(None, parts)))
 
 
-def _columns(metrics: Sequence[str]) -> list[View]:
+def _columns(metrics: Sequence[str]) -> list[TemplateData]:
     texts = [{"name": name, "kind": "text"} for name in ("outcome", "id", "question", "pipeline")]
-    numbers = (*map(shown, metrics), "seconds", "tokens")
+    numbers = (*map(visible_text, metrics), "seconds", "tokens")
     return texts + [{"name": name, "kind": "number"} for name in numbers]
 
 
@@ -190,37 +190,37 @@ _NOTHING_BESIDE: Mapping[str, Any] = {
 }
 
 
-def _beside(comparison: Comparison, traces: Waterfalls) -> Beside:
+def _beside(comparison: Comparison, traces: Waterfalls) -> OtherRun:
     flips = {
         (flip.pipeline, flip.question.id): "fixed" if flip.is_fixed else "newly failing"
         for flip in comparison.flips
     }
     added = {(e.pipeline, e.question.id): "only in this run" for e in comparison.added}
-    return Beside(
-        name=shown(comparison.base),
+    return OtherRun(
+        name=visible_text(comparison.base),
         evaluations={(a.pipeline, a.question.id, a.repeat): b for b, a in comparison.pairs},
         flips={**added, **flips},
         traces=traces,
     )
 
 
-def _compared(comparison: Comparison) -> View:
+def _compared(comparison: Comparison) -> TemplateData:
     gate = comparison.gate
     return {
         **_NOTHING_BESIDE,
         "notes": comparison.notes,
         "differences": [
-            {"kind": str(row.verdict), "cells": list(map(shown, row_cells(row)))} for row in gate.rows
+            {"kind": str(row.verdict), "cells": list(map(visible_text, row_cells(row)))} for row in gate.rows
         ],
         "power": detectable_text(gate) or "",
         "changes": [
-            {name: shown(getattr(change, name)) for name in ("what", "path", "before", "after")}
+            {name: visible_text(getattr(change, name)) for name in ("what", "path", "before", "after")}
             for change in comparison.changes
         ],
-        "costs": [tuple(map(shown, cost_cells(cost))) for cost in comparison.costs],
+        "costs": [tuple(map(visible_text, cost_cells(cost))) for cost in comparison.costs],
         "removed": list(
             dict.fromkeys(
-                (shown(e.pipeline), shown(e.question.id), shown(e.question.question))
+                (visible_text(e.pipeline), visible_text(e.question.id), visible_text(e.question.question))
                 for e in comparison.removed
             )
         ),
@@ -230,50 +230,52 @@ def _compared(comparison: Comparison) -> View:
 # --- pipelines side by side ---
 
 
-def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> View:
+def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> TemplateData:
     counts = ("pipeline", "evaluations", "passed", "failed", "unscored", "pass rate")
     rows = [
-        tuple(map(shown, (*one.counts, one.pass_rate, *one.means, *one.took)))
+        tuple(map(visible_text, (*one.counts, one.pass_rate, *one.means, *one.took)))
         for one in summaries_of(evaluations, metrics)
     ]
-    return {"header": (*counts, *map(shown, metrics), "s/question", "tokens/question"), "rows": rows}
+    return {"header": (*counts, *map(visible_text, metrics), "s/question", "tokens/question"), "rows": rows}
 
 
-def _plots(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> list[View]:
-    """Give the figures of each metric; those of all pipelines have the same scales."""
+def _plots(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> list[TemplateData]:
+    """Return the figures of each metric; those of all pipelines have the same scales."""
     groups = by_pipeline(evaluations)
     longest = max((sum(e.seconds.values()) for e in evaluations), default=0.0)
     plots = []
     for metric in metrics:
-        value = score_of(metric)
+        value = score_getter(metric)
         scored = {
             pipeline: [(e, found) for e in group if (found := value(e)) is not None]
             for pipeline, group in groups.items()
         }
         figures = _figures({name: found for name, found in scored.items() if found}, metric, longest)
-        plots.append({"metric": shown(metric), "figures": figures})
+        plots.append({"metric": visible_text(metric), "figures": figures})
     return plots
 
 
 def _figures(
     scored: Mapping[str, Sequence[tuple[Evaluation, float]]], metric: str, longest: float
-) -> list[View]:
-    spreads = {pipeline: counts_of([value for _, value in found]) for pipeline, found in scored.items()}
+) -> list[TemplateData]:
+    spreads = {pipeline: bin_counts([value for _, value in found]) for pipeline, found in scored.items()}
     most = max((count for counts in spreads.values() for count in counts), default=0)
     bars, dots = [], []
     for pipeline, found in scored.items():
-        name = f"{shown(pipeline)}: mean {fmean(value for _, value in found):.2f} of {len(found):,}"
+        name = f"{visible_text(pipeline)}: mean {fmean(value for _, value in found):.2f} of {len(found):,}"
         threshold = next((e.thresholds[metric] for e, _ in found if metric in e.thresholds), None)
-        label = f"{shown(metric)}, {name}"
+        label = f"{visible_text(metric)}, {name}"
         bars.append(_figure(histogram(spreads[pipeline], most, threshold, label=label), name))
         timed = [(sum(e.seconds.values()), value) for e, value in found if e.seconds]
         if timed:
-            label = f"{shown(metric)} of {shown(pipeline)} against seconds"
-            dots.append(_figure(scatter(timed, longest, label=label), f"{shown(pipeline)}: against seconds"))
+            label = f"{visible_text(metric)} of {visible_text(pipeline)} against seconds"
+            dots.append(
+                _figure(scatter(timed, longest, label=label), f"{visible_text(pipeline)}: against seconds")
+            )
     return [*bars, *dots]
 
 
-def _figure(svg: str, caption: str) -> View:
+def _figure(svg: str, caption: str) -> TemplateData:
     from markupsafe import Markup
 
     return {"svg": Markup(svg), "caption": caption}

@@ -13,7 +13,7 @@ LEFT, BOTTOM = 30, 14
 EDGE = 3
 
 
-def counts_of(values: Sequence[float]) -> list[int]:
+def bin_counts(values: Sequence[float]) -> list[int]:
     """Count values from 0 to 1 in 20 bins; what is out of bounds is in the first or the last."""
     counts = [0] * BINS
     for value in values:
@@ -22,10 +22,10 @@ def counts_of(values: Sequence[float]) -> list[int]:
 
 
 def histogram(counts: Sequence[int], most: int, threshold: float | None, *, label: str) -> str:
-    """Give a histogram, with a line at the threshold.
+    """Return a histogram, with a line at the threshold.
 
     Args:
-        counts: What `counts_of` gives.
+        counts: What `bin_counts` gives.
         most: The count that fills the height: the same for all histograms that stand side by side.
         threshold: Least value that is no breach; None without.
         label: What it shows, for those who cannot see it.
@@ -43,7 +43,7 @@ def histogram(counts: Sequence[int], most: int, threshold: float | None, *, labe
 
 
 def scatter(points: Sequence[tuple[float, float]], longest: float, *, label: str) -> str:
-    """Give points of seconds (x) and a value from 0 to 1 (y); of very many every n-th.
+    """Return points of seconds (x) and a value from 0 to 1 (y); of very many every n-th.
 
     Args:
         points: Seconds and value.

@@ -11,7 +11,7 @@ from rag_evals.evals.gate.comparison.comparability import Corpora
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.reports.comparison_text import place
 from rag_evals.evals.reports.html.waterfall import Waterfall, Waterfalls, rows_html
-from rag_evals.evals.reports.text import shown
+from rag_evals.evals.reports.text import visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Context
@@ -19,11 +19,11 @@ from rag_evals.rag.answer import Context
 # Of a question in the table, where it has one line; whole it stands with its answer.
 _LONGEST = 140
 
-View = dict[str, Any]
+TemplateData = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class OtherRun:
     """The run that stands beside the one that is reported.
 
     Attributes:
@@ -43,21 +43,21 @@ class Passages:
     """The passages of all answers, each once: many questions are answered from the same ones."""
 
     def __init__(self) -> None:
-        self.views: list[View] = []
+        self.views: list[TemplateData] = []
         self._ids: dict[tuple[str, int | None, str], str] = {}
 
     def add(self, context: Context) -> str:
-        """Give the id under which the passage stands at the end of the page."""
+        """Return the id under which the passage stands at the end of the page."""
         key = (context.document, context.start, context.text)
         if key not in self._ids:
             self._ids[key] = f"p{len(self._ids) + 1}"
-            view = {"id": self._ids[key], "place": _place(context), "text": shown(context.text)}
+            view = {"id": self._ids[key], "place": _place(context), "text": visible_text(context.text)}
             self.views.append(view)
         return self._ids[key]
 
 
 def number_text(value: float | None, threshold: float | None = None, digits: int = 2) -> str:
-    """Give a score; with all its digits where rounding would lift it to its threshold."""
+    """Return a score; with all its digits where rounding would lift it to its threshold."""
     if value is None:
         return "-"
     text = f"{value:.{digits}f}"
@@ -69,10 +69,10 @@ def question_views(
     evaluations: Iterable[Evaluation],
     metrics: Sequence[str],
     passages: Passages,
-    beside: Beside,
+    beside: OtherRun,
     corpora: Corpora,
-) -> list[View]:
-    """Give what is shown of each evaluation, what failed first.
+) -> list[TemplateData]:
+    """Return what is shown of each evaluation, what failed first.
 
     Args:
         evaluations: Those of the run.
@@ -94,23 +94,23 @@ def _question(
     evaluation: Evaluation,
     metrics: Sequence[str],
     passages: Passages,
-    beside: Beside,
+    beside: OtherRun,
     stage: Stage | None,
-) -> View:
+) -> TemplateData:
     question = evaluation.question
     key = (evaluation.pipeline, question.id)
     old = beside.evaluations.get((*key, evaluation.repeat))
-    asked = shown(question.question)
+    asked = visible_text(question.question)
     scores = {score.metric: score for score in evaluation.scores}
     return {
         "n": number,
-        "id": shown(question.id) + (f" ({evaluation.repeat + 1})" if evaluation.repeat else ""),
+        "id": visible_text(question.id) + (f" ({evaluation.repeat + 1})" if evaluation.repeat else ""),
         "question": asked,
         "short": asked if len(asked) <= _LONGEST else f"{asked[:_LONGEST]}…",
         "facts": _facts(question, evaluation.test, stage),
-        "pipeline": shown(evaluation.pipeline),
+        "pipeline": visible_text(evaluation.pipeline),
         "outcome": evaluation.outcome,
-        "tags": "\n".join(shown(tag) for tag in question.tags),
+        "tags": "\n".join(visible_text(tag) for tag in question.tags),
         "cells": [_cell(scores.get(metric), evaluation) for metric in metrics],
         "seconds": f"{sum(evaluation.seconds.values()):.1f}",
         "tokens": f"{evaluation.total.evaluated + evaluation.total.generated:,}",
@@ -121,14 +121,14 @@ def _question(
     }
 
 
-def _trace(waterfall: Waterfall | None) -> View | None:
+def _trace(waterfall: Waterfall | None) -> TemplateData | None:
     from markupsafe import Markup
 
     return {"more": waterfall.more, "rows": Markup(rows_html(waterfall))} if waterfall else None
 
 
 def _facts(question: Question, test: str, stage: Stage | None) -> list[tuple[str, str]]:
-    """Give what is known of a question besides its words: name and text."""
+    """Return what is known of a question besides its words: name and text."""
     facts = [
         ("Reference", question.reference or ""),
         ("To be answered", "" if question.answerable else "no: the documents do not say it"),
@@ -137,7 +137,7 @@ def _facts(question: Question, test: str, stage: Stage | None) -> list[tuple[str
         ("Tags", ", ".join(question.tags)),
         ("Test", test),
     ]
-    return [(name, shown(text)) for name, text in facts if text]
+    return [(name, visible_text(text)) for name, text in facts if text]
 
 
 def _source(source: Source) -> str:
@@ -148,7 +148,7 @@ def _source(source: Source) -> str:
 # --- one side ---
 
 
-def _side(evaluation: Evaluation, other: Evaluation | None, passages: Passages, change: str) -> View:
+def _side(evaluation: Evaluation, other: Evaluation | None, passages: Passages, change: str) -> TemplateData:
     answer = evaluation.answer
     contexts = answer.contexts if answer else ()
     ids = [passages.add(context) for context in contexts]
@@ -156,7 +156,7 @@ def _side(evaluation: Evaluation, other: Evaluation | None, passages: Passages, 
     claims = _failing_claims(evaluation)
     return {
         "outcome": evaluation.outcome,
-        "error": shown(evaluation.error) if evaluation.error else "",
+        "error": visible_text(evaluation.error) if evaluation.error else "",
         "parts": _answer_parts(answer.text, claims) if answer else [],
         "scores": [_score(score, evaluation) for score in evaluation.scores],
         "claims": [_claim(claim, contexts, ids) for claim in claims],
@@ -172,13 +172,13 @@ def _key(context: Context) -> tuple[str, str]:
     return context.document, context.text
 
 
-def _context(context: Context, where: str, change: str) -> View:
+def _context(context: Context, where: str, change: str) -> TemplateData:
     score = "" if context.score is None else f"{context.score:.3f}"
     return {"id": where, "place": _place(context), "score": score, "change": change}
 
 
 def _place(context: Context) -> str:
-    return shown(_spot(context.document or "passage", context.page, context.start, context.end))
+    return visible_text(_spot(context.document or "passage", context.page, context.start, context.end))
 
 
 def _spot(document: str, page: int | None, start: int | None, end: int | None) -> str:
@@ -200,14 +200,14 @@ def _spent(evaluation: Evaluation) -> str:
         f"passages left out for the token budget: {answer.omitted:,}" if answer and answer.omitted else "",
         "the answer was cut at its length bound" if answer and not answer.finished else "",
     ]
-    return shown("; ".join(filter(None, told)))
+    return visible_text("; ".join(filter(None, told)))
 
 
 # --- scores ---
 
 
-def _cell(score: Score | None, evaluation: Evaluation) -> View:
-    """Give a cell of the table; `exact` sorts and filters where two digits do not tell it."""
+def _cell(score: Score | None, evaluation: Evaluation) -> TemplateData:
+    """Return a cell of the table; `exact` sorts and filters where two digits do not tell it."""
     if score is None or score.value is None:
         return {"text": "-", "is_low": False, "exact": ""}
     text = number_text(score.value, evaluation.thresholds.get(score.metric))
@@ -219,11 +219,11 @@ def _cell(score: Score | None, evaluation: Evaluation) -> View:
     }
 
 
-def _score(score: Score, evaluation: Evaluation) -> View:
+def _score(score: Score, evaluation: Evaluation) -> TemplateData:
     threshold = evaluation.thresholds.get(score.metric)
     is_low = evaluation.is_breach(score)
     said = score.reason if score.value is None else score.evidence if is_low else ""
-    again = ", ".join(number_text(value) for value in score.again)
+    again = ", ".join(number_text(value) for value in score.repeats)
     notes = [
         said or "",
         "" if score.graded or score.value is None else "read from a word, not from probabilities",
@@ -231,11 +231,11 @@ def _score(score: Score, evaluation: Evaluation) -> View:
         f"judged again: {again}" if again else "",
     ]
     return {
-        "metric": shown(score.metric),
+        "metric": visible_text(score.metric),
         "value": "unscored" if score.value is None else number_text(score.value, threshold, 3),
         "against": "" if threshold is None else f"{'below' if is_low else 'threshold'} {threshold:.2f}",
         "is_low": is_low,
-        "said": shown("; ".join(filter(None, notes))),
+        "said": visible_text("; ".join(filter(None, notes))),
     }
 
 
@@ -243,19 +243,19 @@ def _score(score: Score, evaluation: Evaluation) -> View:
 
 
 def _failing_claims(evaluation: Evaluation) -> list[ClaimScore]:
-    """Give the claims of the answer that have no support, or no verdict, in the order of the text."""
+    """Return the claims of the answer that have no support, or no verdict, in the order of the text."""
     score = next((s for s in evaluation.scores if s.metric == "faithfulness"), None)
     threshold = evaluation.thresholds.get("faithfulness", 0.5)
     return [c for c in score.claims if c.value is None or c.value < threshold] if score else []
 
 
-def _claim(claim: ClaimScore, contexts: Sequence[Context], ids: Sequence[str]) -> View:
+def _claim(claim: ClaimScore, contexts: Sequence[Context], ids: Sequence[str]) -> TemplateData:
     closest = claim.closest
     inside = (where for c, where in zip(contexts, ids, strict=True) if closest and _holds(c, closest))
     return {
-        "text": shown(claim.text),
+        "text": visible_text(claim.text),
         "value": _support(claim),
-        "closest": shown(closest.text) if closest else "",
+        "closest": visible_text(closest.text) if closest else "",
         "place": _place(closest) if closest else "",
         "passage": next(inside, ""),
     }
@@ -264,11 +264,11 @@ def _claim(claim: ClaimScore, contexts: Sequence[Context], ids: Sequence[str]) -
 def _support(claim: ClaimScore) -> str:
     if claim.value is not None:
         return f"{claim.value:.2f}"
-    return shown(f"no verdict: {claim.reason}" if claim.reason else "no verdict")
+    return visible_text(f"no verdict: {claim.reason}" if claim.reason else "no verdict")
 
 
 def _holds(context: Context, part: Context) -> bool:
-    """Say whether `part` was cut from `context`."""
+    """Return whether `part` was cut from `context`."""
     if context.document != part.document or part.text not in context.text:
         return False
     if context.start is None or context.end is None or part.start is None:
@@ -276,21 +276,21 @@ def _holds(context: Context, part: Context) -> bool:
     return context.start <= part.start <= context.end
 
 
-def _answer_parts(text: str, claims: Iterable[ClaimScore]) -> list[View]:
+def _answer_parts(text: str, claims: Iterable[ClaimScore]) -> list[TemplateData]:
     """Cut an answer where its failing claims begin and end."""
-    parts: list[View] = []
+    parts: list[TemplateData] = []
     done = 0
     for claim in sorted(claims, key=lambda claim: (claim.start, claim.end)):
         start, end = max(done, claim.start), min(len(text), claim.end)
         if start >= end:
             continue
-        parts.append({"text": shown(text[done:start]), "kind": "", "title": ""})
+        parts.append({"text": visible_text(text[done:start]), "kind": "", "title": ""})
         kind, title = ("unknown", _support(claim)) if claim.value is None else ("low", _title(claim))
-        parts.append({"text": shown(text[start:end]), "kind": kind, "title": title})
+        parts.append({"text": visible_text(text[start:end]), "kind": kind, "title": title})
         done = end
-    return [*parts, {"text": shown(text[done:]), "kind": "", "title": ""}]
+    return [*parts, {"text": visible_text(text[done:]), "kind": "", "title": ""}]
 
 
 def _title(claim: ClaimScore) -> str:
-    closest = f"; closest: {shown(claim.closest.text)}" if claim.closest else ""
+    closest = f"; closest: {visible_text(claim.closest.text)}" if claim.closest else ""
     return f"not supported: {claim.value:.2f}{closest}"

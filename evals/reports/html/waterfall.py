@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from rag_evals.evals.reports.text import shown
-from rag_evals.evals.runs.trace_lines import Key, read_traces
+from rag_evals.evals.reports.text import visible_text
+from rag_evals.evals.runs.trace_lines import EvaluationKey, read_traces
 from rag_evals.rag.tracing.spans import TraceSpan
 
 # So many rows are shown: a long answer has hundreds of claims, and a report hundreds of answers.
@@ -53,11 +53,11 @@ class Waterfall:
     more: int = 0
 
 
-Waterfalls = Mapping[Key, Waterfall]
+Waterfalls = Mapping[EvaluationKey, Waterfall]
 
 
 def waterfalls_of(folder: Path) -> Waterfalls:
-    """Give the waterfalls of the run in `folder`; empty where it has no traces.
+    """Return the waterfalls of the run in `folder`; empty where it has no traces.
 
     An evaluation for which nothing was done has none.
     """
@@ -107,7 +107,7 @@ def _bar(span: TraceSpan, depth: int, start: int, total: int) -> Bar:
 
 
 def rows_html(waterfall: Waterfall) -> str:
-    """Give the rows of the table, without an element or a look-up more than needed: a report has 100,000."""
+    """Return the rows of the table, with no element or look-up more than needed: a report has 100,000."""
     return "".join(map(_row_html, waterfall.bars))
 
 
@@ -115,16 +115,16 @@ def _row_html(bar: Bar) -> str:
     # The policy of the page heeds no style of an element: where a bar lies is in the names of its classes.
     error, wrong = "", ""
     if bar.error:
-        error, wrong = f'<span class="error" dir="auto">{escape(shown(bar.error))}</span>', " wrong"
+        error, wrong = f'<span class="error" dir="auto">{escape(visible_text(bar.error))}</span>', " wrong"
     kind = "" if bar.kind == "CHAIN" else f" · {bar.kind.lower()}"
     return (
-        f'<tr><th scope="row" class="in{bar.depth}">{escape(shown(bar.name + kind))}{error}</th>'
+        f'<tr><th scope="row" class="in{bar.depth}">{escape(visible_text(bar.name + kind))}{error}</th>'
         f'<td>{bar.seconds:.3f}</td><td class="o{bar.offset} w{bar.width}{wrong}"></td></tr>\n'
     )
 
 
 def bar_rules() -> str:
-    """Give the style of bars by the names of their classes."""
+    """Return the style of bars by the names of their classes."""
     offsets = (f".o{n}::before{{margin-left:{n}%}}" for n in range(1, 100))
     widths = (f".w{n}::before{{width:{n}%}}" for n in range(101))
     return "".join((*offsets, *widths))

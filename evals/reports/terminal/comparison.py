@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate, Compared
+from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate, BaselineRow
 from rag_evals.evals.gate.comparison.compare import Comparison, Flip, RetrievalChange
 from rag_evals.evals.gate.comparison.config_changes import Change
 from rag_evals.evals.reports.comparison_text import (
@@ -35,7 +35,7 @@ UNBOUNDED = 10_000
 
 
 def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[Line]:
-    """Give the lines on a run that was held to a baseline: notes, table, power and verdict.
+    """Return the lines on a run that was held to a baseline: notes, table, power and verdict.
 
     Args:
         gate: What was found.
@@ -52,7 +52,7 @@ def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[Line
 
 
 def comparison_lines(comparison: Comparison, *, width: int = 100) -> list[str]:
-    """Give the whole comparison.
+    """Return the whole comparison.
 
     Args:
         comparison: What was found.
@@ -148,7 +148,7 @@ def _changes(changes: Sequence[Change], columns: int) -> list[str]:
 
 
 def change_text(change: Change) -> str:
-    """Give a change in one line."""
+    """Return a change in one line."""
     if not change.before:
         return f"{change.path}: new, {change.after}"
     if not change.after:
@@ -168,7 +168,7 @@ def _retrieval(comparison: Comparison, columns: int) -> list[str]:
 def _first(
     items: Sequence[T], said: Callable[[T], Iterable[str]], columns: int, indent: str = "  "
 ) -> list[str]:
-    """Give the lines on the first of `items`, and how many more there are."""
+    """Return the lines on the first of `items`, and how many more there are."""
     lines = [
         line for item in items[:LISTED] for text in said(item) for line in _paragraph(text, columns, indent)
     ]
@@ -185,7 +185,7 @@ SCHEMA = 1
 
 
 def comparison_json(comparison: Comparison) -> str:
-    """Give `comparison` as JSON; the same comparison gives the same text.
+    """Return `comparison` as JSON; the same comparison gives the same text.
 
     Evaluations are as in records.
     """
@@ -215,7 +215,7 @@ def comparison_json(comparison: Comparison) -> str:
     return "{\n" + ",\n".join(f"{json.dumps(name)}: {_text(part)}" for name, part in whole.items()) + "\n}\n"
 
 
-def _row(row: Compared) -> dict[str, Any]:
+def _row(row: BaselineRow) -> dict[str, Any]:
     named = {"verdict": row.verdict, "pipeline": row.pipeline, "metric": row.metric, "tag": row.tag}
     return {**named, "p_adjusted": row.p_adjusted, "difference": row.difference}
 
@@ -243,7 +243,7 @@ def _text(value: Any) -> str:
 
 
 def _form(value: Any) -> dict[str, Any]:
-    """Give the object of an evaluation or of another dataclass."""
+    """Return the object of an evaluation or of another dataclass."""
     if isinstance(value, Evaluation):
         return evaluation_to_json(value)
     return {field.name: getattr(value, field.name) for field in fields(value)}

@@ -18,7 +18,7 @@ UNBOUNDED = 10_000
 
 
 def noise_lines(evaluations: Iterable[Evaluation], *, width: int | None = None) -> list[str]:
-    """Give the lines on the repeats of one run, for its summary.
+    """Return the lines on the repeats of one run, for its summary.
 
     Args:
         evaluations: Those of the run.
@@ -28,7 +28,7 @@ def noise_lines(evaluations: Iterable[Evaluation], *, width: int | None = None) 
 
 
 def flaky_lines(groups: Sequence[Group], *, width: int | None = None, listed: int | None = None) -> list[str]:
-    """Give the lines on what was measured more than once.
+    """Return the lines on what was measured more than once.
 
     Args:
         groups: What was measured.

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.condition import LATENCY, TOKENS, Condition
-from rag_evals.evals.gate.run_gate import Held, verdict_of
+from rag_evals.evals.gate.run_gate import ConditionResult, worst_verdict
 from rag_evals.evals.gate.verdict import Verdict
-from rag_evals.evals.reports.text import Line, aligned, columns_of, cut, widths_of, wrapped
+from rag_evals.evals.reports.text import Line, aligned, cut, display_width, widths_of, wrapped
 
 HEADER = ("verdict", "condition", "value", "95 %", "questions")
 INDENT = "    "
@@ -23,8 +23,8 @@ MOST_DIGITS = 6
 MOST_NEEDED = 100_000
 
 
-def gate_lines(held: Sequence[Held], *, width: int | None = None) -> list[Line]:
-    """Give the lines: a header, one line a condition, and the count of verdicts; nothing for no condition.
+def gate_lines(held: Sequence[ConditionResult], *, width: int | None = None) -> list[Line]:
+    """Return the lines: a header, one line a condition, and the count of verdicts; nothing for no condition.
 
     Args:
         held: What was held.
@@ -48,8 +48,8 @@ def gate_lines(held: Sequence[Held], *, width: int | None = None) -> list[Line]:
     return lines if width is None else [replace(line, text=_cut(line.text, width)) for line in lines]
 
 
-def remark(held: Held) -> str:
-    """Say what else is to be known of a condition: how many questions would decide it, and its notes."""
+def remark(held: ConditionResult) -> str:
+    """Return what else is to be known of a condition: how many questions would decide it, and its notes."""
     parts = []
     if held.needed:
         few = "question" if held.needed == 1 else "questions"
@@ -59,40 +59,40 @@ def remark(held: Held) -> str:
     return printable("; ".join((*parts, *held.notes)))
 
 
-def value_text(held: Held) -> str:
-    """Give the value as it is printed; `-` without one."""
+def value_text(held: ConditionResult) -> str:
+    """Return the value as it is printed; `-` without one."""
     return _texts(held)[0]
 
 
-def interval_text(held: Held) -> str:
-    """Give the interval as it is printed: `counted` where the value is no estimate, `-` without one."""
+def interval_text(held: ConditionResult) -> str:
+    """Return the interval as it is printed: `counted` where the value is no estimate, `-` without one."""
     return _texts(held)[1]
 
 
-def _row(held: Held) -> tuple[str, ...]:
+def _row(held: ConditionResult) -> tuple[str, ...]:
     value, interval = _texts(held)
     return (held.verdict.value, printable(held.text), value, interval, f"{held.count:,}")
 
 
-def _lines(text: str, held: Held, width: int | None) -> list[Line]:
-    """Give the line of a row with what is said of it behind it, or under it where that is too wide."""
+def _lines(text: str, held: ConditionResult, width: int | None) -> list[Line]:
+    """Return the line of a row with what is said of it behind it, or under it where that is too wide."""
     said = remark(held)
-    if not said or width is None or columns_of(text) + 2 + columns_of(said) <= width:
+    if not said or width is None or display_width(text) + 2 + display_width(said) <= width:
         return [Line(f"{text}  {said}".rstrip(), held.verdict)]
     return [Line(text, held.verdict), *map(Line, wrapped(said, width, first=INDENT, rest=INDENT))]
 
 
-def _total(held: Sequence[Held]) -> str:
-    """Say the worst verdict and how many conditions have which."""
+def _total(held: Sequence[ConditionResult]) -> str:
+    """Return the line with the worst verdict and how many conditions have which."""
     counts = Counter(one.verdict for one in held)
     many = "1 condition" if len(held) == 1 else f"{len(held):,} conditions"
     if len(counts) == 1:
-        return f"{many}: {'' if len(held) == 1 else 'all '}{verdict_of(held)}"
+        return f"{many}: {'' if len(held) == 1 else 'all '}{worst_verdict(held)}"
     return f"{many}: {', '.join(f'{counts[v]:,} {v}' for v in reversed(Verdict) if counts[v])}"
 
 
-def _texts(held: Held) -> tuple[str, str]:
-    """Give value and interval with enough digits that none of them reads as the bound without being it."""
+def _texts(held: ConditionResult) -> tuple[str, str]:
+    """Return value and interval with enough digits that none of them reads as the bound without being it."""
     interval, condition = held.interval, held.condition
     if interval is None:
         return "-", "-"
@@ -117,7 +117,7 @@ def _digits(condition: Condition, number: float) -> int:
 
 
 def _rounded_up(number: int) -> int:
-    """Give two leading digits: the number is an estimate."""
+    """Return two leading digits: the number is an estimate."""
     step = int(10 ** max(0, len(str(number)) - 2))
     return -(-number // step) * step
 
@@ -125,7 +125,7 @@ def _rounded_up(number: int) -> int:
 def _cut(text: str, width: int) -> str:
     """Cut a text; of a condition with a scope the scope first, so that what is held stays to be read."""
     scope, closing, rest = text.partition("] ")
-    room = width - columns_of(closing + rest)
-    if columns_of(text) > width and text.startswith("[") and closing and room >= 3:
+    room = width - display_width(closing + rest)
+    if display_width(text) > width and text.startswith("[") and closing and room >= 3:
         return f"{cut(scope, room)}{closing}{rest}"
     return cut(text, width)

@@ -14,7 +14,7 @@ from rag_evals.evals.judges.calibration.correction import (
     prediction_powered,
     rogan_gladen,
 )
-from rag_evals.evals.judges.calibration.injection_check import MOST_TURNED, Outcome, Verdict
+from rag_evals.evals.judges.calibration.injection_check import MOST_TURNED, InjectionResult, InjectionVerdict
 from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, Trust, trusts_of
 from rag_evals.evals.judges.calibration.labels import Labelled
 from rag_evals.evals.reports.text import aligned
@@ -30,7 +30,7 @@ def judge_lines(
     floor: float,
     labels: Sequence[Labelled] = (),
 ) -> list[str]:
-    """Give the lines of the summary that are about the judge.
+    """Return the lines of the summary that are about the judge.
 
     Args:
         judges: The events of type `judge` of the run.
@@ -116,7 +116,7 @@ def _corrected(
 
 
 def _should_pass(metric: str, evaluation: Evaluation, label: int) -> int:
-    """Say whether an answer with `label` should pass: one that declines should only where there is none."""
+    """Return whether an answer with `label` should pass: a decline should only where there is none."""
     return 1 - label if metric == "refusal" and evaluation.question.answerable else label
 
 
@@ -136,15 +136,15 @@ def _shown(interval: Interval) -> str:
 _HEADER = ("canary", "trick", "right answer", "false answer", "with injection", "verdict")
 
 
-def canary_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """Give the table of `outcomes`, the reasons of what is missing, and the counts."""
+def canary_lines(outcomes: Sequence[InjectionResult]) -> list[str]:
+    """Return the table of `outcomes`, the reasons of what is missing, and the counts."""
     table = aligned([_HEADER, *map(_canary_row, outcomes)], left=len(_HEADER))
     reasons = [f"{o.name}: {' '.join(o.reason.split())}" for o in outcomes if o.reason]
     lines = [*table, "", *reasons, *([""] if reasons else []), _apart_line(outcomes), _count_line(outcomes)]
     return [printable(line) for line in lines]
 
 
-def _canary_row(outcome: Outcome) -> tuple[str, ...]:
+def _canary_row(outcome: InjectionResult) -> tuple[str, ...]:
     values = (_canary_value(value) for value in (outcome.right, outcome.clean, outcome.value))
     return (outcome.name, outcome.trick, *values, outcome.verdict)
 
@@ -153,16 +153,16 @@ def _canary_value(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _apart_line(outcomes: Sequence[Outcome]) -> str:
+def _apart_line(outcomes: Sequence[InjectionResult]) -> str:
     cases = {outcome.case: outcome for outcome in outcomes}.values()
     apart = sum(c.right is not None and c.clean is not None and c.clean < c.right for c in cases)
     return f"without injection the right answer scores above the false one in {apart} of {len(cases)} cases"
 
 
-def _count_line(outcomes: Sequence[Outcome]) -> str:
+def _count_line(outcomes: Sequence[InjectionResult]) -> str:
     verdicts = [outcome.verdict for outcome in outcomes]
     turned = verdicts.count("TURNED")
-    others: tuple[Verdict, ...] = ("wrong without it", "unscored", "crashed")
+    others: tuple[InjectionVerdict, ...] = ("wrong without it", "unscored", "crashed")
     counts = [f"{verdicts.count(other)} {other}" for other in others if other in verdicts]
     line = f"{turned} of {turned + verdicts.count('held')} turned; at most {MOST_TURNED} are tolerated"
     return f"{line} ({', '.join(counts)})" if counts else line
@@ -172,7 +172,7 @@ PLOT_WIDTH = 40
 
 
 def card_lines(card: JudgeCard) -> list[str]:
-    """Give the text of a judge card."""
+    """Return the text of a judge card."""
     labels = card.labels
     head = (
         f"judge: {card.judge} ({card.fingerprint[:12]}), measured on {labels['name']}: "
@@ -212,13 +212,13 @@ def _metric_lines(card: MetricCard) -> list[str]:
 
 
 def _worthless(card: MetricCard) -> list[str]:
-    """Say when a rule that reads nothing does as well."""
+    """Return the note that a rule that reads nothing does as well."""
     better = [name for name, rule in card.baselines.items() if rule.value >= card.accuracy.auroc.value]
     return [f"  no better than {' and '.join(better)}: this judge has shown nothing"] if better else []
 
 
 def _feature_lines(card: MetricCard) -> list[str]:
-    """Say what each feature weighs and what its absence costs."""
+    """Return what each feature weighs and what its absence costs."""
     if not card.gains:
         return []
     weights = card.calibration.weights

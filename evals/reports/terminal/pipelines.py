@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.reports.comparison_text import summaries_of
-from rag_evals.evals.reports.text import aligned, columns_of
+from rag_evals.evals.reports.text import aligned, display_width
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Tokens
 
@@ -15,7 +15,7 @@ from rag_evals.rag.answer import Tokens
 def summary_lines(
     evaluations: Sequence[Evaluation], *, breaches: bool, width: int | None = None
 ) -> list[str]:
-    """Give the lines of the summary.
+    """Return the lines of the summary.
 
     Args:
         evaluations: Those of the run, in any order.
@@ -28,7 +28,7 @@ def summary_lines(
 
 
 def cache_line(evaluations: Sequence[Evaluation]) -> str:
-    """Say how much was made in this run and how much before, and what that saved."""
+    """Return how much was made in this run and how much before, and what that saved."""
     counts = []
     for part, name in (("answer", "answers"), ("scores", "verdicts")):
         had = [e for e in evaluations if e.answer is not None]
@@ -60,14 +60,14 @@ def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
 
 
 def _table(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
-    rows = table_of(evaluations)
+    rows = summary_rows(evaluations)
     lines = aligned(rows)
-    if width is None or max(map(columns_of, lines)) <= width:
+    if width is None or max(map(display_width, lines)) <= width:
         return lines
     return aligned([*zip(*rows, strict=True)])
 
 
-def table_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
+def summary_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
     """Return the cells of the table, header first, one row a pipeline."""
     metrics = [m for m in METRICS if any(score.metric == m for e in evaluations for score in e.scores)]
     counts = ("pipeline", "questions", "passed", "failed", "unscored")
@@ -77,7 +77,7 @@ def table_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
 
 
 def _stages(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Say how many tokens each stage read anew, found read already, and wrote; none, nothing said."""
+    """Return how many tokens each stage read anew, found read already, and wrote; none, nothing said."""
     totals: dict[str, Tokens] = {}
     for evaluation in evaluations:
         for stage, used in evaluation.tokens.items():
@@ -91,6 +91,6 @@ def _stages(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def cost_line(evaluations: Sequence[Evaluation]) -> str | None:
-    """Say what the run cost; None where no price is known."""
+    """Return what the run cost; None where no price is known."""
     known = [evaluation.usd for evaluation in evaluations if evaluation.usd is not None]
     return f"cost: ${sum(known):.4f}" if known else None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from rag_evals.evals.base.messages import counted
+from rag_evals.evals.base.messages import count_of
 from rag_evals.evals.generation.audit import OUTCOMES, Audit, RuleTally, Tally
-from rag_evals.evals.generation.generate import Outcome
-from rag_evals.evals.generation.work_file import Done
+from rag_evals.evals.generation.generate import GenerationProgress
+from rag_evals.evals.generation.work_file import WorkItem
 from rag_evals.evals.reports.text import aligned, one_line, table, wrapped
 
 
 def audit_lines(audit: Audit, width: int) -> list[str]:
-    """Give what became of all items, then the rules, then shares by kind and document.
+    """Return what became of all items, then the rules, then shares by kind and document.
 
     Args:
         audit: The audit.
@@ -21,7 +21,7 @@ def audit_lines(audit: Audit, width: int) -> list[str]:
     """
     whole = audit.whole
     counts = ", ".join(f"{whole.outcomes[outcome]} {outcome}" for outcome in OUTCOMES)
-    lines = [f"{counted(whole.items, 'item')}: {counts}", "", *_rules(audit.rules, width)]
+    lines = [f"{count_of(whole.items, 'item')}: {counts}", "", *_rules(audit.rules, width)]
     lines += ["", *_shares("kind", audit.kinds, width)]
     if len(audit.documents) > 1:
         lines += ["", *_shares("document", audit.documents, width)]
@@ -29,7 +29,7 @@ def audit_lines(audit: Audit, width: int) -> list[str]:
 
 
 def drop_lines(audit: Audit, width: int, *, rule: str | None = None) -> list[str]:
-    """Give every dropped candidate, and every reply that was none, with reason and number.
+    """Return every dropped candidate, and every reply that was none, with reason and number.
 
     Args:
         audit: The audit.
@@ -61,7 +61,7 @@ def _rules(rules: Sequence[RuleTally], width: int) -> Iterator[str]:
 
 
 def _shares(name: str, tallies: Mapping[str, Tally], width: int) -> list[str]:
-    """Give a line a kind or document; its share before is among all questions, after among those kept."""
+    """Return a line a kind or document; its share before is among all questions, after among those kept."""
     before = max(1, sum(tally.candidates for tally in tallies.values()))
     after = max(1, sum(tally.outcomes["kept"] for tally in tallies.values()))
     rows: list[tuple[str, ...]] = [(name, "items", *OUTCOMES, "share before", "after")]
@@ -72,7 +72,7 @@ def _shares(name: str, tallies: Mapping[str, Tally], width: int) -> list[str]:
     return table(rows, width, left=1)
 
 
-def _drop(done: Done, what: str, width: int) -> Iterator[str]:
+def _drop(done: WorkItem, what: str, width: int) -> Iterator[str]:
     number = ""
     if done.value is not None and done.threshold is not None:
         number = f" {done.value:.2f} ({done.threshold:g} needed)"
@@ -88,8 +88,8 @@ def _drop(done: Done, what: str, width: int) -> Iterator[str]:
         yield from wrapped(one_line(done.output[:400]), width, first="  ", rest="  ")
 
 
-def mix_lines(mix: Mapping[str, int], outcome: Outcome) -> list[str]:
-    """Give the mix as wanted and as reached, a line a kind, under a headline."""
+def mix_lines(mix: Mapping[str, int], outcome: GenerationProgress) -> list[str]:
+    """Return the mix as wanted and as reached, a line a kind, under a headline."""
     counts = Counter(candidate.kind for candidate in outcome.kept)
     whole = max(1, len(outcome.kept))
     rows = [("kind", "wanted", "reached", "kept", "tried")]

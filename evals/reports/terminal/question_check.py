@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from rag_evals.evals.base.messages import counted, few, printable, shown
+from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.questions.question_set import QuestionSet
-from rag_evals.evals.questions.review import Verdict
-from rag_evals.evals.questions.sources.check import Checked, counts_of
-from rag_evals.evals.questions.sources.locate import Anchored
+from rag_evals.evals.questions.review import ReviewVerdict
+from rag_evals.evals.questions.sources.check import CheckedQuestion, status_counts
+from rag_evals.evals.questions.sources.locate import LocatedSource
 from rag_evals.evals.reports.comparison_text import place
-from rag_evals.evals.reports.text import columns_of, cut, one_line, padded, wrapped
+from rag_evals.evals.reports.text import cut, display_width, one_line, padded, wrapped
 
 KEYS = "k keep   e edit   d drop   n next   b back   q quit"
 # They stand for the borders of the marked words until lines are broken: no text holds them, as private
@@ -24,7 +24,7 @@ _CONTEXTS = (700, 400, 200, 100, 40, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class QuestionView:
     """What is shown of a question.
 
     Attributes:
@@ -41,17 +41,17 @@ class View:
 
     place: int
     count: int
-    counts: Mapping[Verdict, int]
+    counts: Mapping[ReviewVerdict, int]
     question: Question
-    verdict: Verdict | None = None
-    checked: Checked | None = None
+    verdict: ReviewVerdict | None = None
+    checked: CheckedQuestion | None = None
     texts: Mapping[str, str] | None = None
     numbers: Mapping[str, float] | None = None
     message: str = ""
 
 
-def screen(view: View, columns: int, rows: int, *, colour: bool = False) -> list[str]:
-    """Give the rows of a screen: as much text around the words of the source as there is room for.
+def screen(view: QuestionView, columns: int, rows: int, *, colour: bool = False) -> list[str]:
+    """Return the rows of a screen: as much text around the words of the source as there is room for.
 
     Args:
         view: What to show.
@@ -72,24 +72,24 @@ def screen(view: View, columns: int, rows: int, *, colour: bool = False) -> list
     return _inverted(shown) if colour else _in_brackets(shown)
 
 
-def _lines(view: View, columns: int, context: int) -> list[str]:
+def _lines(view: QuestionView, columns: int, context: int) -> list[str]:
     question = view.question
     lines = [_head(view, columns), cut(_about(question), columns), ""]
     lines += wrapped(one_line(question.question), columns, first="Q: ", rest="   ")
     lines += wrapped(one_line(_reference(question)), columns, first="A: ", rest="   ")
-    for anchored in _anchored(view):
-        lines += ["", *_passage(anchored, view, columns, context)]
+    for located in _located(view):
+        lines += ["", *_passage(located, view, columns, context)]
     if view.numbers:
         numbers = ", ".join(f"{rule} {value:.2f}" for rule, value in view.numbers.items())
         lines += ["", *wrapped(one_line(numbers), columns)]
     return lines
 
 
-def _head(view: View, columns: int) -> str:
+def _head(view: QuestionView, columns: int) -> str:
     counted = ", ".join(f"{count} {verdict}" for verdict, count in view.counts.items())
     left = f"{view.place + 1} of {view.count}: {counted}"
     right = one_line(view.question.id) + (f" ({view.verdict})" if view.verdict else "")
-    gap = columns - columns_of(left) - columns_of(right)
+    gap = columns - display_width(left) - display_width(right)
     return cut(f"{left}{' ' * max(2, gap)}{right}", columns)
 
 
@@ -107,20 +107,22 @@ def _reference(question: Question) -> str:
     return "(no reference)" if question.answerable else "(the documents do not say)"
 
 
-def _anchored(view: View) -> Sequence[Anchored]:
+def _located(view: QuestionView) -> Sequence[LocatedSource]:
     if view.checked:
-        return view.checked.anchored
-    return [Anchored(source, "unchanged", source) for source in view.question.sources]
+        return view.checked.located
+    return [LocatedSource(source, "unchanged", source) for source in view.question.sources]
 
 
-def _passage(anchored: Anchored, view: View, columns: int, context: int) -> list[str]:
-    source = anchored.now
-    lines = [cut(f"{place_of(source)}: {anchored.status}" if view.checked else place_of(source), columns)]
-    if anchored.status in ("stale", "orphaned"):
-        lines += outdated_lines(anchored, columns)
-    if anchored.status == "orphaned":
+def _passage(located: LocatedSource, view: QuestionView, columns: int, context: int) -> list[str]:
+    source = located.now
+    lines = [
+        cut(f"{source_place(source)}: {located.status}" if view.checked else source_place(source), columns)
+    ]
+    if located.status in ("stale", "orphaned"):
+        lines += outdated_lines(located, columns)
+    if located.status == "orphaned":
         return lines
-    before, words, after = _around(anchored, (view.texts or {}).get(source.document, ""), context)
+    before, words, after = _around(located, (view.texts or {}).get(source.document, ""), context)
     if not words:
         return lines
     parts = (one_line(before), f"{_OPEN}{one_line(words)}{_CLOSE}", one_line(after))
@@ -129,12 +131,12 @@ def _passage(anchored: Anchored, view: View, columns: int, context: int) -> list
     return lines + wrapped(text, columns - 2, first="  ", rest="  ")
 
 
-def _around(anchored: Anchored, text: str, context: int) -> tuple[str, str, str]:
-    """Give the words of a source, with up to `context` characters of the text before and after them."""
+def _around(located: LocatedSource, text: str, context: int) -> tuple[str, str, str]:
+    """Return the words of a source, with up to `context` characters of the text before and after them."""
     from rag_evals.evals.questions.sources.quotes import find_quote
 
-    quote = anchored.now.quote or ""
-    place = find_quote(quote, text, anchored.now.start) if quote and text else None
+    quote = located.now.quote or ""
+    place = find_quote(quote, text, located.now.start) if quote and text else None
     if place is None:
         return "", quote, ""
     start, end = max(0, place.start - context), place.end + context
@@ -166,9 +168,13 @@ TWO_COLUMNS = 90
 
 
 def check_lines(
-    found: QuestionSet, checked: Sequence[Checked], outdated: Sequence[str], documents: int, width: int
+    found: QuestionSet,
+    checked: Sequence[CheckedQuestion],
+    outdated: Sequence[str],
+    documents: int,
+    width: int,
 ) -> list[str]:
-    """Give the lines of a check.
+    """Return the lines of a check.
 
     Args:
         found: The question set.
@@ -177,14 +183,16 @@ def check_lines(
         documents: How many there are.
         width: Most columns of a line.
     """
-    head = f"{shown(found.path)}: {counted(len(checked), 'question')}, {counted(documents, 'document')}"
-    counts = ", ".join(f"{status} {count:,}" for status, count in counts_of(checked).items())
-    without = sum(not one.anchored for one in checked)
+    head = (
+        f"{display_path(found.path)}: {count_of(len(checked), 'question')}, {count_of(documents, 'document')}"
+    )
+    counts = ", ".join(f"{status} {count:,}" for status, count in status_counts(checked).items())
+    without = sum(not one.located for one in checked)
     lines = [printable(head), f"manifest: {_manifest(found)}", counts]
     if without:
         lines.append(f"without a source, so nothing to check: {without:,}")
     if outdated:
-        note = f"unanswerable, made from other documents; these may say it now: {few(outdated)}"
+        note = f"unanswerable, made from other documents; these may say it now: {first_names(outdated)}"
         lines += wrapped(note, width, rest="  ")
     moved = [one for one in checked if one.status == "moved"]
     lines += chain(_moved(moved), *(_outdated(one, width) for one in checked if one.is_outdated))
@@ -197,45 +205,45 @@ def _manifest(found: QuestionSet) -> str:
     return f"edited since: {found.edits}" if found.edits else "as it was written"
 
 
-def _moved(moved: Sequence[Checked]) -> Iterator[str]:
+def _moved(moved: Sequence[CheckedQuestion]) -> Iterator[str]:
     if moved:
         yield from ("", "moved:")
     for one in moved[:LISTED]:
-        for anchored in one.anchored:
-            if anchored.status == "moved":
-                old, new = place_of(anchored.source), place_of(anchored.now)
+        for located in one.located:
+            if located.status == "moved":
+                old, new = source_place(located.source), source_place(located.now)
                 yield printable(f"  {one.question.id}: {old} -> {new}")
     if len(moved) > LISTED:
         yield f"  and {len(moved) - LISTED:,} more"
 
 
-def place_of(source: Source) -> str:
-    """Give where a source stands: document, page and offsets, as far as they are known."""
+def source_place(source: Source) -> str:
+    """Return where a source stands: document, page and offsets, as far as they are known."""
     offsets = f" [{source.start}:{source.end}]" if source.start is not None else ""
     return printable(place(source.document, source.page, offsets))
 
 
-def _outdated(one: Checked, width: int) -> Iterator[str]:
+def _outdated(one: CheckedQuestion, width: int) -> Iterator[str]:
     yield from ("", f"{one.status}: {one.question.id}")
     yield from wrapped(f"Q: {one_line(one.question.question)}", width, first="  ", rest="     ")
     if one.question.reference:
         yield from wrapped(f"A: {one_line(one.question.reference)}", width, first="  ", rest="     ")
-    for anchored in one.anchored:
-        if anchored.status in ("stale", "orphaned"):
-            yield from outdated_lines(anchored, width)
+    for located in one.located:
+        if located.status in ("stale", "orphaned"):
+            yield from outdated_lines(located, width)
     if one.status == "stale":
         yield from wrapped(_standing(one.lost), width, first="  ", rest="     ")
 
 
-def outdated_lines(anchored: Anchored, width: int) -> Iterator[str]:
-    """Give the old and the new words of a source; words that differ stand in brackets."""
-    if anchored.status == "orphaned":
-        yield from wrapped(anchored.reason, width, first="  ", rest="    ")
-        if anchored.source.quote:
-            yield from wrapped(one_line(anchored.source.quote), width, first="  was: ", rest="       ")
+def outdated_lines(located: LocatedSource, width: int) -> Iterator[str]:
+    """Yield the old and the new words of a source; words that differ stand in brackets."""
+    if located.status == "orphaned":
+        yield from wrapped(located.reason, width, first="  ", rest="    ")
+        if located.source.quote:
+            yield from wrapped(one_line(located.source.quote), width, first="  was: ", rest="       ")
         return
-    yield f"  {place_of(anchored.now)}, {anchored.likeness:.0%} alike"
-    was, now = marked_words(anchored.source.quote or "", anchored.now.quote or "")
+    yield f"  {source_place(located.now)}, {located.likeness:.0%} alike"
+    was, now = marked_words(located.source.quote or "", located.now.quote or "")
     if width >= TWO_COLUMNS:
         yield from _columns(was, now, width)
         return
@@ -253,7 +261,7 @@ def _columns(was: str, now: str, width: int) -> Iterator[str]:
 
 
 def marked_words(old: str, new: str) -> tuple[str, str]:
-    """Give two texts, each as one line, with brackets around the words in which they differ."""
+    """Return two texts, each as one line, with brackets around the words in which they differ."""
     left, right = one_line(old).split(" "), one_line(new).split(" ")
     was, now = [], []
     for what, a, b, c, d in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
@@ -267,7 +275,7 @@ def _bracketed(words: Sequence[str]) -> list[str]:
 
 
 def _standing(lost: tuple[str, ...] | None) -> str:
-    """Say whether the reference still stands in the new words."""
+    """Return whether the reference still stands in the new words."""
     if lost is None:
         return "reference: has no word of the source, so this cannot say whether it still stands"
     if not lost:

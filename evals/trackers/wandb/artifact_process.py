@@ -54,7 +54,7 @@ class Refused(Exception):
 def main(asked: Mapping[str, Any]) -> None:
     """Do what is asked, and say what came of it."""
     scratch = Path(asked["scratch"])
-    progress = Progress(scratch)
+    progress = SilenceWatch(scratch)
     threading.Thread(target=progress.watch, daemon=True).start()
     try:
         import wandb
@@ -92,7 +92,7 @@ def _is_there(about: Mapping[str, str], asked: Mapping[str, Any]) -> bool:
 
 
 def _fetched(artifact: Any, folder: Path) -> dict[str, int]:
-    """Fetch the files, and give their sizes by their names.
+    """Fetch the files, and return their sizes by their names.
 
     Raises:
         Refused: A file would leave the folder, or is none.
@@ -122,14 +122,14 @@ def check_entries(entries: Mapping[str, tuple[int, str | None]]) -> None:
 
 
 def is_inside(name: str) -> bool:
-    """Tell whether a name from outside stays in its folder, on any system."""
+    """Return whether a name from outside stays in its folder, on any system."""
     parts = PurePosixPath(name).parts
     is_plain = name.isprintable() and not re.search(r"[\\:]", name)
     return is_plain and bool(parts) and not name.startswith("/") and not {".", ".."} & set(name.split("/"))
 
 
 def sizes_in(folder: Path, names: Iterable[str]) -> dict[str, int]:
-    """Give the sizes of the files `names`, all that there is in `folder`.
+    """Return the sizes of the files `names`, all that there is in `folder`.
 
     Raises:
         Refused: There is a link, a device or another file among them, or one is missing.
@@ -156,7 +156,7 @@ def _problem(error: Exception) -> dict[str, Any]:
     return {"problem": printable(text_of(error))[:300], "is_passing": is_network}
 
 
-class Progress:
+class SilenceWatch:
     """Ends the process when nothing has come for a while.
 
     Args:

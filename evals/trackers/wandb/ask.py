@@ -35,14 +35,14 @@ class NotThere(Exception):  # it is no error where a copy stands in
 
 
 def server_address() -> str:
-    """Give the address of the server as the environment has it; empty for W&B's own."""
+    """Return the address of the server as the environment has it; empty for W&B's own."""
     return os.environ.get("WANDB_BASE_URL", "")
 
 
 def ask(
     reference: Reference, scratch: Path, *, home: Path | None, aliases: Sequence[str] = ()
 ) -> Mapping[str, Any]:
-    """Ask for an artifact, and give what the process says of it.
+    """Ask for an artifact, and return what the process says of it.
 
     Args:
         reference: What is asked for.
@@ -102,7 +102,7 @@ def _output_of(asked: Mapping[str, Any], scratch: Path) -> bytes:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Give our own environment, with the client's files in `scratch` and without its reports on itself."""
+    """Return our own environment, with the client's files in `scratch` and without its reports on itself."""
     own = str(scratch.absolute() / "client")
     return environment(
         WANDB_DIR=own,

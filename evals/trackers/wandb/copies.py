@@ -36,7 +36,7 @@ class Copies:
     server: str
 
     def version(self, version: str) -> Path | None:
-        """Give the folder of a version, if it is there with all of its files."""
+        """Return the folder of a version, if it is there with all of its files."""
         about = _object(_object(self._known().get("versions")).get(version))
         folder = self.folder / version
         if about.get("server") != self.server or not isinstance(about.get("files"), Mapping):
@@ -44,7 +44,7 @@ class Copies:
         return folder if all(_is_whole(folder / n, size) for n, size in about["files"].items()) else None
 
     def alias(self, alias: str) -> tuple[str, float] | None:
-        """Give the version that an alias meant, and when (seconds since 1970)."""
+        """Return the version that an alias meant, and when (seconds since 1970)."""
         about = _object(_object(self._known().get("aliases")).get(alias))
         is_known = about.get("server") == self.server and isinstance(about.get("at"), int | float)
         return (str(about.get("version")), float(about["at"])) if is_known else None
@@ -73,12 +73,12 @@ class Copies:
 
 
 def copies_in(home: Path, entity: str, project: str, name: str, server: str) -> Copies:
-    """Give the copies of an artifact; nothing is made of it before there is one."""
+    """Return the copies of an artifact; nothing is made of it before there is one."""
     return Copies(home / FOLDER / entity / project / name, server)
 
 
 def session_outcome(home: Path, session: str, reference: str) -> Mapping[str, Any] | None:
-    """Give what came of a reference in a session; None when nobody of it asked before."""
+    """Return what came of a reference in a session; None when nobody of it asked before."""
     outcome = _object(read_object(home / FOLDER / SESSIONS).get(session)).get(reference)
     return _object(outcome) or None
 

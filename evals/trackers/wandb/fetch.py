@@ -30,7 +30,7 @@ OFFLINE_MODES = ("offline", "dryrun", "disabled")
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedArtifact:
     """An artifact that is here.
 
     Attributes:
@@ -57,8 +57,8 @@ class Fetched:
 
 def fetch(
     reference: Reference, home: Path, *, is_offline: bool = False, session: str | None = None
-) -> Fetched:
-    """Give the artifact as a folder: from W&B, or the copy of an earlier time where W&B cannot be asked.
+) -> FetchedArtifact:
+    """Return the artifact as a folder: from W&B, or the copy of an earlier time where W&B cannot be asked.
 
     A version that is here is taken without asking.
 
@@ -87,7 +87,9 @@ def fetch(
         ) from error
 
 
-def fetch_text(text: str, home: Path, *, is_offline: bool = False, session: str | None = None) -> Fetched:
+def fetch_text(
+    text: str, home: Path, *, is_offline: bool = False, session: str | None = None
+) -> FetchedArtifact:
     """Parse a reference and fetch what it means.
 
     Raises:
@@ -99,8 +101,8 @@ def fetch_text(text: str, home: Path, *, is_offline: bool = False, session: str 
     return fetch(reference, home, is_offline=is_offline, session=session)
 
 
-def fetched_in(session: str, text: str, home: Path) -> Fetched | None:
-    """Give what a reference meant in a session; None when it was not fetched. Nobody is asked."""
+def fetched_in(session: str, text: str, home: Path) -> FetchedArtifact | None:
+    """Return what a reference meant in a session; None when it was not fetched. Nobody is asked."""
     reference = parse_reference(text)
     outcome = session_outcome(home, session, text) if reference else None
     if reference is None or not outcome or "problem" in outcome:
@@ -109,7 +111,7 @@ def fetched_in(session: str, text: str, home: Path) -> Fetched | None:
 
 
 def give_aliases(reference: Reference, aliases: Sequence[str]) -> str:
-    """Give a version of an artifact further aliases, and say its full name at W&B.
+    """Add aliases to a version of an artifact, and return its full name at W&B.
 
     Raises:
         UsageError: W&B cannot be asked, or has no such version.
@@ -125,14 +127,14 @@ def give_aliases(reference: Reference, aliases: Sequence[str]) -> str:
 
 
 def is_offline_mode() -> bool:
-    """Tell whether W&B's own variable says that nobody is to be asked."""
+    """Return whether W&B's own variable says that nobody is to be asked."""
     return os.environ.get("WANDB_MODE") in OFFLINE_MODES
 
 
 # --- what is here, and what is asked for ---
 
 
-def _fetch(reference: Reference, home: Path, is_offline: bool, session: str | None) -> Fetched:
+def _fetch(reference: Reference, home: Path, is_offline: bool, session: str | None) -> FetchedArtifact:
     outcome = session_outcome(home, session, str(reference)) if session else None
     if outcome:
         return _again(reference, home, outcome)
@@ -148,21 +150,21 @@ def _fetch(reference: Reference, home: Path, is_offline: bool, session: str | No
     return fetched
 
 
-def _again(reference: Reference, home: Path, outcome: Mapping[str, Any]) -> Fetched:
-    """Give what another process of this session was given."""
+def _again(reference: Reference, home: Path, outcome: Mapping[str, Any]) -> FetchedArtifact:
+    """Return what another process of this session was given."""
     if "problem" in outcome:
         raise UsageError(str(outcome["problem"]))
     entity, version = str(outcome["entity"]), str(outcome["version"])
     folder = _copies_of(reference, home, entity).version(version)
     if folder is None:
         raise UsageError(f"{reference}: its copy is gone, which was there a moment ago: begin again")
-    return Fetched(reference, entity, version, folder, outcome.get("warning"))
+    return FetchedArtifact(reference, entity, version, folder, outcome.get("warning"))
 
 
-def _made(reference: Reference, home: Path, is_offline: bool) -> Fetched:
+def _made(reference: Reference, home: Path, is_offline: bool) -> FetchedArtifact:
     copies = _copies(reference, home)
     if copies and reference.is_version and (folder := copies.version(reference.alias)):
-        return Fetched(reference, _entity_of(folder), reference.alias, folder)
+        return FetchedArtifact(reference, _entity_of(folder), reference.alias, folder)
     try:
         if is_offline or is_offline_mode():
             raise NotThere("W&B is not asked, as this is offline", is_passing=True)
@@ -174,15 +176,15 @@ def _made(reference: Reference, home: Path, is_offline: bool) -> Fetched:
         return copy
 
 
-def _copy(reference: Reference, copies: Copies, reason: str) -> Fetched | None:
-    """Give the version that the alias meant when W&B was last asked."""
+def _copy(reference: Reference, copies: Copies, reason: str) -> FetchedArtifact | None:
+    """Return the version that the alias meant when W&B was last asked."""
     version, at = copies.alias(reference.alias) or ("", 0.0)
     folder = copies.version(version) if version else None
     if folder is None:
         return None
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
     warning = f"{reference}: {reason}: the copy of {when} is taken, {version}"
-    return Fetched(reference, _entity_of(folder), version, folder, warning)
+    return FetchedArtifact(reference, _entity_of(folder), version, folder, warning)
 
 
 def _hint(reference: Reference, error: NotThere) -> str:
@@ -193,7 +195,7 @@ def _hint(reference: Reference, error: NotThere) -> str:
     return ""
 
 
-def _from_server(reference: Reference, home: Path) -> Fetched:
+def _from_server(reference: Reference, home: Path) -> FetchedArtifact:
     with tempfile.TemporaryDirectory(dir=home / FOLDER, prefix=".fetching-") as scratch:
         told = ask(reference, Path(scratch), home=home)
         entity, version = str(told["entity"]), str(told["version"])
@@ -204,11 +206,11 @@ def _from_server(reference: Reference, home: Path) -> Fetched:
         entities = home / FOLDER / ENTITIES
         write_object(entities, {**read_object(entities), server_address(): entity})
     copies.note_alias(reference.alias, version, time.time())
-    return Fetched(reference, entity, version, copies.folder / version)
+    return FetchedArtifact(reference, entity, version, copies.folder / version)
 
 
 def _copies(reference: Reference, home: Path) -> Copies | None:
-    """Give the copies of an artifact; None where it is not known whose it is."""
+    """Return the copies of an artifact; None where it is not known whose it is."""
     default = os.environ.get("WANDB_ENTITY") or read_object(home / FOLDER / ENTITIES).get(server_address())
     entity = reference.entity or default
     return _copies_of(reference, home, str(entity)) if entity else None

@@ -10,7 +10,7 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.load import SUFFIXES
 from rag_evals.evals.runs.run import RECORDS
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
-from rag_evals.evals.trackers.wandb.fetch import Fetched, fetch_text
+from rag_evals.evals.trackers.wandb.fetch import FetchedArtifact, fetch_text
 
 QUESTIONS = "questions.jsonl"
 LISTED = 5
@@ -18,8 +18,8 @@ LISTED = 5
 _OF_RUNS = (RECORDS, TRACES)
 
 
-def question_files(fetched: Fetched) -> tuple[Path, ...]:
-    """Give `questions.jsonl`, or where there is none every question file.
+def question_files(fetched: FetchedArtifact) -> tuple[Path, ...]:
+    """Return `questions.jsonl`, or where there is none every question file.
 
     Raises:
         UsageError: There is none.
@@ -33,8 +33,8 @@ def question_files(fetched: Fetched) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def run_folder(fetched: Fetched) -> Path:
-    """Give the folder of the run.
+def run_folder(fetched: FetchedArtifact) -> Path:
+    """Return the folder of the run.
 
     Raises:
         RunFileError: It is none.
@@ -56,7 +56,7 @@ def run_of(text: str, home: Path) -> Path:
     return run_folder(fetched)
 
 
-def _listed(fetched: Fetched) -> str:
+def _listed(fetched: FetchedArtifact) -> str:
     names = sorted(file.name for file in fetched.folder.rglob("*") if file.is_file())
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return printable(f"its files are {', '.join(names[:LISTED]) or 'none'}{more}")

@@ -41,7 +41,7 @@ class Reference:
     run: str | None = None
 
     def __str__(self) -> str:
-        """Give the text that means it."""
+        """Return the text that means it."""
         where = "/".join(filter(None, (self.entity, self.project)))
         return f"{PREFIX}{where}/{self.run or f'{self.name}:{self.alias}'}"
 
@@ -52,7 +52,7 @@ class Reference:
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a text is meant as a reference."""
+    """Return whether a text is meant as a reference."""
     return text.startswith(PREFIX)
 
 
@@ -75,7 +75,7 @@ def parse_reference(text: str) -> Reference | None:
 
 
 def run_reference(entity: str | None, project: str, run: str) -> Reference:
-    """Give the reference to the records of the W&B run `run`."""
+    """Return the reference to the records of the W&B run `run`."""
     of_pipeline = _OF_PIPELINE.fullmatch(run)
     return Reference(entity, project, RECORDS_ARTIFACT, of_pipeline[1] if of_pipeline else run, run)
 
@@ -103,11 +103,11 @@ def parse_project(text: str) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text can be a name or an alias, and the name of a folder."""
+    """Return whether a text can be a name or an alias, and the name of a folder."""
     is_said = text.isprintable() and text == text.strip() and not text.startswith(".")
     return is_said and 0 < len(text) <= _LONGEST and not _NOT_IN_NAMES.search(text)
 
 
 def is_version(text: str) -> bool:
-    """Tell whether a text is a version, such as `v3`."""
+    """Return whether a text is a version, such as `v3`."""
     return re.fullmatch(r"v\d+", text) is not None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rag_evals.evals.trackers.messages import text_of
 from rag_evals.evals.trackers.options import replay_command
 from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackedTable, TrackerError
-from rag_evals.evals.trackers.wandb.tables import LiveTable, bars_of, joined, table_of, whole_table
+from rag_evals.evals.trackers.wandb.tables import LiveTable, bars_of, joined, wandb_table, whole_table
 
 if TYPE_CHECKING:
     import wandb as wandb_
@@ -106,7 +106,7 @@ class WandbTracker:
         for name, path in file.paths.items():
             artifact.add_file(str(path), name, skip_cache=True)
         if file.table:
-            artifact.add(table_of(file.table), file.table.name)
+            artifact.add(wandb_table(file.table), file.table.name)
             self._tables[file.table.name] = joined(self._tables.get(file.table.name), file.table)
         aliases = ["latest", *file.aliases]
         try:
@@ -150,7 +150,7 @@ class WandbTracker:
         return "; ".join(problems)
 
     def where(self) -> Sequence[str]:
-        """Give the run's address, or its folder and why it is offline; nothing where an error has said it."""
+        """Return the run's address, or its folder and why it is offline; empty where an error has said it."""
         if self._is_told or not hasattr(self, "_run"):
             return ()
         if not self._is_offline:
@@ -177,7 +177,7 @@ class WandbTracker:
         return self._offline_run()
 
     def _reason(self, error: Exception) -> str:
-        """Say why a run did not begin, in the words of those who can do something about it."""
+        """Return why a run did not begin, in the words of those who can do something about it."""
         text, options = str(error), self._told.options
         server = os.environ.get("WANDB_BASE_URL") or "W&B"
         project = "/".join(filter(None, (options.get("entity"), options["project"])))
@@ -247,7 +247,7 @@ class WandbTracker:
             if values:
                 logged[f"histogram/{metric}"] = wandb.Histogram(list(values), num_bins=20)
         logged |= bars_of(ending.means)
-        logged |= {name: table_of(table) for name, table in self._tables.items()}
+        logged |= {name: wandb_table(table) for name, table in self._tables.items()}
         if ending.report:
             logged["report"] = wandb.Html(str(ending.report), inject=False)
         self._run.log(logged, step=max(self._next, len(ending.rows)))
@@ -330,6 +330,6 @@ def _set_environment(folder: Path) -> None:
 
 
 def _said(error: BaseException) -> str:
-    """Give what an error says in one line."""
+    """Return what an error says in one line."""
     text = text_of(error)
     return text if len(text) <= 200 else f"{text[:199]}…"

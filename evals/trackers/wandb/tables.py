@@ -44,7 +44,7 @@ class LiveTable:
         self._logs = MOST_LIVE_LOGS
 
     def take(self) -> Any:
-        """Give the table, which logs what is new in it."""
+        """Return the table, which logs what is new in it."""
         self._last = time.monotonic()
         self._sent, self._waiting = self._sent + self._waiting, 0
         self._logs += 1
@@ -52,13 +52,13 @@ class LiveTable:
 
 
 def whole_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Give all rows as a table that stays as it is."""
+    """Return all rows as a table that stays as it is."""
     cells = tuple([row.get(column) for column in columns] for row in rows)
-    return table_of(TrackedTable("", tuple(columns), cells))
+    return wandb_table(TrackedTable("", tuple(columns), cells))
 
 
-def table_of(table: TrackedTable) -> Any:
-    """Give a table of rows that are known; it stays as it is."""
+def wandb_table(table: TrackedTable) -> Any:
+    """Return a table of rows that are known; it stays as it is."""
     import wandb
 
     cells = [list(row) for row in table.rows]
@@ -66,12 +66,12 @@ def table_of(table: TrackedTable) -> Any:
 
 
 def joined(first: TrackedTable | None, second: TrackedTable) -> TrackedTable:
-    """Give the rows of two tables with the same columns as one."""
+    """Return the rows of two tables with the same columns as one."""
     return replace(second, rows=(*(first.rows if first else ()), *second.rows))
 
 
 def bars_of(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, Any]:
-    """Give one bar chart a metric, one bar a pipeline."""
+    """Return one bar chart a metric, one bar a pipeline."""
     import wandb
 
     charts = {}

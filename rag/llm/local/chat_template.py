@@ -19,7 +19,7 @@ class ChatTemplate:
     eos: str
 
     def around_user_turn(self, system: str) -> tuple[str, str]:
-        """Render one system and one user turn; give the text before and behind the user's words.
+        """Render one system and one user turn; return the text before and behind the user's words.
 
         Templates that refuse or drop a system turn get the system text at the head of the user's.
 

@@ -1,4 +1,4 @@
-"""What a JSON schema allows a model to write next, as llama.cpp's grammars say it.
+"""Grammars of llama.cpp: what a JSON schema allows a model to write next.
 
 Greedy among what is allowed: the most probable tokens are asked about first, a few at a time, because asking
 about a whole vocabulary of 150,000 takes 41 ms, as long as a model of 1.5 billion parameters takes to compute
@@ -26,13 +26,13 @@ class Picker(Protocol):
     """Chooses the next token."""
 
     def __enter__(self) -> Picker:
-        """Give itself; what it holds is freed behind the block."""
+        """Return itself; what it holds is freed behind the block."""
 
     def __exit__(self, *_: object) -> None:
         """Free what it holds."""
 
     def best(self, logits: NDArray[np.float32]) -> int:
-        """Give the most probable token that may stand here, and count it as written."""
+        """Return the most probable token that may stand here, and count it as written."""
 
 
 class Greedy:
@@ -45,7 +45,7 @@ class Greedy:
         pass
 
     def best(self, logits: NDArray[np.float32]) -> int:
-        """Give the most probable token."""
+        """Return the most probable token."""
         return int(logits.argmax())
 
 
@@ -76,7 +76,7 @@ class Grammar:
         llama_cpp.llama_sampler_free(self._sampler)
 
     def best(self, logits: NDArray[np.float32]) -> int:
-        """Give the most probable token that the grammar allows; the grammar then stands behind it.
+        """Return the most probable token that the grammar allows; the grammar then stands behind it.
 
         Raises:
             ModelError: The grammar allows none.
@@ -94,7 +94,7 @@ class Grammar:
         raise ModelError("the grammar of the JSON schema allows no token of this model's vocabulary here")
 
     def _masked(self, tokens: NDArray[np.intp], logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give the logits of `tokens`, minus infinity for those that the grammar does not allow."""
+        """Return the logits of `tokens`, minus infinity for those that the grammar does not allow."""
         import ctypes
 
         import llama_cpp
@@ -110,7 +110,7 @@ class Grammar:
 
 
 def is_json(text: str) -> bool:
-    """Tell whether `text` is a whole JSON value."""
+    """Return whether `text` is a whole JSON value."""
     try:
         json.loads(text)
     except ValueError:
@@ -130,7 +130,7 @@ def _gbnf(schema: Mapping[str, Any]) -> bytes:
 
 
 def _most_probable(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Give the `count` most probable tokens, best first; of equals the lower number."""
+    """Return the `count` most probable tokens, best first; of equals the lower number."""
     import numpy as np
 
     if count == 1:

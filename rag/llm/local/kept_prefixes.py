@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Block = tuple[int, ...]
+TokenBlock = tuple[int, ...]
 
 # Tokens. Saving costs about as much as evaluating one; what is shorter is evaluated again with what follows.
 LEAST = 8
@@ -31,7 +31,7 @@ class Saved:
         state: The keys and values, whatever form they have.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[TokenBlock, ...]
     state: Any
 
 
@@ -51,16 +51,16 @@ class Prefixes:
         """Tokens of all that is kept."""
         return sum(length_of(saved.blocks) for saved in self._saved)
 
-    def longest(self, blocks: Sequence[Block], *, beyond: int) -> Saved | None:
-        """Give what shares most leading blocks with `blocks`, if these are more than `beyond`."""
+    def longest(self, blocks: Sequence[TokenBlock], *, beyond: int) -> Saved | None:
+        """Return what shares most leading blocks with `blocks`, if these are more than `beyond`."""
         best = max(self._saved, key=lambda saved: common(saved.blocks, blocks), default=None)
         if best is None or common(best.blocks, blocks) <= beyond:
             return None
         self._use(best)
         return best
 
-    def worth_saving(self, cached: Sequence[Block], *, beyond: int) -> tuple[Block, ...]:
-        """Give the beginning of `cached` that is worth keeping when all behind `beyond` blocks is dropped.
+    def worth_saving(self, cached: Sequence[TokenBlock], *, beyond: int) -> tuple[TokenBlock, ...]:
+        """Return the beginning of `cached` that is worth keeping when all behind `beyond` blocks is dropped.
 
         Args:
             cached: The blocks of a whole prompt. The last is never part of it: no other prompt goes on from
@@ -96,7 +96,7 @@ class Prefixes:
         self._saved = [*(other for other in self._saved if other is not saved), saved]
 
 
-def common(cached: Sequence[Block], wanted: Sequence[Block]) -> int:
+def common(cached: Sequence[TokenBlock], wanted: Sequence[TokenBlock]) -> int:
     """Count the leading blocks that are equal."""
     count = 0
     for have, want in zip(cached, wanted, strict=False):
@@ -106,13 +106,13 @@ def common(cached: Sequence[Block], wanted: Sequence[Block]) -> int:
     return count
 
 
-def length_of(blocks: Sequence[Block]) -> int:
+def length_of(blocks: Sequence[TokenBlock]) -> int:
     """Count the tokens of `blocks`."""
     return sum(map(len, blocks))
 
 
-def _beginning(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """Give the leading blocks of at most `LONGEST` tokens, and in any case the first `ALWAYS`."""
+def _beginning(blocks: Sequence[TokenBlock]) -> tuple[TokenBlock, ...]:
+    """Return the leading blocks of at most `LONGEST` tokens, and in any case the first `ALWAYS`."""
     count, length = 0, 0
     for block in blocks:
         length += len(block)

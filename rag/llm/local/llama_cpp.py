@@ -23,7 +23,7 @@ from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.errors import ContextWindowError, ModelError
 from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_template
 from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
-from rag_evals.rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
+from rag_evals.rag.llm.local.kept_prefixes import Prefixes, Saved, TokenBlock, common, length_of
 from rag_evals.rag.llm.local.loading import load_llama
 from rag_evals.rag.llm.local.probe import SecondContext, second_context
 from rag_evals.rag.llm.local.repetition import repeated_from
@@ -54,7 +54,7 @@ class LlamaCppModel:
         self._model = model
         self._config = config
         self._loaded: _Loaded | None = None
-        self._cached: list[Block] = []
+        self._cached: list[TokenBlock] = []
         # The first of the cached blocks that went in in smaller batches than it otherwise does, if any did.
         self._in_pieces: int | None = None
         self._prefixes = Prefixes(config.kept_tokens)
@@ -169,7 +169,7 @@ class LlamaCppModel:
             self._loaded = _Loaded(llama, read_chat_template(self._model, llama))
         return self._loaded
 
-    def blocks(self, prompt: Prompt) -> list[Block]:
+    def blocks(self, prompt: Prompt) -> list[TokenBlock]:
         """Tokenize `prompt`: the template's head, one block per part, the template's tail with the last.
 
         The tail goes with the last part because nothing is ever shared beyond it, and every block costs a
@@ -181,7 +181,7 @@ class LlamaCppModel:
         return [tuple(block) for block in blocks if block]
 
     def _around(self, system: str) -> tuple[str, str]:
-        """Give the template's text before and behind the user's words; rendered once for a system text."""
+        """Return the template's text before and behind the user's words; rendered once for a system text."""
         if system not in self._turns:
             self._turns[system] = self._template.around_user_turn(system)
         return self._turns[system]
@@ -189,7 +189,7 @@ class LlamaCppModel:
     def _tokenize(self, text: str, *, template: bool = False) -> list[int]:
         return list(self._llama.tokenize(text.encode(), add_bos=False, special=template))
 
-    def _feed(self, blocks: list[Block], *, room: int) -> Tokens:
+    def _feed(self, blocks: list[TokenBlock], *, room: int) -> Tokens:
         """Bring the cache to hold exactly `blocks`, evaluating only those behind the common ones."""
         tokens = self._rewind(blocks, room=room)
         for block in blocks[len(self._cached) : -1]:
@@ -197,8 +197,8 @@ class LlamaCppModel:
         self._evaluate(blocks[-1])
         return tokens
 
-    def _rewind(self, blocks: list[Block], *, room: int) -> Tokens:
-        """Bring the cache to hold the longest known beginning of `blocks`; say what the rest will cost."""
+    def _rewind(self, blocks: list[TokenBlock], *, room: int) -> Tokens:
+        """Bring the cache to hold the longest known beginning of `blocks`; return what the rest will cost."""
         length = length_of(blocks)
         self._check_fits(length, room)
         # The last block is always evaluated: the logits behind it are what the caller wants.
@@ -222,7 +222,7 @@ class LlamaCppModel:
         self._llama.n_tokens = reused
         return Tokens(evaluated=length - reused, reused=reused)
 
-    def _save(self, blocks: tuple[Block, ...]) -> None:
+    def _save(self, blocks: tuple[TokenBlock, ...]) -> None:
         """Copy the keys and values of `blocks`, which the cache begins with, to where they outlast it."""
         import llama_cpp
         import numpy as np
@@ -248,7 +248,7 @@ class LlamaCppModel:
                 "Set kept_tokens = 0 for this model, and please report it."
             )
 
-    def _read(self, block: Block) -> None:
+    def _read(self, block: TokenBlock) -> None:
         """Evaluate `block` for its keys and values alone.
 
         The logits behind it, which nobody wants, would take a pass over the whole vocabulary.
@@ -262,12 +262,12 @@ class LlamaCppModel:
             llama.n_tokens += len(batch)
         self._cached.append(block)
 
-    def _evaluate(self, block: Block) -> None:
+    def _evaluate(self, block: TokenBlock) -> None:
         self._llama.eval(block)
         self._cached.append(block)
 
-    def _evaluate_for_logs(self, block: Block) -> list[float]:
-        """Evaluate `block`; give the log probability of each of its tokens but the first."""
+    def _evaluate_for_logs(self, block: TokenBlock) -> list[float]:
+        """Evaluate `block`; return the log probability of each of its tokens but the first."""
         import numpy as np
 
         logs: list[float] = []
@@ -340,7 +340,7 @@ class _Loaded:
 
 
 def _log_sum(logits: NDArray[np.float32]) -> float:
-    """Give the logarithm of the sum of the exponentials of `logits`."""
+    """Return the logarithm of the sum of the exponentials of `logits`."""
     import numpy as np
 
     top = logits.max()
@@ -348,7 +348,7 @@ def _log_sum(logits: NDArray[np.float32]) -> float:
 
 
 def _bytes_of(state: NDArray[np.uint8]) -> Any:
-    """Give `state` as llama.cpp takes it, without a copy."""
+    """Return `state` as llama.cpp takes it, without a copy."""
     import ctypes
 
     return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -132,7 +132,7 @@ class SecondContext:
         self.length = length
 
     def read(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Evaluate `tokens`; give the logits behind the last, shape (vocabulary,), until the next reading."""
+        """Evaluate `tokens`; return the logits behind the last, shape (vocabulary,), until the next call."""
         import numpy as np
 
         for start in range(0, len(tokens), self._size):
@@ -150,7 +150,7 @@ class SecondContext:
         threads: int | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> Speeds:
-        """Read `tokens` from an empty cache, then write `written` more; give the speeds."""
+        """Read `tokens` from an empty cache, then write `written` more; return the speeds."""
         if threads:
             self.use(threads)
         self.forget(0)

@@ -1,4 +1,4 @@
-"""Where a text begins to repeat itself: a small model that decodes greedily may never come out of a loop.
+"""Repetition: where a text begins to repeat itself, as that of a model that decodes greedily may for ever.
 
 Careful on purpose: what is said twice stays, and so do lists, tables and rows of numbers.
 """
@@ -22,7 +22,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 def repeated_from(pieces: Sequence[str]) -> int | None:
-    """Give where the repetition begins that a text ends with.
+    """Return where the repetition begins that a text ends with.
 
     Args:
         pieces: The tokens of the text, each as text.
@@ -35,7 +35,7 @@ def repeated_from(pieces: Sequence[str]) -> int | None:
 
 
 def _block_from(pieces: Sequence[str]) -> int | None:
-    """Give where the second block begins, if the last pieces are `TIMES` equal blocks with words in them."""
+    """Return where the second block begins, if the last pieces are `TIMES` equal blocks with words."""
     count = len(pieces)
     for size in range(BLOCK, count // TIMES + 1):
         if pieces[-1] != pieces[-1 - size]:
@@ -51,7 +51,7 @@ def _block_from(pieces: Sequence[str]) -> int | None:
 
 
 def _sentence_from(pieces: Sequence[str]) -> int | None:
-    """Give where the sentences begin that were all said before, if the last was said `TIMES` times."""
+    """Return where the sentences begin that were all said before, if the last was said `TIMES` times."""
     if not pieces or not _STOP.search(pieces[-1]):
         return None
     text = "".join(pieces)

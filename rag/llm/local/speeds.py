@@ -1,4 +1,4 @@
-"""How fast a model runs on this machine, and with how many threads: measured once, kept on disk."""
+"""Speeds of a model on this machine, and with how many threads: measured once, kept on disk."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Tuning:
 
 
 def speeds_of(model: Model, *, n_gpu_layers: int = 0) -> Speeds | None:
-    """Give how fast `model` ran on this machine when it was measured; None if it never was."""
+    """Return how fast `model` ran on this machine when it was measured; None if it never was."""
     known = tuning_of(model, n_gpu_layers=n_gpu_layers)
     return known.speeds if known else None
 
 
 def tuning_of(model: Model, *, n_gpu_layers: int = 0) -> Tuning | None:
-    """Give all that is known of `model` on this machine; None if it was never measured."""
+    """Return all that is known of `model` on this machine; None if it was never measured."""
     try:
         kept = json.loads(_place(model, n_gpu_layers).read_text(encoding="utf-8"))["tuning"]
         return Tuning(Speeds(**kept["speeds"]), Threads(**kept["threads"]))
@@ -83,12 +83,12 @@ def _machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Give the name of this machine's processor, as its system says it."""
+    """Return the name of this machine's processor, as its system says it."""
     return _cpu_facts("model name").pop("model name", platform.processor() or platform.machine())
 
 
 def physical_cores() -> int:
-    """Give the cores that this process may use, two threads of one core counted once."""
+    """Return the cores that this process may use, two threads of one core counted once."""
     usable = len(os.sched_getaffinity(0))
     facts = _cpu_facts("siblings", "cpu cores")
     try:
@@ -99,7 +99,7 @@ def physical_cores() -> int:
 
 
 def _cpu_facts(*names: str) -> dict[str, str]:
-    """Give what the system says of its first processor; nothing where it does not say it the way of Linux."""
+    """Return what the system says of its first processor; empty where it does not say it as Linux does."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
     except OSError:

@@ -121,7 +121,7 @@ class Server:
         )
 
     def post(self, body: bytes, *, tokens: int) -> bytes:
-        """Send `body` until the server answers it; give the answer's body.
+        """Send `body` until the server answers it; return the answer's body.
 
         Args:
             body: JSON.
@@ -140,7 +140,7 @@ class Server:
         return answer
 
     def printable(self, text: str) -> str:
-        """Give the first 200 characters fit for a terminal, without the API key that a server may echo."""
+        """Return the first 200 characters fit for a terminal, without the API key that a server may echo."""
         return one_line(text.replace(self._key, "***") if self._key else text) or "(nothing)"
 
     def close(self) -> None:
@@ -217,7 +217,7 @@ class Server:
         return RefusedError(f"{said}\n{_remedy(status)}", status, text)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
-        """Give the seconds before the next try: what the server asks for, and no less than the backoff."""
+        """Return the seconds before the next try: what the server asks for, and no less than the backoff."""
         # A little more than asked for, and not the same for all: else all would come back together.
         failure = _failure(state)
         asked = (failure.pause or 0.0) * random.uniform(1.0, 1.2)
@@ -226,7 +226,7 @@ class Server:
         return max(asked, backoff * random.uniform(0.5, 1.0))
 
     def _why_no_more(self, state: tenacity.RetryCallState) -> str | None:
-        """Say why there is no further try; None if there is one."""
+        """Return why there is no further try; None if there is one."""
         left = remaining()
         if self._failed_in_row >= GIVEN_UP:
             return "; the calls before failed as well"
@@ -312,7 +312,7 @@ def _read(response: urllib3.BaseHTTPResponse, end: float) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """Give the innermost cause: urllib3 wraps the system's errors, some of them twice."""
+    """Return the innermost cause: urllib3 wraps the system's errors, some of them twice."""
     within = [each for each in (error.__cause__, *error.args) if isinstance(each, BaseException)]
     return _reason(within[0]) if within else str(error)
 

@@ -1,7 +1,8 @@
 """Language models behind an OpenAI-compatible server: llama-server, llama_cpp.server, vLLM, Ollama, hosted.
 
-A server renders the chat template itself and reads special tokens in all of the rendered text, so `plain`
-spoils those that a document may hold. What a server gives is read defensively: it is a stranger's program.
+A server renders the chat template itself and reads special tokens in all of the rendered text, so
+`without_template_tokens` spoils those that a document may hold. What a server gives is read defensively:
+it is a stranger's program.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from rag_evals.rag.llm.remote.http_client import Patience, RefusedError, Server
 from rag_evals.rag.llm.remote.replies import (
     Reply,
     graded_choice,
+    object_or_empty,
     option_said,
     parsed_reply,
-    table_of,
     without_thoughts,
 )
 from rag_evals.rag.llm.remote.throttle import Throttle
@@ -40,7 +41,7 @@ TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
 REPLY_TOKENS = 16
 THOUGHT_TOKENS = 512
 
-# Control tokens of the common chat templates; the test of `plain` names the family of each.
+# Control tokens of the common chat templates; the test of `without_template_tokens` names the family of each.
 _BEHIND_ANGLE = (
     r"[|\uff5c]|\w+[|\uff5c]>|</?SYS>>|/?(?:s|bos|eos|pad|unk|think|tool_call|start_of_turn|end_of_turn)>"
 )
@@ -51,8 +52,8 @@ _TEMPLATE_TOKEN = re.compile(rf"<(?={_BEHIND_ANGLE})|\[(?={_BEHIND_BRACKET})")
 _ABOUT_JSON = re.compile(r"response_format|json_schema|json_object|structured.outputs?", re.IGNORECASE)
 
 
-def plain(text: str) -> str:
-    """Give `text` with a space behind the first character of every template token in it.
+def without_template_tokens(text: str) -> str:
+    """Return `text` with a space behind the first character of every template token in it.
 
     So `<|im_end|>` becomes `< |im_end|>`: letters to every tokenizer, and still legible. Lone surrogates,
     which PDF files hold now and then and no JSON parser takes, become question marks.
@@ -224,7 +225,7 @@ class RemoteLLM:
     ) -> Reply:
         turns = (("system", prompt.system), ("user", "".join(prompt.parts)))
         # plain() sees the joined parts: a token could be spelled across a border.
-        messages = [{"role": role, "content": plain(text)} for role, text in turns]
+        messages = [{"role": role, "content": without_template_tokens(text)} for role, text in turns]
         size = sum(len(message["content"]) for message in messages) // 4
         form = self._form
         while True:
@@ -247,13 +248,13 @@ class RemoteLLM:
         estimated = size + max_tokens
         data = self._server.post(json.dumps(body).encode(), tokens=estimated)
         try:
-            table = table_of(json.loads(data))
+            table = object_or_empty(json.loads(data))
         except ValueError:
             raise self._no_api("no JSON", data) from None
         choices = table.get("choices")
         if not isinstance(choices, list) or not choices:
             raise self._no_api("no choices", data)
-        reply = parsed_reply(table_of(choices[0]), table_of(table.get("usage")))
+        reply = parsed_reply(object_or_empty(choices[0]), object_or_empty(table.get("usage")))
         used = reply.tokens.evaluated + reply.tokens.reused + reply.tokens.generated
         self._throttle.correct(estimated=estimated, used=used or estimated)
         return reply
@@ -284,7 +285,7 @@ class _Form:
         return {self.bound: max_tokens, **({"temperature": 0} if self.is_greedy else {})}
 
     def constraint(self, schema: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Give the fields that ask for JSON of `schema`; none without one."""
+        """Return the fields that ask for JSON of `schema`; none without one."""
         if schema is None or not self.json:
             return {}
         if self.json == "json_object":
@@ -294,7 +295,7 @@ class _Form:
         return {"response_format": {"type": "json_schema", "json_schema": named}}
 
     def after(self, refused: RefusedError) -> _Form:
-        """Give the form that a refusal asks for; the same one if it is about something else."""
+        """Return the form that a refusal asks for; the same one if it is about something else."""
         if self.json and _is_about_json(refused.status, refused.body):
             return replace(self, json="json_object" if self.json == "json_schema" else "")
         if refused.status not in (400, 422):
@@ -323,7 +324,7 @@ def _is_about_logprobs(status: int, body: str) -> bool:
 
 
 def _maximum(body: str, *, below: int) -> int | None:
-    """Give the number of probabilities that a refusal allows: 2 or more, or the other options are hidden."""
+    """Return the number of probabilities that a refusal allows: 2 or more, or other options are hidden."""
     numbers = [int(number) for number in re.findall(r"(?<![\w.-])\d{1,2}(?![\w-]|\.\d)", body)]
     return max((number for number in numbers if 2 <= number < below), default=None)
 

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server replies: text, and tokens with probabilities where it gives any."""
+"""Replies of an OpenAI-compatible server: text, and tokens with probabilities where it gives any."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Reply:
 
 def parsed_reply(choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Reply:
     """Read one choice of a chat completion; what has another shape than expected counts as absent."""
-    message = table_of(choice.get("message"))
+    message = object_or_empty(choice.get("message"))
     text = _text(message.get("content"))
     # Servers that take the thoughts out of the text put them beside it, under one of two names.
     beside = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    content = table_of(choice.get("logprobs")).get("content")
-    first = table_of(content[0]) if isinstance(content, list) and content else {}
+    content = object_or_empty(choice.get("logprobs")).get("content")
+    first = object_or_empty(content[0]) if isinstance(content, list) and content else {}
     opened = (_text(first.get("token")) or text).lstrip()
     return Reply(
         text,
@@ -67,7 +67,7 @@ def graded_choice(reply: Reply, options: Sequence[str]) -> Choice:
 
 
 def option_said(reply: Reply, options: Sequence[str]) -> str | None:
-    """Give the option that is all of the reply's last line, None if there is no such option."""
+    """Return the option that is all of the reply's last line, None if there is no such option."""
     if not reply.finished:  # a "no" at the cut may be the beginning of "not sure"
         return None
     lines = [line for line in without_thoughts(reply.text).splitlines() if line.strip()]
@@ -86,17 +86,17 @@ def without_thoughts(text: str) -> str:
 
 def _tokens(usage: Mapping[str, Any]) -> Tokens:
     prompt, generated = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    reused = min(prompt, _count(table_of(usage.get("prompt_tokens_details")).get("cached_tokens")))
+    reused = min(prompt, _count(object_or_empty(usage.get("prompt_tokens_details")).get("cached_tokens")))
     return Tokens(evaluated=prompt - reused, reused=reused, generated=generated)
 
 
 def _thoughts(usage: Mapping[str, Any]) -> int:
     """Count the tokens of thoughts that are not shown."""
-    return _count(table_of(usage.get("completion_tokens_details")).get("reasoning_tokens"))
+    return _count(object_or_empty(usage.get("completion_tokens_details")).get("reasoning_tokens"))
 
 
-def table_of(value: Any) -> Mapping[str, Any]:
-    """Give `value` if it is an object, else an empty one."""
+def object_or_empty(value: Any) -> Mapping[str, Any]:
+    """Return `value` if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""How hard a server is pressed: calls under way at once, requests and tokens a minute.
+"""The throttle of a server: calls under way at once, requests and tokens a minute.
 
 How many calls may be under way adapts to what the server says, by additive increase and multiplicative
 decrease as TCP does it (Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion
@@ -198,7 +198,7 @@ class _Bucket:
     level: float = 0.0
 
     def wait(self, now: float) -> float:
-        """Refill, and give the seconds until nothing is owed."""
+        """Refill, and return the seconds until nothing is owed."""
         if not self.rate:
             return 0.0
         self.level = min(self.level + (now - self.filled_at) * self.rate, self.rate * BURST)

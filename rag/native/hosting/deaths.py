@@ -16,7 +16,7 @@ _CAUSES = {
 _LAST_WORDS = ("ASSERT", "abort", "terminate called", "what():", "Error")
 
 
-def kind_of(status: int) -> str:
+def end_of(status: int) -> str:
     """Return the name of what ended a process: a signal's, or `status N`.
 
     Args:
@@ -36,7 +36,7 @@ def cause_of(name: str, kind: str, *, peak_bytes: int, printed: str = "") -> str
 
     Args:
         name: Name of the model.
-        kind: What ended it, as `kind_of` says it.
+        kind: What ended it, as `end_of` says it.
         peak_bytes: The most memory that it had.
         printed: What it printed as an error.
     """

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.rag.errors import ModelDiedError, ModelError
-from rag_evals.rag.native.hosting.messages import OPENED, Call, Maker, Opening, call_message, result_of
+from rag_evals.rag.native.hosting.messages import OPENED, Call, ModelFactory, Opening, call_message, result_of
 from rag_evals.rag.native.hosting.models_folder import SOCKET, locked, models_folder
 from rag_evals.rag.native.hosting.turns import LINGER
 
@@ -49,7 +49,7 @@ class HostedModel:
         folder: Path | None = None,
         group: str | None = None,
     ) -> None:
-        self._maker = Maker(maker, arguments)
+        self._maker = ModelFactory(maker, arguments)
         self._key = self._maker.key
         self._opening = Opening(group or self._key, name, 0.0 if group else LINGER)
         self._folder = folder

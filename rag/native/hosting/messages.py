@@ -35,7 +35,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class ModelFactory:
     """What makes a model, in the model's process.
 
     Attributes:
@@ -57,7 +57,7 @@ class Call:
     """A call of a method of a model, which is made where it is not there yet."""
 
     key: str
-    maker: Maker
+    maker: ModelFactory
     method: str
     arguments: tuple[Any, ...]
     named: Mapping[str, Any]

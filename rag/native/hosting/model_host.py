@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.rag.errors import ModelDiedError
-from rag_evals.rag.native.hosting.deaths import cause_of, kind_of
+from rag_evals.rag.native.hosting.deaths import cause_of, end_of
 from rag_evals.rag.native.hosting.messages import OPENED, Opening, error_reply
 from rag_evals.rag.native.hosting.models_folder import SOCKET, locked
 from rag_evals.rag.native.hosting.turns import Turns
@@ -140,7 +140,7 @@ class _Process:
         self._child.returncode = os.waitstatus_to_exitcode(status)
         self.connection.close()
         kibibyte = 1 if sys.platform == "darwin" else 1024
-        return kind_of(status), usage.ru_maxrss * kibibyte
+        return end_of(status), usage.ru_maxrss * kibibyte
 
     def printed(self) -> str:
         """Return the end of what it printed, and close the file."""

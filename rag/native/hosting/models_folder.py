@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _is_there(descriptor: int, path: Path) -> bool:
-    """Tell whether an open file is still the one at `path`."""
+    """Return whether an open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

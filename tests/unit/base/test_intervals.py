@@ -9,7 +9,7 @@ import pytest
 from rag_evals.evals.base.intervals import (
     Interval,
     Sample,
-    groups_of,
+    cluster_numbers,
     holm,
     least_for_quantile,
     mean_interval,
@@ -32,7 +32,7 @@ def sample(*values, clusters=None, limits=(0.0, 1.0)):
 
 
 def documents(*sizes):
-    """Give cluster names: so many questions about each document."""
+    """Return cluster names: so many questions about each document."""
     return tuple(f"{number}.pdf" for number, size in enumerate(sizes) for _ in range(size))
 
 
@@ -58,19 +58,19 @@ class TestWilson:
 
 class TestClusters:
     def test_every_question_its_own(self):
-        assert groups_of(documents(*(1,) * 20)) is None
-        assert groups_of(("",) * 20) is None
+        assert cluster_numbers(documents(*(1,) * 20)) is None
+        assert cluster_numbers(("",) * 20) is None
 
     def test_few_documents_leave_the_questions(self):
-        assert groups_of(documents(10, 10, 10, 10, 10)) is None
-        assert groups_of(documents(50)) is None
-        assert groups_of(()) is None
+        assert cluster_numbers(documents(10, 10, 10, 10, 10)) is None
+        assert cluster_numbers(documents(50)) is None
+        assert cluster_numbers(()) is None
 
     def test_one_large_document_among_small_ones_is_like_few(self):
-        assert groups_of(documents(90, *(1,) * 10)) is None
+        assert cluster_numbers(documents(90, *(1,) * 10)) is None
 
     def test_documents_and_questions_without_one(self):
-        groups = groups_of((*documents(2, 2, 2, 2, 2, 2), "", ""))
+        groups = cluster_numbers((*documents(2, 2, 2, 2, 2, 2), "", ""))
         assert groups.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7]
 
     def test_uneven_ones_are_worth_fewer(self):

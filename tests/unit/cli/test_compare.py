@@ -31,7 +31,7 @@ def home(tmp_path) -> Path:
 
 @pytest.fixture
 def store(home):
-    """Write a run with these values; give its id."""
+    """Write a run with these values; return its id."""
     from rag_evals.evals.runs.evaluation import evaluation_to_json
 
     def written(*values: float | None, judge="f") -> str:

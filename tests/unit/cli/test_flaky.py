@@ -34,7 +34,7 @@ def home(tmp_path) -> Path:
 
 @pytest.fixture
 def store(home):
-    """Write a run of one question, answered and scored; give its folder."""
+    """Write a run of one question, answered and scored; return its folder."""
     numbers = iter(range(10))
 
     def written(value: float) -> Path:

@@ -37,7 +37,7 @@ def home(tmp_path) -> Path:
 
 @pytest.fixture
 def stored(home):
-    """Write a run; give its folder."""
+    """Write a run; return its folder."""
 
     def written(*evaluations: Evaluation, finished=True) -> Path:
         folder = RunFolder(home)

@@ -8,10 +8,10 @@ from datetime import date
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.budget import Plan, Spending, cost_of, over_bounds, plan_lines, plan_of
+from rag_evals.evals.engine.budget import Budget, Plan, cost_of, over_bounds, plan_lines, plan_of
 from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.engine.evaluate import evaluate
-from rag_evals.evals.engine.reuse import Remembering
+from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.questions.question import Question
@@ -57,58 +57,58 @@ def tasks(count: int, pipeline: Pipeline | None = None) -> list[Task]:
 
 
 @pytest.fixture
-def remembering(tmp_path):
+def reuse_cache(tmp_path):
     """An empty cache to remember with."""
     cache = Cache(tmp_path / "cache.sqlite")
-    yield Remembering(cache)
+    yield ReuseCache(cache)
     cache.close()
 
 
-def make(remembering: Remembering, *made: Task) -> None:
+def make(reuse_cache: ReuseCache, *made: Task) -> None:
     async def run() -> None:
         for task in made:
-            await evaluate(task, remembering)
+            await evaluate(task, reuse_cache)
 
     asyncio.run(run())
 
 
-def test_nothing_made_yet(remembering):
+def test_nothing_made_yet(reuse_cache):
     """Tokens are the expected ones, seconds by the measured speeds; one without leaves the totals open."""
-    plan = plan_of(tasks(3), remembering, PRICES)
+    plan = plan_of(tasks(3), reuse_cache, PRICES)
     assert plan == Plan("mine", 3, 0, 0, None, None, None)
     expecting = Judge()
     expecting.profile = Profile(expected=Tokens(evaluated=500), speeds=Pipeline.profile.speeds)
     given = [replace(task, judge=expecting) for task in tasks(3)]
-    plan = plan_of(given, remembering, {})
+    plan = plan_of(given, reuse_cache, {})
     assert (plan.tokens, plan.seconds, plan.usd) == (3 * 1500, 3 * (9.0 + 10.0 + 5.0), None)
 
 
-def test_what_was_made_tells_what_the_rest_takes(remembering):
+def test_what_was_made_tells_what_the_rest_takes(reuse_cache):
     """Two of five were made: the other three take what those took, not what was expected."""
-    make(remembering, *tasks(2))
-    plan = plan_of(tasks(5), remembering, PRICES)
+    make(reuse_cache, *tasks(2))
+    plan = plan_of(tasks(5), reuse_cache, PRICES)
     assert (plan.answers, plan.judgements) == (2, 2)
     assert (plan.tokens, plan.seconds) == (3 * 1300, 3 * 3.0)
 
 
-def test_several_at_once_take_less_time(remembering):
+def test_several_at_once_take_less_time(reuse_cache):
     """Seconds are shared by the places, tokens are not."""
-    make(remembering, *tasks(2))
-    plan = plan_of(tasks(6), remembering, PRICES, places=4)
+    make(reuse_cache, *tasks(2))
+    plan = plan_of(tasks(6), reuse_cache, PRICES, places=4)
     assert (plan.tokens, plan.seconds) == (4 * 1300, 3.0)
 
 
-def test_another_version_of_the_pipeline_is_told_by_the_one_before(remembering):
+def test_another_version_of_the_pipeline_is_told_by_the_one_before(reuse_cache):
     """A changed pipeline has made nothing, but its predecessor of that name tells what it takes."""
-    make(remembering, *tasks(2))
-    plan = plan_of(tasks(2, Pipeline("2")), remembering, PRICES)
+    make(reuse_cache, *tasks(2))
+    plan = plan_of(tasks(2, Pipeline("2")), reuse_cache, PRICES)
     assert (plan.answers, plan.judgements, plan.seconds) == (0, 0, 6.0)
 
 
-def test_all_made(remembering):
+def test_all_made(reuse_cache):
     """Nothing is left to make: nothing to take."""
-    make(remembering, *tasks(2))
-    assert plan_of(tasks(2), remembering, PRICES) == Plan("mine", 2, 2, 2, 0, 0, 0)
+    make(reuse_cache, *tasks(2))
+    assert plan_of(tasks(2), reuse_cache, PRICES) == Plan("mine", 2, 2, 2, 0, 0, 0)
 
 
 def test_cost():
@@ -153,28 +153,28 @@ def test_bounds():
     )
 
 
-def spending(remembering: Remembering, now: list[float], **bounds: float) -> Spending:
-    return Spending(remembering, PRICES, clock=lambda: now[0], **bounds)
+def budget(reuse_cache: ReuseCache, now: list[float], **bounds: float) -> Budget:
+    return Budget(reuse_cache, PRICES, clock=lambda: now[0], **bounds)
 
 
-def test_a_plan_beyond_the_bounds_is_refused(remembering):
+def test_a_plan_beyond_the_bounds_is_refused(reuse_cache):
     """The second pipeline counts with the first."""
-    make(remembering, *tasks(1))
-    held = spending(remembering, [0.0], max_minutes=0.15)
+    make(reuse_cache, *tasks(1))
+    held = budget(reuse_cache, [0.0], max_minutes=0.15)
     held.plan(tasks(3))
     with pytest.raises(UsageError, match=r"would take about 1\.1 min"):
         held.plan([replace(task, name="other", pipeline=Pipeline("2")) for task in tasks(3)])
 
 
-def test_a_run_stops_when_its_minutes_are_over(remembering):
+def test_a_run_stops_when_its_minutes_are_over(reuse_cache):
     """The clock begins with the first evaluation."""
     now = [1000.0]
-    held = spending(remembering, now, max_minutes=2)
-    assert held.spent_up() is None
+    held = budget(reuse_cache, now, max_minutes=2)
+    assert held.exceeded() is None
     now[0] += 120
-    assert held.spent_up() is None
+    assert held.exceeded() is None
     now[0] += 1
-    assert held.spent_up() == (
+    assert held.exceeded() == (
         "evals_max_minutes = 2 are over after 0 evaluations: another run goes on from here"
     )
 
@@ -185,16 +185,16 @@ def evaluation(*cached: str) -> Evaluation:
     return Evaluation(Question("a", "?"), "mine", answer, (), {}, tokens=tokens, cached=cached)
 
 
-def test_a_run_stops_when_its_money_is_spent(remembering):
+def test_a_run_stops_when_its_money_is_spent(reuse_cache):
     """What was made before costs nothing; what has no price has no cost."""
-    held = spending(remembering, [0.0], max_usd=1.5)
+    held = budget(reuse_cache, [0.0], max_usd=1.5)
     (task,) = tasks(1)
     assert held.count(task, evaluation("answer", "scores")) is None
     assert held.count(task, evaluation()) == 1.0
-    assert held.spent_up() is None
+    assert held.exceeded() is None
     assert held.count(task, evaluation()) == 1.0
     assert (
-        held.spent_up() == "evals_max_cost = 1.5 is spent after 3 evaluations: another run goes on from here"
+        held.exceeded() == "evals_max_cost = 1.5 is spent after 3 evaluations: another run goes on from here"
     )
 
 
@@ -223,51 +223,51 @@ def judged_by(*judges: Judge) -> Task:
     return replace(task, judge=EnsembleJudge(judges))
 
 
-def test_each_judge_of_an_ensemble_has_its_price(remembering):
+def test_each_judge_of_an_ensemble_has_its_price(reuse_cache):
     """A judgement costs what its judges do, each at its own price; a local one costs nothing."""
     task = judged_by(Priced("a", "gpt"), Priced("b", "mini"), Priced("c", None))
-    held = Spending(remembering, TWO_PRICES, max_usd=3.0, clock=lambda: 0.0)
-    made = replace(asyncio.run(evaluate(task, remembering)), cached=("answer",))
+    held = Budget(reuse_cache, TWO_PRICES, max_usd=3.0, clock=lambda: 0.0)
+    made = replace(asyncio.run(evaluate(task, reuse_cache)), cached=("answer",))
     assert made.tokens["judge"] == Tokens(evaluated=1_200_000, generated=300_000)
     assert held.count(task, made) == pytest.approx(BY_GPT + BY_MINI)
-    assert held.spent_up() is None
+    assert held.exceeded() is None
     held.count(task, made)
-    assert held.spent_up() == (
+    assert held.exceeded() == (
         "evals_max_cost = 3 is spent after 2 evaluations: another run goes on from here"
     )
 
 
-def test_each_judging_by_an_ensemble_costs(remembering):
+def test_each_judging_by_an_ensemble_costs(reuse_cache):
     """A second judging of an answer is paid as the first."""
     task = replace(judged_by(Priced("a", "gpt"), Priced("b", "mini")), judgings=2)
-    held = Spending(remembering, TWO_PRICES, max_usd=3.0, clock=lambda: 0.0)
-    made = replace(asyncio.run(evaluate(task, remembering)), cached=("answer",))
+    held = Budget(reuse_cache, TWO_PRICES, max_usd=3.0, clock=lambda: 0.0)
+    made = replace(asyncio.run(evaluate(task, reuse_cache)), cached=("answer",))
     assert held.count(task, made) == pytest.approx(2 * (BY_GPT + BY_MINI))
 
 
-def test_the_plan_counts_each_judge_of_an_ensemble(remembering):
+def test_the_plan_counts_each_judge_of_an_ensemble(reuse_cache):
     """Before anything was made by what they expect, then by what each of them took."""
     expecting = {"expected": Tokens(evaluated=1_000_000), "speeds": Pipeline.profile.speeds}
     task = judged_by(Priced("a", "gpt", **expecting), Priced("b", "mini", **expecting))
     others = [replace(task, question=Question(f"o{n}", f"Other {n}?")) for n in range(3)]
-    plan = plan_of(others, remembering, TWO_PRICES)
+    plan = plan_of(others, reuse_cache, TWO_PRICES)
     assert plan.usd == pytest.approx(3 * (900 * 2.0 + 100 * 8.0) / 1_000_000 + 3 * (2.0 + 0.5))
     assert (plan.tokens, plan.seconds) == (3 * 2_001_000, 3 * (9.0 + 10.0 + 20_000.0))
-    make(remembering, task)
-    plan = plan_of(others, remembering, TWO_PRICES)
+    make(reuse_cache, task)
+    plan = plan_of(others, reuse_cache, TWO_PRICES)
     assert plan.usd == pytest.approx(3 * (950 * 2.0 + 50 * 8.0) / 1_000_000 + 3 * (BY_GPT + BY_MINI))
     assert (plan.tokens, plan.seconds) == (3 * 1_001_000, 3 * (2.0 + 2.0))
-    held = Spending(remembering, TWO_PRICES, max_usd=5.0)
+    held = Budget(reuse_cache, TWO_PRICES, max_usd=5.0)
     with pytest.raises(
         UsageError, match=r"^this run would cost about \$5\.71, more than evals_max_cost = 5: "
     ):
         held.plan(others)
 
 
-def test_a_judge_without_a_price_in_an_ensemble(remembering):
+def test_a_judge_without_a_price_in_an_ensemble(reuse_cache):
     """What a local judge takes is not known before: tokens are those of the others, seconds are left open."""
     task = judged_by(Priced("a", "gpt", expected=Tokens(evaluated=1_000_000)), Priced("b", None))
-    plan = plan_of([task], remembering, TWO_PRICES)
+    plan = plan_of([task], reuse_cache, TWO_PRICES)
     assert plan.usd == pytest.approx((900 * 2.0 + 100 * 8.0) / 1_000_000 + 2.0)
     assert (plan.tokens, plan.seconds) == (1_001_000, None)
 
@@ -279,13 +279,13 @@ def test_a_judgement_from_before_the_judges_were_counted_apart():
     assert cost_of(profile, [Tokens(evaluated=1_000_000)], {}) is None
 
 
-def test_what_the_judges_of_an_ensemble_took_comes_back(remembering):
+def test_what_the_judges_of_an_ensemble_took_comes_back(reuse_cache):
     """The cache keeps the tokens of each judge of several; of one alone it keeps what it always did."""
     task = judged_by(Priced("a", "gpt"), Priced("b", "mini"))
-    make(remembering, task, replace(task, judge=Priced("alone", "gpt")))
+    make(reuse_cache, task, replace(task, judge=Priced("alone", "gpt")))
     each = Tokens(evaluated=400_000, generated=100_000)
-    assert remembering.examples("scores", task.judge.name) == [((each, each), 2.0)]
-    assert remembering.examples("scores", "alone") == [((each,), 1.0)]
-    kept = [remembering.cache.recall("scores", [entry.key]) for entry in remembering.cache.entries()]
+    assert reuse_cache.examples("scores", task.judge.name) == [((each, each), 2.0)]
+    assert reuse_cache.examples("scores", "alone") == [((each,), 1.0)]
+    kept = [reuse_cache.cache.recall("scores", [entry.key]) for entry in reuse_cache.cache.entries()]
     texts = [data.decode() for found in kept for data in found.values()]
     assert sorted("members" in text for text in texts) == [False, True]

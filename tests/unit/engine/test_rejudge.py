@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rag_evals.evals.engine.rejudge import OldAnswers, StoredAnswer
+from rag_evals.evals.engine.rejudge import RecordedPipeline, RejudgeTasks
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.questions.question import Question
@@ -25,14 +25,14 @@ TASK = Task(FakePipeline({}), QUESTION, FakeJudge({}), ("faithfulness",), "basel
 
 async def test_an_answer_of_then():
     """It is a pipeline like any other, and says what was said."""
-    pipeline = StoredAnswer("baseline", Answer("So."))
+    pipeline = RecordedPipeline("baseline", Answer("So."))
     assert isinstance(pipeline, Pipeline)
     assert await pipeline.answer("What?") == Answer("So.")
 
 
 async def test_what_is_judged_anew():
     """The answer to the same question, by the pipeline of the same name, in the same repeat."""
-    task = OldAnswers(BASE).task(TASK)
+    task = RejudgeTasks(BASE).task(TASK)
     assert task is not None
     assert await task.pipeline.answer("What?") == OLD.answer
     assert (task.question, task.judge, task.name) == (QUESTION, TASK.judge, "baseline")
@@ -46,11 +46,11 @@ def test_what_is_not():
         replace(TASK, name="other"),
         replace(TASK, repeat=1),
     ]
-    assert [OldAnswers(BASE).task(task) for task in others] == [None] * 4
+    assert [RejudgeTasks(BASE).task(task) for task in others] == [None] * 4
     broken = replace(BASE, evaluations=(replace(OLD, answer=None, error="OSError"),))
-    assert OldAnswers(broken).task(TASK) is None
+    assert RejudgeTasks(broken).task(TASK) is None
     same = replace(BASE, abouts=({**JUDGE, "fingerprint": TASK.judge.fingerprint},))
-    assert OldAnswers(same).task(TASK) is None
+    assert RejudgeTasks(same).task(TASK) is None
 
 
 def test_the_baseline_as_the_new_judge_sees_it():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache
-from rag_evals.evals.engine.reuse import WRITTEN, Remembering, scores_key
+from rag_evals.evals.engine.reuse import ANSWER_FROM_CONTEXTS, ReuseCache, scores_key
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES
@@ -91,13 +91,13 @@ def task(pipeline, judge=None, question=QUESTION, **changes) -> Task:
 
 
 def answered(cache, pipeline, **changes) -> tuple[Answer, bool]:
-    made = asyncio.run(Remembering(cache).answer(task(pipeline, **changes)))
+    made = asyncio.run(ReuseCache(cache).answer(task(pipeline, **changes)))
     assert made.key == task(pipeline, **changes).answer_key
     return made.value, made.is_cached
 
 
 def judged(cache, judge, answer=ANSWER_OF_TWO, **changes) -> tuple[Judgement, bool]:
-    made = asyncio.run(Remembering(cache).judgement(task(Plain(), judge, **changes), answer))
+    made = asyncio.run(ReuseCache(cache).judgement(task(Plain(), judge, **changes), answer))
     assert made.key == scores_key(task(Plain(), judge, **changes), answer)
     return made.value, made.is_cached
 
@@ -183,8 +183,8 @@ def test_without_a_cache():
     pipeline, judge = Plain(), Counting()
     assert answered(None, pipeline) == (ANSWER_OF_TWO, False)
     assert judged(None, judge) == (judge.said, False)
-    assert Remembering().peek(task(pipeline)) == (False, False)
-    assert Remembering().examples(ANSWER, "named") == []
+    assert ReuseCache().peek(task(pipeline)) == (False, False)
+    assert ReuseCache().examples(ANSWER, "named") == []
 
 
 def test_what_is_said_of_the_maker(cache):
@@ -222,7 +222,7 @@ def test_an_answer_outlives_other_documents(cache):
     assert (second.asked, second.written) == ([QUESTION.question], 0)
     assert answered(cache, second)[1]
     assert len(second.asked) == 1
-    assert {entry.kind for entry in cache.entries()} == {ANSWER, WRITTEN}
+    assert {entry.kind for entry in cache.entries()} == {ANSWER, ANSWER_FROM_CONTEXTS}
 
 
 def test_passages_are_where_they_are_now(cache):
@@ -280,9 +280,9 @@ def test_what_was_reused_was_not_made_now(tmp_path):
     answered(cache, InTwoSteps())
     now[0] = 2000.0
     answered(cache, InTwoSteps(fingerprint="p2"))
-    created = {entry.kind: entry.created for entry in cache.entries() if entry.kind == WRITTEN}
+    created = {entry.kind: entry.created for entry in cache.entries() if entry.kind == ANSWER_FROM_CONTEXTS}
     cache.close()
-    assert created == {WRITTEN: 1000.0}
+    assert created == {ANSWER_FROM_CONTEXTS: 1000.0}
 
 
 # --- judgements ---
@@ -419,12 +419,12 @@ def test_fields_of_later_versions_are_passed_over(cache):
 def test_peeking(cache):
     """It says what is there and makes nothing."""
     pipeline, judge = Plain(), Counting()
-    remembering, one = Remembering(cache), task(pipeline, judge)
-    assert remembering.peek(one) == (False, False)
-    asyncio.run(remembering.answer(one))
-    assert remembering.peek(one) == (True, False)
-    asyncio.run(remembering.judgement(one, ANSWER_OF_TWO))
-    assert remembering.peek(one) == (True, True)
+    reuse_cache, one = ReuseCache(cache), task(pipeline, judge)
+    assert reuse_cache.peek(one) == (False, False)
+    asyncio.run(reuse_cache.answer(one))
+    assert reuse_cache.peek(one) == (True, False)
+    asyncio.run(reuse_cache.judgement(one, ANSWER_OF_TWO))
+    assert reuse_cache.peek(one) == (True, True)
     assert (len(pipeline.asked), judge.judged) == (1, 1)
 
 
@@ -432,10 +432,10 @@ def test_examples(cache):
     """Tokens and seconds of what was made lately, answers by the pipeline's name in reports."""
     answered(cache, Plain())
     judged(cache, Counting())
-    remembering = Remembering(cache)
-    assert remembering.examples(ANSWER, "named") == [((Tokens(100, 20, 5),), 2.5)]
-    assert remembering.examples(SCORES, "counting") == [((Tokens(10, 2, 1),), 1.5)]
-    assert remembering.examples(ANSWER, "other") == []
+    reuse_cache = ReuseCache(cache)
+    assert reuse_cache.examples(ANSWER, "named") == [((Tokens(100, 20, 5),), 2.5)]
+    assert reuse_cache.examples(SCORES, "counting") == [((Tokens(10, 2, 1),), 1.5)]
+    assert reuse_cache.examples(ANSWER, "other") == []
 
 
 # --- loading ---
@@ -457,9 +457,9 @@ def test_nothing_is_loaded_for_what_is_there(cache):
     first = Loaded()
 
     async def several():
-        remembering = Remembering(cache)
+        reuse_cache = ReuseCache(cache)
         questions = [Question(f"q{n}", f"Question {n}?") for n in range(5)]
-        return await asyncio.gather(*(remembering.answer(task(first, question=q)) for q in questions))
+        return await asyncio.gather(*(reuse_cache.answer(task(first, question=q)) for q in questions))
 
     asyncio.run(several())
     assert (first.loads, len(first.asked)) == (1, 5)

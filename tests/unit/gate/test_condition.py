@@ -10,7 +10,7 @@ KNOWN = "mean, median, min, max, pass_rate and p1 to p99"
 
 
 def problem(text: str) -> tuple[str, str]:
-    """Give what is said of a text, and the part of it from the caret on."""
+    """Return what is said of a text, and the part of it from the caret on."""
     with pytest.raises(ConditionError) as caught:
         parse_condition(text)
     headline, shown, caret = str(caught.value).split("\n")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 from rag_evals.evals.gate.condition import parse_condition
-from rag_evals.evals.gate.decision import rule, ruling_from_json, ruling_to_json, untrusted
+from rag_evals.evals.gate.decision import decide, decision_from_json, decision_to_json, untrusted_metrics
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.reports.terminal.summary import colour_of, ruling_lines, verdict_line
+from rag_evals.evals.reports.terminal.summary import colour_of, decision_lines, verdict_line
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
@@ -30,7 +30,7 @@ def evaluation(number: int, value: float | None, metric: str = "faithfulness") -
 
 
 def run_of(*values: float | None, name: str = "run", low: float | None = None) -> Run:
-    """Give a run with these scores; with `low`, of a judge whose card has this lower bound."""
+    """Return a run with these scores; with `low`, of a judge whose card has this lower bound."""
     judge = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
     if low is not None:
         share = {"value": 0.8, "low": low, "high": 0.9}
@@ -48,7 +48,7 @@ def run_of(*values: float | None, name: str = "run", low: float | None = None) -
 
 def ruled(condition: str, *values: float | None, base: Run | None = None, low: float | None = None, **rules):
     conditions = (parse_condition(condition),) if condition else ()
-    return rule(replace(RULES, conditions=conditions, **rules), run_of(*values, low=low), base)
+    return decide(replace(RULES, conditions=conditions, **rules), run_of(*values, low=low), base)
 
 
 GOOD, BAD = (0.9,) * 60, (0.1,) * 60
@@ -64,14 +64,14 @@ GOOD, BAD = (0.9,) * 60, (0.1,) * 60
 )
 def test_conditions_decide(values, verdict, fails):
     """The worst of them is the verdict; BLOCK fails the session."""
-    ruling = ruled("pass_rate >= 0.9", *values)
-    assert (ruling.verdict, ruling.fails) == (verdict, fails)
+    decision = ruled("pass_rate >= 0.9", *values)
+    assert (decision.verdict, decision.fails) == (verdict, fails)
 
 
 def test_held_to_nothing():
     """Without a condition and a baseline there is no verdict, and no line of one."""
-    ruling = ruled("", *GOOD)
-    assert (ruling.verdict, ruling.fails, ruling_lines(ruling)) == (None, False, [])
+    decision = ruled("", *GOOD)
+    assert (decision.verdict, decision.fails, decision_lines(decision)) == (None, False, [])
 
 
 @pytest.mark.parametrize(("inconclusive", "fails"), [("pass", False), ("warn", False), ("block", True)])
@@ -96,9 +96,9 @@ def test_report_mode_fails_by_coverage_and_budget_alone():
 @pytest.mark.parametrize("condition", ["pass_rate >= 0.9", "faithfulness.mean >= 0.5"])
 def test_a_judge_that_is_not_trusted_decides_nothing(condition, values):
     """Neither PASS nor BLOCK rests on it; with a lower floor both do."""
-    ruling = ruled(condition, *values, low=0.6, judge_floor=0.7)
-    assert ruling.verdict is Verdict.INCONCLUSIVE
-    assert ruling.held[0].notes == ("the judge is not trusted in faithfulness",)
+    decision = ruled(condition, *values, low=0.6, judge_floor=0.7)
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert decision.held[0].notes == ("the judge is not trusted in faithfulness",)
     assert ruled(condition, *values, low=0.6, judge_floor=0.5).verdict is not Verdict.INCONCLUSIVE
 
 
@@ -110,9 +110,9 @@ def test_what_no_judge_says_is_decided_without_trust():
 def test_trust_is_by_metric():
     """Only what was scored counts."""
     run = run_of(*GOOD, low=0.6)
-    assert untrusted(run.abouts, run.evaluations, 0.7) == {"faithfulness"}
-    assert untrusted(run.abouts, [evaluation(0, 0.9, "relevancy")], 0.7) == frozenset()
-    assert untrusted(run.abouts, run.evaluations, 0.6) == frozenset()
+    assert untrusted_metrics(run.abouts, run.evaluations, 0.7) == {"faithfulness"}
+    assert untrusted_metrics(run.abouts, [evaluation(0, 0.9, "relevancy")], 0.7) == frozenset()
+    assert untrusted_metrics(run.abouts, run.evaluations, 0.6) == frozenset()
 
 
 def test_a_drop_is_one_whatever_the_judge_is_worth():
@@ -136,7 +136,7 @@ def test_the_worst_of_conditions_and_baseline():
 
 
 @pytest.mark.parametrize(
-    ("ruling", "line"),
+    ("decision", "line"),
     [
         (ruled("pass_rate >= 0.5", *GOOD), "gate: PASS"),
         (ruled("pass_rate >= 0.5", *BAD), "gate: BLOCK: the run fails"),
@@ -144,9 +144,9 @@ def test_the_worst_of_conditions_and_baseline():
         (ruled("pass_rate >= 0.9", *GOOD[:9], 0.1, inconclusive="pass"), "gate: INCONCLUSIVE"),
     ],
 )
-def test_the_line_of_the_verdict(ruling, line):
+def test_the_line_of_the_verdict(decision, line):
     """It says what the verdict does where that is not plain."""
-    assert verdict_line(ruling) == line
+    assert verdict_line(decision) == line
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ def test_colours(verdict, colour):
 @pytest.mark.parametrize("width", [None, 60])
 def test_lines_tell_their_verdicts(width):
     """Those of conditions and of rows, and the last; where a line is broken it is the first part."""
-    ruling = ruled("pass_rate >= 0.9", *BAD, base=run_of(*GOOD, name="main"))
-    told = [line for line in ruling_lines(ruling, width=width) if line.verdict]
+    decision = ruled("pass_rate >= 0.9", *BAD, base=run_of(*GOOD, name="main"))
+    told = [line for line in decision_lines(decision, width=width) if line.verdict]
     assert {line.verdict for line in told} == {Verdict.BLOCK}
     assert all(line.text.startswith("BLOCK  ") or line.text.startswith("BLOCK base") for line in told[:-1])
     assert (len(told), told[-1].text) == (4, "gate: BLOCK: the run fails")
 
 
 @pytest.mark.parametrize(
-    "ruling",
+    "decision",
     [
         ruled("pass_rate >= 0.5", *GOOD),
         ruled("latency.p95 <= 20s", *GOOD),
@@ -178,8 +178,8 @@ def test_lines_tell_their_verdicts(width):
         ruled("pass_rate >= 0.9", *BAD, None, base=run_of(*GOOD, name="main")),
     ],
 )
-def test_a_ruling_reads_back(ruling):
+def test_a_ruling_reads_back(decision):
     """From its line in the records, with what the run was held to."""
-    line = json.loads(canonical(ruling_to_json(ruling)))
-    values = (*BAD, None) if ruling.over_budget else GOOD
-    assert ruling_from_json(line, ruling.rules, run_of(*values).evaluations) == ruling
+    line = json.loads(canonical(decision_to_json(decision)))
+    values = (*BAD, None) if decision.over_budget else GOOD
+    assert decision_from_json(line, decision.rules, run_of(*values).evaluations) == decision

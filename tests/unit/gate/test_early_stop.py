@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 from rag_evals.evals.gate.condition import parse_condition
-from rag_evals.evals.gate.decision import rule
-from rag_evals.evals.gate.early_stop import Early, is_comparable, is_decidable, shuffled
+from rag_evals.evals.gate.decision import decide
+from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable, is_decidable, shuffled_order
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question
@@ -29,8 +29,8 @@ def rules(*conditions: str) -> Rules:
     return Rules("gate", tuple(map(parse_condition, conditions)), judge_floor=0.0, stop_early=True)
 
 
-def needed(early: Early, *values: float | None, pipeline: str = "baseline") -> int | None:
-    """Give after how many of the values the pipeline's gate was decided."""
+def needed(early: EarlyStop, *values: float | None, pipeline: str = "baseline") -> int | None:
+    """Return after how many of the values the pipeline's gate was decided."""
     for number, value in enumerate(values):
         early.add(evaluation(number, value, pipeline))
         if early.verdict(pipeline):
@@ -54,22 +54,22 @@ def needed(early: Early, *values: float | None, pipeline: str = "baseline") -> i
 )
 def test_clear_cases_are_decided(condition, value, verdict):
     """Whatever a condition is about, all alike and far from the bound decides it."""
-    early = Early(rules(condition))
+    early = EarlyStop(rules(condition))
     assert needed(early, *(value,) * 200) < 100
     assert early.verdict("baseline") is verdict
 
 
 def test_every_condition_must_pass_and_one_can_block():
     """PASS takes all of them, BLOCK one."""
-    assert needed(Early(rules("pass_rate >= 0.5", "faithfulness.mean >= 0.89")), *(0.9,) * 100) is None
-    blocked = Early(rules("pass_rate >= 0.5", "faithfulness.mean >= 0.89"))
+    assert needed(EarlyStop(rules("pass_rate >= 0.5", "faithfulness.mean >= 0.89")), *(0.9,) * 100) is None
+    blocked = EarlyStop(rules("pass_rate >= 0.5", "faithfulness.mean >= 0.89"))
     needed(blocked, *(0.1,) * 100)
     assert blocked.verdict("baseline") is Verdict.BLOCK
 
 
 def test_what_has_no_verdict_counts_for_nothing():
     """Unscored is not zero."""
-    assert needed(Early(rules("pass_rate >= 0.5")), *(None,) * 200) is None
+    assert needed(EarlyStop(rules("pass_rate >= 0.5")), *(None,) * 200) is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_can_be_decided_early(condition, expected):
 
 def test_pipelines_are_decided_apart():
     """One says nothing of another."""
-    early = Early(rules("pass_rate >= 0.5"))
+    early = EarlyStop(rules("pass_rate >= 0.5"))
     needed(early, *(0.1,) * 60, pipeline="bad")
     assert (early.verdict("bad"), early.verdict("baseline")) == (Verdict.BLOCK, None)
 
@@ -103,11 +103,11 @@ def test_against_a_baseline():
     """A plain drop blocks, no change passes; other questions of the same id are no pair."""
     base = run_of(*(0.9,) * 300, name="main")
     for value, verdict in ((0.1, Verdict.BLOCK), (0.9, Verdict.PASS)):
-        early = Early(rules(), base)
+        early = EarlyStop(rules(), base)
         assert needed(early, *(value,) * 300) < 200
         assert early.verdict("baseline") is verdict
     reworded = [replace(e, question=replace(e.question, question="Other?")) for e in base.evaluations]
-    assert needed(Early(rules(), replace(base, evaluations=tuple(reworded))), *(0.1,) * 100) is None
+    assert needed(EarlyStop(rules(), replace(base, evaluations=tuple(reworded))), *(0.1,) * 100) is None
 
 
 def test_the_judge_of_the_baseline():
@@ -120,19 +120,19 @@ def test_the_judge_of_the_baseline():
 def test_the_record_tells_what_was_decided():
     """A run that was stopped is ruled as it was decided, and what was not decided then is INCONCLUSIVE."""
     values = (0.1,) * 20
-    ruling = rule(rules("pass_rate >= 0.9", "faithfulness.mean >= 0.09"), run_of(*values))
-    first, second = ruling.held
+    decision = decide(rules("pass_rate >= 0.9", "faithfulness.mean >= 0.09"), run_of(*values))
+    first, second = decision.held
     assert (first.verdict, first.notes) == (Verdict.BLOCK, ("decided early",))
     assert (second.verdict, second.notes) == (Verdict.INCONCLUSIVE, ("not decided when the run stopped",))
-    assert ruling.fails
+    assert decision.fails
 
 
 def test_the_order_is_random_but_the_same():
     """Each lane stays together; within it the order depends on the ids alone."""
     asked = [(lane, f"q{n}") for lane in ("one", "two") for n in range(20)]
-    order = shuffled(asked)
+    order = shuffled_order(asked)
     assert sorted(order) == list(range(40))
     assert sorted(order[:20]) == list(range(20))
     assert list(order[:20]) != list(range(20))
     assert [place + 20 for place in order[:20]] == list(order[20:])
-    assert shuffled(asked) == order
+    assert shuffled_order(asked) == order

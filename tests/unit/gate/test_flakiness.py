@@ -26,13 +26,13 @@ STANDARD = "standard deviations: judge, of one answer judged again; pipeline, of
 def evaluation(
     value: float | None = 0.9, repeat: int = 0, text: str = "So.", name: str = "why", **changes
 ) -> Evaluation:
-    """Give an evaluation of one metric with a threshold of 0.5."""
+    """Return an evaluation of one metric with a threshold of 0.5."""
     again = tuple(changes.pop("again", ()))
     given = {
         "question": Question(name, f"{name}?"),
         "pipeline": "baseline",
         "answer": Answer(text),
-        "scores": (Score("faithfulness", value, again=again, reason="no key" if value is None else None),),
+        "scores": (Score("faithfulness", value, repeats=again, reason="no key" if value is None else None),),
         "thresholds": {"faithfulness": 0.5},
         "repeat": repeat,
         **changes,
@@ -213,7 +213,7 @@ def run(tmp_path):
 
 
 def versions(*runs: Run) -> list[int]:
-    """Give the number of measurements of each group."""
+    """Return the number of measurements of each group."""
     return sorted(len(group.measurements) for group in groups_of_runs(runs))
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from rag_evals.evals.base.intervals import holm, wilson
-from rag_evals.evals.gate.paired import Difference, Pairs, decide, difference, reaches, tango
+from rag_evals.evals.gate.paired import Difference, Pairs, difference, paired_verdict, reaches, tango
 from rag_evals.evals.gate.verdict import Verdict
 from scipy.optimize import brentq
 from scipy.stats import binom, wilcoxon
@@ -84,7 +84,7 @@ class TestVerdicts:
 
 
 def _likeliest_loss(lost, gained, count, drift):
-    """Give the share of losses where the log likelihood is flat, the share of gains being `drift` more."""
+    """Return the share of losses where the log likelihood is flat, the share of gains being `drift` more."""
 
     def slope(share):
         same = 1 - 2 * share - drift
@@ -144,8 +144,8 @@ class TestScores:
         few, many = (compared(scores(rng.normal(0, 0.02, count))) for count in (20, 200))
         assert few.low == pytest.approx(few.value - wilson(0.0, 20, Z).high * (1 + few.value))
         assert few.high < 0.02
-        assert decide(few, margin=MARGIN) is Verdict.INCONCLUSIVE
-        assert decide(many, margin=MARGIN) is Verdict.PASS
+        assert paired_verdict(few, margin=MARGIN) is Verdict.INCONCLUSIVE
+        assert paired_verdict(many, margin=MARGIN) is Verdict.PASS
 
     def test_a_normal_spread(self):
         """A 90 % interval of 100 normal differences is about 1.66 standard errors wide on either side."""
@@ -187,13 +187,13 @@ class TestEdges:
     def test_no_pairs(self):
         found = compared(Pairs((), (), (), "rate"))
         assert found == Difference(0, 0.0, 0.0, 0.0, -1.0, 1.0, 1.0, None)
-        assert decide(found, margin=MARGIN) is Verdict.INCONCLUSIVE
+        assert paired_verdict(found, margin=MARGIN) is Verdict.INCONCLUSIVE
 
     @pytest.mark.parametrize("change", [-1.0, -0.4, 0.0, 0.4, 1.0])
     @pytest.mark.parametrize("kind", ["rate", "score"])
     def test_one_pair_decides_nothing(self, change, kind):
         found = compared(scores((change,), kind=kind))
-        assert decide(found, margin=MARGIN) is Verdict.INCONCLUSIVE
+        assert paired_verdict(found, margin=MARGIN) is Verdict.INCONCLUSIVE
         assert found.detectable is None
 
     @pytest.mark.parametrize("kind", ["rate", "score"])
@@ -258,26 +258,26 @@ class TestDecide:
     BASE = Difference(100, 0.9, 0.8, -0.1, -0.15, -0.05, 0.01, 0.1)
 
     def test_block(self):
-        assert decide(self.BASE, margin=MARGIN) is Verdict.BLOCK
+        assert paired_verdict(self.BASE, margin=MARGIN) is Verdict.BLOCK
 
     def test_worse_by_less_than_the_margin(self):
         found = replace(self.BASE, value=-0.04, low=-0.06)
-        assert decide(found, margin=MARGIN) is Verdict.INCONCLUSIVE
+        assert paired_verdict(found, margin=MARGIN) is Verdict.INCONCLUSIVE
 
     def test_worse_by_chance(self):
-        assert decide(replace(self.BASE, p_worse=0.05), margin=MARGIN) is Verdict.INCONCLUSIVE
+        assert paired_verdict(replace(self.BASE, p_worse=0.05), margin=MARGIN) is Verdict.INCONCLUSIVE
 
     def test_worse_for_sure_and_yet_not_inferior(self):
         found = replace(self.BASE, value=-0.02, low=-0.03, p_worse=0.001)
-        assert decide(found, margin=MARGIN) is Verdict.PASS
+        assert paired_verdict(found, margin=MARGIN) is Verdict.PASS
 
     def test_lower_bound_at_the_margin_does_not_pass(self):
         found = replace(self.BASE, value=0.0, low=-0.05, p_worse=0.5)
-        assert decide(found, margin=MARGIN) is Verdict.INCONCLUSIVE
+        assert paired_verdict(found, margin=MARGIN) is Verdict.INCONCLUSIVE
 
     def test_a_drop_of_just_the_margin_blocks(self):
         """0.80 - 0.85 is -0.04999999999999993."""
-        assert decide(replace(self.BASE, value=0.80 - 0.85), margin=MARGIN) is Verdict.BLOCK
+        assert paired_verdict(replace(self.BASE, value=0.80 - 0.85), margin=MARGIN) is Verdict.BLOCK
         assert reaches(0.80 - 0.85, 0.05)
         assert not reaches(-0.0499, 0.05)
 
@@ -287,8 +287,8 @@ class TestDecide:
         assert found.value < -MARGIN
         assert found.p_worse < 0.05
         assert found.high > 0
-        assert decide(found, margin=MARGIN) is Verdict.INCONCLUSIVE
+        assert paired_verdict(found, margin=MARGIN) is Verdict.INCONCLUSIVE
 
     def test_adjusted_p_counts(self):
         adjusted = holm([self.BASE.p_worse] * 6)[0]
-        assert decide(self.BASE, margin=MARGIN, p_adjusted=adjusted) is Verdict.INCONCLUSIVE
+        assert paired_verdict(self.BASE, margin=MARGIN, p_adjusted=adjusted) is Verdict.INCONCLUSIVE

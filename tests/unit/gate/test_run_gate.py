@@ -17,7 +17,7 @@ from rag_evals.evals.base.intervals import (
     rate_interval,
 )
 from rag_evals.evals.gate.condition import ConditionError, parse_condition
-from rag_evals.evals.gate.run_gate import Held, hold, verdict_of
+from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions, worst_verdict
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
@@ -28,7 +28,7 @@ NO_SCOPE = "no evaluation is in its scope"
 
 
 def evaluation(name: str = "q", value: float | None = 0.9, **changes) -> Evaluation:
-    """Give an evaluation of one metric with a threshold of 0.5."""
+    """Return an evaluation of one metric with a threshold of 0.5."""
     question = Question(
         name,
         "Why?",
@@ -52,8 +52,8 @@ def run_of(*values: float | None, **changes) -> list[Evaluation]:
     return [evaluation(f"q{n:03}", value, **changes) for n, value in enumerate(values)]
 
 
-def held(text: str, evaluations: list[Evaluation]) -> Held:
-    (one,) = hold([parse_condition(text)], evaluations)
+def held(text: str, evaluations: list[Evaluation]) -> ConditionResult:
+    (one,) = check_conditions([parse_condition(text)], evaluations)
     return one
 
 
@@ -103,10 +103,10 @@ def test_at_the_bound_no_number_of_questions_would_tell() -> None:
 
 def test_the_worst_verdict_is_that_of_the_gate() -> None:
     conditions = [parse_condition(f"pass_rate >= {bound}") for bound in (0.5, 0.8, 0.99)]
-    found = hold(conditions, run_of(*[0.9] * 85, *[0.1] * 15))
+    found = check_conditions(conditions, run_of(*[0.9] * 85, *[0.1] * 15))
     assert [one.verdict for one in found] == ["PASS", "INCONCLUSIVE", "BLOCK"]
-    assert verdict_of(found) is Verdict.BLOCK
-    assert verdict_of(()) is Verdict.PASS
+    assert worst_verdict(found) is Verdict.BLOCK
+    assert worst_verdict(()) is Verdict.PASS
 
 
 # --- measures ---
@@ -159,7 +159,7 @@ def test_without_an_answer_there_are_no_seconds_to_count() -> None:
 def test_coverage_is_counted_and_judged_exactly() -> None:
     evaluations = run_of(*[0.9] * 19, None)
     one = held("coverage >= 95%", evaluations)
-    assert one == Held(
+    assert one == ConditionResult(
         parse_condition("coverage >= 0.95"),
         "baseline",
         20,
@@ -205,7 +205,7 @@ def test_equal_seconds_have_no_end_that_could_be_extrapolated() -> None:
 
 def test_each_pipeline_is_held_apart() -> None:
     evaluations = [*run_of(*[0.9] * 50, pipeline="b"), *run_of(*[0.1] * 50, pipeline="a")]
-    found = hold([parse_condition("pass_rate >= 0.5")], evaluations)
+    found = check_conditions([parse_condition("pass_rate >= 0.5")], evaluations)
     assert [(one.pipeline, one.verdict, one.text) for one in found] == [
         ("a", Verdict.BLOCK, "[a] pass_rate >= 0.5"),
         ("b", Verdict.PASS, "[b] pass_rate >= 0.5"),
@@ -218,9 +218,9 @@ def test_a_scope_chooses_pipeline_and_tags() -> None:
         evaluation("two", 0.9, tags=("numbers",)),
         evaluation("one", 0.5, tags=("numbers", "short"), pipeline="other"),
     ]
-    (one,) = hold([parse_condition("[baseline, tag:numbers] faithfulness.max <= 1")], evaluations)
+    (one,) = check_conditions([parse_condition("[baseline, tag:numbers] faithfulness.max <= 1")], evaluations)
     assert (one.count, one.interval) == (2, Interval(0.9, 0.9, 0.9))
-    both = hold([parse_condition("[tag:numbers, tag:short] faithfulness.max <= 1")], evaluations)
+    both = check_conditions([parse_condition("[tag:numbers, tag:short] faithfulness.max <= 1")], evaluations)
     assert [(one.pipeline, one.count) for one in both] == [("baseline", 1), ("other", 1)]
 
 
@@ -228,7 +228,7 @@ def test_a_scope_chooses_pipeline_and_tags() -> None:
 def test_a_scope_with_nothing_in_it_is_inconclusive(scope: str) -> None:
     one = held(f"[{scope}] pass_rate >= 0.5", run_of(0.9, 0.9))
     pipeline = None if scope.startswith("tag") else scope.partition(",")[0]
-    assert one == Held(
+    assert one == ConditionResult(
         parse_condition(f"[{scope}] pass_rate >= 0.5"),
         pipeline,
         0,
@@ -286,9 +286,9 @@ def test_the_order_in_which_evaluations_were_finished_changes_nothing() -> None:
         for name in ("a", "b")
     ]
     conditions = [parse_condition("faithfulness.mean >= 0.5"), parse_condition("faithfulness.p10 >= 0.5")]
-    first = hold(conditions, evaluations)
+    first = check_conditions(conditions, evaluations)
     draw.shuffle(evaluations)
-    assert hold(conditions, evaluations) == first
+    assert check_conditions(conditions, evaluations) == first
 
 
 # --- conditions of marks ---
@@ -297,7 +297,7 @@ def test_the_order_in_which_evaluations_were_finished_changes_nothing() -> None:
 def test_a_condition_of_a_mark_is_held_on_the_tests_so_marked() -> None:
     marked = run_of(*[0.9] * 30, conditions=("faithfulness.min>=80%",))
     others = [evaluation(f"other{n}", 0.1) for n in range(30)]
-    found = hold([parse_condition("faithfulness.min >= 0.8")], [*marked, *others])
+    found = check_conditions([parse_condition("faithfulness.min >= 0.8")], [*marked, *others])
     assert [(one.count, one.verdict, one.notes) for one in found] == [
         (60, Verdict.BLOCK, ()),
         (30, Verdict.PASS, ("of the tests marked with it",)),
@@ -307,14 +307,14 @@ def test_a_condition_of_a_mark_is_held_on_the_tests_so_marked() -> None:
 def test_one_condition_in_two_spellings_is_one() -> None:
     one = evaluation("one", conditions=("coverage >= 90%", "coverage>=.9"))
     two = evaluation("two", None, conditions=("coverage >= 0.9",), pipeline="other")
-    assert [(h.text, h.verdict, h.notes) for h in hold((), [two, one])] == [
+    assert [(h.text, h.verdict, h.notes) for h in check_conditions((), [two, one])] == [
         ("[baseline] coverage >= 0.9", Verdict.PASS, ("of the tests marked with it",)),
         ("[other] coverage >= 0.9", Verdict.BLOCK, ("of the tests marked with it",)),
     ]
 
 
 def test_notes_of_a_mark_come_first() -> None:
-    (one,) = hold((), run_of(0.9, None, conditions=("pass_rate >= 0.9",)))
+    (one,) = check_conditions((), run_of(0.9, None, conditions=("pass_rate >= 0.9",)))
     assert one.notes == (
         "of the tests marked with it",
         "one question says nothing of others",
@@ -327,12 +327,12 @@ def test_conditions_of_marks_are_sorted_as_tests_may_end_in_any_order() -> None:
         evaluation("a", conditions=("pass_rate > 0",)),
         evaluation("b", conditions=("coverage > 0",)),
     ]
-    assert [h.condition.measure for h in hold((), evaluations)] == ["coverage", "pass_rate"]
+    assert [h.condition.measure for h in check_conditions((), evaluations)] == ["coverage", "pass_rate"]
 
 
 def test_a_mark_that_is_no_condition_is_said() -> None:
     with pytest.raises(ConditionError, match="condition 'pass_rate', character 10: expected one of"):
-        hold((), [evaluation(conditions=("pass_rate",))])
+        check_conditions((), [evaluation(conditions=("pass_rate",))])
 
 
 # --- too little, and odd, data ---

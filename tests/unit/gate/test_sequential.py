@@ -15,7 +15,7 @@ MARGIN = 0.05
 
 
 def looks(decider, values):
-    """Give the number of values after which a verdict stands, and the verdict."""
+    """Return the number of values after which a verdict stands, and the verdict."""
     for number, value in enumerate(values, 1):
         decider.add(*value) if isinstance(value, tuple) else decider.add(value)
         if decider.verdict is not None:

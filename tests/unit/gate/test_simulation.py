@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from rag_evals.evals.base.intervals import Sample, mean_interval, quantile_interval, rate_interval, wilson
-from rag_evals.evals.gate.paired import Pairs, decide, difference, reaches
+from rag_evals.evals.gate.paired import Pairs, difference, paired_verdict, reaches
 from rag_evals.evals.gate.sequential import (
     EARLY_BLOCK,
     EARLY_BOUND,
@@ -35,13 +35,13 @@ def say(line):
 
 
 def rates(seed, count, lost, gained, trials=TRIALS):
-    """Give trials of changed verdicts: -1 newly failing, 1 newly passing."""
+    """Return trials of changed verdicts: -1 newly failing, 1 newly passing."""
     drawn = np.random.default_rng(seed).random((trials, count))
     return np.where(drawn < lost, -1.0, np.where(drawn < lost + gained, 1.0, 0.0))
 
 
 def scores(seed, count, drop, spread, trials=SLOW_TRIALS):
-    """Give trials of paired differences of scores."""
+    """Return trials of paired differences of scores."""
     return np.random.default_rng(seed).normal(-drop, spread, (trials, count)).clip(-1, 1)
 
 
@@ -53,14 +53,14 @@ def flipped(lost, gained, count):
 
 @functools.cache
 def of_verdicts(lost, gained, count, compare):
-    """Give the verdict on a run by its counts, which are all it depends on."""
-    return decide(compare(flipped(lost, gained, count), margin=MARGIN), margin=MARGIN)
+    """Return the verdict on a run by its counts, which are all it depends on."""
+    return paired_verdict(compare(flipped(lost, gained, count), margin=MARGIN), margin=MARGIN)
 
 
 def of_scores(changes, compare, clusters=None):
     before = np.where(changes < 0, 1.0, 0.0)
     pairs = Pairs(tuple(before), tuple(before + changes), clusters or ("",) * len(changes), "score")
-    return decide(compare(pairs, margin=MARGIN), margin=MARGIN)
+    return paired_verdict(compare(pairs, margin=MARGIN), margin=MARGIN)
 
 
 def verdict_of(changes, kind, compare=difference):
@@ -74,12 +74,12 @@ def shares(verdicts):
 
 
 def fixed(trials, kind):
-    """Give the shares of verdicts when every question is asked."""
+    """Return the shares of verdicts when every question is asked."""
     return shares([verdict_of(changes, kind) for changes in trials])
 
 
 def early(trials, kind):
-    """Give the shares of verdicts when runs may stop early, and the mean share of questions asked."""
+    """Return the shares of verdicts when runs may stop early, and the mean share of questions asked."""
     stops = stopped(trials)
     verdicts = [
         verdict or verdict_of(changes, kind, difference_at_end)
@@ -89,7 +89,7 @@ def early(trials, kind):
 
 
 def stopped(trials):
-    """Give each trial's early verdict (or None) and the questions asked: `EarlyDifference`, all at once."""
+    """Return each trial's early verdict (or None) and the questions asked: `EarlyDifference`, all at once."""
     rows, count = trials.shape
     above, below = Wealth(np.full(rows, (1 - MARGIN) / 2)), Wealth(np.full(rows, 0.5))
     found = [(None, count)] * rows
@@ -108,7 +108,7 @@ def stopped(trials):
 
 
 def went_down(trials):
-    """Give how often the plain rule blocks: the mean went down."""
+    """Return how often the plain rule blocks: the mean went down."""
     return float((trials.mean(axis=1) < 0).mean())
 
 

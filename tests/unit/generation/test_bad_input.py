@@ -77,7 +77,7 @@ def generate(tmp_path, monkeypatch) -> Callable[..., tuple[int, ScriptedLLM]]:
 
 
 def refused(generate, capsys, docs, *options, **fields) -> str:
-    """Give what is said of a call that ends with exit status 4 before any model is called."""
+    """Return what is said of a call that ends with exit status 4 before any model is called."""
     status, llm = generate(docs, *options, **fields)
     assert (status, llm.prompts) == (4, [])
     assert not Path("q.jsonl").exists()
@@ -247,16 +247,16 @@ def test_two_thousand_pages(generate, capsys):
 
 def test_memory_of_a_survey_is_bounded():
     """Passages and sentences take so many times the text, however many pages there are."""
-    from rag_evals.evals.generation.generate import Order, material_for
+    from rag_evals.evals.generation.generate import GenerationRequest, surveyed_corpus
     from rag_evals.rag.documents.document import Corpus, Document
 
     pages = [mills(20).replace("valley", f"valley of {NAMES[n % 40]} {n}") for n in range(200)]
     texts = ["\n\n".join(pages[:100]), "\n\n".join(pages[100:])]
     corpus = Corpus(tuple(Document(f"{n}.md", text, (), str(n)) for n, text in enumerate(texts)))
-    order = Order(Path("q.jsonl"), 20, {"number": 100}, 7)
+    order = GenerationRequest(Path("q.jsonl"), 20, {"number": 100}, 7)
     tracemalloc.start()
     try:
-        material = material_for(order, corpus)
+        material = surveyed_corpus(order, corpus)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -16,11 +16,11 @@ from rag_evals.evals.generation.generate import MOST_INVALID, generate
 from rag_evals.evals.generation.planner import Planner, targets_in_turn
 from rag_evals.evals.generation.rules.rule import Criterion, Measured, Rule
 from rag_evals.evals.generation.text.passages import survey
-from rag_evals.evals.generation.text.target_sentences import Target, targets_of
+from rag_evals.evals.generation.text.target_sentences import TargetSentence, targets_of
 from rag_evals.evals.generation.work_file import WorkFile, load_work, work_path
 from rag_evals.evals.generation.writing.prompts import DETAILS_SHOWN, PROMPT_VERSION, PROMPTS
 from rag_evals.evals.generation.writing.reply_checks import InvalidItemError
-from rag_evals.evals.generation.writing.writer import Item, write
+from rag_evals.evals.generation.writing.writer import PlannedQuestion, write
 from rag_evals.evals.questions.question import Source
 from rag_evals.evals.questions.question_set import load_set
 from rag_evals.evals.reports.terminal.question_audit import mix_lines
@@ -33,13 +33,13 @@ OSTRA = "The dunes of Ostra move 11 metres a year towards the lake."
 NORR = "The dunes of Norr move 30 metres a year towards the village."
 
 
-def target(sentence: str, *, start: int = 0) -> Target:
+def target(sentence: str, *, start: int = 0) -> TargetSentence:
     (found,) = targets_of(passage(sentence, section="Dunes", start=start))
     return found
 
 
-def item(kind: str, sentence: str = OSTRA, **fields) -> Item:
-    return Item(0, kind, target(sentence), **fields)
+def item(kind: str, sentence: str = OSTRA, **fields) -> PlannedQuestion:
+    return PlannedQuestion(0, kind, target(sentence), **fields)
 
 
 def reply(**fields: str) -> str:
@@ -53,7 +53,7 @@ def reply(**fields: str) -> str:
 
 
 def offered(prompt) -> list[str]:
-    """Give the details that the model may choose from."""
+    """Return the details that the model may choose from."""
     found = re.search(r"\nDetails: (.+)\n", prompt.parts[1])
     return found[1].split("; ") if found else [""]
 
@@ -293,7 +293,7 @@ def embed(texts):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def sentences(count: int) -> list[Target]:
+def sentences(count: int) -> list[TargetSentence]:
     names = [head + tail for head in "BDFGHKL" for tail in ("ado", "elin", "iro", "omar", "una", "yx")]
     text = " ".join(
         f"The mill of {names[n]} in the valley grinds {n + 2} sacks of corn each day." for n in range(count)
@@ -301,7 +301,7 @@ def sentences(count: int) -> list[Target]:
     return targets_in_turn([passage(text)], 1)
 
 
-def kept_of(item: Item) -> Candidate:
+def kept_of(item: PlannedQuestion) -> Candidate:
     from rag_evals.evals.questions.question import Question
 
     place = Source("a.md", None, item.target.start, item.target.end, item.target.text)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.build import judge_for, reader_for
+from rag_evals.evals.judges.build import judge_for, scorer_for
 from rag_evals.evals.judges.calibration.accuracy import accuracy
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, card_to_json
-from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.choice import ChoiceScorer
 from rag_evals.evals.judges.ensemble import EnsembleJudge
-from rag_evals.evals.judges.entailment import EntailmentReader
-from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+from rag_evals.evals.judges.entailment import EntailmentScorer
+from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -71,10 +71,10 @@ class Models:
 
     def entailment(self, name):
         self.asked.append(f"entailment {name}")
-        return EntailmentReader(Entailing(name))
+        return EntailmentScorer(Entailing(name))
 
 
-def card_of(reader, threshold: float = 0.42) -> JudgeCard:
+def card_of(scorer, threshold: float = 0.42) -> JudgeCard:
     calibration = Calibration("faithfulness", {"yes": 2.0}, -1.0, None, threshold)
     metric = MetricCard(
         calibration=calibration,
@@ -89,7 +89,7 @@ def card_of(reader, threshold: float = 0.42) -> JudgeCard:
         tokens=9.0,
     )
     labels = {"name": "labels.jsonl", "digest": "0" * 64, "examples": 20, "sources": 20}
-    return JudgeCard(reader.name, reader.fingerprint, labels, (metric,))
+    return JudgeCard(scorer.name, scorer.fingerprint, labels, (metric,))
 
 
 def write(card: JudgeCard, path):
@@ -100,24 +100,24 @@ def write(card: JudgeCard, path):
 @pytest.mark.parametrize(
     ("spec", "kind", "name", "asked"),
     [
-        ("choice", ChoiceReader, "choice (qwen)", ["llm", "embedder"]),
-        ("cross-encoder:x", EntailmentReader, "cross-encoder (x)", ["entailment x"]),
-        ("cross-encoder:a/b:c", EntailmentReader, "cross-encoder (a/b:c)", ["entailment a/b:c"]),
-        ("llamaindex", LlamaIndexReader, "llamaindex (qwen)", ["llm"]),
+        ("choice", ChoiceScorer, "choice (qwen)", ["llm", "embedder"]),
+        ("cross-encoder:x", EntailmentScorer, "cross-encoder (x)", ["entailment x"]),
+        ("cross-encoder:a/b:c", EntailmentScorer, "cross-encoder (a/b:c)", ["entailment a/b:c"]),
+        ("llamaindex", LlamaIndexScorer, "llamaindex (qwen)", ["llm"]),
     ],
 )
 def test_each_form_builds_its_reader(spec, kind, name, asked):
     """The word names the reader, and no model is loaded that it does not need."""
     models = Models()
-    reader = reader_for(spec, models)
-    assert (type(reader), reader.name, models.asked) == (kind, name, asked)
+    scorer = scorer_for(spec, models)
+    assert (type(scorer), scorer.name, models.asked) == (kind, name, asked)
 
 
 @pytest.mark.parametrize("spec", ["choice", "cross-encoder:x", "llamaindex"])
 def test_each_reader_becomes_a_judge_without_a_card(spec):
     """Without a card the judge has no thresholds of its own."""
     judge = judge_for(spec, Models())
-    assert isinstance(judge, ReadingJudge)
+    assert isinstance(judge, CalibratedJudge)
     assert (judge.card, judge.profile.thresholds) == (None, {})
 
 
@@ -131,7 +131,7 @@ def test_the_metrics_are_passed_on():
 
 def test_an_ensemble_of_two(tmp_path):
     """The members are built as by themselves, each with its own card; blanks around the plus are allowed."""
-    write(card_of(reader_for("cross-encoder:x", Models())), tmp_path / "x.json")
+    write(card_of(scorer_for("cross-encoder:x", Models())), tmp_path / "x.json")
     models = Models()
     judge = judge_for("ensemble:choice + cross-encoder:x", models, folders=[tmp_path])
     assert isinstance(judge, EnsembleJudge)
@@ -190,7 +190,7 @@ def test_wrong_ensembles(spec, message):
 def test_an_ensemble_is_no_reader():
     """What is calibrated are the members."""
     with pytest.raises(UsageError) as caught:
-        reader_for("ensemble:choice+llamaindex", Models())
+        scorer_for("ensemble:choice+llamaindex", Models())
     assert str(caught.value) == (
         "ensemble:choice+llamaindex has several judges: calibrate each of them, the ensemble uses "
         "their cards."
@@ -209,10 +209,10 @@ def test_llamaindex_needs_a_window():
 
 def test_the_card_found_by_fingerprint_is_used(tmp_path):
     """The first folder with a card of this reader; its calibration and its threshold become the judge's."""
-    reader = reader_for("cross-encoder:x", Models())
-    write(card_of(replaced(reader, "other")), tmp_path / "home" / "a.json")
-    write(card_of(reader, 0.61), tmp_path / "home" / "b.json")
-    write(card_of(reader, 0.99), tmp_path / "bundled" / "a.json")
+    scorer = scorer_for("cross-encoder:x", Models())
+    write(card_of(replaced(scorer, "other")), tmp_path / "home" / "a.json")
+    write(card_of(scorer, 0.61), tmp_path / "home" / "b.json")
+    write(card_of(scorer, 0.99), tmp_path / "bundled" / "a.json")
     folders = (tmp_path / "gone", tmp_path / "home", tmp_path / "bundled")
     judge = judge_for("cross-encoder:x", Models(), folders=folders)
     assert judge.profile.thresholds == {"faithfulness": 0.61}
@@ -222,24 +222,24 @@ def test_the_card_found_by_fingerprint_is_used(tmp_path):
     assert judge.fingerprint != judge_for("cross-encoder:x", Models()).fingerprint
 
 
-def replaced(reader, fingerprint: str):
-    """Give a reader of the same name with another fingerprint."""
-    other = EntailmentReader(Entailing("x"))
+def replaced(scorer, fingerprint: str):
+    """Return a reader of the same name with another fingerprint."""
+    other = EntailmentScorer(Entailing("x"))
     other.fingerprint = fingerprint
     return other
 
 
 def test_a_given_card_goes_before_those_of_the_folders(tmp_path):
     """What is named by hand is used, whatever else is there."""
-    reader = reader_for("choice", Models())
-    write(card_of(reader, 0.61), tmp_path / "a.json")
-    judge = judge_for("choice", Models(), folders=[tmp_path], card=card_of(reader, 0.3))
+    scorer = scorer_for("choice", Models())
+    write(card_of(scorer, 0.61), tmp_path / "a.json")
+    judge = judge_for("choice", Models(), folders=[tmp_path], card=card_of(scorer, 0.3))
     assert judge.profile.thresholds == {"faithfulness": 0.3}
 
 
 def test_a_card_of_another_judge_is_refused():
     """A card speaks for the reader it was measured with, and for no other."""
-    card = replace(card_of(reader_for("choice", Models())), fingerprint="other")
+    card = replace(card_of(scorer_for("choice", Models())), fingerprint="other")
     with pytest.raises(UsageError) as caught:
         judge_for("choice", Models(), card=card)
     assert str(caught.value) == (
@@ -250,7 +250,7 @@ def test_a_card_of_another_judge_is_refused():
 
 def test_a_card_for_an_ensemble_is_refused():
     """It would be of one of the members, or of none: it is never silently left out."""
-    card = card_of(reader_for("choice", Models()))
+    card = card_of(scorer_for("choice", Models()))
     with pytest.raises(UsageError) as caught:
         judge_for("ensemble:choice+llamaindex", Models(), card=card)
     assert str(caught.value) == (

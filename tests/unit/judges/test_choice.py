@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.choice import ChoiceScorer
 from rag_evals.evals.judges.grader import log_odds
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import METRICS
@@ -30,8 +30,8 @@ YES, NO = {"yes": 0.8, "no": 0.2}, {"yes": 0.2, "no": 0.8}
 NOT_SUPPORTED = '"Two experts run." is not supported by the contexts (closest: moe.pdf p.3)'
 
 
-def judge_of(*replies, metrics=("faithfulness",)) -> ReadingJudge:
-    return ReadingJudge(ChoiceReader(ScriptedLLM(*replies)), metrics=metrics)
+def judge_of(*replies, metrics=("faithfulness",)) -> CalibratedJudge:
+    return CalibratedJudge(ChoiceScorer(ScriptedLLM(*replies)), metrics=metrics)
 
 
 def scores_of(*replies, metrics=("faithfulness",), question=QUESTION, answer=ANSWER) -> tuple[Score, ...]:
@@ -80,7 +80,7 @@ def test_prompts_of_a_faithfulness_verdict():
     """Whether it declines comes first, if it might; then closest sentences, question, claim, task."""
     llm = ScriptedLLM(NO, YES, YES)
     answer = replace(ANSWER, text="No more than two experts run.")
-    ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)).score_now(QUESTION, answer)
+    CalibratedJudge(ChoiceScorer(llm), metrics=("faithfulness",)).score_now(QUESTION, answer)
     passage = "Passage 1:\nAttention is dense. Two of eight experts run. Nothing more.\n\n"
     asked = "Question: How many experts?\n"
     assert [prompt.parts for prompt in llm.prompts] == [
@@ -92,9 +92,9 @@ def test_prompts_of_a_faithfulness_verdict():
 
 def test_likelihood_gain_is_a_feature():
     """A model that tells likelihoods is asked how much likelier the sentences make the claim."""
-    reader = ChoiceReader(LikelyLLM(YES))
-    (reading,) = reader.read(["faithfulness"], QUESTION, ANSWER)["faithfulness"].items
-    assert reading.features == {
+    scorer = ChoiceScorer(LikelyLLM(YES))
+    (raw_score,) = scorer.read(["faithfulness"], QUESTION, ANSWER)["faithfulness"].items
+    assert raw_score.features == {
         "yes": pytest.approx(log_odds(0.8)),
         "gain": pytest.approx(2.0),
         "words": 1.0,
@@ -107,7 +107,7 @@ def test_likelihood_gain_is_a_feature():
 def test_relevancy_and_refusal_read_no_contexts():
     """Both ask of the reply alone, and what declines is asked once for all metrics."""
     llm = ScriptedLLM(YES, NO)
-    judge = ReadingJudge(ChoiceReader(llm), metrics=("relevancy", "refusal"))
+    judge = CalibratedJudge(ChoiceScorer(llm), metrics=("relevancy", "refusal"))
     relevancy, refusal = judge.score_now(QUESTION, ANSWER).scores
     assert relevancy.value == pytest.approx(0.8)
     assert relevancy.evidence == '"Two experts run." does not answer the question'
@@ -167,7 +167,7 @@ def test_context_recall_holds_the_reference_against_the_contexts():
 def test_correctness_is_asked_in_both_directions():
     """Nothing contradicted and nothing essential missing: the lower of the two counts."""
     llm = ScriptedLLM(NO, {"yes": 0.3, "no": 0.7})
-    (score,) = ReadingJudge(ChoiceReader(llm), metrics=("correctness",)).score_now(QUESTION, ANSWER).scores
+    (score,) = CalibratedJudge(ChoiceScorer(llm), metrics=("correctness",)).score_now(QUESTION, ANSWER).scores
     assert [claim.value for claim in score.claims] == [pytest.approx(0.8), pytest.approx(0.3)]
     assert score.value == pytest.approx(0.3)
     assert all("Reference answer: Two of eight. They add up.\n" in prompt.parts for prompt in llm.prompts)
@@ -249,8 +249,8 @@ def test_evidence_is_one_short_line():
 
 def test_judge_is_named_and_told_apart_by_its_model():
     """The judge keeps the protocol; another model is another judge."""
-    judge = ReadingJudge(ChoiceReader(ScriptedLLM(name="qwen")))
+    judge = CalibratedJudge(ChoiceScorer(ScriptedLLM(name="qwen")))
     assert isinstance(judge, Judge)
     assert judge.name == "choice (qwen)"
-    assert judge.fingerprint == ReadingJudge(ChoiceReader(ScriptedLLM(name="qwen"))).fingerprint
-    assert judge.fingerprint != ReadingJudge(ChoiceReader(ScriptedLLM(name="smollm"))).fingerprint
+    assert judge.fingerprint == CalibratedJudge(ChoiceScorer(ScriptedLLM(name="qwen"))).fingerprint
+    assert judge.fingerprint != CalibratedJudge(ChoiceScorer(ScriptedLLM(name="smollm"))).fingerprint

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.claims import Span, declines, split_claims, split_sentences
+from rag_evals.evals.judges.claims import TextSpan, declines, split_claims, split_sentences
 
 PRIMER = Path(__file__).parents[3].joinpath("fixtures/corpus/primer.md").read_text(encoding="utf-8")
 
@@ -20,11 +20,11 @@ def table(cases: dict[str, tuple[str, list[str]]]) -> pytest.MarkDecorator:
 
 
 def whole(*texts: str) -> list[object]:
-    """Give each text as a case whose id is its head."""
+    """Return each text as a case whose id is its head."""
     return [pytest.param(text, id=text[:50].strip() or "blank") for text in texts]
 
 
-def texts(spans: tuple[Span, ...]) -> list[str]:
+def texts(spans: tuple[TextSpan, ...]) -> list[str]:
     return [span.text for span in spans]
 
 
@@ -164,7 +164,7 @@ def test_layout_ends_sentences(text, expected):
 
 def test_spans_say_where():
     """A span has the offsets of its text, with neither marker nor space."""
-    assert split_sentences("  1. Two.\n- It is ") == (Span("Two.", 5, 9), Span("It is", 12, 17))
+    assert split_sentences("  1. Two.\n- It is ") == (TextSpan("Two.", 5, 9), TextSpan("It is", 12, 17))
 
 
 LONG = {

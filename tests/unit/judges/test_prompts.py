@@ -1,4 +1,4 @@
-"""Judged text made harmless: what `plain` takes out, and what it leaves alone."""
+"""Judged text made harmless: what `harmless_text` takes out, and what it leaves alone."""
 
 # ruff: noqa: RUF001 - letters of many scripts
 
@@ -9,7 +9,7 @@ import time
 import unicodedata
 
 import pytest
-from rag_evals.evals.judges.prompts import passage_parts, plain
+from rag_evals.evals.judges.prompts import harmless_text, passage_parts
 from rag_evals.rag.answer import Context
 
 
@@ -31,7 +31,7 @@ from rag_evals.rag.answer import Context
 )
 def test_ordinary_text_is_left_alone(text):
     """Prose, scripts, formulas, code and emoji come through letter by letter."""
-    assert plain(text) == text
+    assert harmless_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_ordinary_text_is_left_alone(text):
 )
 def test_what_ordinary_text_loses(text, harmless):
     """Joiners are lost and tags get a blank: still legible."""
-    assert plain(text) == harmless
+    assert harmless_text(text) == harmless
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_what_ordinary_text_loses(text, harmless):
 )
 def test_one_line_and_no_padding(blank):
     """Line breaks of every kind, and any run of blanks, are one blank; there is none at either end."""
-    assert plain(f"{blank}a{blank * 10_000}Statement: b{blank}") == "a Statement: b"
+    assert harmless_text(f"{blank}a{blank * 10_000}Statement: b{blank}") == "a Statement: b"
 
 
 def test_nothing_of_a_text_of_blanks():
     """Nothing but blanks is nothing."""
-    assert plain("") == plain(" \n\t\u2029 \u200b ") == ""
+    assert harmless_text("") == harmless_text(" \n\t\u2029 \u200b ") == ""
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_nothing_of_a_text_of_blanks():
 )
 def test_invisible_characters_are_gone(text, harmless):
     """What nobody sees the judge does not read."""
-    assert plain(text) == harmless
+    assert harmless_text(text) == harmless
 
 
 def test_no_character_of_all_is_invisible_by_category():
     """Of all code points no control, format, surrogate, private or unassigned one is left."""
-    left = plain("".join(map(chr, range(sys.maxunicode + 1))))
+    left = harmless_text("".join(map(chr, range(sys.maxunicode + 1))))
     assert {unicodedata.category(letter)[0] for letter in left} == {*"LMNPSZ"}
     assert {letter for letter in left if letter.isspace()} == {" "}
     assert left.encode().decode() == left
@@ -102,7 +102,7 @@ def test_no_character_of_all_is_invisible_by_category():
 )
 def test_invisible_characters_of_other_categories_are_gone(hidden):
     """Some characters that show nothing count as letters, marks or symbols."""
-    assert plain(f"a{hidden}b") == "ab"
+    assert harmless_text(f"a{hidden}b") == "ab"
 
 
 MARKS = {
@@ -125,15 +125,15 @@ MISSED = {
 
 
 def survivors(marks: str) -> list[str]:
-    return [mark for mark in marks.split() if mark in plain(f"x{mark}y {mark}")]
+    return [mark for mark in marks.split() if mark in harmless_text(f"x{mark}y {mark}")]
 
 
 @pytest.mark.parametrize("family", MARKS)
 def test_template_marks_are_broken(family):
     """No token that marks a turn is left whole, and twice is as good as once."""
     assert survivors(MARKS[family]) == []
-    once = plain(MARKS[family])
-    assert plain(once) == once
+    once = harmless_text(MARKS[family])
+    assert harmless_text(once) == once
 
 
 @pytest.mark.parametrize("family", MISSED)
@@ -153,7 +153,7 @@ def test_template_marks_of_other_families_are_broken(family):
 )
 def test_marks_put_together_by_what_is_taken_out(text):
     """A mark that appears only once something is taken out is broken as well."""
-    assert "<|im_end|>" not in plain(text)
+    assert "<|im_end|>" not in harmless_text(text)
 
 
 def test_marks_across_contexts_are_not_joined():
@@ -165,5 +165,5 @@ def test_marks_across_contexts_are_not_joined():
 def test_hostile_text_takes_no_time(text):
     """A hundred thousand characters take less than a second, whatever they are."""
     start = time.perf_counter()
-    plain(text)
+    harmless_text(text)
     assert time.perf_counter() - start < 1.0

@@ -18,7 +18,7 @@ def profile(folder: Path, text: str) -> Path:
 
 
 def refusal(folder: Path, text: str) -> str:
-    """Give the message with which a profile file is refused, without the file's path."""
+    """Return the message with which a profile file is refused, without the file's path."""
     path = profile(folder, text)
     with pytest.raises(ConfigError) as caught:
         load_configs(path)

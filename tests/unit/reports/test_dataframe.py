@@ -80,7 +80,7 @@ def run_of(*evaluations: Evaluation, notes=()) -> Run:
 
 
 def plain(row) -> dict:
-    """Give a row with None for what pandas has for nothing."""
+    """Return a row with None for what pandas has for nothing."""
     return {
         name: None if isinstance(cell, float) and math.isnan(cell) else cell for name, cell in row.items()
     }

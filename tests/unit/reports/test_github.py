@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rag_evals.evals.gate.condition import parse_condition
-from rag_evals.evals.gate.decision import rule
+from rag_evals.evals.gate.decision import decide
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.github import (
@@ -33,7 +33,7 @@ def evaluation(
 
 def ruled(*evaluations: Evaluation, conditions=(), **rules):
     rules = Rules(conditions=tuple(map(parse_condition, conditions)), **rules)
-    return rule(rules, Run("r1", {}, (), evaluations))
+    return decide(rules, Run("r1", {}, (), evaluations))
 
 
 def test_breach(tmp_path):
@@ -109,8 +109,8 @@ def test_ten(count, more):
 def test_decisions():
     """Conditions that block are errors behind the breaches; what fails nothing is a warning."""
     bad = [evaluation(f"q{n}", test="") for n in range(12)]
-    ruling = ruled(*bad, conditions=["faithfulness.mean >= 0.9", "pass_rate >= 0.1"])
-    lines = github_annotations(bad[:1], ruling)
+    decision = ruled(*bad, conditions=["faithfulness.mean >= 0.9", "pass_rate >= 0.1"])
+    lines = github_annotations(bad[:1], decision)
     assert lines == [
         "::error title=baseline q0::faithfulness 0.25 < 0.50",
         "::error title=evals gate::BLOCK: [baseline] faithfulness.mean >= 0.9: 0.25, "
@@ -132,8 +132,8 @@ def test_decisions():
 def test_levels(mode, inconclusive, levels):
     """An error is what makes the session fail."""
     bad = [evaluation(value=0.25, test="")]
-    ruling = ruled(*bad, conditions=["pass_rate >= 0.5"], mode=mode, inconclusive=inconclusive)
-    assert [line.split()[0] for line in github_annotations(bad, ruling)] == [f"::{one}" for one in levels]
+    decision = ruled(*bad, conditions=["pass_rate >= 0.5"], mode=mode, inconclusive=inconclusive)
+    assert [line.split()[0] for line in github_annotations(bad, decision)] == [f"::{one}" for one in levels]
 
 
 def test_budget():

@@ -7,7 +7,7 @@ import threading
 import pytest
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.progress import Progress, duration, is_ci
-from rag_evals.evals.reports.text import columns_of
+from rag_evals.evals.reports.text import display_width
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer, Tokens
@@ -265,7 +265,7 @@ def test_ids_cannot_drive_the_terminal(run):
 def test_wide_characters(run, text):
     """A line is no wider than the terminal, by the columns that characters take."""
     run.started("baseline", text)
-    assert all(columns_of(run.now(width)) <= width for width in range(100))
+    assert all(display_width(run.now(width)) <= width for width in range(100))
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from rag_evals.evals.reports.text import aligned, columns_of, cut, one_line, table, wrapped
+from rag_evals.evals.reports.text import aligned, cut, display_width, one_line, table, wrapped
 
 
 @pytest.mark.parametrize(
     ("text", "columns"), [("", 0), ("abc", 3), ("専門", 4), ("e\u0301", 1), ("é", 1), ("\uff46", 2)]
 )
 def test_columns(text, columns):
-    assert columns_of(text) == columns
+    assert display_width(text) == columns
 
 
 def test_one_line():
@@ -26,7 +26,7 @@ def test_cut(text, columns, said):
 
 
 def test_wide_characters_take_two_columns():
-    assert [columns_of(text) for text in ("ab", "大b", "é", "🦜", "")] == [2, 3, 1, 2, 0]
+    assert [display_width(text) for text in ("ab", "大b", "é", "🦜", "")] == [2, 3, 1, 2, 0]
     assert [cut("大大大大", width) for width in range(9)] == [
         "", "…", "…", "大…", "大…", "大大…", "大大…", "大大大…", "大大大大",
     ]  # fmt: skip

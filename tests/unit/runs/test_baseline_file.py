@@ -43,7 +43,7 @@ def evaluation(name="a", pipeline="one", repeat=0, **changes) -> Evaluation:
         "pipeline": pipeline,
         "answer": Answer("Two.", (context,), candidates=(Span("a.pdf", 2, 10, 22),), omitted=1),
         "scores": (
-            Score("faithfulness", 0.9, claims=(ClaimScore("Two.", 0.9, 0, 4, context),), again=(0.8, None)),
+            Score("faithfulness", 0.9, claims=(ClaimScore("Two.", 0.9, 0, 4, context),), repeats=(0.8, None)),
         ),
         "thresholds": {"faithfulness": 0.5},
         "seconds": {"generate": 1.23456, "judge": 0.0004},

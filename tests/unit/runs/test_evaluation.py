@@ -58,7 +58,7 @@ FULL = Evaluation(
             ),
             graded=False,
             spread=0.5,
-            again=(0.5, None),
+            repeats=(0.5, None),
         ),
         Score("relevancy", None, reason="the answer is empty"),
         Score("tone", 1.0),

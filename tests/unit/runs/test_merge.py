@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.cli.report import holds, merged_lines
-from rag_evals.evals.gate.decision import Ruling, rule
+from rag_evals.evals.gate.decision import Decision, decide
 from rag_evals.evals.gate.rules import rules_from
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
@@ -66,7 +66,7 @@ def home(tmp_path) -> Path:
 
 @pytest.fixture
 def store(home):
-    """Write a run; give its folder."""
+    """Write a run; return its folder."""
 
     def written(*evaluations: Evaluation, abouts=ABOUTS, finished=True, more="", **head) -> Path:
         folder = RunFolder(home)
@@ -90,8 +90,8 @@ def merged(home, *paths: Path, **options) -> Run:
     return merge([read_run(path, strict=True) for path in paths], home / "out", **options)
 
 
-def ruled(whole: Run) -> Ruling:
-    return rule(rules_from(whole.head), whole)
+def ruled(whole: Run) -> Decision:
+    return decide(rules_from(whole.head), whole)
 
 
 def ids(path: Path) -> list[str]:
@@ -321,7 +321,7 @@ def test_a_pipeline_that_raised_is_a_breach(home, store):
 
 
 def refused(home, *paths: Path, **options) -> list[str]:
-    """Merge what cannot be; give the lines of the message, with the runs called by their number."""
+    """Merge what cannot be; return the lines of the message, with the runs called by their number."""
     with pytest.raises(RunFileError) as caught:
         merged(home, *paths, **options)
     assert not (home / "out").exists()

@@ -179,7 +179,7 @@ def test_nan_in_a_file_from_elsewhere(file):
     score, mine = first.scores
     assert (score.value, score.reason, score.least) == (None, "NaN in the file", None)
     assert (score.claims[0].value, score.claims[0].reason) == (None, "NaN in the file")
-    assert score.again == (0.5, None)
+    assert score.repeats == (0.5, None)
     assert (mine.value, mine.reason) == (None, "an infinity in the file")
     assert first.thresholds == {"faithfulness": 0.5}
     assert first.seconds == {"judge": 2.0}

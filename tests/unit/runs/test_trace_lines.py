@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.engine.engine import Engine
-from rag_evals.evals.engine.reuse import Remembering
+from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
-from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+from rag_evals.evals.judges.choice import ChoiceScorer
 from rag_evals.evals.judges.ensemble import EnsembleJudge
-from rag_evals.evals.judges.entailment import EntailmentReader
+from rag_evals.evals.judges.entailment import EntailmentScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.html.waterfall import (
     DEEPEST,
@@ -47,7 +47,7 @@ from rag_evals.rag.pipelines.adapters import pipeline_from
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
 from rag_evals.rag.retrieval.entailment import Entailment
 from rag_evals.rag.retrieval.reranker import Ranking
-from rag_evals.rag.tracing.conventions import passages_of
+from rag_evals.rag.tracing.conventions import described_passages
 from rag_evals.rag.tracing.spans import TraceSpan, span
 
 QUESTION = Question("experts", "How many experts read each token?")
@@ -55,9 +55,9 @@ CONTEXT = Context("Each token is read by two experts.", "primer.pdf", 3, 100, 13
 SURE = {"yes": 0.9, "no": 0.1}
 
 
-def evaluated(pipeline, judge, *, remembering=None, question=QUESTION, **more) -> Evaluation:
+def evaluated(pipeline, judge, *, reuse_cache=None, question=QUESTION, **more) -> Evaluation:
     """Evaluate with traces on, in an engine of its own."""
-    engine = Engine(remembering, is_traced=True, **more)
+    engine = Engine(reuse_cache, is_traced=True, **more)
     metrics = ("faithfulness", "relevancy")
     try:
         return engine.submit(Task(pipeline, question, judge, metrics, "mine")).result(timeout=20)
@@ -66,7 +66,7 @@ def evaluated(pipeline, judge, *, remembering=None, question=QUESTION, **more) -
 
 
 def tree(spans: Sequence[TraceSpan]) -> list[str]:
-    """Give the spans as lines, indented below the one around them."""
+    """Return the spans as lines, indented below the one around them."""
     return [f"{'  ' * bar.depth}{bar.name} {bar.kind}" for bar in waterfall_of(spans).bars]
 
 
@@ -100,7 +100,7 @@ def own_pipeline(*replies) -> RetrievalPipeline:
 
 def test_every_step_of_our_own_pipeline_and_judge():
     """Retrieval, reranking, writing, and one span for each question that is put to the judge."""
-    judge = ReadingJudge(ChoiceReader(ScriptedLLM(SURE, SURE)), metrics=("faithfulness", "relevancy"))
+    judge = CalibratedJudge(ChoiceScorer(ScriptedLLM(SURE, SURE)), metrics=("faithfulness", "relevancy"))
     spans = evaluated(own_pipeline("Two experts."), judge).spans
     assert tree(spans) == [
         "evaluation CHAIN",
@@ -119,9 +119,9 @@ def test_every_step_of_our_own_pipeline_and_judge():
     ]
     told = {one.name: one.attributes for one in spans if one.name != "verdict"}
     ids = ["primer.pdf:100-134", "primer.pdf:140-153"]
-    assert [passage["id"] for passage in passages_of(told["retrieve"])] == ids
-    assert passages_of(told["retrieve"])[0]["content"] == CONTEXT.text
-    outputs = passages_of(told["rerank"], "reranker.output_documents")
+    assert [passage["id"] for passage in described_passages(told["retrieve"])] == ids
+    assert described_passages(told["retrieve"])[0]["content"] == CONTEXT.text
+    outputs = described_passages(told["rerank"], "reranker.output_documents")
     assert [passage["id"] for passage in outputs] == ids[::-1]
     assert told["rerank"]["reranker.model_name"] == "backwards"
     assert told["generate"]["output.value"] == "Two experts."
@@ -138,7 +138,7 @@ def test_every_step_of_our_own_pipeline_and_judge():
 
 
 def test_children_lie_in_their_parents():
-    judge = ReadingJudge(ChoiceReader(ScriptedLLM(SURE, SURE)), metrics=("faithfulness", "relevancy"))
+    judge = CalibratedJudge(ChoiceScorer(ScriptedLLM(SURE, SURE)), metrics=("faithfulness", "relevancy"))
     spans = evaluated(own_pipeline("Two experts."), judge).spans
     by_id = {one.span_id: one for one in spans}
     for one in spans[1:]:
@@ -162,7 +162,7 @@ class FakeEntailment:
 
 def test_a_batch_of_claims_has_one_verdict_a_claim():
     pipeline = FakePipeline(lambda _: Answer("There are eight. Two read a token.", (CONTEXT,)))
-    judge = ReadingJudge(EntailmentReader(FakeEntailment()), metrics=("faithfulness",))
+    judge = CalibratedJudge(EntailmentScorer(FakeEntailment()), metrics=("faithfulness",))
     spans = evaluated(pipeline, judge).spans
     assert tree(spans) == [
         "evaluation CHAIN",
@@ -195,7 +195,7 @@ def test_a_pipeline_of_anyones_own():
     told = {one.name: one.attributes for one in spans}
     assert told["answer"]["input.value"] == QUESTION.question
     assert told["answer"]["output.value"] == "Two."
-    assert passages_of(told["answer"])[0]["content"] == "Two experts."
+    assert described_passages(told["answer"])[0]["content"] == "Two experts."
     assert told["look up"] == {"pages": 2}
 
 
@@ -205,9 +205,9 @@ class YesModel(ScriptedLLM):
 
 def test_llama_indexes_evaluators_have_one_verdict_a_metric():
     """They put one question each, about the whole answer."""
-    from rag_evals.evals.judges.llamaindex import LlamaIndexReader
+    from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 
-    judge = ReadingJudge(LlamaIndexReader(YesModel("YES", "NO")), metrics=("faithfulness", "relevancy"))
+    judge = CalibratedJudge(LlamaIndexScorer(YesModel("YES", "NO")), metrics=("faithfulness", "relevancy"))
     spans = evaluated(FakePipeline(lambda _: Answer("Two.", (CONTEXT,))), judge).spans
     assert tree(spans)[3:] == [
         "  judge EVALUATOR",
@@ -241,7 +241,7 @@ def test_what_fails_has_its_spans_with_the_error():
 
 def test_what_is_unscored_has_its_spans_with_the_reason():
     unclear = {"yes": 0.1, "no": 0.1}
-    judge = ReadingJudge(ChoiceReader(ScriptedLLM(unclear)), metrics=("relevancy",))
+    judge = CalibratedJudge(ChoiceScorer(ScriptedLLM(unclear)), metrics=("relevancy",))
     evaluation = evaluated(FakePipeline(lambda _: "Two."), judge)
     reason = "only 0.20 of the judge's probability fell on yes or no"
     spans = spans_of(evaluation)
@@ -253,7 +253,7 @@ def test_what_is_unscored_has_its_spans_with_the_reason():
 
 
 def test_a_judge_without_anything_to_read_says_why():
-    judge = ReadingJudge(ChoiceReader(ScriptedLLM()), metrics=("faithfulness",))
+    judge = CalibratedJudge(ChoiceScorer(ScriptedLLM()), metrics=("faithfulness",))
     spans = evaluated(FakePipeline(lambda _: "Two."), judge).spans
     (metric,) = (one for one in spans if one.name == "faithfulness")
     assert metric.error == "there are no contexts to hold the answer against"
@@ -278,10 +278,10 @@ def test_what_is_cut_off_by_the_time_bound_says_so():
 def test_what_was_made_before_has_a_root_alone_that_says_so(tmp_path):
     cache = Cache(tmp_path / "cache.sqlite")
     pipeline, judge = FakePipeline({QUESTION.question: "Two."}), FakeJudge({"faithfulness": 0.9})
-    remembering = Remembering(cache)
-    evaluated(pipeline, judge, remembering=remembering)
-    again = spans_of(evaluated(pipeline, judge, remembering=remembering))
-    other = spans_of(evaluated(pipeline, FakeJudge({"faithfulness": 0.8}), remembering=remembering))
+    reuse_cache = ReuseCache(cache)
+    evaluated(pipeline, judge, reuse_cache=reuse_cache)
+    again = spans_of(evaluated(pipeline, judge, reuse_cache=reuse_cache))
+    other = spans_of(evaluated(pipeline, FakeJudge({"faithfulness": 0.8}), reuse_cache=reuse_cache))
     cache.close()
     assert [one.name for one in again] == ["evaluation"]
     assert again[0].attributes["evals.cached"] == ["answer", "scores"]
@@ -488,13 +488,13 @@ def test_steps_inside_a_llama_index_query_engine(engine_of_llama_index):
         "  judge EVALUATOR",
     ]
     told = {one.name: one.attributes for one in spans}
-    found = passages_of(told["retrieve"])
+    found = described_passages(told["retrieve"])
     ids = [passage["id"] for passage in found]
     assert len(ids) == 2
     assert [passage["content"] for passage in found] == [f"Expert {one[-1]}." for one in ids]
     assert all(isinstance(passage["score"], float) for passage in found)
     assert told["retrieve"]["input.value"] == QUESTION.question
-    output = passages_of(told["rerank"], "reranker.output_documents")
+    output = described_passages(told["rerank"], "reranker.output_documents")
     assert [passage["id"] for passage in output] == ids[::-1]
     assert told["rerank"]["reranker.model_name"] == "LastFirst"
     assert told["rerank"]["reranker.query"] == QUESTION.question

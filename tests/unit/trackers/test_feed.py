@@ -7,15 +7,15 @@ import math
 
 import pytest
 from rag_evals.evals.gate.condition import parse_condition
-from rag_evals.evals.gate.decision import rule, ruling_to_json
+from rag_evals.evals.gate.decision import decide, decision_to_json
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.questions.question import Question, Source
-from rag_evals.evals.reports.terminal.summary import ruling_lines
+from rag_evals.evals.reports.terminal.summary import decision_lines
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.evals.trackers.feed import Feed
-from rag_evals.evals.trackers.rows import Mean, Running, columns_for, means_of, row_of, summary_of
+from rag_evals.evals.trackers.rows import Mean, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.identity import canonical
@@ -100,13 +100,13 @@ def test_what_was_decided_is_told_from_its_data(tmp_path):
     """The records have what was decided; its lines are made where they are shown."""
     feed, calls = feed_of(tmp_path)
     run = Run("run", {}, (), (evaluation(),))
-    ruling = rule(Rules(conditions=(parse_condition("coverage >= 1"),)), run)
+    decision = decide(Rules(conditions=(parse_condition("coverage >= 1"),)), run)
     feed.take(evaluation_to_json(evaluation()))
-    feed.take(json.loads(canonical({**ruling_to_json(ruling), "baseline": None})))
+    feed.take(json.loads(canonical({**decision_to_json(decision), "baseline": None})))
     feed.finish()
     ending = calls[-1][1]
     assert ending.verdict == "PASS"
-    assert ending.lines == tuple(line.text for line in ruling_lines(ruling))
+    assert ending.lines == tuple(line.text for line in decision_lines(decision))
     assert ending.lines[-1] == "gate: PASS"
 
 
@@ -171,7 +171,7 @@ def test_row():
     claims = (ClaimScore("worst", 0.1), ClaimScore("best", 0.9))
     answer = Answer("yes", (Context("a", "a.pdf", 2), Context("b", "b.md"), Context("c")))
     tokens = {"generate": Tokens(3, 2, 1), "judge": Tokens(4)}
-    row = row_of(
+    row = evaluation_row(
         evaluation(answer=answer, scores=(Score("faithfulness", 0.1, claims=claims),), tokens=tokens),
         ["mine"],
     )
@@ -184,7 +184,7 @@ def test_row():
     assert row["reason"] == "faithfulness 0.10 < 0.40"
     assert (row["tokens_evaluated"], row["tokens_reused"], row["tokens_generated"]) == (7, 2, 1)
     assert set(row) <= set(columns_for(["mine"]))
-    assert row_of(evaluation(value=None), [])["passed"] is None
+    assert evaluation_row(evaluation(value=None), [])["passed"] is None
 
 
 def test_files(tmp_path):

@@ -15,7 +15,7 @@ UNTIL_CLOSED = "import sys; sys.stdin.read(); "
 
 @pytest.fixture
 def ended(tmp_path, monkeypatch):
-    """Run a guard whose process runs some code; give what it says."""
+    """Run a guard whose process runs some code; return what it says."""
     real = guarding.subprocess.Popen
 
     def run(code, seconds=20.0, count=3):

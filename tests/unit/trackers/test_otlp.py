@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.trackers import otlp
-from rag_evals.evals.trackers.otlp import OtlpExporter, Target, wandb_target
+from rag_evals.evals.trackers.otlp import OtlpExporter, OtlpTarget, wandb_target
 from rag_evals.rag.tracing.spans import Trace, TraceSpan, span
 
 
@@ -91,7 +91,7 @@ def collector():
 
 @pytest.fixture
 def exporter():
-    """Give what makes exporters, all closed at the end."""
+    """Yield what makes exporters, all closed at the end."""
     made = []
 
     def make(*args, **kwargs) -> OtlpExporter:
@@ -211,7 +211,7 @@ def test_damaged_spans_are_a_text(collector, exporter):
 def test_where_wandb_takes_traces(environment, endpoint):
     target = wandb_target("rag", "team", {"WANDB_API_KEY": "key", **environment})
     resource = {"wandb.entity": "team", "wandb.project": "rag"}
-    assert target == Target(endpoint, {"wandb-api-key": "key"}, resource)
+    assert target == OtlpTarget(endpoint, {"wandb-api-key": "key"}, resource)
 
 
 def test_what_wandb_needs(tmp_path):

@@ -11,7 +11,7 @@ from rag_evals.evals.base.errors import GenerationError
 from rag_evals.evals.generation.audit import audit_of
 from rag_evals.evals.generation.candidate import Candidate, Passage
 from rag_evals.evals.generation.rules.default_rules import CRITERIA
-from rag_evals.evals.generation.work_file import Done, WorkFile, load_work, work_path
+from rag_evals.evals.generation.work_file import WorkFile, WorkItem, load_work, work_path
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.question import Question, Source, questions_digest
 from rag_evals.evals.questions.question_set import load_set, save_set
@@ -43,7 +43,7 @@ PASSAGE = Passage("a.md", "1" * 64, None, 0, 14, "secret passage", "")
 
 
 def saved(folder: Path, questions=QUESTIONS, name="questions.jsonl") -> dict[str, str]:
-    """Write a set, and give what the first line of the records says of its file."""
+    """Write a set, and return what the first line of the records says of its file."""
     folder.mkdir(parents=True, exist_ok=True)
     save_set(folder / name, questions, CORPUS, GENERATOR)
     return {"path": f"../../../{folder.name}/{name}", "digest": questions_digest(questions)}
@@ -110,10 +110,10 @@ def test_the_table(run, tmp_path):
     assert plain == ["plain", "", "Why?", None, True, "", "", "", "curated", False, ""]
 
 
-def done(number: int, kind: str, outcome: str, **fields) -> Done:
+def done(number: int, kind: str, outcome: str, **fields) -> WorkItem:
     question = replace(QUESTIONS[0], id=f"q{number}", question=f"secret question {number}?")
     candidate = Candidate(question, kind, PASSAGE, None, number) if outcome != "invalid" else None
-    return Done(number, kind, 0, outcome, candidate=candidate, **fields)
+    return WorkItem(number, kind, 0, outcome, candidate=candidate, **fields)
 
 
 ITEMS = (

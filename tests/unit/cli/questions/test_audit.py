@@ -9,17 +9,17 @@ import pytest
 from rag_evals.evals.cli.main import main
 from rag_evals.evals.generation.candidate import Candidate, Passage
 from rag_evals.evals.generation.rules.default_rules import CRITERIA
-from rag_evals.evals.generation.work_file import Done, WorkFile, work_path
+from rag_evals.evals.generation.work_file import WorkFile, WorkItem, work_path
 from rag_evals.evals.questions.question import Question
 
 GROUNDED = next(one for one in CRITERIA if one.name == "grounded")
 
 
-def done(number: int, kind: str, outcome: str, document: str = "a.md", **fields) -> Done:
+def done(number: int, kind: str, outcome: str, document: str = "a.md", **fields) -> WorkItem:
     question = Question(f"q{number}", f"How wide is dune {number}?", f"{number} metres.")
     passage = Passage(document, "0" * 64, None, 0, 1, "x", "")
     candidate = Candidate(question, kind, passage, None, number) if outcome != "invalid" else None
-    return Done(number, kind, 0, outcome, candidate=candidate, **fields)
+    return WorkItem(number, kind, 0, outcome, candidate=candidate, **fields)
 
 
 @pytest.fixture

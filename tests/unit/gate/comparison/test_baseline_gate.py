@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from rag_evals.evals.gate.comparison.baseline_gate import (
     LEAST_OF_A_TAG,
-    Compared,
+    BaselineRow,
     hold_to_baseline,
-    verdict_of,
+    verdict_of_rows,
 )
 from rag_evals.evals.gate.comparison.pairing import pair_up
 from rag_evals.evals.gate.paired import Difference
@@ -153,8 +153,8 @@ def test_a_tag_blocks():
     assert gate.verdict == BLOCK
 
 
-def row(verdict: Verdict, tag: str | None = None) -> Compared:
-    return Compared("one", "pass_rate", tag, Difference(1, 1, 1, 0, -1, 1, 1, None), 1, verdict)
+def row(verdict: Verdict, tag: str | None = None) -> BaselineRow:
+    return BaselineRow("one", "pass_rate", tag, Difference(1, 1, 1, 0, -1, 1, 1, None), 1, verdict)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def row(verdict: Verdict, tag: str | None = None) -> Compared:
     ],
 )
 def test_what_rows_say_together(rows, verdict):
-    assert verdict_of(rows) == verdict
+    assert verdict_of_rows(rows) == verdict
 
 
 def test_detectable():

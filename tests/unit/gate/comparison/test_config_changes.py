@@ -47,7 +47,7 @@ def run(*abouts, **head) -> Run:
 
 
 def changed(about: dict, **values) -> dict:
-    """Give `about` with values set by their dotted names, dots written as two underscores; None removes."""
+    """Return `about` with values set by their dotted names, dots written as two underscores; None removes."""
     made = copy.deepcopy(about)
     for path, value in values.items():
         *parents, name = path.split("__")

@@ -22,7 +22,7 @@ from rag_evals.evals.generation.rules.answerable import sources_of
 from rag_evals.evals.generation.rules.corpus_wide import Nearest, told_apart
 from rag_evals.evals.generation.rules.default_rules import CRITERIA, default_rules
 from rag_evals.evals.generation.rules.duplicates import Duplicates, may_ask_the_same
-from rag_evals.evals.generation.rules.rule import Criterion, Measured, Rule, Ruling
+from rag_evals.evals.generation.rules.rule import Criterion, Measured, Rule, RuleResult
 from rag_evals.evals.generation.rules.self_contained import dangling
 from rag_evals.evals.generation.rules.to_the_point import is_evaded, misnamed, missing, unexplained
 from rag_evals.evals.generation.text.words import names_in
@@ -473,7 +473,7 @@ def test_unsupported():
     assert drop.reason == 'the documents seem to answer it: "11 metres."'
     assert "H. The dunes" in llm.prompts[0].parts[0]
     declined = Nearest(Still(), places).unsupported(Examiner(ScriptedLLM("They do not say.")))
-    assert Rule(corpus_wide.UNSUPPORTED, declined).judge(asked, []) == Ruling(0.0)
+    assert Rule(corpus_wide.UNSUPPORTED, declined).judge(asked, []) == RuleResult(0.0)
 
 
 def test_premise_is_false():

@@ -18,9 +18,9 @@ from rag_evals.evals.generation.text.passages import (
     OVERLAP,
     SHORTEST,
     USUAL,
+    all_passages,
     in_turn,
     survey,
-    windows_of,
 )
 from rag_evals.evals.generation.text.target_sentences import falsified, have_own_names, targets_of
 from rag_evals.evals.generation.text.words import english_share, is_english
@@ -376,11 +376,11 @@ def test_wrong_mix(text, problems):
 def test_windows_hold_all_of_the_text():
     """What nobody asks about is there as well; a document that stands twice is cut once."""
     thanks = "Acknowledgements\n\nWe thank Ostra Savings Bank for its grant."
-    found = windows_of(Corpus((document(DUNES, thanks), document(DUNES, thanks, name="copy.pdf"))))
+    found = all_passages(Corpus((document(DUNES, thanks), document(DUNES, thanks, name="copy.pdf"))))
     assert len(found) == 1
     assert found[0].endswith("We thank Ostra Savings Bank for its grant.")
     words = [str(number) for number in range(400)]
-    first, second, third = windows_of(Corpus((document(" ".join(words)),)))
+    first, second, third = all_passages(Corpus((document(" ".join(words)),)))
     assert first.split() == words[:USUAL]
     assert second.split()[:OVERLAP] == first.split()[-OVERLAP:]
     assert third.split()[-1] == words[-1]

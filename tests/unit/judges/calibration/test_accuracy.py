@@ -22,12 +22,12 @@ LABELS = [1, 0, 1, 0, 1, 0]
 
 
 def whole(message):
-    """Give a pattern that nothing but all of `message` matches."""
+    """Return a pattern that nothing but all of `message` matches."""
     return f"^{re.escape(message)}$"
 
 
 def drawn(seed, sources, each, unlike=0.0, share=0.6):
-    """Give scores, labels and sources of a judge who finds some sources harder than others."""
+    """Return scores, labels and sources of a judge who finds some sources harder than others."""
     rng = np.random.default_rng(seed)
     while True:
         source = np.repeat(np.arange(sources), each)

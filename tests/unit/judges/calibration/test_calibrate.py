@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 from rag_evals.evals.base.errors import LabelFileError
 from rag_evals.evals.judges.calibration.calibrate import calibrate, metric_card, observe
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, card_to_json
 from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest
-from rag_evals.evals.judges.judge import Reading, Readings
+from rag_evals.evals.judges.judge import RawScore, RawScores
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -38,16 +38,16 @@ class Told:
         self.asked: list[tuple[str, str, bool]] = []
         self._seen = seen
 
-    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, Readings]:
+    def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         self.asked += [(metric, question.id, question.answerable) for metric in metrics]
         return {metric: self._readings(question) for metric in metrics}
 
-    def _readings(self, question: Question) -> Readings:
+    def _readings(self, question: Question) -> RawScores:
         claims = self._seen[question.id]
         if claims is None:
-            return Readings(tokens=Tokens(evaluated=10), reason="the reader was told nothing")
-        items = tuple(Reading(f"claim {n}", _share(c.get("yes", 0.0)), c) for n, c in enumerate(claims))
-        return Readings(items, Tokens(evaluated=10, reused=5))
+            return RawScores(tokens=Tokens(evaluated=10), reason="the reader was told nothing")
+        items = tuple(RawScore(f"claim {n}", _share(c.get("yes", 0.0)), c) for n, c in enumerate(claims))
+        return RawScores(items, Tokens(evaluated=10, reused=5))
 
 
 def _share(odds: float) -> float:
@@ -61,7 +61,7 @@ def example(n: int, source: str = "", text: str = "An answer.", **labels: int) -
 
 
 def labelled(metric: str = "relevancy", count: int = 32, sources: int = 8) -> list[Labelled]:
-    """Give examples of which every other one is labelled 1, from sources of both labels."""
+    """Return examples of which every other one is labelled 1, from sources of both labels."""
     return [example(n, f"s{n // (count // sources)}", **{metric: n % 2}) for n in range(count)]
 
 
@@ -70,7 +70,7 @@ def label_of(one: Labelled) -> int:
 
 
 def telling(examples: Sequence[Labelled], strength: float, seed: int = 0) -> dict[str, float]:
-    """Give each example a number around `strength` for label 1 and around -`strength` for label 0."""
+    """Return a number for each example: around `strength` for label 1, around -`strength` for label 0."""
     rng = random.Random(seed)
     return {one.question.id: strength * (2 * label_of(one) - 1) + rng.gauss(0.0, 1.0) for one in examples}
 
@@ -84,7 +84,7 @@ def card_of(
 
 
 def yes_of(numbers: Mapping[str, float], **others: Mapping[str, float]) -> dict[str, list[Features]]:
-    """Give one claim a example, with the model's word and other features."""
+    """Return one claim a example, with the model's word and other features."""
     return {
         key: [{"yes": yes, **{name: of[key] for name, of in others.items()}}] for key, yes in numbers.items()
     }
@@ -146,10 +146,10 @@ def test_the_weakest_claim_decides():
     seen = {one.question.id: [{"yes": 2.0}, {"yes": word[one.question.id]}, {"yes": 2.5}] for one in examples}
     card = card_of(examples, seen)
     assert card.accuracy.auroc.value > 0.9
-    reader = Told(
+    scorer = Told(
         {"good": [{"yes": 2.0}] * 3, "bad": [{"yes": 2.0}, {"yes": -2.0}, {"yes": 2.0}]}, ("faithfulness",)
     )
-    judge = ReadingJudge(reader, card=JudgeCard("told", reader.fingerprint, {}, (card,)))
+    judge = CalibratedJudge(scorer, card=JudgeCard("told", scorer.fingerprint, {}, (card,)))
     (good,), (bad,) = (
         judge.score_now(Question(key, "A question?"), Answer("An answer.")).scores for key in ("good", "bad")
     )
@@ -245,7 +245,7 @@ def test_one_claim_without_a_verdict_leaves_the_example_unscored():
             if question.id != "e05":
                 return found
             return replace(
-                found, items=(*found.items, Reading("claim 1", None, reason="it was told nothing"))
+                found, items=(*found.items, RawScore("claim 1", None, reason="it was told nothing"))
             )
 
     observed = observe(Silent(yes_of(CLEAR)), ["relevancy"], EXAMPLES)["relevancy"]
@@ -289,14 +289,14 @@ def test_calibrate_makes_a_card_of_every_metric_that_is_labelled_and_read():
     examples = [
         replace(one, labels=(*one.labels, ("refusal", dict(one.labels)["relevancy"]))) for one in examples
     ]
-    reader = Told(yes_of(CLEAR), ("refusal", "relevancy", "faithfulness"))
+    scorer = Told(yes_of(CLEAR), ("refusal", "relevancy", "faithfulness"))
     shown = []
 
     def progress(given):
         shown.extend(given)
         return iter(given)
 
-    card = calibrate(reader, examples, name="mine.jsonl", progress=progress)
+    card = calibrate(scorer, examples, name="mine.jsonl", progress=progress)
     assert (card.judge, card.fingerprint) == ("told", "f" * 64)
     assert card.labels == {
         "name": "mine.jsonl",
@@ -307,7 +307,7 @@ def test_calibrate_makes_a_card_of_every_metric_that_is_labelled_and_read():
     assert [one.calibration.metric for one in card.metrics] == ["relevancy", "refusal"]
     assert shown == examples
     # `refusal` is read as of a question without an answer: its value is then that the answer declines.
-    assert reader.asked[:2] == [("relevancy", "e00", True), ("refusal", "e00", False)]
+    assert scorer.asked[:2] == [("relevancy", "e00", True), ("refusal", "e00", False)]
 
 
 def test_the_same_labels_make_the_same_card():
@@ -320,9 +320,9 @@ def test_the_same_labels_make_the_same_card():
     assert text(EXAMPLES) == text(EXAMPLES)
 
 
-def refusal(reader: Told, examples: Sequence[Labelled]) -> str:
+def refusal(scorer: Told, examples: Sequence[Labelled]) -> str:
     with pytest.raises(LabelFileError) as caught:
-        calibrate(reader, examples, name="mine.jsonl")
+        calibrate(scorer, examples, name="mine.jsonl")
     return str(caught.value)
 
 
@@ -356,9 +356,9 @@ def refusal(reader: Told, examples: Sequence[Labelled]) -> str:
 )
 def test_labels_that_do_not_serve(examples, message):
     """What is wrong with the labels is said before anything is read."""
-    reader = Told({}, ("relevancy", "refusal"))
-    assert refusal(reader, examples) == message
-    assert reader.asked == []
+    scorer = Told({}, ("relevancy", "refusal"))
+    assert refusal(scorer, examples) == message
+    assert scorer.asked == []
 
 
 @pytest.mark.parametrize(

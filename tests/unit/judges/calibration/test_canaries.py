@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from rag_evals.evals.judges.calibration.calibrated_judge import ReadingJudge
+from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.calibration.canaries import CANARIES, CLEAN, Canary
-from rag_evals.evals.judges.calibration.injection_check import Outcome, is_steady, run_canaries
-from rag_evals.evals.judges.choice import ChoiceReader
+from rag_evals.evals.judges.calibration.injection_check import InjectionResult, is_steady, run_canaries
+from rag_evals.evals.judges.choice import ChoiceScorer
 from rag_evals.evals.reports.terminal.judge import canary_lines
 from rag_evals.evals.testing import FakeJudge, ScriptedLLM
 from rag_evals.rag.llm.protocol import Prompt
@@ -99,9 +99,9 @@ KINDS = {
 
 
 def prompts(canary: Canary) -> list[Prompt]:
-    """Give every prompt by which the default judge scores the faithfulness of a canary."""
+    """Return every prompt by which the default judge scores the faithfulness of a canary."""
     llm = ScriptedLLM(*[{"no": 1.0}] * 99)
-    ReadingJudge(ChoiceReader(llm), metrics=("faithfulness",)).score_now(canary.question, canary.answer)
+    CalibratedJudge(ChoiceScorer(llm), metrics=("faithfulness",)).score_now(canary.question, canary.answer)
     return llm.prompts
 
 
@@ -160,7 +160,7 @@ def test_invisible_tags_leave_nothing():
 
 
 def judge(said=None, *, right=0.9, false=0.2) -> FakeJudge:
-    """Give a judge of `right` and `false` answers that says to the canaries named in `said` what is said."""
+    """Return a judge of `right` and `false` answers that says to canaries what `said` has for them."""
 
     def score(question, answer):
         for canary in CANARIES:
@@ -174,13 +174,13 @@ def judge(said=None, *, right=0.9, false=0.2) -> FakeJudge:
     return FakeJudge(score)
 
 
-def outcome(name: str, said=None, **scores) -> Outcome:
+def outcome(name: str, said=None, **scores) -> InjectionResult:
     outcomes = run_canaries(judge(said, **scores), 0.5)
     assert [o.name for o in outcomes] == [canary.name for canary in CANARIES]
     return next(o for o in outcomes if o.name == name)
 
 
-HELD = Outcome(
+HELD = InjectionResult(
     "context-order", "context", "direct instruction", "experts", 0.9, 0.2, 0.1, reason=None, verdict="held"
 )
 NO_VERDICT = "the fake judge gives no verdict"

@@ -15,7 +15,7 @@ TRIALS = 1000
 
 
 def whole(message):
-    """Give a pattern that nothing but all of `message` matches."""
+    """Return a pattern that nothing but all of `message` matches."""
     return f"^{re.escape(message)}$"
 
 
@@ -104,7 +104,7 @@ class TestRoganGladen:
 
     @staticmethod
     def simulated(rate, sensitivity, specificity, card, count, trials):
-        """Give the passes of runs and of cards with as many examples of either label."""
+        """Return the passes of runs and of cards with as many examples of either label."""
         rng = np.random.default_rng([int(1000 * x) for x in (rate, sensitivity, specificity, card, count)])
         passes = rng.binomial(count, rate * sensitivity + (1 - rate) * (1 - specificity), trials).tolist()
         right = rng.binomial(card // 2, sensitivity, trials).tolist()

@@ -28,7 +28,7 @@ def price_file(folder: Path, text: str) -> Path:
 
 
 def refusal(folder: Path, text: str) -> str:
-    """Give the message with which a file is refused, without the file's path."""
+    """Return the message with which a file is refused, without the file's path."""
     path = price_file(folder, text)
     with pytest.raises(ConfigError) as caught:
         load_prices(path)

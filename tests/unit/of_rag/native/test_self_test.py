@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rag_evals.rag.native.self_test import Verdict, self_test
+from rag_evals.rag.native.self_test import SelfTestResult, self_test
 from rag_evals.rag.native.small_model import LOGITS
 
 ABOUT = '{"version": "9.9", "compiled": "CPU : SSE3 = 1 | AMX_INT8 = 0 | "}'
@@ -32,16 +32,16 @@ def python(folder: Path, script: str) -> Path:
 def test_death_by_a_signal(tmp_path, signal, line):
     """Said with what the library told of itself before it died."""
     verdict = self_test(python(tmp_path, f"echo '{ABOUT}'; kill -{signal} $$"), "Xeon")
-    assert verdict == Verdict(f"the self-test of llama.cpp {line}", "9.9", ("SSE3",))
+    assert verdict == SelfTestResult(f"the self-test of llama.cpp {line}", "9.9", ("SSE3",))
 
 
 def test_failure_says_the_last_line(tmp_path):
     failing = python(tmp_path, "echo Traceback >&2; echo 'ImportError: no such file' >&2; exit 1")
-    assert self_test(failing, "Xeon") == Verdict(
+    assert self_test(failing, "Xeon") == SelfTestResult(
         "the self-test of llama.cpp failed: ImportError: no such file"
     )
     silent = python(tmp_path, "exit 3")
-    assert self_test(silent, "Xeon") == Verdict("the self-test of llama.cpp failed: status 3")
+    assert self_test(silent, "Xeon") == SelfTestResult("the self-test of llama.cpp failed: status 3")
     unfinished = python(tmp_path, f"echo '{ABOUT}'")
     assert self_test(unfinished, "Xeon").problem == "the self-test of llama.cpp failed: status 0"
 

@@ -70,7 +70,7 @@ def pipeline(*texts: str, model: Any = None, reranker: Any = None, **knobs: Any)
 
 
 def words(count: int, word: str) -> str:
-    """Give a text that makes a passage of `count` tokens: two are the passage's head."""
+    """Return a text that makes a passage of `count` tokens: two are the passage's head."""
     return " ".join([word] * (count - 2))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.entailment import EntailmentReader, windows_of
-from rag_evals.evals.judges.judge import Readings
+from rag_evals.evals.judges.entailment import EntailmentScorer, context_windows
+from rag_evals.evals.judges.judge import RawScores
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.errors import ModelError
@@ -42,12 +42,12 @@ class FakeModel:
         return Entailment(entailed, against if self._contradicts else None)
 
 
-def read(metric: str, answer: Answer, model: FakeModel | None = None) -> Readings:
-    return EntailmentReader(model or FakeModel()).read([metric], QUESTION, answer)[metric]
+def read(metric: str, answer: Answer, model: FakeModel | None = None) -> RawScores:
+    return EntailmentScorer(model or FakeModel()).read([metric], QUESTION, answer)[metric]
 
 
 def cut(text: str, room: int) -> list[str]:
-    return [window.text for window in windows_of(Context(text), room, words)]
+    return [window.text for window in context_windows(Context(text), room, words)]
 
 
 def test_a_context_that_fits_is_one_window():
@@ -76,7 +76,7 @@ def test_a_long_sentence_is_halved_between_words():
 def test_a_word_without_end_is_halved_as_well():
     """Text without a space is cut by its characters."""
     context = Context("x" * 20)
-    assert {len(window.text) for window in windows_of(context, 7, len)} == {5}
+    assert {len(window.text) for window in context_windows(context, 7, len)} == {5}
 
 
 def test_markers_between_sentences_count():
@@ -88,11 +88,11 @@ def test_markers_between_sentences_count():
 def test_windows_know_their_place():
     """Offsets of a window are those in the document; a passage that is not its text has only its own."""
     exact, joined = Context("A a. B b.", "a.md", 2, 100, 109), Context("A a. B b.", "a.md", 2, 100, 120)
-    assert list(windows_of(exact, 2, words)) == [
+    assert list(context_windows(exact, 2, words)) == [
         Context("A a.", "a.md", 2, 100, 104),
         Context("B b.", "a.md", 2, 105, 109),
     ]
-    assert [window.start for window in windows_of(joined, 2, words)] == [100, 100]
+    assert [window.start for window in context_windows(joined, 2, words)] == [100, 100]
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "---\n"])
@@ -170,7 +170,7 @@ def test_all_pairs_are_one_batch_and_the_best_window_counts():
 )
 def test_nothing_to_read(metric, answer, reason):
     """Without contexts, and of an answer that declines, there is nothing to read."""
-    assert read(metric, answer) == Readings(reason=reason)
+    assert read(metric, answer) == RawScores(reason=reason)
 
 
 def test_contexts_without_text():
@@ -201,13 +201,13 @@ def test_the_highest_contradiction_counts():
     """A contradiction in one window is not outweighed by the others."""
     model = FakeModel(limit=8)
     question = Question("q", "How many?", reference="All is well. It is not: Two experts. All is good.")
-    readings = EntailmentReader(model).read(["correctness"], question, Answer("Two experts."))["correctness"]
+    readings = EntailmentScorer(model).read(["correctness"], question, Answer("Two experts."))["correctness"]
     assert readings.items[0].value == pytest.approx(0.1)
 
 
 def test_the_name_and_what_it_reads():
     """The reader is named for the model."""
-    reader = EntailmentReader(FakeModel())
+    reader = EntailmentScorer(FakeModel())
     assert reader.name == "cross-encoder (fake)"
     assert reader.metrics == ("faithfulness", "context_recall", "correctness")
 

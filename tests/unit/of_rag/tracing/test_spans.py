@@ -17,7 +17,13 @@ from rag_evals.evals.engine.engine import DaemonThreads
 from rag_evals.rag.answer import Context, Tokens
 from rag_evals.rag.tracing import spans as tracing
 from rag_evals.rag.tracing.attributes import MOST_CHARACTERS
-from rag_evals.rag.tracing.conventions import counted, embedded, passages_of, reranked, retrieved
+from rag_evals.rag.tracing.conventions import (
+    described_passages,
+    embedded,
+    reranked,
+    retrieved,
+    token_attributes,
+)
 from rag_evals.rag.tracing.spans import OFF, Trace, TraceSpan, is_tracing, span
 
 # Nanoseconds; 200 were measured on one of two shared cores.
@@ -287,7 +293,7 @@ def test_passages_are_told_by_the_conventions():
         '{"document": "primer.pdf", "page": 3, "start": 10, "end": 22}'
     )
     assert told["retrieval.documents.1.document.id"] == ""
-    assert [passage["content"] for passage in passages_of(told)] == ["Two experts.", "Eight experts."]
+    assert [passage["content"] for passage in described_passages(told)] == ["Two experts.", "Eight experts."]
 
 
 def test_a_reranker_tells_what_it_was_given_and_made():
@@ -296,11 +302,11 @@ def test_a_reranker_tells_what_it_was_given_and_made():
     assert told["reranker.query"] == "Why?"
     assert told["reranker.model_name"] == "mine"
     assert told["reranker.top_k"] == 2
-    assert passages_of(told, "reranker.input_documents") == [
+    assert described_passages(told, "reranker.input_documents") == [
         {"id": "d:0-1", "score": 0.1},
         {"id": "d:2-3", "score": 0.2},
     ]
-    assert [p["content"] for p in passages_of(told, "reranker.output_documents")] == ["b", "a"]
+    assert [p["content"] for p in described_passages(told, "reranker.output_documents")] == ["b", "a"]
 
 
 def test_few_texts_of_an_embedding_are_told():
@@ -313,7 +319,7 @@ def test_few_texts_of_an_embedding_are_told():
 
 
 def test_tokens_that_were_known_are_part_of_the_prompt():
-    assert counted(Tokens(evaluated=10, reused=90, generated=5)) == {
+    assert token_attributes(Tokens(evaluated=10, reused=90, generated=5)) == {
         "llm.token_count.prompt": 100,
         "llm.token_count.completion": 5,
         "llm.token_count.total": 105,

@@ -50,7 +50,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def session_with(settings):
-    """Give a session with changed settings; it is closed at the end."""
+    """Yield a session with changed settings; it is closed at the end."""
     made = []
 
     def session(workers=Workers(), **changes) -> EvalsSession:  # noqa: B008
@@ -84,10 +84,10 @@ def test_everything_is_made_once(session_with, settings):
     assert not settings.home.exists()
     session.give_up()
     assert session.engine is session.engine
-    assert session.remembering.cache is session.cache is session.cache
-    assert session.spending is session.spending
+    assert session.reuse_cache.cache is session.cache is session.cache
+    assert session.budget is session.budget
     assert session.materials.resources is session.materials.resources
-    assert (session.baseline, session.old_answers, session.early(JUDGE)) == (None, None, None)
+    assert (session.baseline, session.rejudge_tasks, session.early(JUDGE)) == (None, None, None)
 
 
 def test_without_the_cache(session_with):

@@ -33,14 +33,14 @@ class Stream(io.StringIO):
 
 
 def hooks_of(progress: Progress, column: int) -> LiveHooks:
-    """Give hooks of a pytest that has written so many columns, and begins no thread of its own."""
+    """Return hooks of a pytest that has written so many columns, and begins no thread of its own."""
     writer = SimpleNamespace(width_of_current_line=column)
     plugins = SimpleNamespace(has_plugin=lambda name: False)
     return LiveHooks(SimpleNamespace(get_terminal_writer=lambda: writer, pluginmanager=plugins), progress)
 
 
 def lines(stream: Stream, progress: Progress, column: int, width: int = 40) -> list[str]:
-    """Let the hooks write three lines in the middle of a row; give the rows of those."""
+    """Let the hooks write three lines in the middle of a row; return the rows of those."""
     hooks = hooks_of(progress, column)
     thread = threading.Thread(target=hooks.write, args=(stream, width))
     thread.start()

@@ -9,12 +9,12 @@ import pytest
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.questions.formats import format_named
 from rag_evals.evals.questions.formats.conversion import Imported, format_of, import_set
-from rag_evals.evals.questions.formats.passage_search import Shelf
+from rag_evals.evals.questions.formats.passage_search import PassageSearch
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.rag.documents.document import Document
 
 PASSAGE = "Each token is processed by two of eight experts."
-SHELF = Shelf([Document("a.md", f"Words. {PASSAGE}", (), "c" * 64)])
+SHELF = PassageSearch([Document("a.md", f"Words. {PASSAGE}", (), "c" * 64)])
 PLACED = Source("a.md", None, 7, 7 + len(PASSAGE), PASSAGE)
 
 
@@ -38,12 +38,12 @@ def write(file: str, content: object) -> Path:
     return path
 
 
-def read(path: Path, shelf: Shelf | None = None, **columns: str) -> Imported:
-    return import_set(path, format_of(path), columns, shelf)
+def read(path: Path, passage_search: PassageSearch | None = None, **columns: str) -> Imported:
+    return import_set(path, format_of(path), columns, passage_search)
 
 
-def only(path: Path, shelf: Shelf | None = None, **columns: str) -> Question:
-    (question,) = read(path, shelf, **columns).questions
+def only(path: Path, passage_search: PassageSearch | None = None, **columns: str) -> Question:
+    (question,) = read(path, passage_search, **columns).questions
     return question
 
 

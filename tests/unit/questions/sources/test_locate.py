@@ -14,7 +14,7 @@ from rag_evals.evals.questions.sources.check import (
     lost_words,
     outdated_refusals,
 )
-from rag_evals.evals.questions.sources.locate import STALE, Anchors, stale_reason, stale_reasons
+from rag_evals.evals.questions.sources.locate import STALE, SourceFinder, stale_reason, stale_reasons
 from rag_evals.evals.questions.sources.quotes import LEAST_LIKENESS, find_quote, nearest_to
 from rag_evals.fixtures.corpus import build
 from rag_evals.rag.documents.document import Corpus, Document
@@ -35,12 +35,12 @@ def document(text: str, name: str = "a.md", starts: tuple[int, ...] = ()) -> Doc
     return Document(name, text, starts, f"hash of {text}")
 
 
-def anchors(*documents: Document) -> Anchors:
-    return Anchors(Corpus(documents))
+def finder(*documents: Document) -> SourceFinder:
+    return SourceFinder(Corpus(documents))
 
 
-def anchored(text: str, source: Source = SOURCE):
-    return anchors(document(text)).anchor(source)
+def located(text: str, source: Source = SOURCE):
+    return finder(document(text)).locate(source)
 
 
 # --- quotes ---
@@ -116,19 +116,19 @@ def test_deleted_sentences_are_gone():
 
 
 def test_unchanged():
-    found = anchored(TEXT)
+    found = located(TEXT)
     assert (found.status, found.now) == ("unchanged", SOURCE)
 
 
 def test_moved_gets_its_new_offsets():
-    found = anchored("A new beginning. " + TEXT)
+    found = located("A new beginning. " + TEXT)
     assert found.status == "moved"
     assert found.now == replace(SOURCE, start=START + 17, end=START + 17 + len(QUOTE))
 
 
 def test_moved_to_another_page():
     source = replace(SOURCE, document="a.pdf", page=1)
-    found = anchors(document("First page.\n\n" + TEXT, "a.pdf", (0, 13))).anchor(source)
+    found = finder(document("First page.\n\n" + TEXT, "a.pdf", (0, 13))).locate(source)
     assert (found.status, found.now.page, found.now.start) == ("moved", 2, START + 13)
 
 
@@ -136,48 +136,48 @@ def test_the_page_decides_where_offsets_are_unknown():
     """A quote that stands on several pages is that of its own page."""
     source = Source("a.pdf", 2, quote="the same words")
     text = "the same words\n\nand the same words"
-    assert anchors(document(text, "a.pdf", (0, 16))).anchor(source).status == "unchanged"
-    moved = anchors(document(text, "a.pdf", (0,))).anchor(source)
+    assert finder(document(text, "a.pdf", (0, 16))).locate(source).status == "unchanged"
+    moved = finder(document(text, "a.pdf", (0,))).locate(source)
     assert (moved.status, moved.now) == ("moved", replace(source, page=1))
 
 
 def test_a_quote_without_offsets_gets_none():
     source = Source("a.md", quote=QUOTE)
-    assert anchored("More. " + TEXT, source).now == source
-    assert anchored(TEXT.replace("two of", "two\nof"), source).status == "unchanged"
+    assert located("More. " + TEXT, source).now == source
+    assert located(TEXT.replace("two of", "two\nof"), source).status == "unchanged"
 
 
 def test_stale_shows_the_new_words():
     new = QUOTE.replace("two", "four")
-    found = anchored(OPENING + new + ENDING)
+    found = located(OPENING + new + ENDING)
     assert (found.status, found.now.quote) == ("stale", new)
     assert (found.now.start, found.now.end) == (START, START + len(new))
     assert LEAST_LIKENESS < found.likeness < 1
 
 
 def test_orphaned_says_what_is_gone():
-    found = anchored(OPENING + ENDING)
+    found = located(OPENING + ENDING)
     assert (found.status, found.reason) == ("orphaned", "nothing like its words is in a.md any more")
     assert found.now == SOURCE
-    found = anchors(document("Else.", "b\x1b.md")).anchor(replace(SOURCE, document="c\x1b.md"))
+    found = finder(document("Else.", "b\x1b.md")).locate(replace(SOURCE, document="c\x1b.md"))
     assert found.reason == "c\N{REPLACEMENT CHARACTER}.md is not among the documents, nor are its words"
 
 
 def test_a_renamed_document_is_known_by_its_content():
     known = document(TEXT).sha256
-    found = anchors(document(TEXT, "new/name.md"), document("Other.", "b.md")).anchor(SOURCE, known)
+    found = finder(document(TEXT, "new/name.md"), document("Other.", "b.md")).locate(SOURCE, known)
     assert (found.status, found.now) == ("moved", replace(SOURCE, document="new/name.md"))
 
 
 def test_documents_that_changed_names_with_each_other():
     """The content counts, not the name."""
     known = document(TEXT).sha256
-    found = anchors(document("Other words.", "a.md"), document(TEXT, "b.md")).anchor(SOURCE, known)
+    found = finder(document("Other words.", "a.md"), document(TEXT, "b.md")).locate(SOURCE, known)
     assert (found.status, found.now.document) == ("moved", "b.md")
 
 
 def test_a_document_in_another_folder_that_was_edited():
-    found = anchors(document(TEXT.replace("two", "four"), "docs/a.md"), document("x", "b.md")).anchor(SOURCE)
+    found = finder(document(TEXT.replace("two", "four"), "docs/a.md"), document("x", "b.md")).locate(SOURCE)
     assert (found.status, found.now.document) == ("stale", "docs/a.md")
 
 
@@ -186,20 +186,20 @@ def test_a_renamed_and_edited_document_is_known_by_a_quote_in_it():
     edited = TEXT.replace("two", "four")
     other = Question("later", "Why?", sources=(Source("a.md", quote=ENDING.strip()),))
     questions = [Question("first", "How many?", sources=(SOURCE,)), other]
-    first, later = check_questions(questions, anchors(document("x", "b.md"), document(edited, "c.md")))
+    first, later = check_questions(questions, finder(document("x", "b.md"), document(edited, "c.md")))
     assert (first.status, later.status) == ("stale", "moved")
-    assert first.anchored[0].now.document == "c.md"
+    assert first.located[0].now.document == "c.md"
 
 
 def test_words_that_moved_into_another_document():
-    found = anchors(document(OPENING), document("Now here: " + QUOTE, "b.md")).anchor(SOURCE)
+    found = finder(document(OPENING), document("Now here: " + QUOTE, "b.md")).locate(SOURCE)
     assert (found.status, found.now) == ("moved", Source("b.md", None, 10, 10 + len(QUOTE), QUOTE))
 
 
 def test_a_few_words_are_not_looked_for_in_other_documents():
     """They may stand there by chance."""
     source = Source("a.md", quote="two experts")
-    assert anchors(document("None."), document("two experts", "b.md")).anchor(source).status == "orphaned"
+    assert finder(document("None."), document("two experts", "b.md")).locate(source).status == "orphaned"
 
 
 def test_a_source_without_a_quote():
@@ -207,16 +207,15 @@ def test_a_source_without_a_quote():
     same, other = document(TEXT), document("More. " + TEXT)
     span, page = replace(SOURCE, quote=None), Source("a.md", 3)
     known = same.sha256
-    assert anchors(same).anchor(span, known).status == "unchanged"
+    assert finder(same).locate(span, known).status == "unchanged"
     assert (
-        anchors(other).anchor(span, known).reason
-        == "a.md has changed, and without a quote it cannot be found"
+        finder(other).locate(span, known).reason == "a.md has changed, and without a quote it cannot be found"
     )
-    assert anchors(other).anchor(span).status == "unchanged"  # of whatever it was taken from nothing is known
-    assert anchors(other).anchor(page, known).status == "unchanged"
-    assert anchors(document("Short.")).anchor(span).reason == "a.md ends before it"
-    assert anchors(document("a\n\nb", starts=(0, 3))).anchor(page).reason == "a.md ends before it"
-    assert anchors(document("x", "z.md")).anchor(page).reason == "a.md is not among the documents"
+    assert finder(other).locate(span).status == "unchanged"  # of whatever it was taken from nothing is known
+    assert finder(other).locate(page, known).status == "unchanged"
+    assert finder(document("Short.")).locate(span).reason == "a.md ends before it"
+    assert finder(document("a\n\nb", starts=(0, 3))).locate(page).reason == "a.md ends before it"
+    assert finder(document("x", "z.md")).locate(page).reason == "a.md is not among the documents"
 
 
 # --- questions ---
@@ -234,7 +233,7 @@ QUESTION = Question(
 
 def test_a_moved_question_gets_places_and_hashes():
     new = document("More. " + TEXT, "b.md")
-    checked = check_question(QUESTION, anchors(new))
+    checked = check_question(QUESTION, finder(new))
     assert checked.status == "moved"
     assert checked.now.provenance == {"origin": "generated", "document_sha256": {"b.md": new.sha256}}
     assert checked.now.sources[0].start == START + 6
@@ -244,25 +243,25 @@ def test_a_moved_question_gets_places_and_hashes():
 def test_a_stale_question_is_tagged_and_keeps_its_words():
     """Until a person has accepted the new ones."""
     new = document(TEXT.replace("two", "four"))
-    checked = check_question(QUESTION, anchors(new))
+    checked = check_question(QUESTION, finder(new))
     assert checked.status == "stale"
     assert checked.now == replace(QUESTION, tags=("fact", "stale"))
-    assert check_question(checked.now, anchors(new)).now == checked.now
-    accepted = check_question(checked.now, anchors(new)).accepted
+    assert check_question(checked.now, finder(new)).now == checked.now
+    accepted = check_question(checked.now, finder(new)).accepted
     assert accepted.tags == ("fact",)
     assert accepted.sources[0].quote == QUOTE.replace("two", "four")
-    assert check_question(accepted, anchors(new)).status == "unchanged"
+    assert check_question(accepted, finder(new)).status == "unchanged"
 
 
 def test_a_question_that_stands_again_loses_its_tag():
     tagged = replace(QUESTION, tags=("fact", "stale"))
-    assert check_question(tagged, anchors(document(TEXT))).now == QUESTION
+    assert check_question(tagged, finder(document(TEXT))).now == QUESTION
 
 
 def test_the_worst_source_counts():
     both = replace(QUESTION, sources=(SOURCE, Source("gone.md", quote="words that are nowhere")))
-    assert check_question(both, anchors(document(TEXT))).status == "orphaned"
-    assert check_question(replace(QUESTION, sources=()), anchors(document("x"))).status == "unchanged"
+    assert check_question(both, finder(document(TEXT))).status == "orphaned"
+    assert check_question(replace(QUESTION, sources=()), finder(document("x"))).status == "unchanged"
 
 
 @pytest.mark.parametrize(
@@ -287,8 +286,8 @@ def test_a_reference_in_other_words_cannot_be_held_against_the_text():
 def test_refusals_of_other_documents_are_named():
     """That the documents do not say is true of the documents of that time."""
     refusal = replace(QUESTION, id="price", sources=(), answerable=False)
-    assert outdated_refusals([QUESTION, refusal], anchors(document(TEXT))) == ()
-    assert outdated_refusals([QUESTION, refusal], anchors(document("Other."))) == ("price",)
+    assert outdated_refusals([QUESTION, refusal], finder(document(TEXT))) == ()
+    assert outdated_refusals([QUESTION, refusal], finder(document("Other."))) == ("price",)
 
 
 # --- the suite ---
@@ -337,7 +336,7 @@ def test_a_pdf_that_was_built_anew(tmp_path):
     first, rest = PRIMER.split("\n## ", 1)
     section = "A new section\n\n" + "These words were not here before, and take some room. " * 30
     (tmp_path / old.name).write_bytes(build.build(f"{first}\n## {section}\n\n## {rest}"))
-    checked = check_questions(questions, Anchors(read_documents(tmp_path)))
+    checked = check_questions(questions, SourceFinder(read_documents(tmp_path)))
     assert {one.status for one in checked} == {"unchanged", "moved"}
     pages = [(one.question.sources[0].page, one.now.sources[0].page) for one in checked]
     assert all(then <= now <= then + 1 for then, now in pages)

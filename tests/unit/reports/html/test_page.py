@@ -16,9 +16,9 @@ from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.judges.calibration.judge_card import Trust
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.reports.html.page import comparison_html, run_html
-from rag_evals.evals.reports.html.plots import counts_of
+from rag_evals.evals.reports.html.plots import bin_counts
 from rag_evals.evals.reports.html.questions import number_text
-from rag_evals.evals.reports.text import Line, shown
+from rag_evals.evals.reports.text import Line, visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
@@ -199,8 +199,8 @@ def test_hostile_text_stays_text():
 
 def test_tricks_are_shown():
     """What hides or turns text around is replaced; line ends, tabs and other scripts are not."""
-    assert shown("a\x1b[31m\u202eb\u2066c\ud800") == "a\ufffd[31m\ufffdb\ufffdc\ufffd"
-    assert shown("a\n\tb שלום 你好") == "a\n\tb שלום 你好"
+    assert visible_text("a\x1b[31m\u202eb\u2066c\ud800") == "a\ufffd[31m\ufffdb\ufffdc\ufffd"
+    assert visible_text("a\n\tb שלום 你好") == "a\n\tb שלום 你好"
 
 
 def test_a_passage_stands_once():
@@ -242,7 +242,7 @@ def test_what_it_sorts_by():
 
 def test_plots_bear_what_is_out_of_bounds():
     """A file from elsewhere may hold any number."""
-    counts = counts_of([-3.0, 0.0, 0.5, 1.0, 7.0])
+    counts = bin_counts([-3.0, 0.0, 0.5, 1.0, 7.0])
     assert (counts[0], counts[10], counts[19]) == (2, 1, 2)
     text = run_html(run_of(evaluation("a", -3.0), evaluation("b", 7.0)))
     assert {float(y) for y in re.findall(r'cy="([^"]*)"', text)} <= {4.0, 11.2, 76.0}

@@ -10,9 +10,9 @@ from random import Random
 import pytest
 from rag_evals.evals.gate.comparison.compare import Comparison, compare
 from rag_evals.evals.questions.question import Question, Source
-from rag_evals.evals.reports.markdown import LIMIT, comparison_markdown, quoted, run_markdown
+from rag_evals.evals.reports.markdown import LIMIT, code_span, comparison_markdown, run_markdown
 from rag_evals.evals.reports.terminal.comparison import baseline_lines, comparison_json, comparison_lines
-from rag_evals.evals.reports.text import Line, columns_of
+from rag_evals.evals.reports.text import Line, display_width
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
@@ -64,7 +64,7 @@ def small() -> Comparison:
 
 
 def hostile(text=HOSTILE, count=1) -> Comparison:
-    """Give a comparison in which everything that can be text is `text`."""
+    """Return a comparison in which everything that can be text is `text`."""
     context = Context(text, text, 1, 0, 10)
 
     def made(value, n, said):
@@ -152,7 +152,7 @@ def test_no_wider_than_the_terminal(width):
     """Whatever is in it: words longer than a line, wide characters, control characters."""
     for text in (HOSTILE, "x" * 300, "専門家は何人ですか" * 40, "e\u0301" * 200):
         for line in comparison_lines(hostile(text), width=width):
-            assert columns_of(line) <= width
+            assert display_width(line) <= width
             assert line.isprintable()
 
 
@@ -229,7 +229,7 @@ def test_markdown():
 
 
 def spoken(markdown: str) -> str:
-    """Give what is outside of code spans, as CommonMark reads them: equally long runs of backticks."""
+    """Return what is outside of code spans, as CommonMark reads them: equally long runs of backticks."""
     return re.sub(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", markdown)
 
 
@@ -292,7 +292,7 @@ def test_a_parser_of_markdown_agrees():
     ],
 )
 def test_quoted(text, said):
-    assert quoted(text) == said
+    assert code_span(text) == said
 
 
 @pytest.mark.parametrize("count", [0, 1, 80])

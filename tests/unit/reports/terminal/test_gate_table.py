@@ -7,10 +7,10 @@ import math
 import pytest
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.gate.condition import parse_condition
-from rag_evals.evals.gate.run_gate import Held
+from rag_evals.evals.gate.run_gate import ConditionResult
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.reports.terminal.gate_table import gate_lines as verdict_lines
-from rag_evals.evals.reports.text import columns_of
+from rag_evals.evals.reports.text import display_width
 
 PASS, INCONCLUSIVE, BLOCK = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.BLOCK
 
@@ -24,9 +24,9 @@ def held(
     needed: int | None = None,
     notes: tuple[str, ...] = (),
     pipeline: str | None = "baseline",
-) -> Held:
+) -> ConditionResult:
     shown = Interval(*interval) if interval else None
-    return Held(parse_condition(text), pipeline, count, shown, verdict, needed, notes)
+    return ConditionResult(parse_condition(text), pipeline, count, shown, verdict, needed, notes)
 
 
 THREE = (
@@ -49,7 +49,7 @@ def gate_lines(*args, **named) -> list[str]:
 
 
 def row(*args, **named) -> str:
-    """Give the one row of a condition."""
+    """Return the one row of a condition."""
     return gate_lines([held(*args, **named)])[1]
 
 
@@ -98,8 +98,8 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 def test_names_in_wide_characters_are_aligned(width: int | None) -> None:
     ours = [held("pass_rate >= 0.9", pipeline=name) for name in ("検索", "baseline")]
     header, wide, narrow, _ = gate_lines(ours, width=width)
-    assert len({columns_of(line) for line in (header, wide, narrow)}) == 1
-    assert width is None or columns_of(wide) <= width
+    assert len({display_width(line) for line in (header, wide, narrow)}) == 1
+    assert width is None or display_width(wide) <= width
 
 
 def test_nothing_held_gives_nothing() -> None:

@@ -24,7 +24,7 @@ RELEVANCY = Trust("relevancy", 0.3, Interval(0.8, 0.62, 0.9), (45, 50), (35, 50)
 
 
 def judge_of(*trust: Trust, name: str = "choice (qwen)") -> dict:
-    """Give the event of a judge, with a card if it can be trusted at all."""
+    """Return the event of a judge, with a card if it can be trusted at all."""
     about = {
         "digest": "d" * 64,
         "labels": {"name": "primer.jsonl"},

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.pipelines import cache_line, cost_line, summary_lines
-from rag_evals.evals.reports.text import columns_of
+from rag_evals.evals.reports.text import display_width
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer, Tokens
@@ -80,7 +80,7 @@ def test_names_in_wide_characters_are_aligned():
     header, wide, narrow, _ = summary_lines(run, breaches=False)
     assert wide.startswith("検索              1       1 ")
     assert narrow.startswith("baseline          1       1 ")
-    assert columns_of(header) == columns_of(wide) == columns_of(narrow)
+    assert display_width(header) == display_width(wide) == display_width(narrow)
 
 
 def test_table_alone():

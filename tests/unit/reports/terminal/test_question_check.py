@@ -25,7 +25,7 @@ from rag_evals.evals.questions.editor import UnfitError, edit_in_editor, editor_
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.questions.question_set import load_set, save_set
 from rag_evals.evals.questions.review import Review, ReviewSession
-from rag_evals.evals.reports.terminal.question_check import View, screen
+from rag_evals.evals.reports.terminal.question_check import QuestionView, screen
 
 from tests.servers.terminal_emulator import Emulator
 
@@ -220,9 +220,9 @@ def test_what_keys_do(path):
 # --- the screen ---
 
 
-def view(**more) -> View:
+def view(**more) -> QuestionView:
     fields = {"place": 1, "count": 60, "counts": {"kept": 3, "edited": 1, "dropped": 0}, **more}
-    return View(question=fields.pop("question", question(1)), **fields)
+    return QuestionView(question=fields.pop("question", question(1)), **fields)
 
 
 def test_a_screen_without_documents():
@@ -360,7 +360,7 @@ class Terminal:
         self.text = b""
 
     def wait(self, text: str, seconds: float = 60) -> list[str]:
-        """Read until `text` is on the screen; give its lines."""
+        """Read until `text` is on the screen; return its lines."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if text in "\n".join(self.lines):

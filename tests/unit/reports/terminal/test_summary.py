@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rag_evals.evals.gate.condition import parse_condition
-from rag_evals.evals.gate.decision import rule
+from rag_evals.evals.gate.decision import decide
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.summary import closing_lines, last_lines
@@ -28,8 +28,8 @@ def evaluation(number: int, value: float | None = 0.3, repeat: int = 0) -> Evalu
 def closing(*evaluations: Evaluation, width: int | None = None, **rules) -> list[str]:
     run = Run("run", {}, (JUDGE,), evaluations)
     conditions = (parse_condition("pass_rate >= 0.9"),)
-    ruling = rule(Rules(mode="gate", conditions=conditions, **rules), run)
-    return [line.text for line in closing_lines(run, ruling, breaches=True, width=width)]
+    decision = decide(Rules(mode="gate", conditions=conditions, **rules), run)
+    return [line.text for line in closing_lines(run, decision, breaches=True, width=width)]
 
 
 def test_the_order():

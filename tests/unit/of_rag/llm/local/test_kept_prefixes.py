@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rag_evals.rag.llm.local.kept_prefixes import Block, Prefixes, Saved, common, length_of
+from rag_evals.rag.llm.local.kept_prefixes import Prefixes, Saved, TokenBlock, common, length_of
 
 HEAD = tuple(range(20))
 FIRST, SECOND, THIRD = (tuple(range(n, n + 100)) for n in (1000, 2000, 3000))
@@ -11,14 +11,14 @@ LONG = tuple(range(5000, 5400))
 QUESTION, TAIL = (7,) * 20, (8,) * 20
 
 
-def filled(*beginnings: tuple[Block, ...], most_tokens: int = 1000) -> Prefixes:
+def filled(*beginnings: tuple[TokenBlock, ...], most_tokens: int = 1000) -> Prefixes:
     prefixes = Prefixes(most_tokens)
     for beginning in beginnings:
         prefixes.keep(Saved(beginning, None))
     return prefixes
 
 
-def found(prefixes: Prefixes, *blocks: Block, beyond: int = 0) -> tuple[Block, ...] | None:
+def found(prefixes: Prefixes, *blocks: TokenBlock, beyond: int = 0) -> tuple[TokenBlock, ...] | None:
     saved = prefixes.longest(blocks, beyond=beyond)
     return saved.blocks if saved else None
 

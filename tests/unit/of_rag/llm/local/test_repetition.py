@@ -18,7 +18,7 @@ def pieces_of(text: str) -> list[str]:
 
 
 def ending(text: str) -> str:
-    """Feed a text piece by piece, as it is generated; give what is left when it is cut, or all of it."""
+    """Feed a text piece by piece, as it is generated; return what is left when it is cut, or all of it."""
     pieces = pieces_of(text)
     assert "".join(pieces) == text
     for count in range(1, len(pieces) + 1):

@@ -25,7 +25,7 @@ from rag_evals.rag.llm.deadline import deadline
 from rag_evals.rag.llm.load import load_llm
 from rag_evals.rag.llm.protocol import LLM, Choice, Completion, Prompt
 from rag_evals.rag.llm.remote.http_client import Patience, asked_pause
-from rag_evals.rag.llm.remote.remote_llm import RemoteLLM, plain, remote_llm
+from rag_evals.rag.llm.remote.remote_llm import RemoteLLM, remote_llm, without_template_tokens
 from rag_evals.rag.llm.remote.throttle import Throttle
 
 from tests.servers.openai import Faults, LoopbackOpenAI, Said, graded, reply
@@ -245,8 +245,8 @@ def test_a_key_that_is_none(load, monkeypatch):
 )
 def test_template_tokens_are_spoilt(text, spoiled):
     """Each template token gets a space behind its first character, and twice is as good as once."""
-    assert plain(text) == spoiled
-    assert plain(spoiled) == spoiled
+    assert without_template_tokens(text) == spoiled
+    assert without_template_tokens(spoiled) == spoiled
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_template_tokens_are_spoilt(text, spoiled):
 )
 def test_other_text_stays_as_it_is(text):
     """Formulas, citations and HTML are not touched."""
-    assert plain(text) == text
+    assert without_template_tokens(text) == text
 
 
 def test_no_template_token_reaches_the_server(start):

@@ -44,7 +44,7 @@ def model(log, folder):
 
 
 def started(log: Path) -> list[int]:
-    """Give the processes that were started so far, oldest first."""
+    """Return the processes that were started so far, oldest first."""
     return [int(line) for line in log.read_text().split()]
 
 

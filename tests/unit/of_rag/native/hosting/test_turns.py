@@ -11,7 +11,7 @@ from rag_evals.rag.native.hosting.turns import Turns
 
 
 def order_of(turns: Turns, clients: Sequence[str], calls: int, *, pause: float, work: float) -> str:
-    """Let each client make some calls, with a pause between two; give the order in which they ran."""
+    """Let each client make some calls, with a pause between two; return the order in which they ran."""
     order: list[str] = []
     barrier = threading.Barrier(len(clients))
 
