@@ -6,18 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
 from rag_evals.rag.answer import Tokens
+from rag_evals.rag.llm.prices import Price, price_of
 from rag_evals.rag.profile import Profile, profile_of
-
-if TYPE_CHECKING:
-    from rag_evals.rag.llm.prices import Price
-
 
 Prices = Mapping[str, "Price"]
 
@@ -144,7 +140,6 @@ def cost_of(profile: Profile, used: Sequence[Tokens], prices: Prices) -> float |
 
 
 def _price(profile: Profile, prices: Prices) -> Price | None:
-    from rag_evals.rag.llm.prices import price_of
 
     return price_of(profile.priced_as, prices) if profile.priced_as else None
 

@@ -12,11 +12,12 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
+from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question
@@ -28,10 +29,6 @@ from rag_evals.rag.identity import canonical, digest
 from rag_evals.rag.profile import load, profile_of
 from rag_evals.rag.tracing.conventions import INPUT, OUTPUT, RETRIEVED, documents
 from rag_evals.rag.tracing.spans import span
-
-if TYPE_CHECKING:
-    from rag_evals.evals.engine.task import Task
-
 
 ANSWER_FROM_CONTEXTS = "written"
 # What `--evals-refresh` makes anew.

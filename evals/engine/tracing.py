@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rag_evals.evals.engine.task import Task
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.trace_lines import ROOT
 from rag_evals.rag.tracing.conventions import INPUT
 from rag_evals.rag.tracing.spans import Trace, TraceSpan
-
-if TYPE_CHECKING:
-    from rag_evals.evals.engine.task import Task
 
 
 async def traced(task: Task, making: Awaitable[Evaluation]) -> Evaluation:

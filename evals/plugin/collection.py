@@ -10,6 +10,7 @@ import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.lookahead import AskedQuestion
 from rag_evals.evals.gate.condition import Condition, parse_conditions
+from rag_evals.evals.gate.early_stop import shuffled_order
 from rag_evals.evals.judges.metrics import checked_thresholds
 from rag_evals.evals.plugin.recording.report_events import attach_stale
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES
@@ -24,13 +25,11 @@ REPEAT = "evals_repeat"
 IS_STALE = pytest.StashKey[bool]()
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize `pipeline` and `question` of tests that evaluate.
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Parametrize `pipeline` and `question` of a test that evaluates.
 
     Pipelines vary slowest, so that each index and model is loaded once.
     """
-    if not _is_evaluation(metafunc):
-        return
     session = session_of(metafunc.config)
     try:
         session.begin()
@@ -139,12 +138,6 @@ def marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
     return parse_conditions(texts)
 
 
-def _is_evaluation(metafunc: pytest.Metafunc) -> bool:
-    """Tell our tests from others that happen to have a fixture called `question` or `pipeline`."""
-    marked = metafunc.definition.get_closest_marker("evals") is not None
-    return marked or evaluates(metafunc.fixturenames)
-
-
 def _check_judge(metafunc: pytest.Metafunc) -> None:
     """Say how to get a judge where there is none: pytest would only say that a fixture is not found."""
     if evaluates(metafunc.fixturenames) and not has_fixture(metafunc.definition, "judge"):
@@ -211,8 +204,6 @@ def _leave_out_stale(session: EvalsSession, items: Sequence[pytest.Item]) -> Non
 
 def _shuffle(items: list[pytest.Item]) -> None:
     """Put the questions in a random order for a run that is to stop early: one by topic would mislead it."""
-    from rag_evals.evals.gate.early_stop import shuffled_order
-
     asked = [(item, question) for item in items if (question := question_of(item)) is not None]
     order = shuffled_order((group_of(item), question.id) for item, question in asked)
     others = [item for item in items if question_of(item) is None]

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.judge import Judge
-from rag_evals.evals.plugin.session.session import EvalsSession, session_of
-from rag_evals.evals.plugin.session.settings import Settings
-from rag_evals.rag.answer import Pipeline
+from rag_evals.evals.plugin.door import begun_session
 from rag_evals.rag.errors import RagError
 
 if TYPE_CHECKING:
     from rag_evals.evals.engine.cache import Cache
+    from rag_evals.evals.judges.judge import Judge
     from rag_evals.evals.plugin.evaluate_fixture import Evaluate
+    from rag_evals.evals.plugin.session.session import EvalsSession
+    from rag_evals.evals.plugin.session.settings import Settings
+    from rag_evals.rag.answer import Pipeline
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,13 +26,13 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
     try:
         return (yield)
     except (RagError, UsageError) as error:
-        session_of(request.config).refuse(error)
+        begun_session(request.config).refuse(error)
 
 
 @pytest.fixture(scope="session")
 def evals_session(pytestconfig: pytest.Config) -> EvalsSession:
     """What the evaluations of this session share."""
-    session = session_of(pytestconfig)
+    session = begun_session(pytestconfig)
     session.begin()
     return session
 
@@ -54,6 +55,8 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
 
     The name of the fixture is the pipeline's name in ids and reports.
     """
+    from rag_evals.rag.answer import Pipeline
+
     given = request.getfixturevalue(request.param)
     if not isinstance(given, Pipeline):
         raise UsageError(

@@ -1,15 +1,19 @@
-"""The hooks of a session from its configuration to its last word: what is registered, what is said of it."""
+"""The hooks of a session that evaluates, from its beginning to its last word."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 from rag_evals.evals.base.messages import printable
+from rag_evals.evals.engine.budget import plan_lines
+from rag_evals.evals.plugin import collection
 from rag_evals.evals.plugin.collection import evaluates
+from rag_evals.evals.plugin.recording.github import GitHubHooks
 from rag_evals.evals.plugin.recording.junit import write_scores
 from rag_evals.evals.plugin.recording.recorder import Recorder
 from rag_evals.evals.plugin.recording.summary import SessionSummary
@@ -17,42 +21,55 @@ from rag_evals.evals.plugin.session.session import SESSION, EvalsSession, sessio
 from rag_evals.evals.plugin.session.settings import settings_from
 from rag_evals.evals.plugin.terminal.progress_line import LiveHooks
 from rag_evals.evals.plugin.terminal.screen import Screen
-from rag_evals.evals.plugin.workers import WorkerHooks, workers_of
+from rag_evals.evals.plugin.workers import Workers
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, begin our session; register what records and tells, but not in an xdist worker."""
-    config.addinivalue_line(
-        "markers",
-        "evals(gate, **thresholds): an evaluation; keyword arguments set thresholds for this test, such as "
-        "evals(faithfulness=0.8); gate='pass_rate >= 0.9', or a list: what all tests so marked are held to",
-    )
-    workers = workers_of(config)
-    config.stash[SESSION] = session = EvalsSession(
+class Begun(NamedTuple):
+    """A session of evaluations that has begun.
+
+    Attributes:
+        session: The session.
+        parametrize: Gives a test that evaluates its pipelines and questions.
+        record: Records what is on a test's report; not in an xdist worker.
+    """
+
+    session: EvalsSession
+    parametrize: Callable[[pytest.Metafunc], None]
+    record: Callable[[pytest.TestReport], None]
+
+
+def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> Begun:
+    """Begin the session, and register its hooks: what records and tells not in an xdist worker.
+
+    Args:
+        config: Pytest's configuration.
+        workers: Which process this is.
+        told: What all processes of the session know alike: when it began, and its name.
+    """
+    plugins = config.pluginmanager
+    session = config.stash[SESSION] = EvalsSession(
         partial(settings_from, config),
         Screen(config, workers),
         workers,
+        began=told["evals_began"],
+        name=told["evals_session"],
         is_only_collected=config.option.collectonly,
+        on_stop=partial(setattr, plugins.get_plugin("session"), "shouldstop"),
     )
     config.add_cleanup(session.close)
+    for module in (collection, sys.modules[__name__]):
+        plugins.register(module, module.__name__)
+    recorder = Recorder(config, session, partial(write_scores, config))
     if workers.is_worker:
-        return
-    listeners = []
-    plugins = config.pluginmanager
-    plugins.register(WorkerHooks(session.for_workers, session.hear), "evals-workers")
-    plugins.register(recorder := Recorder(config, session, partial(write_scores, config)), "evals-recorder")
+        workers.tell("evals_evaluates", True)
+        return Begun(session, collection.parametrize, recorder.record)
     plugins.register(LiveHooks(config, session.progress), "evals-live")
+    listeners = []
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from rag_evals.evals.plugin.recording.github import GitHubHooks
-
         plugins.register(github := GitHubHooks(os.environ), "evals-github")
         listeners.append(github.hear)
     plugins.register(SessionSummary(config, session, recorder, listeners), "evals-summary")
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Let our session end pytest's."""
-    session_of(session.config).on_stop = partial(setattr, session, "shouldstop")
+    return Begun(session, collection.parametrize, recorder.record)
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
@@ -104,6 +121,4 @@ def _planned(session: EvalsSession) -> list[str]:
     """Return the lines that `--evals-plan` is for."""
     if not session.is_planned:
         return []
-    from rag_evals.evals.engine.budget import plan_lines
-
     return [printable(line) for line in plan_lines(session.budget.plans.values())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,26 +44,3 @@ def workers_of(config: pytest.Config) -> Workers:
 def worker_of(report: pytest.TestReport) -> str:
     """Return the id of the worker that a report is from; "" in a serial session."""
     return str(getattr(report, "worker_id", ""))
-
-
-class WorkerHooks:
-    """The controller's part: it tells each worker something, and hears what that has to say.
-
-    Args:
-        told: What each worker is told.
-        hear: Is given what a worker says when it has ended.
-    """
-
-    def __init__(self, told: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]) -> None:
-        self._told = told
-        self._hear = hear
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker that is about to begin."""
-        node.workerinput.update(self._told)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Hear a worker that has ended."""
-        self._hear(getattr(node, "workeroutput", {}))

@@ -16,7 +16,7 @@ import rag_evals.evals.engine.budget
 import rag_evals.evals.engine.cache
 import rag_evals.evals.generation.generate
 import rag_evals.evals.plugin.evaluate_fixture
-import rag_evals.evals.plugin.recording.recorder
+import rag_evals.evals.plugin.hooks
 import rag_evals.evals.runs.run_folder  # noqa: F401
 import requests  # noqa: F401
 import scipy.stats  # noqa: F401

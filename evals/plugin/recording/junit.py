@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from rag_evals.evals.plugin.terminal.pytest_internals import junit_writer
+from rag_evals.evals.reports.junit import tell_junit
 from rag_evals.evals.runs.evaluation import evaluation_from_json
 
 
@@ -24,6 +25,5 @@ def write_scores(
     writer = junit_writer(config)
     if writer is None:
         return
-    from rag_evals.evals.reports.junit import tell_junit
 
     tell_junit(writer, report, [evaluation_from_json(json.loads(text)) for text in evaluations], new=new)

@@ -20,13 +20,16 @@ from rag_evals.evals.plugin.recording.report_events import (
 )
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.plugin.workers import worker_of
+from rag_evals.evals.questions.question import questions_digest
+from rag_evals.evals.runs.environment import git_state, installed_versions
 from rag_evals.evals.runs.evaluation import evaluation_from_json
+from rag_evals.evals.runs.run_folder import RunFolder
+from rag_evals.evals.trackers.guard import Guard
+from rag_evals.evals.trackers.options import started_guards, tracker_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rag_evals.evals.runs.run_folder import RunFolder
-    from rag_evals.evals.trackers.guard import Guard
 
 # Hears of each report with events of ours: the report, its evaluations as JSON, and how many of them are new.
 Listener = Callable[[pytest.TestReport, Sequence[str], int], None]
@@ -58,8 +61,7 @@ class Recorder:
         self._taken: dict[tuple[str, str], int] = {}
         self._guards: list[Guard] = []
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def record(self, report: pytest.TestReport) -> None:
         """Take our events off the report and record them."""
         ours = take_events(report)
         self.stale |= {event.text for event in ours if event.kind == STALE_EVENT}
@@ -74,9 +76,6 @@ class Recorder:
 
     def start(self) -> RunFolder:
         """Make the run folder, and have the trackers follow it."""
-        from rag_evals.evals.runs.run_folder import RunFolder
-        from rag_evals.evals.trackers.options import started_guards
-
         session = self._session
         session.begin()  # the baseline is read before `latest` is this very run
         folder = RunFolder(session.settings.home)
@@ -146,10 +145,6 @@ def head_of(session: EvalsSession, folder: Path, args: Sequence[str]) -> dict[st
         folder: The run's folder.
         args: Pytest's arguments.
     """
-    from rag_evals.evals.questions.question import questions_digest
-    from rag_evals.evals.runs.environment import git_state, installed_versions
-    from rag_evals.evals.trackers.options import tracker_options
-
     settings, rules = session.settings, session.settings.rules
     return {
         "args": list(args),

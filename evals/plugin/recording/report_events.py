@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.masking import masked
+from rag_evals.evals.runs.trace_lines import spans_of, trace_lines
 from rag_evals.rag.identity import canonical
 
 EVALUATION = "evals"
@@ -46,8 +48,6 @@ def attach_rejudged(item: pytest.Item, evaluation: Evaluation) -> None:
 
 def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
     """Put what describes a pipeline or a judge on the test's report, without secrets."""
-    from rag_evals.evals.runs.masking import masked
-
     # By these two it is found again: they stay.
     named: dict[str, Any] = {key: event[key] for key in ("name", "fingerprint") if key in event}
     _attach(item, ABOUT, {**masked(event), **named})
@@ -56,8 +56,6 @@ def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
 def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
     """Put the spans of `evaluation` on the test's report, if the run has traces."""
     if evaluation.spans:
-        from rag_evals.evals.runs.trace_lines import spans_of, trace_lines
-
         item.user_properties.append((TRACE, trace_lines(spans_of(evaluation))))
 
 

@@ -6,21 +6,24 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from rag_evals.evals.base.errors import LabelFileError, RunFileError, UsageError
 from rag_evals.evals.base.messages import count_of, first_names, printable
+from rag_evals.evals.gate.comparison.baseline_gate import rejudged
+from rag_evals.evals.gate.decision import Decision, decide, decision_to_json
+from rag_evals.evals.judges.calibration.labels import load_labels
 from rag_evals.evals.plugin.recording.recorder import Recorder
 from rag_evals.evals.plugin.session.session import EvalsSession
+from rag_evals.evals.reports.html.page import run_html
+from rag_evals.evals.reports.html.waterfall import Waterfalls, waterfalls_of
+from rag_evals.evals.reports.terminal.summary import closing_lines, colour_of, decision_lines, last_lines
+from rag_evals.evals.runs.baseline_file import write_baseline
 from rag_evals.evals.runs.evaluation import evaluation_from_json
+from rag_evals.evals.runs.run import Run
+from rag_evals.evals.runs.run_folder import RunFolder
 from rag_evals.rag.identity import canonical
-
-if TYPE_CHECKING:
-    from rag_evals.evals.gate.decision import Decision
-    from rag_evals.evals.reports.html.waterfall import Waterfalls
-    from rag_evals.evals.runs.run import Run
-    from rag_evals.evals.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,6 @@ class SessionSummary:
             folder.finish(dict(sorted(outcomes.items())))
 
     def _ruled(self, run: Run, others: Sequence[Mapping[str, Any]]) -> Decided:
-        from rag_evals.evals.gate.comparison.baseline_gate import rejudged
-        from rag_evals.evals.gate.decision import decide
 
         base = self._session.baseline
         if base is not None:
@@ -139,15 +140,12 @@ class SessionSummary:
         return Decided(run, decide(self._session.settings.rules, run, base), base)
 
     def _decision_event(self, decision: Decision) -> dict[str, Any]:
-        from rag_evals.evals.gate.decision import decision_to_json
 
         path = str(self._session.baseline_path) if self._session.baseline else None
         return {**decision_to_json(decision), "baseline": path}
 
     def _update_baseline(self, run: Run, session: pytest.Session) -> None:
         """Make the run the baseline, and say that this is why the session fails."""
-        from rag_evals.evals.runs.baseline_file import write_baseline
-
         name = self._session.settings.baseline or "main"
         if self._is_partial(session):
             self._troubles.append(
@@ -179,8 +177,6 @@ class SessionSummary:
         return bool(is_sharded) and not self._session.settings.plan
 
     def _tell(self, terminal: pytest.TerminalReporter, decided: Decided) -> None:
-        from rag_evals.evals.judges.calibration.labels import load_labels
-        from rag_evals.evals.reports.terminal.summary import closing_lines, colour_of, last_lines
 
         settings, run = self._session.settings, decided.run
         # A file, or a log of CI, has no width.
@@ -199,9 +195,6 @@ class SessionSummary:
 
     def _write_html(self, file: Path, decided: Decided) -> bool:
         """Write the HTML report and tell whether it is there; trouble with it is a line, never a failure."""
-        from rag_evals.evals.reports.html.page import run_html
-        from rag_evals.evals.reports.terminal.summary import decision_lines
-
         gate = decision_lines(decided.decision)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -213,7 +206,6 @@ class SessionSummary:
         return True
 
     def _waterfalls(self) -> Waterfalls:
-        from rag_evals.evals.reports.html.waterfall import waterfalls_of
 
         folder = self._recorder.folder
         return waterfalls_of(folder.path) if folder and self._session.settings.is_traced else {}

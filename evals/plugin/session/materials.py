@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.plugin.session.settings import Settings
+from rag_evals.evals.trackers.wandb.fetch import FetchedArtifact, fetch_text, fetched_in
 from rag_evals.evals.trackers.wandb.reference import is_reference
+from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.native.hosting.models_folder import models_folder
-
-if TYPE_CHECKING:
-    from rag_evals.evals.engine.cache import Cache
-    from rag_evals.evals.trackers.wandb.fetch import FetchedArtifact
-    from rag_evals.rag.documents.document import Corpus
-    from rag_evals.rag.pipelines.resources import Resources
+from rag_evals.rag.pipelines.resources import Resources
 
 
 class Materials:
@@ -36,8 +34,6 @@ class Materials:
     @cached_property
     def resources(self) -> Resources:
         """The models."""
-        from rag_evals.rag.pipelines.resources import Resources
-
         settings = self._settings
         return Resources(
             offline=settings.offline,
@@ -54,8 +50,6 @@ class Materials:
             UsageError: None are named.
             DocumentError: None can be read.
         """
-        from rag_evals.rag.documents.read import read_documents
-
         if self._settings.docs is None:
             raise UsageError("no documents: give --evals-docs PATH, or set evals_docs in the ini file")
         return read_documents(self._settings.docs, self._cache())
@@ -66,8 +60,6 @@ class Materials:
         Raises:
             UsageError: It cannot be had.
         """
-        from rag_evals.evals.trackers.wandb.fetch import fetch_text
-
         settings = self._settings
         return fetch_text(text, settings.home, is_offline=settings.offline, session=self._session)
 
@@ -77,7 +69,6 @@ class Materials:
         texts = [text for text in (*settings.questions, settings.baseline or "") if is_reference(text)]
         if not texts:
             return []
-        from rag_evals.evals.trackers.wandb.fetch import fetched_in
 
         found = (fetched_in(self._session, text, settings.home) for text in dict.fromkeys(texts))
         return [fetched for fetched in found if fetched]

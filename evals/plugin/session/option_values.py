@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
 
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.gate.condition import parse_conditions
+from rag_evals.evals.gate.rules import Inconclusive, Mode
 from rag_evals.evals.judges.metrics import METRICS, check_metric, checked_thresholds
+from rag_evals.evals.plugin.session.options import Given, Kind
+from rag_evals.evals.questions.shard import parse_shard
+from rag_evals.evals.trackers.options import WandbRuns
+from rag_evals.evals.trackers.otlp import parse_collector
+from rag_evals.evals.trackers.wandb.reference import is_reference, parse_project
 
 
 def parse_choice(name: str, text: str, choices: tuple[Any, ...]) -> Any:
@@ -110,3 +119,40 @@ def parse_refresh(text: str) -> tuple[str, ...]:
     if text not in known:
         raise UsageError(f"evals_refresh = {text}: one of answers, scores, all")
     return known[text]
+
+
+def _questions(given: Given) -> tuple[str, ...]:
+    start = Path(glob.escape(str(given.start)))  # the folder's own name is no pattern
+    return tuple(text if is_reference(text) else str(start / text) for text in given.value)
+
+
+def _if_any(parse: Callable[[Given], Any]) -> Callable[[Given], Any]:
+    """Return a reader whose setting is None where nothing is said."""
+    return lambda given: parse(given) if given.value else None
+
+
+READERS: Mapping[Kind, Callable[[Given], Any]] = {
+    "as_it_is": lambda given: given.value,
+    "bound": _if_any(lambda given: parse_number(given.name, given.value)),
+    "collector": _if_any(lambda given: parse_collector(given.value)),
+    "conditions": lambda given: parse_conditions(given.value),
+    "count": lambda given: parse_count(given.name, given.value),
+    "folder": lambda given: given.start / str(given.value),
+    "if_any": lambda given: given.value or None,
+    "inconclusive": lambda given: parse_choice(given.name, given.value, get_args(Inconclusive)),
+    "metrics": lambda given: parse_metrics(given.value),
+    "mode": lambda given: parse_choice("mode", given.value, get_args(Mode)),
+    "names": lambda given: parse_names(given.value),
+    "negated": lambda given: not given.value,
+    "number": lambda given: parse_number(given.name, given.value),
+    "path": _if_any(lambda given: given.start / given.value),
+    "project": _if_any(lambda given: parse_project(given.value)),
+    "questions": _questions,
+    "refresh": lambda given: parse_refresh(given.value),
+    "seconds": lambda given: parse_number(given.name, given.value) or None,
+    "shard": _if_any(lambda given: parse_shard(given.value)),
+    "share": lambda given: parse_share(given.name, given.value),
+    "thresholds": lambda given: parse_thresholds(given.value),
+    "wandb_runs": lambda given: parse_choice(given.name, given.value, get_args(WandbRuns)),
+    "whole": lambda given: int(parse_number(given.name, given.value, is_whole=True)),
+}

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
-
-from rag_evals.evals.gate.condition import parse_conditions
-from rag_evals.evals.gate.rules import Inconclusive, Mode
-from rag_evals.evals.judges.build import FORMS
-from rag_evals.evals.judges.metrics import DEFAULT_METRICS
-from rag_evals.evals.plugin.session.option_values import (
-    parse_choice,
-    parse_count,
-    parse_metrics,
-    parse_names,
-    parse_number,
-    parse_refresh,
-    parse_share,
-    parse_thresholds,
-)
-from rag_evals.evals.questions.shard import parse_shard
-from rag_evals.evals.trackers.options import WandbRuns
-from rag_evals.evals.trackers.wandb.reference import is_reference, parse_project
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pytest
 
+# How the value of an option is read: by `READERS` of `option_values`, imported by sessions that evaluate.
+Kind = Literal[
+    "as_it_is",
+    "bound",
+    "collector",
+    "conditions",
+    "count",
+    "folder",
+    "if_any",
+    "inconclusive",
+    "metrics",
+    "mode",
+    "names",
+    "negated",
+    "number",
+    "path",
+    "project",
+    "questions",
+    "refresh",
+    "seconds",
+    "shard",
+    "share",
+    "thresholds",
+    "wandb_runs",
+    "whole",
+]
 DEFAULT_PIPELINES = ("baseline", "auto_merging")
 
 # Ini types by the type of the default.
@@ -64,7 +71,7 @@ class Option:
 
     Attributes:
         field: The field of the settings that it becomes; `GROUP.FIELD` in one of their parts.
-        parse: Makes the value of the setting.
+        kind: How the value is read.
         default: What counts when neither says anything: a text, a list (words) or a tuple (lines) where the
             option may be given several times, False for a switch.
         help: One line.
@@ -74,7 +81,7 @@ class Option:
     """
 
     field: str
-    parse: Callable[[Given], Any]
+    kind: Kind
     default: str | list[str] | tuple[str, ...] | bool
     help: str
     metavar: str = "TEXT"
@@ -123,87 +130,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         option.add_to(parser, group)
 
 
-# How the value of an option is read; each of these serves several options.
-
-
-def _as_it_is(given: Given) -> Any:
-    return given.value
-
-
-def _if_any(given: Given) -> Any:
-    return given.value or None
-
-
-def _names(given: Given) -> tuple[str, ...]:
-    return parse_names(given.value)
-
-
-def _path(given: Given) -> Path | None:
-    return given.start / given.value if given.value else None
-
-
-def _folder(given: Given) -> Path:
-    return given.start / str(given.value)
-
-
-def _share(given: Given) -> float:
-    return parse_share(given.name, given.value)
-
-
-def _count(given: Given) -> int:
-    return parse_count(given.name, given.value)
-
-
-def _number(given: Given) -> float:
-    return parse_number(given.name, given.value)
-
-
-def _whole(given: Given) -> int:
-    return int(parse_number(given.name, given.value, is_whole=True))
-
-
-def _bound(given: Given) -> float | None:
-    return parse_number(given.name, given.value) if given.value else None
-
-
-def _one_of(choices: Any, name: str = "") -> Callable[[Given], Any]:
-    return lambda given: parse_choice(name or given.name, given.value, get_args(choices))
-
-
-def _questions(given: Given) -> tuple[str, ...]:
-    start = Path(glob.escape(str(given.start)))  # the folder's own name is no pattern
-    return tuple(text if is_reference(text) else str(start / text) for text in given.value)
-
-
-def _collector(given: Given) -> str | None:
-    if not given.value:
-        return None
-    from rag_evals.evals.trackers.otlp import parse_collector
-
-    return parse_collector(given.value)
-
-
 OPTIONS = (
-    Option("pipelines", _names, [*DEFAULT_PIPELINES], "pipeline fixtures to evaluate", "NAME[,NAME]"),
+    Option("pipelines", "names", [*DEFAULT_PIPELINES], "pipeline fixtures to evaluate", "NAME[,NAME]"),
     Option(
         "questions",
-        _questions,
+        "questions",
         [],
         "question files (.jsonl, .json, .yaml, .txt), or wandb:PROJECT/NAME:ALIAS; may be repeated",
         "GLOB",
     ),
-    Option("generate", _whole, "0", "generate N questions about the documents, once, and ask them", "N"),
-    Option("docs", _path, "", "a document or a folder of documents to answer from", "PATH"),
+    Option("generate", "whole", "0", "generate N questions about the documents, once, and ask them", "N"),
+    Option("docs", "path", "", "a document or a folder of documents to answer from", "PATH"),
     Option(
         "rules.mode",
-        _one_of(Mode, "mode"),
+        "mode",
         "strict",
         "strict: a breach fails its test; gate: the run as a whole decides; report: nothing fails",
         "MODE",
     ),
     Option(
         "rules.conditions",
-        lambda given: parse_conditions(given.value),
+        "conditions",
         (),
         "what the run is held to, such as 'pass_rate >= 0.9'; may be repeated",
         "CONDITION",
@@ -211,31 +158,31 @@ OPTIONS = (
     ),
     Option(
         "rules.inconclusive",
-        _one_of(Inconclusive),
+        "inconclusive",
         "warn",
         "what a verdict INCONCLUSIVE does: pass, warn or block",
         "WHAT",
     ),
     Option(
         "baseline",
-        _if_any,
+        "if_any",
         "",
         "run, path, 'latest', name of a baseline or wandb:PROJECT/RUN_ID to compare with",
         "RUN",
     ),
-    Option("baselines", _folder, "evals-baselines", "folder of baselines", "DIR"),
-    Option("rules.margin", _share, "0.05", "the drop against the baseline that is too much", "SHARE"),
+    Option("baselines", "folder", "evals-baselines", "folder of baselines", "DIR"),
+    Option("rules.margin", "share", "0.05", "the drop against the baseline that is too much", "SHARE"),
     Option(
-        "update_baseline", _as_it_is, False, "make this run the baseline, and fail: it is yours to commit"
+        "update_baseline", "as_it_is", False, "make this run the baseline, and fail: it is yours to commit"
     ),
-    Option("rejudge", _as_it_is, False, "judge the baseline's answers anew, with the judge of this run"),
-    Option("repeat", _count, "1", "how many times each question is put, as tests of their own", "N"),
-    Option("judge_repeat", _count, "1", "how many times each answer is judged", "N"),
-    Option("rules.stop_early", _as_it_is, False, "stop when the gate is decided, with the same error rates"),
-    Option("html", _path, "", "write the HTML report of the run to this file", "FILE"),
+    Option("rejudge", "as_it_is", False, "judge the baseline's answers anew, with the judge of this run"),
+    Option("repeat", "count", "1", "how many times each question is put, as tests of their own", "N"),
+    Option("judge_repeat", "count", "1", "how many times each answer is judged", "N"),
+    Option("rules.stop_early", "as_it_is", False, "stop when the gate is decided, with the same error rates"),
+    Option("html", "path", "", "write the HTML report of the run to this file", "FILE"),
     Option(
         "thresholds",
-        lambda given: parse_thresholds(given.value),
+        "thresholds",
         [],
         "least value that is no breach; may be repeated",
         "METRIC=VALUE",
@@ -243,46 +190,56 @@ OPTIONS = (
     ),
     Option(
         "metrics",
-        lambda given: parse_metrics(given.value),
-        [*DEFAULT_METRICS],
+        "metrics",
+        ["faithfulness", "relevancy", "refusal"],
         "metrics to score",
         "NAME[,NAME]",
     ),
     Option(
-        "rules.max_unscored", _share, "0.1", "share of evaluations without a verdict a run may have", "SHARE"
+        "rules.max_unscored", "share", "0.1", "share of evaluations without a verdict a run may have", "SHARE"
     ),
-    Option("model", _if_any, "", "language model in place of the pipelines' own: name, path or URL", "MODEL"),
-    Option("judge", _as_it_is, "choice", f"what judges: {FORMS}", "JUDGE"),
-    Option("judge_model", _if_any, "", "language model of the judge; the pipelines' own by default", "MODEL"),
-    Option("judge_card", _path, "", "judge card in place of the one found by the fingerprint", "FILE"),
+    Option(
+        "model", "if_any", "", "language model in place of the pipelines' own: name, path or URL", "MODEL"
+    ),
+    Option(
+        "judge",
+        "as_it_is",
+        "choice",
+        "what judges: choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE",
+        "JUDGE",
+    ),
+    Option(
+        "judge_model", "if_any", "", "language model of the judge; the pipelines' own by default", "MODEL"
+    ),
+    Option("judge_card", "path", "", "judge card in place of the one found by the fingerprint", "FILE"),
     Option(
         "rules.judge_floor",
-        _share,
+        "share",
         "0.70",
         "least balanced accuracy, lower bound, of a judge that a gate may trust",
         "SHARE",
     ),
-    Option("labels", _path, "", "people's verdicts on answers of this run, to correct its headline", "FILE"),
-    Option("config", _path, "", "TOML file of pipelines in place of the bundled one", "FILE"),
-    Option("offline", _as_it_is, False, "fetch nothing; any connection but loopback is an error"),
-    Option("home", _folder, ".rag-evals", "folder of runs, indexes and the cache", "DIR"),
+    Option("labels", "path", "", "people's verdicts on answers of this run, to correct its headline", "FILE"),
+    Option("config", "path", "", "TOML file of pipelines in place of the bundled one", "FILE"),
+    Option("offline", "as_it_is", False, "fetch nothing; any connection but loopback is an error"),
+    Option("home", "folder", ".rag-evals", "folder of runs, indexes and the cache", "DIR"),
     Option(
         "cache",
-        lambda given: not given.value,
+        "negated",
         False,
         "make everything anew and keep nothing for the next run",
         called="no-cache",
     ),
     Option(
         "refresh",
-        lambda given: parse_refresh(given.value),
+        "refresh",
         "",
         "make these anew although the cache has them",
         "answers|scores|all",
     ),
     Option(
         "cache_mebibytes",
-        _number,
+        "number",
         "1024",
         "MiB from which on the cache drops what is oldest",
         "MIB",
@@ -290,54 +247,56 @@ OPTIONS = (
     ),
     Option(
         "concurrency",
-        _whole,
+        "whole",
         "0",
         "evaluations under way at once (default: 1 with a local model, 16 with a server)",
         "N",
     ),
     Option(
         "timeout",
-        lambda given: _number(given) or None,
+        "seconds",
         "900",
         "seconds that one question may take in all; 0: no bound",
         "SECONDS",
     ),
     Option(
         "shard",
-        lambda given: parse_shard(given.value) if given.value else None,
+        "shard",
         "",
         "evaluate one part of the questions; see rag-evals merge",
         "INDEX/COUNT",
     ),
-    Option("plan", _as_it_is, False, "only say what the run would take: nothing is asked or judged"),
-    Option("bounds.usd", _bound, "", "USD that the run may cost", "USD", called="max-cost"),
-    Option("bounds.minutes", _bound, "", "minutes that the run may take", "MINUTES", called="max-minutes"),
-    Option("prices", _path, "", "TOML file of prices of models, before the bundled ones", "FILE"),
-    Option("traces", _as_it_is, False, "keep the steps of each evaluation with their times, in traces.jsonl"),
+    Option("plan", "as_it_is", False, "only say what the run would take: nothing is asked or judged"),
+    Option("bounds.usd", "bound", "", "USD that the run may cost", "USD", called="max-cost"),
+    Option("bounds.minutes", "bound", "", "minutes that the run may take", "MINUTES", called="max-minutes"),
+    Option("prices", "path", "", "TOML file of prices of models, before the bundled ones", "FILE"),
+    Option(
+        "traces", "as_it_is", False, "keep the steps of each evaluation with their times, in traces.jsonl"
+    ),
     Option(
         "trackers.otlp",
-        _collector,
+        "collector",
         "",
         "send the traces to a collector or to W&B, and keep them",
         "URL|wandb",
     ),
     Option(
         "trackers.wandb",
-        lambda given: parse_project(given.value) if given.value else None,
+        "project",
         "",
         "send scores and tables to Weights & Biases",
         "[ENTITY/]PROJECT",
     ),
     Option(
         "trackers.wandb_runs",
-        _one_of(WandbRuns),
+        "wandb_runs",
         "session",
         "W&B gets one run a session, or one a pipeline",
         "WHAT",
     ),
     Option(
         "trackers.others",
-        _names,
+        "names",
         [],
         "further trackers, by the names of their entry points",
         "NAME[,NAME]",
@@ -345,7 +304,7 @@ OPTIONS = (
     ),
     Option(
         "trackers.wait",
-        _number,
+        "number",
         "10",
         "seconds a tracker may take when the session is over",
         "SECONDS",

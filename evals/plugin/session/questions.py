@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.generation.generated_set import Generated, GenerationInputs
 from rag_evals.evals.judges.metrics import checked_thresholds
 from rag_evals.evals.plugin.session.materials import Materials
 from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.plugin.terminal.screen import Screen
 from rag_evals.evals.questions.load import expand_globs, load_questions
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.questions.sources.locate import stale_reasons
+from rag_evals.evals.reports.progress import progress
+from rag_evals.evals.trackers.wandb.fetched_files import question_files
 from rag_evals.evals.trackers.wandb.reference import is_reference
+from rag_evals.rag.config import config_for, load_configs
 from rag_evals.rag.errors import ModelError, RagError
-
-if TYPE_CHECKING:
-    from rag_evals.evals.generation.generated_set import Generated
+from rag_evals.rag.llm.remote.remote_llm import PREFIX
+from rag_evals.rag.pipelines.resources import Resources
 
 
 class SessionQuestions:
@@ -88,7 +91,6 @@ class SessionQuestions:
         """
         if self._settings.docs is None or self._is_only_collected:
             return {}
-        from rag_evals.evals.questions.sources.locate import stale_reasons
 
         asked = self._asked_here
         if asked is None:
@@ -123,7 +125,6 @@ class SessionQuestions:
         """Return the files that a reference means; a glob as it is."""
         if not is_reference(given):
             return [given]
-        from rag_evals.evals.trackers.wandb.fetched_files import question_files
 
         return [str(file) for file in question_files(self._materials.fetched(given))]
 
@@ -148,7 +149,6 @@ class SessionQuestions:
                 raise
 
     def _made(self, others: Sequence[Question]) -> tuple[Question, ...]:
-        from rag_evals.evals.reports.progress import progress
 
         is_shown = self._screen.is_shown
         return self._generated_set(others).make(
@@ -180,11 +180,6 @@ class SessionQuestions:
             UsageError: No documents are named.
             RagError: There are no documents, or no model.
         """
-        from rag_evals.evals.generation.generated_set import Generated, GenerationInputs
-        from rag_evals.rag.config import config_for, load_configs
-        from rag_evals.rag.llm.remote.remote_llm import PREFIX
-        from rag_evals.rag.pipelines.resources import Resources
-
         settings = self._settings
         names = list(load_configs(settings.config))
         name = "baseline" if "baseline" in names else names[0]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pytest
+from rag_evals.evals.engine.budget import Budget, Prices
+from rag_evals.evals.engine.cache import FILE, Cache
+from rag_evals.evals.engine.engine import Engine
+from rag_evals.evals.engine.lookahead import Lookahead
 from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.evals.engine.rejudge import RejudgeTasks
+from rag_evals.evals.engine.reuse import REFRESHED, ReuseCache
+from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
+from rag_evals.evals.judges.calibration.labels import load_labels
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.session.materials import Materials
 from rag_evals.evals.plugin.session.questions import SessionQuestions
@@ -17,19 +24,12 @@ from rag_evals.evals.plugin.session.settings import Settings, check_settings
 from rag_evals.evals.plugin.terminal.screen import Screen
 from rag_evals.evals.plugin.workers import Workers
 from rag_evals.evals.reports.progress import Progress
+from rag_evals.evals.runs.baseline_file import baseline_file
+from rag_evals.evals.runs.run import Run, find_run, read_run
 from rag_evals.evals.trackers.options import check_trackers
+from rag_evals.evals.trackers.wandb.fetched_files import run_folder
 from rag_evals.evals.trackers.wandb.reference import is_reference
-from rag_evals.rag.native.hosting.models_folder import new_session_name
-
-if TYPE_CHECKING:
-    from rag_evals.evals.engine.budget import Budget, Prices
-    from rag_evals.evals.engine.cache import Cache
-    from rag_evals.evals.engine.engine import Engine
-    from rag_evals.evals.engine.lookahead import Lookahead
-    from rag_evals.evals.engine.rejudge import RejudgeTasks
-    from rag_evals.evals.engine.reuse import ReuseCache
-    from rag_evals.evals.gate.early_stop import EarlyStop
-    from rag_evals.evals.runs.run import Run
+from rag_evals.rag.llm.prices import load_prices
 
 
 class EvalsSession:
@@ -39,13 +39,15 @@ class EvalsSession:
         read: Reads the settings; it is called when they are first wanted.
         screen: Says something while the session goes on.
         workers: Which of the session's processes this is.
+        began: When it began, in seconds since the epoch.
+        name: Names it: all its processes share their models.
         is_only_collected: Whether tests are collected and none is run.
+        on_stop: Is told why the session is to end before its next test.
 
     Attributes:
         progress: How far the evaluations are.
         problem: What is wrong with the configuration; None as long as nothing is.
         lookahead: What the tests that follow will ask; None before anybody looked ahead.
-        on_stop: Is told why the session is to end before its next test; set once pytest's session is there.
     """
 
     def __init__(
@@ -54,7 +56,10 @@ class EvalsSession:
         screen: Screen,
         workers: Workers = Workers(),  # noqa: B008 - frozen
         *,
+        began: float,
+        name: str,
         is_only_collected: bool = False,
+        on_stop: Callable[[str], None] | None = None,
     ) -> None:
         self._read = read
         self.screen = screen
@@ -62,9 +67,9 @@ class EvalsSession:
         self.is_only_collected = is_only_collected
         self.progress = Progress()
         self.problem: str | None = None
-        self.on_stop: Callable[[str], None] | None = None
-        self._began: float = (workers.told or {}).get("evals_began") or time.time()
-        self._name: str = (workers.told or {}).get("evals_session") or new_session_name()
+        self._on_stop = on_stop
+        self._began = began
+        self._name = name
         self.lookahead: Lookahead | None = None
         self._early: EarlyStop | None = None
         self._met: set[tuple[str, ...]] = set()
@@ -91,8 +96,6 @@ class EvalsSession:
             return
         settings = self.settings
         if settings.labels:
-            from rag_evals.evals.judges.calibration.labels import load_labels
-
             load_labels(settings.labels)  # they are used at the end
         check_trackers(settings.trackers.names)
         _ = self.baseline  # read now
@@ -103,9 +106,6 @@ class EvalsSession:
     @cached_property
     def cache(self) -> Cache | None:
         """What earlier runs made; what is to be made anew counts as absent unless this very run made it."""
-        from rag_evals.evals.engine.cache import FILE, Cache
-        from rag_evals.evals.engine.reuse import REFRESHED
-
         settings = self.settings
         if not settings.cache:
             return None
@@ -115,15 +115,11 @@ class EvalsSession:
     @cached_property
     def reuse_cache(self) -> ReuseCache:
         """Answers and judgements, from the cache where it has them."""
-        from rag_evals.evals.engine.reuse import ReuseCache
-
         return ReuseCache(self.cache)
 
     @cached_property
     def engine(self) -> Engine:
         """What runs pipelines and judges, on an event loop of its own."""
-        from rag_evals.evals.engine.engine import Engine
-
         return Engine(
             self.reuse_cache,
             concurrency=self.settings.concurrency,
@@ -135,23 +131,17 @@ class EvalsSession:
     @cached_property
     def prices(self) -> Prices:
         """Prices by model."""
-        from rag_evals.rag.llm.prices import load_prices
-
         return load_prices(self.settings.prices)
 
     @cached_property
     def budget(self) -> Budget:
         """What the run costs, and what it may take."""
-        from rag_evals.evals.engine.budget import Budget
-
         bounds = self.settings.bounds
         return Budget(self.reuse_cache, self.prices, max_minutes=bounds.minutes, max_usd=bounds.usd)
 
     def early(self, judge: Judge) -> EarlyStop | None:
         """Return what tells that the gate is decided; None in a run that goes to its end."""
         if self._early is None and self.settings.rules.stop_early:
-            from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
-
             base = self.baseline
             comparable = base if base and is_comparable(base, judge.fingerprint) else None
             self._early = EarlyStop(self.settings.rules, comparable)
@@ -167,8 +157,6 @@ class EvalsSession:
         settings = self.settings
         if settings.baseline is None:
             return None
-        from rag_evals.evals.runs.baseline_file import baseline_file
-        from rag_evals.evals.runs.run import read_run
 
         # The first time there is nothing to compare with, and nothing wrong with that.
         if settings.update_baseline and not baseline_file(settings.baselines, settings.baseline).exists():
@@ -182,12 +170,8 @@ class EvalsSession:
         Raises:
             UsageError: There is no such run.
         """
-        from rag_evals.evals.runs.run import find_run
-
         name, settings = self.settings.baseline or "", self.settings
         if is_reference(name):
-            from rag_evals.evals.trackers.wandb.fetched_files import run_folder
-
             return run_folder(self.materials.fetched(name)).absolute()
         return find_run(name, settings.home, baselines=settings.baselines).absolute()
 
@@ -197,7 +181,6 @@ class EvalsSession:
         base = self.baseline if self.settings.rejudge else None
         if base is None:
             return None
-        from rag_evals.evals.engine.rejudge import RejudgeTasks
 
         return RejudgeTasks(base)
 
@@ -216,11 +199,6 @@ class EvalsSession:
             is_only_collected=self.is_only_collected,
             is_parallel=self.workers.count > 0,
         )
-
-    @property
-    def for_workers(self) -> Mapping[str, Any]:
-        """What each worker is told."""
-        return {"evals_began": self._began, "evals_session": self._name}
 
     @property
     def is_planned(self) -> bool:
@@ -246,8 +224,8 @@ class EvalsSession:
 
     def stop(self, reason: str) -> None:
         """End the session before its next test; what was evaluated is recorded and decided as ever."""
-        if self.on_stop:
-            self.on_stop(reason)
+        if self._on_stop:
+            self._on_stop(reason)
 
     def refuse(self, error: Exception) -> NoReturn:
         """End the session for a wrong configuration: one line, not an error a question."""

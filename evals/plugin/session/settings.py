@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.gate.condition import Condition
 from rag_evals.evals.gate.rules import Rules
-from rag_evals.evals.plugin.session.option_values import parse_number
+from rag_evals.evals.plugin.session.option_values import READERS, parse_number
 from rag_evals.evals.plugin.session.options import OPTIONS, Given
 from rag_evals.evals.questions.shard import Shard
 from rag_evals.evals.trackers.options import TrackerOptions
@@ -100,7 +100,7 @@ def settings_from(config: pytest.Config) -> Settings:
     values: dict[str, dict[str, Any]] = {"": {"root": config.rootpath}}
     for option in OPTIONS:
         part, _, field = option.field.rpartition(".")
-        values.setdefault(part, {})[field] = option.parse(given[option.ini])
+        values.setdefault(part, {})[field] = READERS[option.kind](given[option.ini])
     return Settings(**values[""], **{part: kind(**values[part]) for part, kind in _PARTS.items()})
 
 

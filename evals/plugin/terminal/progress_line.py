@@ -38,9 +38,12 @@ class LiveHooks:
             self._begin()
             return (yield)
         finally:
-            self._is_over.set()
-            if self._thread is not None:
-                self._thread.join()
+            self._end()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """End where these hooks came after the first test, as in xdist's controller."""
+        self._end()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
@@ -54,6 +57,11 @@ class LiveHooks:
     def pytest_leave_pdb(self) -> None:
         """Go on behind the debugger."""
         self._is_paused = False
+
+    def _end(self) -> None:
+        self._is_over.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _begin(self) -> None:
         has_reporter = self._config.pluginmanager.has_plugin("terminalreporter")

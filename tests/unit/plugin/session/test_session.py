@@ -18,6 +18,7 @@ from rag_evals.evals.plugin.workers import Workers
 from rag_evals.evals.testing import FakeJudge
 from rag_evals.evals.trackers.options import TrackerOptions
 
+CLOCK = {"began": 1.0, "name": "rag-evals-1"}
 JUDGE = FakeJudge({"faithfulness": 0.9})
 
 
@@ -53,8 +54,10 @@ def session_with(settings):
     """Yield a session with changed settings; it is closed at the end."""
     made = []
 
-    def session(workers=Workers(), **changes) -> EvalsSession:  # noqa: B008
-        made.append(EvalsSession(lambda: replace(settings, **changes), Screen(), workers))
+    def session(workers=Workers(), on_stop=None, **changes) -> EvalsSession:  # noqa: B008
+        made.append(
+            EvalsSession(lambda: replace(settings, **changes), Screen(), workers, on_stop=on_stop, **CLOCK)
+        )
         return made[-1]
 
     yield session
@@ -71,7 +74,7 @@ def refused(call) -> str:
 def test_settings_are_read_when_they_are_wanted(settings):
     """A session that evaluates nothing never reads them; another reads them once."""
     reads = []
-    session = EvalsSession(lambda: reads.append(1) or settings, Screen())
+    session = EvalsSession(lambda: reads.append(1) or settings, Screen(), **CLOCK)
     assert reads == []
     assert session.settings is session.settings is settings
     assert reads == [1]
@@ -141,14 +144,6 @@ def test_no_questions(session_with):
     )
 
 
-def test_workers_begin_with_the_controller(session_with):
-    """All processes of a session agree on when it began, and so on what was made before."""
-    controller = session_with()
-    worker = session_with(workers=Workers(2, told=controller.for_workers, output={}))
-    assert worker.for_workers == controller.for_workers
-    assert (controller.workers.is_worker, worker.workers.is_worker) == (False, True)
-
-
 def test_a_worker_tells_what_is_wrong(session_with):
     """The controller says it; of what several workers say it keeps the problem."""
     controller = session_with()
@@ -168,10 +163,9 @@ def test_once(session_with):
 
 
 def test_stopping(session_with):
-    """Pytest is told the reason, once it is there to be told; a wrong configuration skips the test, too."""
-    session, reasons = session_with(), []
-    session.stop("too early")
-    session.on_stop = reasons.append
+    """Pytest is told the reason; a wrong configuration skips the test, too."""
+    reasons = []
+    session = session_with(on_stop=reasons.append)
     session.stop("the model's process died twice")
     with pytest.raises(pytest.skip.Exception):
         session.refuse(UsageError("no documents"))

@@ -1,0 +1,88 @@
+"""The door: the hooks of every session of pytest; what evaluates is imported when the first test needs it."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rag_evals.evals.plugin.workers import workers_of
+from rag_evals.rag.native.hosting.models_folder import new_session_name
+
+if TYPE_CHECKING:
+    from rag_evals.evals.plugin.hooks import Begun
+    from rag_evals.evals.plugin.session.session import EvalsSession
+
+# How the names of our events on a report begin, and those of what a worker tells.
+_OURS = "evals"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, and put up the door."""
+    config.addinivalue_line(
+        "markers",
+        "evals(gate, **thresholds): an evaluation; keyword arguments set thresholds for this test, such as "
+        "evals(faithfulness=0.8); gate='pass_rate >= 0.9', or a list: what all tests so marked are held to",
+    )
+    config.stash[_DOOR] = door = Door(config)
+    config.pluginmanager.register(door, "evals-door")
+
+
+class Door:
+    """Begins the session of evaluations when a test first wants it: before, nothing of it is imported.
+
+    Args:
+        config: Pytest's configuration.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._workers = workers_of(config)
+        # What all processes of a session know alike.
+        self._told = self._workers.told or {
+            "evals_began": time.time(),
+            "evals_session": new_session_name(),
+        }
+
+    @cached_property
+    def begun(self) -> Begun:
+        """The session of evaluations and its hooks; begun the first time."""
+        from rag_evals.evals.plugin.hooks import begin
+
+        return begin(self._config, self._workers, self._told)
+
+    @pytest.hookimpl
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Have tests that evaluate parametrized, not others that happen to have a fixture `question`."""
+        names = metafunc.fixturenames
+        is_marked = metafunc.definition.get_closest_marker("evals") is not None
+        if is_marked or ("evaluate" in names and "judge" in names):
+            self.begun.parametrize(metafunc)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Have our events on a test's report recorded, before other plugins print them."""
+        is_ours = any(str(name).startswith(_OURS) for name, _ in report.user_properties)
+        if is_ours and not self._workers.is_worker:
+            self.begun.record(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker that is about to begin."""
+        node.workerinput.update(self._told)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear a worker that has ended; one that evaluates says so."""
+        output = getattr(node, "workeroutput", {})
+        if any(str(name).startswith(_OURS) for name in output):
+            self.begun.session.hear(output)
+
+
+_DOOR = pytest.StashKey[Door]()
+
+
+def begun_session(config: pytest.Config) -> EvalsSession:
+    """Return the session of evaluations; it begins with this where it had not."""
+    return config.stash[_DOOR].begun.session

@@ -1,0 +1,67 @@
+"""The door: what every session of pytest imports, and what the processes of a session tell each other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from rag_evals.evals.plugin.door import Door
+
+# Whatever else is imported is paid for by every project that has us installed.
+LIGHT = {
+    "rag_evals",
+    "rag_evals.evals",
+    "rag_evals.evals.base",
+    "rag_evals.evals.base.errors",
+    "rag_evals.evals.plugin",
+    "rag_evals.evals.plugin.door",
+    "rag_evals.evals.plugin.fixtures",
+    "rag_evals.evals.plugin.session",
+    "rag_evals.evals.plugin.session.options",
+    "rag_evals.evals.plugin.workers",
+    "rag_evals.rag",
+    "rag_evals.rag.errors",
+    "rag_evals.rag.native",
+    "rag_evals.rag.native.hosting",
+    "rag_evals.rag.native.hosting.models_folder",
+}
+
+
+def config(**attributes):
+    """Return the configuration of pytest in a process of xdist's."""
+    return SimpleNamespace(getoption=lambda name, default: 2, **attributes)
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["serial", "xdist"])
+def test_ordinary_sessions_import_the_door_alone(tmp_path, options):
+    """A session that evaluates nothing imports none of the rooms behind it."""
+    (tmp_path / "test_it.py").write_text("def test_it(question='no fixture'): pass\n")
+    (tmp_path / "conftest.py").write_text(
+        "import sys\n\n\n"
+        "def pytest_unconfigure():\n"
+        "    print(*(name for name in sys.modules if name.startswith('rag_evals')))\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "1 passed" in ran.stdout
+    assert set(ran.stdout.splitlines()[-1].split()) == LIGHT
+
+
+def test_workers_begin_with_the_controller():
+    """All processes of a session agree on when it began, and so on what was made before, and on its name."""
+    node = SimpleNamespace(workerinput={"workerid": "gw0"})
+    Door(config()).pytest_configure_node(node)
+    assert sorted(node.workerinput) == ["evals_began", "evals_session", "workerid"]
+    further = SimpleNamespace(workerinput={})
+    Door(config(workerinput=node.workerinput, workeroutput={})).pytest_configure_node(further)
+    assert further.workerinput == node.workerinput
+
+
+def test_workers_that_evaluate_nothing_are_not_heard():
+    """One that died says nothing either: the session of evaluations does not begin for them."""
+    door = Door(config())
+    for output in ({}, {"workeroutput": {"exitstatus": 0}}):
+        door.pytest_testnodedown(SimpleNamespace(**output))
+    assert "begun" not in vars(door)
