@@ -23,6 +23,7 @@ from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.profile import profile_of
 
 SOON = 0.001  # seconds
+BLOCKED = 2.0  # seconds that a loop takes to answer when something on it never lets go of it
 # Seconds. A signal that comes just before the main thread falls asleep does not wake it (and none does on
 # Windows): it looks up so often, or a Ctrl-C would wait for the answer.
 GLANCE = 0.2
@@ -59,11 +60,17 @@ class Engine:
         self._concurrency = concurrency
         self._seconds = seconds
         self._watcher = watcher
+        self._start()
+
+    def _start(self) -> None:
+        """Begin with a loop on which nothing is under way."""
         self._ahead: dict[tuple[object, ...], Future[Evaluation]] = {}
         self._places: dict[tuple[int, ...], asyncio.Semaphore] = {}
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(DaemonThreads())
-        self._thread = threading.Thread(target=self._loop.run_forever, name="evals-engine", daemon=True)
+        self._thread = threading.Thread(
+            target=_run_loop, args=(self._loop,), name="evals-engine", daemon=True
+        )
         self._thread.start()
 
     def submit(self, task: Task) -> Future[Evaluation]:
@@ -90,6 +97,23 @@ class Engine:
             if task.key not in self._ahead:
                 self._ahead[task.key] = self._begin(task)
 
+    def give_up(self, future: Future[Evaluation]) -> None:
+        """Give up an evaluation that nobody waits for any more; its place is for others.
+
+        A pipeline that blocks the loop, as one that is called async and is not, cannot be ended: its loop is
+        left to it, and others go on with a new one.
+        """
+        future.cancel()
+        if not self._is_running():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._reuse_cache.forget_loading()
+            self._start()
+
+    def _is_running(self) -> bool:
+        answered = threading.Event()
+        self._loop.call_soon_threadsafe(answered.set)
+        return answered.wait(BLOCKED)
+
     def stop(self) -> None:
         """Give up what no test has asked for yet; what is finished is in the cache."""
         ahead, self._ahead = self._ahead, {}
@@ -103,10 +127,10 @@ class Engine:
     def close(self) -> None:
         """Stop the loop; what still runs is cancelled."""
         self._ahead.clear()
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout=5)
+        is_running = self._is_running()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
-        self._loop.close()
+        # A loop that is blocked is not waited for: its thread is a daemon, and ends with the process.
+        self._thread.join(timeout=5 if is_running else 0)
 
     def _most(self, thing: object) -> int:
         return profile_of(thing).most_at_once or self._concurrency or 1
@@ -133,11 +157,17 @@ class Engine:
         return self._places[key]
 
 
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, then cancel what is left on it."""
+    loop.run_forever()
+    loop.run_until_complete(_cancelled(asyncio.all_tasks(loop)))
+    loop.close()
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class PendingEvaluation:
@@ -148,6 +178,7 @@ class PendingEvaluation:
         finish: Makes of what the engine gives what the test gets, and records it: first recorded, then
             asserted.
         refuse: Ends the session when the engine finds the configuration wrong.
+        give_up: Ends an evaluation that the test no longer waits for, whatever ended the test.
     """
 
     def __init__(
@@ -155,10 +186,12 @@ class PendingEvaluation:
         future: Future[Evaluation],
         finish: Callable[[Evaluation], Evaluation],
         refuse: Callable[[UsageError], NoReturn],
+        give_up: Callable[[Future[Evaluation]], None],
     ) -> None:
         self._future = future
         self._finish = finish
         self._refuse = refuse
+        self._give_up = give_up
         self._finished: Evaluation | None = None
 
     def __await__(self) -> Generator[Any, None, Evaluation]:
@@ -170,6 +203,9 @@ class PendingEvaluation:
                 yield from _waking(asyncio.wrap_future(self._future)).__await__()
             except UsageError as error:
                 self._refuse(error)
+            except BaseException:
+                self._give_up(self._future)
+                raise
         return self.result()
 
     def result(self) -> Evaluation:
@@ -182,6 +218,9 @@ class PendingEvaluation:
                 evaluation = self._future.result()
             except UsageError as error:
                 self._refuse(error)
+            except BaseException:
+                self._give_up(self._future)
+                raise
             self._finished = self._finish(evaluation)
         return self._finished
 
@@ -194,13 +233,8 @@ def _is_done(future: Future[Any], seconds: float) -> bool:
 
 
 async def _waking(future: asyncio.Future[Evaluation]) -> Evaluation:
-    try:
-        while not future.done():
-            await asyncio.wait((future,), timeout=GLANCE)
-    except asyncio.CancelledError:
-        # A test that gives up ends its evaluation as well.
-        future.cancel()
-        raise
+    while not future.done():
+        await asyncio.wait((future,), timeout=GLANCE)
     return future.result()
 
 

@@ -87,7 +87,9 @@ async def _evaluation(
         _report_end(trouble, watcher)
         error = trouble.reason if trouble.is_error else None
         scores = _unscored(task, "there is no answer" if trouble.is_error else trouble.reason)
-        return Evaluation(task.question, task.name, None, scores, {}, repeat=task.repeat, error=error)
+        return Evaluation(
+            task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt, error=error
+        )
     try:
         if watcher:
             watcher.stage("judge")
@@ -111,6 +113,7 @@ def evaluation_of(task: Task, answer: KeyedResult[Answer], judgement: KeyedResul
         seconds={**answer.value.seconds, "judge": judgement.value.seconds},
         tokens={**answer.value.tokens, "judge": judgement.value.tokens},
         repeat=task.repeat,
+        attempt=task.attempt,
         judged=judgement.value.parts,
         cached=tuple(kind for kind, part in made.items() if part.is_cached),
         keys={kind: part.key for kind, part in made.items()},

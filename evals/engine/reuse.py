@@ -64,6 +64,10 @@ class ReuseCache:
         self.cache = cache
         self._loading: dict[int, asyncio.Future[None]] = {}
 
+    def forget_loading(self) -> None:
+        """Forget what is being loaded: who waited for it is given up, with the loop that it was loaded on."""
+        self._loading = {key: loading for key, loading in self._loading.items() if loading.done()}
+
     async def answer(self, task: Task) -> KeyedResult[Answer]:
         """Return the answer, made now or before.
 
@@ -254,14 +258,14 @@ def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
             "answer": [answer.text, answer.finished],
             # The page is in what is said of a breach; where on it a passage begins is not.
             "contexts": [[context.text, context.document, context.page] for context in answer.contexts],
-            "repeat": task.repeat,
+            "repeat": task.turn,
         }
     )
 
 
 def _written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:
     texts = [context.text for context in contexts]
-    return digest([writing, task.question.question, texts, task.repeat])
+    return digest([writing, task.question.question, texts, task.turn])
 
 
 def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:

@@ -22,6 +22,7 @@ class Task:
         metrics: Names of the metrics to score, as far as they apply to the question.
         name: Name of the pipeline in records and reports.
         repeat: 0 for the first time that the question is put in a run; a repeat is never a replay.
+        attempt: 0 for the first time that its test runs; a rerun of a test is no replay either.
         judgings: How many times the answer is judged.
     """
 
@@ -31,15 +32,21 @@ class Task:
     metrics: tuple[str, ...]
     name: str
     repeat: int = 0
+    attempt: int = 0
     judgings: int = 1
 
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it the same task as another one of this process."""
         question = self.question
-        return (id(self.pipeline), id(self.judge), self.name, question.id, question.question, self.repeat)
+        return (id(self.pipeline), id(self.judge), self.name, question.id, question.question, self.turn)
+
+    @property
+    def turn(self) -> int | tuple[int, int]:
+        """What tells it from other times that the question is put: the repeat, and any further attempt."""
+        return (self.repeat, self.attempt) if self.attempt else self.repeat
 
     @cached_property
     def answer_key(self) -> str:
         """The identity of its answer."""
-        return digest([self.pipeline.fingerprint, self.question.question, self.repeat])
+        return digest([self.pipeline.fingerprint, self.question.question, self.turn])

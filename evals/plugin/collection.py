@@ -21,6 +21,8 @@ from rag_evals.evals.questions.question import Question
 
 # The fixture that says which repeat of its question a test is.
 REPEAT = "evals_repeat"
+# The parameter of pytest-repeat that does.
+_REPEAT_OF_ANOTHER = "__pytest_repeat_step_number"
 # Is there on a test whose question is stale.
 IS_STALE = pytest.StashKey[bool]()
 
@@ -86,7 +88,7 @@ def param_of(item: pytest.Item, name: str) -> Any:
 
 def repeat_of(item: pytest.Item) -> int:
     """Return which repeat of its question a test is, from 0."""
-    return int(param_of(item, REPEAT) or 0)
+    return int(param_of(item, REPEAT) or param_of(item, _REPEAT_OF_ANOTHER) or 0)
 
 
 def question_of(item: pytest.Item) -> Question | None:

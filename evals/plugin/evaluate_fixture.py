@@ -19,6 +19,7 @@ from rag_evals.evals.engine.lookahead import Lookahead
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
+from rag_evals.evals.plugin.attempts import ATTEMPT, IS_EVALUATED
 from rag_evals.evals.plugin.collection import (
     asked_by,
     asks_for,
@@ -55,6 +56,7 @@ class Evaluate:
         self._judge = judge
         self._session = session_of(request.config)
         self._repeat = repeat_of(item)
+        self._attempt = item.stash.get(ATTEMPT, 0)
         self._marked = marked_thresholds(item)
         self._conditions = tuple(condition.text for condition in marked_conditions(item))
 
@@ -74,7 +76,8 @@ class Evaluate:
             settings.metrics,
             self._name_of(pipeline),
             self._repeat if repeat is None else repeat,
-            settings.judge_repeat,
+            attempt=self._attempt,
+            judgings=settings.judge_repeat,
         )
         self._hold_to_bounds(task)
         early = self._session.early(self._judge)
@@ -86,7 +89,9 @@ class Evaluate:
         again = engine.submit(old) if old else None
         if task.repeat == self._repeat:
             engine.work_ahead(self._ahead_of(task))
-        return PendingEvaluation(future, partial(self._record, task, again), self._session.refuse)
+        return PendingEvaluation(
+            future, partial(self._record, task, again), self._session.refuse, engine.give_up
+        )
 
     def _hold_to_bounds(self, task: Task) -> None:
         """End the session before an evaluation that is only planned, or beyond what the run may take."""
@@ -124,6 +129,8 @@ class Evaluate:
             test=self._item.nodeid,
         )
         attach_evaluation(self._item, held)
+        self._item.stash[IS_EVALUATED] = self._attempt
+        session.names[group_of(self._item)] = task.name
         attach_trace(self._item, held)
         if session.progress.given_up:
             session.stop(session.progress.given_up)

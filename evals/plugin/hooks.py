@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.engine.budget import plan_lines
-from rag_evals.evals.plugin import collection
+from rag_evals.evals.plugin import attempts, collection
 from rag_evals.evals.plugin.collection import evaluates
 from rag_evals.evals.plugin.recording.github import GitHubHooks
 from rag_evals.evals.plugin.recording.junit import write_scores
@@ -57,7 +57,7 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
         on_stop=partial(setattr, plugins.get_plugin("session"), "shouldstop"),
     )
     config.add_cleanup(session.close)
-    for module in (collection, sys.modules[__name__]):
+    for module in (collection, attempts, sys.modules[__name__]):
         plugins.register(module, module.__name__)
     recorder = Recorder(config, session, partial(write_scores, config))
     if workers.is_worker:

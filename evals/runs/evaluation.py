@@ -53,6 +53,7 @@ class Evaluation:
             seconds it took when it was made.
         tokens: Tokens by stage, in the same way.
         repeat: 0 for the first evaluation of the question in a run.
+        attempt: 0 for the first run of its test, 1 for the first rerun; the last one counts.
         cached: What was made before and reused: `answer`, `scores`, both or nothing.
         usd: What was spent on it now, for models that have a price; None where there is none.
         error: What the pipeline raised.
@@ -72,6 +73,7 @@ class Evaluation:
     seconds: Mapping[str, float] = field(default_factory=dict)
     tokens: Mapping[str, Tokens] = field(default_factory=dict)
     repeat: int = 0
+    attempt: int = 0
     cached: tuple[str, ...] = ()
     usd: float | None = None
     error: str | None = None
@@ -195,6 +197,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "question_id": question.id,
         "pipeline": evaluation.pipeline,
         "repeat": evaluation.repeat,
+        **({"attempt": evaluation.attempt} if evaluation.attempt else {}),
         "question": question.question,
         "reference": question.reference,
         "answerable": question.answerable,
@@ -258,6 +261,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
         seconds=line["seconds"],
         tokens=tokens_from_json(line["tokens"].get("stages", {})),
         repeat=line["repeat"],
+        attempt=line.get("attempt") or 0,
         cached=tuple(line.get("cached") or ()),
         usd=line.get("usd"),
         error=line["error"],

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.base.messages import printable
+from rag_evals.evals.runs.attempts import last_attempts
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.runs.run_folder import RunFolder
@@ -63,7 +64,8 @@ def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
             "give another folder with --out"
         ) from error
     whole = read_run(folder.path, strict=True)
-    return replace(whole, evaluations=tuple(map(_slim, whole.evaluations)), notes=tuple(notes))
+    counted, attempts = last_attempts(map(_slim, whole.evaluations))
+    return replace(whole, evaluations=counted, attempts=attempts, notes=tuple(notes))
 
 
 def _write(folder: RunFolder, runs: Sequence[Run]) -> None:

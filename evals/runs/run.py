@@ -14,8 +14,10 @@ from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import next_lines, whole_lines
 from rag_evals.evals.base.messages import first_names, printable
 from rag_evals.evals.questions.shard import Shard
+from rag_evals.evals.runs.attempts import last_attempts
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.record_lines import NOT_JSON, parse_line
+from rag_evals.evals.runs.undecided import ASKED, KEYS, all_undecided
 
 RECORDS = "records.jsonl"
 LISTED = 10
@@ -60,9 +62,11 @@ class Run:
         name: The run's id, with its shard if it is one; of a baseline its name.
         head: The first line: settings, arguments, versions, machine.
         abouts: What describes pipelines and judges, in the order in which they came.
-        evaluations: In the order in which they were finished.
+        evaluations: In the order in which they were finished; of a test that was run again, the last attempt.
         notes: One line for everything that is wrong with it: damaged, not finished, empty.
         records: The file that it was read from.
+        attempts: The evaluations of attempts that were followed by another one; when strictly read they are
+            among the others.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Run:
     evaluations: Sequence[Evaluation]
     notes: tuple[str, ...] = ()
     records: Records = IN_MEMORY
+    attempts: tuple[Evaluation, ...] = ()
 
     @property
     def shard(self) -> Shard | None:
@@ -144,7 +149,8 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
     name, abouts = _name_of(file, found.head), tuple(found.abouts)
     if strict:
         return Run(name, found.head, abouts, StoredEvaluations(records), records=records)
-    evaluations, doubled = _last_of_each(found.evaluations)
+    counted, attempts = last_attempts((*found.evaluations, *_lost(found)))
+    evaluations, doubled = _last_of_each(counted)
     notes = (
         *(str(note) for note in found.head.get("notes") or ()),
         *_unfinished(file, found),
@@ -152,7 +158,7 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
         *doubled,
         *(() if evaluations else ("there is no evaluation in it",)),
     )
-    return Run(name, found.head, abouts, evaluations, notes, records)
+    return Run(name, found.head, abouts, evaluations, notes, records, attempts)
 
 
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
@@ -218,6 +224,7 @@ class _Reading:
         self.head: Mapping[str, Any] = {}
         self.abouts: list[Mapping[str, Any]] = []
         self.evaluations: list[Evaluation] = []
+        self.asked: list[Any] = []
         self.is_finished = False
         # By numbers from 1: what is wrong with damaged lines, and lines with NaN or an infinity.
         self.problems: dict[int, str] = {}
@@ -237,6 +244,9 @@ class _Reading:
             self.head = parsed.event
         if parsed.event["type"] in ("pipeline", "judge"):
             self.abouts.append(parsed.event)
+        if parsed.event["type"] == ASKED:
+            tests = parsed.event.get("tests") or ()
+            self.asked += [one for one in tests if isinstance(one, dict) and one.keys() >= KEYS]
         if parsed.evaluation and not self.is_strict:
             self.evaluations.append(parsed.evaluation)
         if not parsed.is_finite:
@@ -274,10 +284,10 @@ def _name_of(file: Path, head: Mapping[str, Any]) -> str:
 
 def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, ...], list[str]]:
     """Return each evaluation once, and a note on those that were there more often."""
-    found: dict[tuple[str, str, int], Evaluation] = {}
+    found: dict[tuple[str, str, int, str], Evaluation] = {}
     twice: dict[str, None] = {}
     for evaluation in evaluations:
-        key = (evaluation.pipeline, evaluation.question.id, evaluation.repeat)
+        key = (evaluation.pipeline, evaluation.question.id, evaluation.repeat, evaluation.test)
         if found.pop(key, None) is not None:
             twice[f"{key[0]} {key[1]}" + (f" repeat {key[2]}" if key[2] else "")] = None
         found[key] = evaluation
@@ -286,6 +296,14 @@ def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, 
     what = "an evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
     note = f"{what} there more than once, and the last counts: {first_names(twice)}"
     return tuple(found.values()), [note]
+
+
+def _lost(found: _Reading) -> list[Evaluation]:
+    """Return what a run that was killed never came to: unscored."""
+    if found.is_finished or not found.asked:
+        return []
+    reasons = {one["test"]: "the session ended before" for one in found.asked}
+    return all_undecided(found.asked, found.evaluations, reasons)
 
 
 def _unfinished(file: Path, found: _Reading) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.runs.attempts import last_attempts
 from rag_evals.evals.runs.evaluation import SCHEMA, evaluation_from_json
 from rag_evals.evals.runs.masking import masked
 from rag_evals.evals.runs.run import Run
@@ -70,7 +71,8 @@ class RunFolder:
             else:
                 others.append(line)
         abouts = tuple(line for line in others if line["type"] in ("pipeline", "judge"))
-        return Run(self.run_id, others[0], abouts, tuple(evaluations)), others
+        counted, attempts = last_attempts(evaluations)
+        return Run(self.run_id, others[0], abouts, counted, attempts=attempts), others
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""

@@ -12,6 +12,7 @@ from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.gate.comparison.comparability import corpora_of
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.reports.text import Line
+from rag_evals.evals.runs.attempts import last_attempts
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, evaluation_row, means_of, summary_of
@@ -188,10 +189,15 @@ class _Part:
         self.tracker = tracker
         self.run = run
         self.metrics = tuple(metric for metric in metrics if metric in METRICS)
-        self.evaluations: list[Evaluation] = []
+        self._taken: list[Evaluation] = []
         self._columns = metrics
         self._running = Running()
         self._corpora: dict[str, frozenset[str]] = {}
+
+    @property
+    def evaluations(self) -> Sequence[Evaluation]:
+        """Those that count: of a test that was run again, the last attempt."""
+        return last_attempts(self._taken)[0]
 
     @property
     def found_metrics(self) -> tuple[str, ...]:
@@ -217,8 +223,8 @@ class _Part:
     def take(self, evaluation: Evaluation) -> None:
         """Take one evaluation."""
         row = evaluation_row(evaluation, self._columns, self._corpora.get(evaluation.pipeline))
-        self.tracker.row(row, self._running.add(evaluation), len(self.evaluations))
-        self.evaluations.append(evaluation)
+        self.tracker.row(row, self._running.add(evaluation), len(self._taken))
+        self._taken.append(evaluation)
 
     def finish(self, run: Run, ending: Ending, scratch: Path) -> None:
         """Tell the tracker summary and files, and end."""

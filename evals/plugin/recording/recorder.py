@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rag_evals.evals.plugin.recording.report_events import (
     ABOUT,
+    ASKED_EVENT,
     EVALUATION,
     STALE_EVENT,
     TRACE,
@@ -22,10 +23,12 @@ from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.plugin.workers import worker_of
 from rag_evals.evals.questions.question import questions_digest
 from rag_evals.evals.runs.environment import git_state, installed_versions
-from rag_evals.evals.runs.evaluation import evaluation_from_json
+from rag_evals.evals.runs.evaluation import evaluation_from_json, evaluation_to_json
 from rag_evals.evals.runs.run_folder import RunFolder
+from rag_evals.evals.runs.undecided import all_undecided
 from rag_evals.evals.trackers.guard import Guard
 from rag_evals.evals.trackers.options import started_guards, tracker_options
+from rag_evals.rag.identity import canonical
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +50,7 @@ class Recorder:
     Attributes:
         folder: The run folder; None before the first event.
         stale: Ids of questions that were not asked.
+        crashed: Why tests had no report of their own, by node id.
         trouble: Why traces end early; "" when they do not.
     """
 
@@ -57,8 +61,11 @@ class Recorder:
         self.folder: RunFolder | None = None
         self.stale: set[str] = set()
         self.trouble = ""
-        self._seen: set[str] = set()
-        self._taken: dict[tuple[str, str], int] = {}
+        self.crashed: dict[str, str] = {}
+        # What is to be evaluated; written with the first event that makes a run.
+        self._asked: str | None = None
+        # Hashes of what was recorded, with its test; of what describes pipelines and judges, alone.
+        self._seen: set[int] = set()
         self._guards: list[Guard] = []
 
     def record(self, report: pytest.TestReport) -> None:
@@ -67,7 +74,10 @@ class Recorder:
         self.stale |= {event.text for event in ours if event.kind == STALE_EVENT}
         if not ours:
             return
-        ours = [event for event in ours if event.kind != STALE_EVENT]
+        for event in ours:
+            if event.kind == ASKED_EVENT and self._asked is None:
+                self._asked = event.text
+        ours = [event for event in ours if event.kind not in (STALE_EVENT, ASKED_EVENT)]
         new = self._new(ours, report)
         evaluations = [event.text for event in ours if event.kind == EVALUATION]
         self._listen(report, evaluations, sum(event.kind == EVALUATION for event in new))
@@ -85,7 +95,16 @@ class Recorder:
         # Where nothing is printed, or the session ends in the middle.
         self._config.add_cleanup(self._end)
         self.folder = folder
+        if self._asked is not None:
+            folder.append(self._asked)
         return folder
+
+    def record_crashed(self) -> None:
+        """Record the tests whose process died with them as unscored."""
+        asked = json.loads(self._asked)["tests"] if self._asked and self.crashed else ()
+        evaluations = self.folder.read()[0].evaluations if self.folder else ()
+        for evaluation in all_undecided(asked, evaluations, self.crashed):
+            self._write(canonical(evaluation_to_json(evaluation)))
 
     def end_trackers(self, count: int) -> list[str]:
         """End the trackers of a run of `count` evaluations, and return what they have to say."""
@@ -98,22 +117,27 @@ class Recorder:
         self.end_trackers(0)
 
     def _new(self, events: list[Event], report: pytest.TestReport) -> list[Event]:
-        """Return the events that earlier reports of the test did not carry: each repeats those before it."""
+        """Return the events that no earlier report carried.
+
+        Each report of a test repeats the events of those before it, in a rerun those of all attempts; what
+        describes a pipeline or a judge is sent by every worker.
+        """
         test = (worker_of(report), report.nodeid)
-        taken = self._taken.pop(test, 0)
-        if report.when != "teardown":
-            self._taken[test] = len(events)
-        return events[taken:]
+        new = []
+        for event in events:
+            mark = hash(event.text if event.kind == ABOUT else (test, event))
+            if mark not in self._seen:
+                self._seen.add(mark)
+                new.append(event)
+        return new
 
     def _record(self, event: Event, *, is_from_worker: bool) -> None:
         if event.kind == TRACE:
             self._write_trace(event.text)
-        elif event.kind != ABOUT or event.text not in self._seen:
+        else:
             self._write(event.text)
         if event.kind == EVALUATION and is_from_worker:  # in a serial run the engine tells it
             self._session.progress.finished(evaluation_from_json(json.loads(event.text)))
-        if event.kind == ABOUT:
-            self._seen.add(event.text)  # every xdist worker sends it; it is written once
 
     def _write(self, line: str) -> None:
         """Write `line`; the first one makes the run folder. A run that cannot be recorded ends here."""

@@ -5,12 +5,14 @@ xdist carries it from a worker to the controller by itself: serial and parallel 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
 from rag_evals.evals.runs.masking import masked
 from rag_evals.evals.runs.trace_lines import spans_of, trace_lines
+from rag_evals.evals.runs.undecided import ASKED
 from rag_evals.rag.identity import canonical
 
 EVALUATION = "evals"
@@ -22,7 +24,9 @@ ABOUT = "evals-about"
 TRACE = "evals-trace"
 # The id of a question that is not asked.
 STALE_EVENT = "evals-stale"
-_OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE_EVENT)
+# The tests of the session that are to evaluate.
+ASKED_EVENT = "evals-asked"
+_OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE_EVENT, ASKED_EVENT)
 
 
 class Event(NamedTuple):
@@ -57,6 +61,11 @@ def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
     """Put the spans of `evaluation` on the test's report, if the run has traces."""
     if evaluation.spans:
         item.user_properties.append((TRACE, trace_lines(spans_of(evaluation))))
+
+
+def attach_asked(item: pytest.Item, tests: Sequence[Mapping[str, Any]]) -> None:
+    """Put on the test's report which tests of the session are to evaluate."""
+    _attach(item, ASKED_EVENT, {"type": ASKED, "tests": tests})
 
 
 def attach_stale(item: pytest.Item, question_id: str) -> None:

@@ -70,11 +70,17 @@ class SessionSummary:
         """Note that not every test will run."""
         self._left_out += len(items)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str) -> None:
+        """Note a test whose worker died with it: it may be run again, or have no evaluation."""
+        self._recorder.crashed[crashitem] = "the process died that the test ran in"
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Close the run and hold it to its conditions, its baseline and its budget."""
         if self._is_empty_shard(session):
             self._recorder.start()  # or nobody could tell it from one that was never run
             session.exitstatus = pytest.ExitCode.OK
+        self._recorder.record_crashed()
         if self._recorder.folder is None:
             return
         self._decided = decided = self._closed(self._recorder.folder)

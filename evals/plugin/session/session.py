@@ -47,6 +47,7 @@ class EvalsSession:
     Attributes:
         progress: How far the evaluations are.
         problem: What is wrong with the configuration; None as long as nothing is.
+        names: The pipelines that tests evaluated, by test function and parametrized pipeline.
         lookahead: What the tests that follow will ask; None before anybody looked ahead.
     """
 
@@ -70,6 +71,7 @@ class EvalsSession:
         self._on_stop = on_stop
         self._began = began
         self._name = name
+        self.names: dict[str, str] = {}
         self.lookahead: Lookahead | None = None
         self._early: EarlyStop | None = None
         self._met: set[tuple[str, ...]] = set()

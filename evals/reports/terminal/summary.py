@@ -40,7 +40,7 @@ def closing_lines(
     blocks = (
         [*map(Line, summary_lines(run.evaluations, breaches=breaches, width=width))],
         [*map(Line, judge_lines(run.judges, run.evaluations, floor=floor, labels=labels))],
-        [*map(Line, _noise(run.evaluations, width))],
+        [*map(Line, _noise((*run.attempts, *run.evaluations), width))],
         decision_lines(decision, width=width),
     )
     lines = [line for block in blocks if block for line in (*block, Line(""))]
@@ -91,7 +91,7 @@ def last_lines(evaluations: Sequence[Evaluation], *, is_cached: bool) -> list[Li
 
 def _noise(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
     """Return the noise of judge and pipeline where something was asked or judged more than once."""
-    if not any(e.repeat or any(score.repeats for score in e.scores) for e in evaluations):
+    if not any(e.repeat or e.attempt or any(score.repeats for score in e.scores) for e in evaluations):
         return []
     from rag_evals.evals.reports.terminal.flakiness import noise_lines
 

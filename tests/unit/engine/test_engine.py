@@ -162,7 +162,7 @@ async def test_await_from_another_loop(engine):
 
     recorded = []
     running = engine.submit(task(FakePipeline(answer)))
-    evaluation = await PendingEvaluation(running, recording(recorded), refuse)
+    evaluation = await PendingEvaluation(running, recording(recorded), refuse, engine.give_up)
     assert evaluation.outcome == "passed"
     assert recorded == [evaluation]
     ((loop, thread),) = seen
@@ -174,7 +174,7 @@ def test_plain_result(engine):
     """A plain test calls `result()`; the evaluation is recorded before the test gets it, and once."""
     recorded = []
     running = engine.submit(task(FakePipeline(lambda _: "Two.")))
-    pending = PendingEvaluation(running, recording(recorded), refuse)
+    pending = PendingEvaluation(running, recording(recorded), refuse, engine.give_up)
     assert pending.result() is pending.result()
     assert recorded == [pending.result()]
 
@@ -185,7 +185,7 @@ def test_result_from_a_plain_thread(engine):
 
     def work():
         running = engine.submit(task(FakePipeline(lambda _: "Two.")))
-        got.append(PendingEvaluation(running, keep, refuse).result())
+        got.append(PendingEvaluation(running, keep, refuse, engine.give_up).result())
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -201,7 +201,7 @@ def test_what_the_recorder_raises_fails_that_test(engine):
 
     running = engine.submit(task(FakePipeline(lambda _: "Two.")))
     with pytest.raises(ValueError, match=r"^faithfulness = nan is no score$"):
-        PendingEvaluation(running, record, refuse).result()
+        PendingEvaluation(running, record, refuse, engine.give_up).result()
 
 
 async def test_a_test_that_gives_up_ends_its_evaluation(engine):
@@ -220,12 +220,63 @@ async def test_a_test_that_gives_up_ends_its_evaluation(engine):
                 raise
             return Answer("Two.")
 
-    waiting = PendingEvaluation(engine.submit(task(Slow(), question=UNANSWERABLE)), lambda it: it, refuse)
+    waiting = PendingEvaluation(
+        engine.submit(task(Slow(), question=UNANSWERABLE)), lambda it: it, refuse, engine.give_up
+    )
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(waiting, 0.3)
     assert ended.wait(timeout=5)
-    finished = await PendingEvaluation(engine.submit(task(Slow())), lambda it: it, refuse)
+    finished = await PendingEvaluation(engine.submit(task(Slow())), lambda it: it, refuse, engine.give_up)
     assert finished.answer.text == "Two."
+
+
+class Blocking:
+    """A pipeline that is async by name alone: it holds the engine's loop until it is let go."""
+
+    name = "blocking"
+    fingerprint = "0"
+
+    def __init__(self):
+        self.is_begun, self.go_on = threading.Event(), threading.Event()
+
+    async def answer(self, question):
+        self.is_begun.set()
+        self.go_on.wait(30)
+        return Answer("Two.")
+
+
+@pytest.fixture
+def blocking(monkeypatch):
+    """A pipeline that blocks the loop; it is let go in the end, and its thread is waited for."""
+    monkeypatch.setattr("rag_evals.evals.engine.engine.BLOCKED", 0.2)
+    before = set(threading.enumerate())
+    pipeline = Blocking()
+    yield pipeline
+    pipeline.go_on.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=10)
+
+
+def test_a_pipeline_that_blocks_the_loop(blocking):
+    """It is left alone with its loop when its test gives up; the questions that follow are evaluated."""
+    engine = Engine()
+    future = engine.submit(task(blocking))
+    assert blocking.is_begun.wait(10)
+    waiting = engine.submit(task(FakePipeline(lambda _: "Three.")))
+    engine.give_up(future)
+    answered = engine.submit(task(FakePipeline(lambda _: "Four."))).result(timeout=10)
+    assert answered.answer.text == "Four."
+    assert not waiting.done()
+    engine.close()
+
+
+def test_closing_a_loop_that_is_blocked(blocking):
+    """The end of a session does not wait for it, and says nothing."""
+    engine = Engine()
+    engine.submit(task(blocking))
+    assert blocking.is_begun.wait(10)
+    engine.close()
+    blocking.go_on.set()
 
 
 def test_close_while_busy():

@@ -1,0 +1,58 @@
+"""Attempts of tests to evaluate: how often each was run, and what becomes of one that ends before."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from rag_evals.evals.judges.metrics import metrics_for
+from rag_evals.evals.plugin.collection import asked_by, evaluates, group_of, param_of, repeat_of
+from rag_evals.evals.plugin.recording.report_events import attach_asked, attach_evaluation
+from rag_evals.evals.plugin.session.session import EvalsSession, session_of
+from rag_evals.evals.runs.masking import masked_text
+from rag_evals.evals.runs.undecided import asked_test, undecided
+
+# How many times a test was run before: other plugins run tests that failed again.
+ATTEMPT = pytest.StashKey[int]()
+# Which attempt of a test had an evaluation.
+IS_EVALUATED = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Count the attempts of a test, whichever plugin runs it again; the first one has what all are to ask."""
+    item.stash[ATTEMPT] = item.stash.get(ATTEMPT, -1) + 1
+    session = session_of(item.config)
+    if not session.settings.plan and asked_by(item) and session.is_first("asked"):
+        asked = (_asked_test(other, session) for other in item.session.items)
+        attach_asked(item, [test for test in asked if test])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Record a test that ends before its question is evaluated as unscored: else nobody would miss it."""
+    report = yield
+    session, attempt = session_of(item.config), item.stash.get(ATTEMPT, 0)
+    if call.excinfo is None or not report.failed or report.when == "teardown":
+        return report
+    if session.settings.plan or item.stash.get(IS_EVALUATED, None) == attempt:
+        return report
+    if asked := _asked_test(item, session):
+        first_line = call.excinfo.exconly().partition("\n")[0]
+        reason = masked_text(f"the test ended before: {first_line}")
+        name = session.names.get(group_of(item))
+        attach_evaluation(item, undecided(asked, reason, pipeline=name, attempt=attempt))
+        report.user_properties = list(item.user_properties)
+    return report
+
+
+def _asked_test(item: pytest.Item, session: EvalsSession) -> dict[str, Any] | None:
+    """Return what a test is to evaluate; None where it is nothing that is known before."""
+    question = asked_by(item)
+    if question is None or not evaluates(getattr(item, "fixturenames", ())):
+        return None
+    metrics = [metric.name for metric in metrics_for(question, session.settings.metrics)]
+    return asked_test(item.nodeid, param_of(item, "pipeline"), question, repeat_of(item), metrics)
