@@ -7,4 +7,7 @@ pytest_plugins = (
     "rag_evals.evals.plugin.session.options",
     "rag_evals.evals.plugin.door",
     "rag_evals.evals.plugin.fixtures",
+    # By name alone: the plugin imports nothing of the fixtures.
+    "rag_evals.fixtures.pipelines",
+    "rag_evals.fixtures.judges",
 )

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from rag_evals.evals.judges.metrics import metrics_for
-from rag_evals.evals.plugin.collection import asked_by, evaluates, group_of, param_of, repeat_of
+from rag_evals.evals.plugin.collection import asked_by, group_of, param_of, repeat_of
+from rag_evals.evals.plugin.our_tests import evaluates
 from rag_evals.evals.plugin.recording.report_events import attach_asked, attach_evaluation
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.runs.masking import masked_text
@@ -52,7 +53,9 @@ def pytest_runtest_makereport(
 def _asked_test(item: pytest.Item, session: EvalsSession) -> dict[str, Any] | None:
     """Return what a test is to evaluate; None where it is nothing that is known before."""
     question = asked_by(item)
-    if question is None or not evaluates(getattr(item, "fixturenames", ())):
+    if question is None or not evaluates(item):
         return None
     metrics = [metric.name for metric in metrics_for(question, session.settings.metrics)]
-    return asked_test(item.nodeid, param_of(item, "pipeline"), question, repeat_of(item), metrics)
+    pipeline = param_of(item, "pipeline")
+    name = pipeline if isinstance(pipeline, str) else None
+    return asked_test(item.nodeid, name, question, repeat_of(item), metrics)

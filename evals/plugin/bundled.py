@@ -1,7 +1,4 @@
-"""The bundled pipelines and judge from the settings of a run, and what is said of them before it begins.
-
-It is a plugin of its own, of those who use the fixtures of `fixtures/pipelines.py`.
-"""
+"""The bundled pipelines and judge from the settings of a run, and what is said of them before it begins."""
 
 from __future__ import annotations
 

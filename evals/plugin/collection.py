@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,19 +12,26 @@ from rag_evals.evals.engine.lookahead import AskedQuestion
 from rag_evals.evals.gate.condition import Condition, parse_conditions
 from rag_evals.evals.gate.early_stop import shuffled_order
 from rag_evals.evals.judges.metrics import checked_thresholds
+from rag_evals.evals.plugin.our_tests import is_evaluation, is_free
 from rag_evals.evals.plugin.recording.report_events import attach_stale
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import check_gate
-from rag_evals.evals.plugin.terminal.pytest_internals import has_fixture
+from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module, has_keyword
 from rag_evals.evals.questions.question import Question
 
 # The fixture that says which repeat of its question a test is.
 REPEAT = "evals_repeat"
 # The parameter of pytest-repeat that does.
 _REPEAT_OF_ANOTHER = "__pytest_repeat_step_number"
+# The module of the bundled pipelines.
+BUNDLED = "rag_evals.fixtures.pipelines"
 # Is there on a test whose question is stale.
 IS_STALE = pytest.StashKey[bool]()
+
+
+# What is wrong with test functions, by node id: it is said if any of their tests is to run.
+PROBLEMS = pytest.StashKey[dict[str, str]]()
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -32,52 +39,84 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
     Pipelines vary slowest, so that each index and model is loaded once.
     """
-    session = session_of(metafunc.config)
+    item = metafunc.definition
     try:
-        session.begin()
-        _check_judge(metafunc)
-        marked_thresholds(metafunc.definition)
-        marked_conditions(metafunc.definition)
-        if _is_free("pipeline", metafunc):
-            names = _known_pipelines(metafunc, session.settings.pipelines)
-            metafunc.parametrize("pipeline", names, indirect=True, scope="session")
-        if _is_free("question", metafunc):
-            questions = session.questions.asked
-            metafunc.parametrize("question", questions, ids=[question.id for question in questions])
-        if session.settings.repeat > 1:
-            repeats = range(session.settings.repeat)
-            metafunc.fixturenames.append(REPEAT)
-            metafunc.parametrize(REPEAT, repeats, indirect=True, ids=[f"repeat{n + 1}" for n in repeats])
+        _parametrize(metafunc, session_of(metafunc.config))
     except UsageError as error:
-        # Raised from here it would be a collection error with a traceback: wrong configuration is one
-        # line and pytest's usage exit code, so `pytest_collection_modifyitems` says it.
-        session.report(str(error))
+        # Raised from here it would be a collection error with a traceback, also where no test of it runs.
+        metafunc.config.stash.setdefault(PROBLEMS, {})[item.nodeid] = str(error)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the questions of the shard; stop the session if the configuration is wrong."""
+def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
+    item, settings = metafunc.definition, session.settings
+    marked_thresholds(item)
+    marked_conditions(item)
+    if _is_free("pipeline", metafunc):
+        names = _known_pipelines(item, session)
+        metafunc.parametrize("pipeline", names, indirect=True, scope="session")
+    if _is_free("question", metafunc):
+        # Where only the id of a question could be the keyword that is asked for, nothing is fetched.
+        questions = session.questions.asked if has_keyword(item) else session.questions.at_hand
+        metafunc.parametrize("question", questions, ids=[question.id for question in questions])
+    if settings.repeat > 1:
+        repeats = range(settings.repeat)
+        metafunc.fixturenames.append(REPEAT)
+        metafunc.parametrize(REPEAT, repeats, indirect=True, ids=[f"repeat{n + 1}" for n in repeats])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    """Prepare the tests that are left when all others have had their say; tell what is wrong with them."""
+    yield
     session = session_of(config)
-    asked = [(item, question) for item in items if (question := question_of(item)) is not None]
+    ours = [item for item in items if is_evaluation(item)]
     try:
-        if session.problem is not None:
-            raise UsageError(session.problem)
-        if not asked:
-            return
-        marked = (condition for item in items for condition in marked_conditions(item))
-        check_gate(session.settings, marked)
+        _check(config, session, ours)
     except UsageError as error:
-        items.clear()  # nothing will run, and nobody is to announce it
-        # An exception in a worker would be printed as a crash: there the controller says it.
-        if session.workers.is_worker:
-            session.report(str(error))
-            return
-        session.problem = None  # pytest says it itself
-        raise pytest.UsageError(str(error)) from None
-    _keep_shard(config, session, items, asked)
+        _refuse(session, str(error), items, ours)
+        return
+    _keep_shard(config, session, items)
     _leave_out_stale(session, items)
     if session.settings.rules.stop_early:
         _shuffle(items)
+
+
+def _check(config: pytest.Config, session: EvalsSession, ours: Sequence[pytest.Item]) -> None:
+    """Check what the tests that are to run need.
+
+    Raises:
+        UsageError: Something is wrong with the configuration.
+    """
+    problems = config.stash.get(PROBLEMS, {})
+    for item in ours:
+        if problem := problems.get(item.nodeid.partition("[")[0]):
+            raise UsageError(problem)
+    if ours:
+        session.begin()
+    if any(question_of(item) for item in ours):
+        check_gate(session.settings, (condition for item in ours for condition in marked_conditions(item)))
+
+
+def _refuse(
+    session: EvalsSession, problem: str, items: list[pytest.Item], ours: Sequence[pytest.Item]
+) -> None:
+    """End what evaluates: the session where it does nothing else, its evaluations where it does.
+
+    Raises:
+        pytest.UsageError: There are no other tests; not in a worker, where it would be printed as a crash.
+    """
+    if session.is_only_collected or len(ours) < len(items):
+        session.report(problem)
+        for item in ours:
+            item.add_marker(pytest.mark.skip(reason="the configuration is wrong"))
+        return
+    items.clear()  # nothing will run, and nobody is to announce it
+    if session.workers.is_worker:
+        session.report(problem)
+        return
+    raise pytest.UsageError(problem) from None
 
 
 def param_of(item: pytest.Item, name: str) -> Any:
@@ -100,11 +139,6 @@ def question_of(item: pytest.Item) -> Question | None:
 def asked_by(item: pytest.Item) -> Question | None:
     """Return the question that a test puts to its pipeline; None without, or where it is stale."""
     return None if IS_STALE in item.stash else question_of(item)
-
-
-def evaluates(fixturenames: Collection[str]) -> bool:
-    """Return whether a test uses our `evaluate`, which needs a judge, and not another of that name."""
-    return "evaluate" in fixturenames and "judge" in fixturenames
 
 
 def group_of(item: pytest.Item) -> str:
@@ -140,20 +174,11 @@ def marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
     return parse_conditions(texts)
 
 
-def _check_judge(metafunc: pytest.Metafunc) -> None:
-    """Say how to get a judge where there is none: pytest would only say that a fixture is not found."""
-    if evaluates(metafunc.fixturenames) and not has_fixture(metafunc.definition, "judge"):
-        raise UsageError(
-            "there is no fixture 'judge': for the bundled one write "
-            'pytest_plugins = ["rag_evals.fixtures.judges"] in the conftest.py of your top folder'
-        )
-
-
 def _is_free(name: str, metafunc: pytest.Metafunc) -> bool:
-    """Return whether a test has the fixture `name` and does not parametrize it itself."""
-    return name in metafunc.fixturenames and not any(
-        name in _argument_names(mark) for mark in metafunc.definition.iter_markers("parametrize")
-    )
+    """Return whether a test asks for `name`, and neither it nor the project says what that is."""
+    item = metafunc.definition
+    is_its_own = any(name in _argument_names(mark) for mark in item.iter_markers("parametrize"))
+    return name in metafunc.fixturenames and not is_its_own and is_free(item, name)
 
 
 def _argument_names(mark: pytest.Mark) -> Sequence[str]:
@@ -161,35 +186,37 @@ def _argument_names(mark: pytest.Mark) -> Sequence[str]:
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
 
-def _known_pipelines(metafunc: pytest.Metafunc, names: Sequence[str]) -> Sequence[str]:
-    """Return `names` if there is a fixture for each: an unknown one would be an error a question."""
-    for name in names:
-        if not has_fixture(metafunc.definition, name):
-            known = (*metafunc.config.getini("evals_pipelines"), *DEFAULT_PIPELINES)
-            there = [other for other in known if has_fixture(metafunc.definition, other)]
-            hint = get_close_matches(name, there, 1)
-            tail = f"; did you mean {hint[0]!r}?" if hint else ""
-            if name in DEFAULT_PIPELINES and not hint:
-                tail = (
-                    ". Name the fixture of your pipeline with --evals-pipelines NAME, or in the ini file as "
-                    "evals_pipelines; the bundled pipelines are "
-                    'pytest_plugins = ["rag_evals.fixtures.pipelines"] in the conftest.py of your top folder'
-                )
-            raise UsageError(f"unknown pipeline {name!r}: there is no fixture of that name{tail}")
+def _known_pipelines(item: pytest.Item, session: EvalsSession) -> Sequence[str]:
+    """Return the pipelines of the run if there is a fixture for each: else each question would be an error.
+
+    Raises:
+        UsageError: There is none, or one without a fixture, or the bundled ones have no documents.
+    """
+    names = session.settings.pipelines
     if not names:
         raise UsageError("no pipelines: give --evals-pipelines NAME, or set evals_pipelines in the ini file")
+    for name in names:
+        module = fixture_module(item, name)
+        if module is None:
+            known = (*item.config.getini("evals_pipelines"), *DEFAULT_PIPELINES)
+            hint = get_close_matches(name, [other for other in known if fixture_module(item, other)], 1)
+            tail = f"; did you mean {hint[0]!r}?" if hint else ""
+            raise UsageError(f"unknown pipeline {name!r}: there is no fixture of that name{tail}")
+        if module == BUNDLED and session.settings.docs is None:
+            raise UsageError(
+                f"{item.nodeid} asks the pipeline {name!r}, which is bundled and answers from documents: "
+                "name a fixture of your own with --evals-pipelines NAME, or evals_pipelines in the ini "
+                "file; or give the bundled one documents with --evals-docs PATH"
+            )
     return names
 
 
-def _keep_shard(
-    config: pytest.Config,
-    session: EvalsSession,
-    items: list[pytest.Item],
-    asked: Sequence[tuple[pytest.Item, Question]],
-) -> None:
+def _keep_shard(config: pytest.Config, session: EvalsSession, items: list[pytest.Item]) -> None:
     """Leave out the tests of questions that another shard evaluates."""
     shard = session.settings.shard
-    others = {item for item, question in asked if not shard.holds(question.id)} if shard else set()
+    others = {
+        item for item in items if shard and (question := question_of(item)) and not shard.holds(question.id)
+    }
     if others:
         config.hook.pytest_deselected(items=[item for item in items if item in others])
         items[:] = [item for item in items if item not in others]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rag_evals.evals.plugin.our_tests import is_evaluation
+from rag_evals.evals.plugin.terminal.pytest_internals import is_left_in
 from rag_evals.evals.plugin.workers import workers_of
 from rag_evals.rag.native.hosting.models_folder import new_session_name
 
@@ -14,12 +17,17 @@ if TYPE_CHECKING:
     from rag_evals.evals.plugin.hooks import Begun
     from rag_evals.evals.plugin.session.session import EvalsSession
 
+_UNSET = 'The configuration option "asyncio_default_fixture_loop_scope" is unset'
 # How the names of our events on a report begin, and those of what a worker tells.
 _OURS = "evals"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and put up the door."""
+    # pytest-asyncio is here because of us: what it says of a setting of its own is no error of the project's,
+    # not under `-W error` either. The setting itself is the project's.
+    warnings.filterwarnings("ignore", _UNSET)
     config.addinivalue_line(
         "markers",
         "evals(gate, **thresholds): an evaluation; keyword arguments set thresholds for this test, such as "
@@ -52,12 +60,9 @@ class Door:
 
         return begin(self._config, self._workers, self._told)
 
-    @pytest.hookimpl
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Have tests that evaluate parametrized, not others that happen to have a fixture `question`."""
-        names = metafunc.fixturenames
-        is_marked = metafunc.definition.get_closest_marker("evals") is not None
-        if is_marked or ("evaluate" in names and "judge" in names):
+        """Have tests that evaluate parametrized, if any of them is to run."""
+        if is_evaluation(metafunc.definition) and is_left_in(metafunc.definition):
             self.begun.parametrize(metafunc)
 
     @pytest.hookimpl(tryfirst=True)

@@ -35,7 +35,7 @@ from rag_evals.evals.plugin.recording.report_events import (
     attach_rejudged,
     attach_trace,
 )
-from rag_evals.evals.plugin.session.session import session_of
+from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Pipeline
@@ -46,15 +46,20 @@ class Evaluate:
     """Asks pipelines questions and has the answers judged, for one test.
 
     Args:
-        request: The test's.
+        item: The test.
+        session: What its evaluations share with others.
         judge: What scores the answers.
     """
 
-    def __init__(self, request: pytest.FixtureRequest, judge: Judge) -> None:
-        item = request.node
+    def __init__(self, item: pytest.Function, session: EvalsSession, judge: Judge) -> None:
+        if not isinstance(judge, Judge):
+            raise UsageError(
+                f"fixture 'judge' gave {type(judge).__name__}, which is no judge: return an object with a "
+                "name, a fingerprint and an async score(question, answer), such as those of rag_evals.testing"
+            )
         self._item = item
         self._judge = judge
-        self._session = session_of(request.config)
+        self._session = session
         self._repeat = repeat_of(item)
         self._attempt = item.stash.get(ATTEMPT, 0)
         self._marked = marked_thresholds(item)

@@ -57,10 +57,21 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
     """
     from rag_evals.rag.answer import Pipeline
 
-    given = request.getfixturevalue(request.param)
+    name = getattr(request, "param", None)
+    if name is None:
+        names = begun_session(request.config).settings.pipelines
+        if len(names) != 1:
+            pytest.fail(
+                "`pipeline` is a parameter here, one for each pipeline of the run: let the test take it as "
+                "an argument, def test_answer(evaluate, pipeline, question), or ask for the fixture of one "
+                f"pipeline by its name: {', '.join(names)}",
+                pytrace=False,
+            )
+        name = names[0]
+    given = request.getfixturevalue(name)
     if not isinstance(given, Pipeline):
         raise UsageError(
-            f"fixture {request.param!r} gave {type(given).__name__}, which is no pipeline: return "
+            f"fixture {name!r} gave {type(given).__name__}, which is no pipeline: return "
             "pipeline_from(function), pipeline_from_query_engine(engine), or an object with a name, a "
             "fingerprint and an async answer(question)"
         )
@@ -82,4 +93,6 @@ def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
     # The session is no fixture among the arguments: each costs every test some 40 microseconds.
     from rag_evals.evals.plugin.evaluate_fixture import Evaluate
 
-    return Evaluate(request, judge)
+    session = begun_session(request.config)
+    session.begin()
+    return Evaluate(request.node, session, judge)

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
-from rag_evals.evals.base.messages import printable
+from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.engine.budget import plan_lines
-from rag_evals.evals.plugin import attempts, collection
-from rag_evals.evals.plugin.collection import evaluates
+from rag_evals.evals.plugin import attempts, bundled, collection
+from rag_evals.evals.plugin.our_tests import evaluates
 from rag_evals.evals.plugin.recording.github import GitHubHooks
 from rag_evals.evals.plugin.recording.junit import write_scores
 from rag_evals.evals.plugin.recording.recorder import Recorder
@@ -57,7 +57,7 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
         on_stop=partial(setattr, plugins.get_plugin("session"), "shouldstop"),
     )
     config.add_cleanup(session.close)
-    for module in (collection, attempts, sys.modules[__name__]):
+    for module in (bundled, collection, attempts, sys.modules[__name__]):
         plugins.register(module, module.__name__)
     recorder = Recorder(config, session, partial(write_scores, config))
     if workers.is_worker:
@@ -74,7 +74,7 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Return what is about to be evaluated."""
-    ours = [item for item in items if evaluates(getattr(item, "fixturenames", ()))]
+    ours = [item for item in items if evaluates(item)]
     count = sum(item.get_closest_marker("skip") is None for item in ours)
     if not count:
         return None
@@ -82,7 +82,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     session.progress.expect(count)
     settings, given = session.settings, session.settings.thresholds
     metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in settings.metrics]
-    return f"evals: {count} evaluations, mode {settings.rules.mode}, {', '.join(metrics)}"
+    return f"evals: {count_of(count, 'evaluation')}, mode {settings.rules.mode}, {', '.join(metrics)}"
 
 
 @pytest.hookimpl(trylast=True)

@@ -80,6 +80,10 @@ class Project:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def read(self, name: str) -> str:
+        """Read a file of the project."""
+        return (self.path / name).read_text("utf-8")
+
     def append(self, name: str, text: str) -> None:
         """Add to a file of the project."""
         self.write(name, (self.path / name).read_text("utf-8") + "\n" + text)

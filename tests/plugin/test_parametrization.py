@@ -63,7 +63,7 @@ def test_header_says_what_is_about_to_happen(project):
     """Below the count of tests stands what is evaluated, in which mode, against which thresholds."""
     result = project.run("--evals-thresholds", "relevancy=0.75", "--evals-mode", "report")
     assert result.outlines[result.outlines.index("collected 1 item") + 1] == (
-        "evals: 1 evaluations, mode report, faithfulness, relevancy >= 0.75, refusal"
+        "evals: 1 evaluation, mode report, faithfulness, relevancy >= 0.75, refusal"
     )
 
 

@@ -101,22 +101,15 @@ def test_in_parallel(project, wrong_files, case):
     assert refusal(project, *args, "-n", "2") == message
 
 
-def test_no_judge(project, how):
-    """Who has no judge is told where the bundled one is, in place of an error a question."""
-    conftest = (project.path / "conftest.py").read_text("utf-8")
-    project.write("conftest.py", conftest.replace("def judge()", "def verdicts()"))
-    assert refusal(project, *how) == (
-        "there is no fixture 'judge': for the bundled one write "
-        'pytest_plugins = ["rag_evals.fixtures.judges"] in the conftest.py of your top folder'
-    )
-
-
-def test_no_pipeline_named(project):
+def test_no_pipeline_named(project, how):
     """The default is the bundled pipelines; who has one of his own is told how to name it."""
-    assert refusal(project, "-o", "evals_pipelines=baseline auto_merging") == (
-        "unknown pipeline 'auto_merging': there is no fixture of that name. Name the fixture of your "
-        "pipeline with --evals-pipelines NAME, or in the ini file as evals_pipelines; the bundled pipelines "
-        'are pytest_plugins = ["rag_evals.fixtures.pipelines"] in the conftest.py of your top folder'
+    conftest = (project.path / "conftest.py").read_text("utf-8")
+    project.write("conftest.py", conftest.replace("def baseline()", "def mine()"))
+    project.write("pytest.ini", project.read("pytest.ini").replace("evals_pipelines = baseline\n", ""))
+    assert refusal(project, *how) == (
+        "test_it.py::test_answer asks the pipeline 'baseline', which is bundled and answers from documents: "
+        "name a fixture of your own with --evals-pipelines NAME, or evals_pipelines in the ini file; or give "
+        "the bundled one documents with --evals-docs PATH"
     )
 
 
@@ -137,6 +130,12 @@ BROKEN = {
         "judge",
         'raise ModelError("there is no model small.")',
         "there is no model small.",
+    ),
+    "no-judge": (
+        "judge",
+        'return "strict"',
+        "fixture 'judge' gave str, which is no judge: return an object with a name, a fingerprint and "
+        "an async score(question, answer), such as those of rag_evals.testing",
     ),
     "usage": ("judge", 'raise UsageError("no documents")', "no documents"),
 }
@@ -187,7 +186,7 @@ def judge():
     result = project.run()
     result.assert_outcomes(errors=1)
     assert result.ret == 1
-    assert project.runs == []
+    assert [line["outcome"] for line in project.evaluations] == ["unscored"]
     result.stdout.fnmatch_lines(["E       ZeroDivisionError: own"])
 
 

@@ -54,14 +54,15 @@ class Materials:
             raise UsageError("no documents: give --evals-docs PATH, or set evals_docs in the ini file")
         return read_documents(self._settings.docs, self._cache())
 
-    def fetched(self, text: str) -> FetchedArtifact:
-        """Return the artifact that a reference means.
+    def fetched(self, text: str, *, is_offline: bool = False) -> FetchedArtifact:
+        """Return the artifact that a reference means; `is_offline` takes what was fetched before.
 
         Raises:
             UsageError: It cannot be had.
         """
         settings = self._settings
-        return fetch_text(text, settings.home, is_offline=settings.offline, session=self._session)
+        is_offline = is_offline or settings.offline
+        return fetch_text(text, settings.home, is_offline=is_offline, session=self._session)
 
     def used(self) -> list[FetchedArtifact]:
         """Return the artifacts that were fetched in this session, by whichever of its processes."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.plugin.terminal.pytest_internals import toml_value
+
 if TYPE_CHECKING:
     import pytest
 
@@ -118,9 +121,31 @@ class Option:
         """Return what is said of it."""
         typed = config.getoption(self.ini)
         if typed is None:
-            return Given(self.ini, config.getini(self.ini), config.rootpath)
-        value = [*config.getini(self.ini), *typed] if self.is_added else typed
+            return Given(self.ini, self._in_file(config), config.rootpath)
+        value = [*self._in_file(config), *typed] if self.is_added else typed
         return Given(self.ini, value, config.invocation_params.dir, is_typed=True)
+
+    def _in_file(self, config: pytest.Config) -> Any:
+        """Return what the ini file says, or the default; a typed value of TOML as the text that it is.
+
+        Raises:
+            UsageError: It is of a type that no setting has.
+        """
+        value, kind = toml_value(config, self.ini), type(self.default)
+        if value is None:
+            return config.getini(self.ini)
+        if kind is bool and isinstance(value, bool):
+            return value
+        if kind in (list, tuple) and isinstance(value, list) and all(map(_is_scalar, value)):
+            return [str(one) for one in value]
+        if kind is not bool and _is_scalar(value):
+            return [str(value)] if kind in (list, tuple) else str(value)
+        wanted = {bool: "true or false", str: "a text or a number"}.get(kind, "a list of texts or numbers")
+        raise UsageError(f"{self.ini} = {value!r}: it takes {wanted}")
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -72,6 +72,27 @@ class SessionQuestions:
         return (*questions, *(made for made in self._generated(questions) if made.id not in known))
 
     @cached_property
+    def at_hand(self) -> tuple[Question, ...]:
+        """The questions of the run that can be had without a model or a server; what is wrong is not said."""
+        if "asked" in self.__dict__:
+            return self.asked
+        settings = self._settings
+        found: list[Question] = []
+        try:
+            here = [text for text in settings.questions if not is_reference(text)]
+            fetched = set(settings.questions) - set(here) if settings.home.exists() else ()
+            for text in fetched:
+                here += map(str, question_files(self._materials.fetched(text, is_offline=True)))
+            found += load_questions(expand_globs(here, settings.root))
+        except (UsageError, RagError):
+            pass
+        try:
+            generated = settings.generate and self._generated_set(is_frugal=True).here(lambda _: None)
+        except (UsageError, RagError):
+            generated = None
+        return tuple({question.id: question for question in (*found, *(generated or ()))}.values())
+
+    @cached_property
     def sets(self) -> Mapping[Path, Sequence[Question]]:
         """The questions of each file that this session asks from, all of them, in the order of reading.
 
@@ -168,13 +189,15 @@ class SessionQuestions:
             )
         return found or ()
 
-    def _generated_set(self, others: Sequence[Question] = ()) -> Generated:
+    def _generated_set(self, others: Sequence[Question] = (), *, is_frugal: bool = False) -> Generated:
         """Return what writes, or finds, the generated questions of this session.
 
         The model is `--evals-model`, or that of the pipeline `baseline`, or of the first where there is none.
 
         Args:
             others: The questions of the run that come from files.
+            is_frugal: Whether to find what is written without fetching a model; a session that only looks
+                never fetches one.
 
         Raises:
             UsageError: No documents are named.
@@ -184,8 +207,9 @@ class SessionQuestions:
         names = list(load_configs(settings.config))
         name = "baseline" if "baseline" in names else names[0]
         knobs = config_for(name, path=settings.config, model=settings.model)
-        # Who only looks fetches nothing; a server is not asked before it is to write.
-        is_frugal = bool(self._only_looks) and not knobs.llm.model.startswith(PREFIX)
+        # A server is not asked before it is to write.
+        is_local = not knobs.llm.model.startswith(PREFIX)
+        is_frugal = is_local and (is_frugal or bool(self._only_looks))
         resources = Resources(offline=True) if is_frugal else self._materials.resources
         inputs = GenerationInputs(
             self._materials.corpus, resources.llm(knobs.llm), resources.embedder(knobs.embedder)

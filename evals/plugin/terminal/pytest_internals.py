@@ -6,11 +6,40 @@ from typing import Any
 
 import pytest
 from _pytest.junitxml import xml_key
+from _pytest.mark import KeywordMatcher, MarkMatcher
+from _pytest.mark.expression import Expression
 
 
-def has_fixture(item: pytest.Item, name: str) -> bool:
-    """Return whether a test could have the fixture `name`, before any test runs."""
-    return bool(item.session._fixturemanager.getfixturedefs(name, item))
+def fixture_module(item: pytest.Item, name: str) -> str | None:
+    """Return the module of the fixture `name` that a test would get; None where there is none."""
+    found = item.session._fixturemanager.getfixturedefs(name, item)
+    return str(getattr(found[-1].func, "__module__", "")) if found else None
+
+
+def is_left_in(item: pytest.Item) -> bool:
+    """Return whether `-m` and `--deselect` leave a test in, whatever its parameters are."""
+    prefixes = tuple(item.config.getoption("deselect", default=None) or ())
+    return not item.nodeid.startswith(prefixes) and _holds(
+        item.config.getoption("markexpr", default=""), MarkMatcher.from_markers(item.iter_markers())
+    )
+
+
+def has_keyword(item: pytest.Item) -> bool:
+    """Return whether `-k` leaves a test in by what is known without its parameters."""
+    return _holds(item.config.getoption("keyword", default=""), KeywordMatcher.from_item(item))
+
+
+def _holds(expression: str, matcher: Any) -> bool:
+    try:
+        return not expression.strip() or Expression.compile(expression).evaluate(matcher)
+    except Exception:  # noqa: BLE001 - pytest itself says what is wrong with it
+        return True
+
+
+def toml_value(config: pytest.Config, name: str) -> Any:
+    """Return what a typed TOML table of pytest's says, as TOML has it; None where there is nothing."""
+    found = getattr(config, "_inicfg", {}).get(name)
+    return found.value if found is not None and found.mode == "toml" else None
 
 
 def junit_writer(config: pytest.Config) -> Any:

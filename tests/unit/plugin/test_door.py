@@ -18,9 +18,15 @@ LIGHT = {
     "rag_evals.evals.plugin",
     "rag_evals.evals.plugin.door",
     "rag_evals.evals.plugin.fixtures",
+    "rag_evals.evals.plugin.our_tests",
     "rag_evals.evals.plugin.session",
     "rag_evals.evals.plugin.session.options",
+    "rag_evals.evals.plugin.terminal",
+    "rag_evals.evals.plugin.terminal.pytest_internals",
     "rag_evals.evals.plugin.workers",
+    "rag_evals.fixtures",
+    "rag_evals.fixtures.judges",
+    "rag_evals.fixtures.pipelines",
     "rag_evals.rag",
     "rag_evals.rag.errors",
     "rag_evals.rag.native",
@@ -65,3 +71,11 @@ def test_workers_that_evaluate_nothing_are_not_heard():
     for output in ({}, {"workeroutput": {"exitstatus": 0}}):
         door.pytest_testnodedown(SimpleNamespace(**output))
     assert "begun" not in vars(door)
+
+
+def test_warnings_as_errors(tmp_path):
+    """Our installation changes nothing of what `-W error` does."""
+    (tmp_path / "test_it.py").write_text("def test_it(): pass\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1].startswith("1 passed in")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from rag_evals.evals.plugin.terminal.pytest_internals import has_fixture, junit_writer
+from rag_evals.evals.plugin.terminal.pytest_internals import (
+    fixture_module,
+    has_keyword,
+    is_left_in,
+    junit_writer,
+    toml_value,
+)
 
 MOVED = "pytest has moved {}: mend evals/plugin/terminal/pytest_internals.py"
 
@@ -12,8 +18,37 @@ def test_fixtures_by_name(request):
     """Whether a test could have a fixture is asked of the session's fixture manager."""
     manager = getattr(request.session, "_fixturemanager", None)
     assert hasattr(manager, "getfixturedefs"), MOVED.format("session._fixturemanager.getfixturedefs")
-    assert has_fixture(request.node, "tmp_path"), MOVED.format("what getfixturedefs gives")
-    assert not has_fixture(request.node, "no_such_fixture"), MOVED.format("what getfixturedefs gives")
+    assert fixture_module(request.node, "tmp_path") == "_pytest.tmpdir", MOVED.format("FixtureDef.func")
+    assert fixture_module(request.node, "no_such_fixture") is None, MOVED.format("what getfixturedefs gives")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_left", "has_key"),
+    [
+        ((), True, True),
+        (("-m", "not slow"), False, True),
+        (("-m", "slow"), True, True),
+        (("-k", "test_one"), True, True),
+        (("-k", "baseline"), True, False),
+        (("--deselect", "NODE"), False, True),
+        (("--deselect", "NODE_two"), True, True),
+        (("-m", "not ("), True, True),
+    ],
+)
+def test_selection(pytester: pytest.Pytester, options, is_left, has_key):
+    """What `-m`, `-k` and `--deselect` leave in; what is wrong with them is pytest's to say."""
+    pytester.makeini("[pytest]\nmarkers = slow")
+    (item,) = pytester.getitems("import pytest\n@pytest.mark.slow\ndef test_one(): pass")
+    item.config = pytester.parseconfigure(*(option.replace("NODE", item.nodeid) for option in options))
+    assert (is_left_in(item), has_keyword(item)) == (is_left, has_key), MOVED.format("_pytest.mark")
+
+
+def test_typed_toml(pytester: pytest.Pytester):
+    """A typed table says what TOML says; another ini file says nothing here."""
+    pytester.makefile(".toml", pytest="[pytest]\nevals_repeat = 2")
+    assert toml_value(pytester.parseconfigure(), "evals_repeat") == 2, MOVED.format("config._inicfg")
+    pytester.makeini("[pytest]\nevals_repeat = 2")
+    assert toml_value(pytester.parseconfigure("-c", "tox.ini"), "evals_repeat") is None
 
 
 def test_junit_writer(pytester: pytest.Pytester):

@@ -1,0 +1,26 @@
+"""Which tests are ours: others may have fixtures of the same names, or such a mark, for something else."""
+
+from __future__ import annotations
+
+import pytest
+from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
+
+FIXTURES = "rag_evals.evals.plugin.fixtures"
+
+
+def evaluates(item: pytest.Item) -> bool:
+    """Return whether a test has our fixture `evaluate`."""
+    return "evaluate" in getattr(item, "fixturenames", ()) and fixture_module(item, "evaluate") == FIXTURES
+
+
+def is_evaluation(item: pytest.Item) -> bool:
+    """Return whether a test evaluates, or bears our mark and asks for what we give."""
+    if evaluates(item) or item.get_closest_marker("evals") is None:
+        return evaluates(item)
+    names = getattr(item, "fixturenames", ())
+    return any(name in names and is_free(item, name) for name in ("pipeline", "question"))
+
+
+def is_free(item: pytest.Item, name: str) -> bool:
+    """Return whether `pipeline` or `question` is ours to give: the project has no fixture of that name."""
+    return fixture_module(item, name) == (FIXTURES if name == "pipeline" else None)
