@@ -192,7 +192,9 @@ class Evaluate:
                 event = {"type": kind, "name": name, "fingerprint": part.fingerprint}
                 profile = profile_of(part)
                 about = {"settings": _as_json(profile.settings), "identity": _as_json(profile.identity)}
-                attach_about(self._item, {**event, **about})
+                # Of others it is said that their fingerprint does not tell when they change.
+                versioned = {} if profile.is_cacheable else {"versioned": False}
+                attach_about(self._item, {**event, **about, **versioned})
 
 
 def _as_json(described: object) -> dict[str, Any]:

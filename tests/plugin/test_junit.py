@@ -167,12 +167,14 @@ def test_long_breach(project, junit):
 
 
 def test_no_file(project, how):
-    """Without `--junit-xml` nothing is put on any report."""
+    """Without `--junit-xml` nothing is on any report, but on those of workers, to the controller."""
     project.append(
         "conftest.py",
         """
+import os
+
 def pytest_runtest_logreport(report):
-    assert report.user_properties == []
+    assert report.user_properties == [] or "PYTEST_XDIST_WORKER" in os.environ
 """,
     )
     project.run(*how).assert_outcomes(passed=1)

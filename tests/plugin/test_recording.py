@@ -260,7 +260,16 @@ def slow():
     assert time.monotonic() - began < 30
     assert result.ret == 2
     assert result.stderr.str() == ""
-    assert types(project) == ["run", "pipeline", "judge", "evaluation", "evaluation", "ruling", "end"]
+    assert types(project) == [
+        "run",
+        "asked",
+        "pipeline",
+        "judge",
+        "evaluation",
+        "evaluation",
+        "ruling",
+        "end",
+    ]
     assert [line["question_id"] for line in project.evaluations] == ["first", "second"]
     assert project.lines[-1] == {"type": "end", "passed": 2}
 
@@ -284,7 +293,7 @@ def test_answer(evaluate, pipeline, question):
     except TimeoutExpired:  # pragma: no cover
         raise AssertionError("a killed session hangs") from None
     assert result.ret == -signal.SIGKILL
-    assert types(project) == ["run", "pipeline", "judge", "evaluation", "evaluation"]
+    assert types(project) == ["run", "asked", "pipeline", "judge", "evaluation", "evaluation"]
 
 
 def test_worker_that_dies(project):
@@ -302,6 +311,7 @@ def deadly():
     project.ask(a=GOOD, b="deadly=1", c=GOOD, d=GOOD)
     result = project.run("--evals-pipelines", "deadly", "-n", "2")
     result.assert_outcomes(passed=3, failed=1)
-    assert sorted(line["question_id"] for line in project.evaluations) == ["a", "c", "d"]
+    outcomes = {line["question_id"]: line["outcome"] for line in project.evaluations}
+    assert outcomes == {"a": "passed", "b": "unscored", "c": "passed", "d": "passed"}
     assert types(project).count("pipeline") == 1
-    assert project.lines[-1] == {"type": "end", "passed": 3}
+    assert project.lines[-1] == {"type": "end", "passed": 3, "unscored": 1}

@@ -143,7 +143,7 @@ async def test_answer(evaluate, pipeline, question):
 
 @pytest.mark.parametrize("score", ["nan", "inf"])
 def test_nan_fails_that_very_test(project, errors, score):
-    """A judge that gives NaN fails that test, and no other: nothing of it is written, the run still ends."""
+    """A judge that gives NaN fails that test, and no other: it is written as lost, and the run ends."""
     project.ask(bad=f"faithfulness={score} relevancy=0.9", good="faithfulness=0.9 relevancy=0.8")
     result = project.run()
     result.assert_outcomes(passed=1, failed=1)
@@ -153,24 +153,30 @@ def test_nan_fails_that_very_test(project, errors, score):
     ]
     assert [line["type"] for line in project.lines] == [
         "run",
+        "asked",
         "pipeline",
         "judge",
+        "evaluation",
         "evaluation",
         "ruling",
         "end",
     ]
-    assert [line["question_id"] for line in project.evaluations] == ["good"]
+    assert [(line["question_id"], line["outcome"]) for line in project.evaluations] == [
+        ("bad", "unscored"),
+        ("good", "passed"),
+    ]
 
 
 def test_run_of_nothing_but_nan_ends(project):
-    """A run whose only evaluation could not be recorded still has its last line, and no empty table."""
+    """A run whose only evaluation could not be recorded says so, and has its last line."""
     project.ask(bad="faithfulness=nan")
     result = project.run_apart()
     result.assert_outcomes(failed=1)
-    assert [line["type"] for line in project.lines] == ["run", "pipeline", "judge", "end"]
+    types = [line["type"] for line in project.lines]
+    assert types == ["run", "asked", "pipeline", "judge", "evaluation", "ruling", "end"]
+    assert [line["outcome"] for line in project.evaluations] == ["unscored"]
     assert result.ret == 1
     assert result.stderr.str() == ""
-    assert [line for line in result.outlines if "= evals =" in line or line.startswith("pipeline  ")] == []
 
 
 def test_hostile_text_does_not_reach_the_terminal(project):

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rag_evals.evals.gate.comparison.comparability import notes_on
+from rag_evals.evals.gate.comparison.identity import unchanged_pipelines
 from rag_evals.evals.gate.comparison.pairing import Pair, Pairing, pair_up
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.metrics import METRICS
@@ -96,14 +97,17 @@ def held_pairs(
 ) -> BaselineGate:
     """Do what `hold_to_baseline` does with pairs that were made before."""
     found = notes_on(run, base, pairing)
-    rows = _rows(pairing.pairs, margin, difference)
+    unchanged = unchanged_pipelines(run, base, pairing.pairs)
+    changed = _rows([pair for pair in pairing.pairs if pair.pipeline not in unchanged], margin, difference)
+    same = _rows([pair for pair in pairing.pairs if pair.pipeline in unchanged], margin, difference)
+    rows = (*changed, *(replace(row, verdict=Verdict.PASS, p_adjusted=1.0) for row in same))
     verdict = verdict_of_rows(rows)
     if found.is_incomparable or not rows:
         rows = tuple(replace(row, verdict=Verdict.INCONCLUSIVE) for row in rows)
         verdict = Verdict.INCONCLUSIVE
-    notes = (*found.lines, *_notes_on_verdicts(pairing.pairs))
+    notes = (*found.lines, *_notes_on_verdicts(pairing.pairs), *_notes_on_identity(unchanged))
     is_comparable = not found.is_incomparable
-    return BaselineGate(base.name, rows, verdict, notes, _detectable(rows), margin, is_comparable)
+    return BaselineGate(base.name, rows, verdict, notes, _detectable(changed), margin, is_comparable)
 
 
 def verdict_of_rows(rows: Sequence[BaselineRow]) -> Verdict:
@@ -208,6 +212,13 @@ def _notes_on_verdicts(pairs: Sequence[Pair]) -> list[str]:
         if judged == 1:
             lines.append(f"{pipeline}: one question only: chance cannot be told from change")
     return lines
+
+
+def _notes_on_identity(unchanged: Sequence[str]) -> list[str]:
+    return [
+        f"{pipeline}: PASS by identity: pipeline, judge and every answer are the baseline's"
+        for pipeline in unchanged
+    ]
 
 
 def _detectable(rows: Sequence[BaselineRow]) -> float | None:

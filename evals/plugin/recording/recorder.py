@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
@@ -123,9 +124,10 @@ class Recorder:
         describes a pipeline or a judge is sent by every worker.
         """
         test = (worker_of(report), report.nodeid)
-        new = []
+        new, counts = [], Counter[Event]()
         for event in events:
-            mark = hash(event.text if event.kind == ABOUT else (test, event))
+            counts[event] += 1  # the same again is another one: a test may well evaluate twice
+            mark = hash(event.text if event.kind == ABOUT else (test, event, counts[event]))
             if mark not in self._seen:
                 self._seen.add(mark)
                 new.append(event)

@@ -89,6 +89,53 @@ def test_no_change_passes():
     assert (gate.verdict, gate.notes) == (PASS, ())
 
 
+ONE = about()
+OTHER = about(name="other", fingerprint="b" * 64)
+
+
+def test_nothing_changed():
+    """Where pipeline, judge and answers are the baseline's, three questions are enough."""
+    few = many([0.9, 0.3, None])
+    gate = hold_to_baseline(run(*few, abouts=(JUDGE, ONE)), base(*few, abouts=(JUDGE, ONE)))
+    assert gate.verdict == PASS
+    assert gate.notes[-1] == ("one: PASS by identity: pipeline, judge and every answer are the baseline's")
+    assert gate.detectable is None
+
+
+@pytest.mark.parametrize(
+    ("after", "abouts"),
+    [
+        (many([0.9, 0.9, 0.8]), (JUDGE, ONE)),
+        (many([0.9, 0.9, 0.9], answer=Answer("Three.")), (JUDGE, ONE)),
+        (many([0.9, 0.9, 0.9]), (JUDGE, about(fingerprint="c" * 64))),
+        (many([0.9, 0.9, 0.9]), (about("judge", "fake", "e" * 64), ONE)),
+        (many([0.9, 0.9, 0.9]), (JUDGE, {**ONE, "versioned": False})),
+        (many([0.9, 0.9, 0.9]), (JUDGE,)),
+    ],
+    ids=["score", "answer", "pipeline", "judge", "unversioned", "unknown"],
+)
+def test_something_changed(after, abouts):
+    """Whatever differs, or might, is for statistics to tell."""
+    gate = hold_to_baseline(run(*after, abouts=abouts), base(*many([0.9] * 3), abouts=(JUDGE, ONE)))
+    assert gate.verdict == INCONCLUSIVE
+    assert not any("by identity" in note for note in gate.notes)
+
+
+def test_only_what_changed_is_tested():
+    """The rows of an unchanged pipeline cost those of another nothing of their power."""
+    same = [*many([0.9] * 40)]
+    abouts = (JUDGE, ONE, OTHER)
+    gate = hold_to_baseline(
+        run(*same, *many([0.3] * 20 + [0.9] * 20, pipeline="other"), abouts=abouts),
+        base(*same, *many([0.9] * 40, pipeline="other"), abouts=abouts),
+    )
+    alone = held(many([0.3] * 20 + [0.9] * 20), many([0.9] * 40))
+    assert gate.verdict == BLOCK
+    changed = [row for row in gate.rows if row.pipeline == "other"]
+    assert [row.p_adjusted for row in changed] == [row.p_adjusted for row in alone.rows]
+    assert {row.verdict for row in gate.rows if row.pipeline == "one"} == {PASS}
+
+
 def test_too_few_to_tell():
     gate = held(many([0.3] * 2 + [0.9] * 8), many([0.9] * 10))
     assert gate.verdict == INCONCLUSIVE
@@ -336,7 +383,10 @@ def test_a_changed_corpus():
     gate = hold_to_baseline(run(*after, abouts=abouts(new, new)), base(*after, abouts=abouts(old, old)))
     assert (gate.notes, gate.verdict) == ((f"the corpus changed: {said}",), PASS)
     gate = hold_to_baseline(run(*after, abouts=abouts(new, old)), base(*after, abouts=abouts(old, old)))
-    assert gate.notes == (f"the corpus changed for p0: {said}",)
+    assert gate.notes == (
+        f"the corpus changed for p0: {said}",
+        "p1: PASS by identity: pipeline, judge and every answer are the baseline's",
+    )
     silent = [about(name="p0"), about(name="p1", index=3), JUDGE]
     assert hold_to_baseline(run(*after, abouts=silent), base(*after, abouts=abouts(old, old))).notes == ()
 
