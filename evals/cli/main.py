@@ -15,6 +15,11 @@ USAGE_ERROR = 4
 
 # By name: what declares the options, as a module of this package and a function of it, and the line of help.
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": (
+        "start:add_init",
+        "write a suite into this repository: a test, a pipeline, questions",
+    ),
+    "run": ("start:add_run", "put the bundled suite to work in this folder; takes pytest's arguments"),
     "ask": ("ask:add_ask", "put one question, or several, to a pipeline and show the answer"),
     "plan": (
         "ask:add_plan",
@@ -44,7 +49,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: its own, or 4 with one message when something is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["plan"] and given[1:2] not in (["-h"], ["--help"]):
+    if given[:1] in (["plan"], ["run"]) and given[1:2] not in (["-h"], ["--help"]):
         given.insert(1, "--")  # all that follows is for pytest, options too
     options = parser_for(given).parse_args(given)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -40,11 +41,20 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     Pipelines vary slowest, so that each index and model is loaded once.
     """
     item = metafunc.definition
+    if inspect.iscoroutinefunction(metafunc.function) and not _is_run_by_another(item):
+        pytest.mark.asyncio(metafunc.function)
     try:
         _parametrize(metafunc, session_of(metafunc.config))
     except UsageError as error:
         # Raised from here it would be a collection error with a traceback, also where no test of it runs.
         metafunc.config.stash.setdefault(PROBLEMS, {})[item.nodeid] = str(error)
+
+
+def _is_run_by_another(item: pytest.Item) -> bool:
+    """Return whether an async test is marked already; one that evaluates needs no mark, and no mode."""
+    marks = ("asyncio", "anyio", "trio")
+    is_marked = any(item.get_closest_marker(name) is not None for name in marks)
+    return is_marked or not item.config.pluginmanager.has_plugin("asyncio")
 
 
 def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:

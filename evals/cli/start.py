@@ -1,0 +1,157 @@
+"""The commands `init`, a suite in anybody's repository, and `run`, the bundled one put to work there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import display_path
+
+CONFTEST = '''"""What is evaluated: put your own application in the place of `answer`."""
+
+import pytest
+from rag_evals import Context, pipeline_from
+
+PASSAGES = [
+    Context("Orders can be returned within 30 days of delivery.", "returns.md"),
+    Context("Delivery takes two to four working days within the country.", "delivery.md"),
+]
+
+
+def answer(question: str) -> tuple[str, list[Context]]:
+    """Return an answer and the passages that it is written from; it may be async as well."""
+    words = set(question.lower().strip("?").split())
+    best = max(PASSAGES, key=lambda passage: len(words & set(passage.text.lower().split())))
+    return best.text, [best]
+
+
+@pytest.fixture(scope="session")
+def my_pipeline():
+    # Change the fingerprint when the answers change: what was answered before is reused under it.
+    return pipeline_from(answer, name="my_pipeline", fingerprint="1")
+'''
+TEST = '''"""Each question is a test: is the answer faithful to its passages, and does it answer?"""
+
+import pytest
+
+pytestmark = pytest.mark.evals
+
+
+def test_answer(evaluate, pipeline, question):
+    evaluate(pipeline, question).result().require()
+'''
+QUESTIONS = (
+    {
+        "id": "returns",
+        "question": "Within how many days can orders be returned?",
+        "reference": "Within 30 days of delivery.",
+    },
+    {
+        "id": "delivery",
+        "question": "How long does delivery take within the country?",
+        "reference": "Two to four working days.",
+    },
+    {"id": "warranty", "question": "How long is the warranty?", "answerable": False},
+)
+NEXT = """next: `pytest {folder}` asks the three questions; the judge is a local model, fetched once.
+Then put your application into {folder}/conftest.py, and your own questions into {folder}/questions.jsonl"""
+# The files in which pytest looks for its configuration, in its order, with the header of its part.
+INI_FILES: Mapping[str, str] = {
+    "pytest.toml": r"\[pytest\]",
+    ".pytest.toml": r"\[pytest\]",
+    "pytest.ini": r"\[pytest\]",
+    ".pytest.ini": r"\[pytest\]",
+    "pyproject.toml": r"\[tool\.pytest(\.ini_options)?\]",
+    "tox.ini": r"\[pytest\]",
+    "setup.cfg": r"\[tool:pytest\]",
+}
+
+
+def add_init(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `init`."""
+    parser.add_argument(
+        "--folder", default="evals", metavar="NAME", help="folder of the suite, from here (default: evals)"
+    )
+    parser.set_defaults(run=_init)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `run`: all of them are pytest's."""
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
+    parser.set_defaults(run=_run)
+
+
+def _init(options: argparse.Namespace) -> int:
+    folder = Path(options.folder)
+    if folder.is_absolute() or ".." in folder.parts:
+        raise UsageError(f"--folder {options.folder}: name a folder below this one")
+    lines = "".join(f"{json.dumps(asked)}\n" for asked in QUESTIONS)
+    try:
+        for name, text in (("conftest.py", CONFTEST), ("test_answers.py", TEST), ("questions.jsonl", lines)):
+            print(_written(folder / name, text))
+        print(_configured(folder.as_posix()))
+        print(_ignored())
+    except OSError as error:
+        file = display_path(Path(str(error.filename)))
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+    print(NEXT.format(folder=folder.as_posix()))
+    return 0
+
+
+def _written(file: Path, text: str) -> str:
+    if file.exists():
+        return f"{display_path(file)}: is there, left as it is"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return f"{display_path(file)}: written"
+
+
+def _configured(folder: str) -> str:
+    """Name pipeline and questions where pytest looks for them; nothing that stands there is changed."""
+    with_part = [name for name in INI_FILES if _header(name)]
+    others = [name for name in ("pytest.toml", "pytest.ini", "pyproject.toml") if Path(name).is_file()]
+    name = (*with_part, *others, "pytest.ini")[0]
+    text = Path(name).read_text("utf-8") if Path(name).is_file() else ""
+    if re.search(r"^\s*evals_(questions|pipelines)\b", text, re.MULTILINE):
+        return f"{name}: names questions or pipelines, left as it is"
+    form = '{} = ["{}"]\n' if name.endswith(".toml") else "{} = {}\n"
+    lines = form.format("evals_pipelines", "my_pipeline")
+    lines += form.format("evals_questions", f"{folder}/questions.jsonl")
+    if header := _header(name):
+        text = f"{text[: header.end()]}\n{lines.rstrip()}{text[header.end() :]}"
+    else:
+        part = "[tool.pytest.ini_options]" if name == "pyproject.toml" else "[pytest]"
+        text = f"{text.rstrip()}\n\n{part}\n{lines}".lstrip()
+    Path(name).write_text(text, encoding="utf-8")
+    return f"{name}: pipeline and questions of the suite added"
+
+
+def _header(name: str) -> re.Match[str] | None:
+    """Return where pytest's part of a file begins; None where it has none."""
+    if not Path(name).is_file():
+        return None
+    return re.search(rf"^{INI_FILES[name]}[^\n]*$", Path(name).read_text("utf-8"), re.MULTILINE)
+
+
+def _ignored() -> str:
+    file, line = Path(".gitignore"), ".rag-evals/"
+    text = file.read_text("utf-8") if file.exists() else ""
+    if line in text.splitlines():
+        return ".gitignore: has .rag-evals/ already"
+    gap = "" if not text or text.endswith("\n") else "\n"
+    file.write_text(f"{text}{gap}{line}\n", encoding="utf-8")
+    return ".gitignore: .rag-evals/ added, the folder of runs and caches"
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the bundled suite with the configuration and the fixtures of this folder."""
+    arguments = [argument for argument in options.arguments if argument != "--"]
+    # In a process of its own: pytest wants to be the first to import the plugin.
+    command = [sys.executable, "-P", "-m", "pytest", "--pyargs", "rag_evals.evals.test_answers", *arguments]
+    return subprocess.run(command).returncode
