@@ -30,6 +30,8 @@ class Profile:
         settings: What the record says of it.
         unscored_is_final: Whether another try would give no verdict either.
         is_cacheable: Whether the fingerprint says when what it makes changes.
+        runs_in_test: Of a pipeline: whether the test that waits for its answer asks it, in its own thread and
+            on its own loop, as clients need that were made there; else a thread of the harness does.
         members: The profiles of those that it is made of, each with models of its own; empty for one alone.
     """
 
@@ -42,6 +44,7 @@ class Profile:
     settings: Mapping[str, Any] = field(default_factory=dict)
     unscored_is_final: bool = False
     is_cacheable: bool = True
+    runs_in_test: bool = False
     members: tuple[Profile, ...] = ()
 
     @property

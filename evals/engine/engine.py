@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.evaluate import Watcher, evaluate, evaluation_of
 from rag_evals.evals.engine.reuse import ReuseCache
-from rag_evals.evals.engine.task import Task
+from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.engine.tracing import trace_of_nothing, traced
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.profile import profile_of
@@ -179,6 +179,7 @@ class PendingEvaluation:
             asserted.
         refuse: Ends the session when the engine finds the configuration wrong.
         give_up: Ends an evaluation that the test no longer waits for, whatever ended the test.
+        calls: What the test is to do itself meanwhile.
     """
 
     def __init__(
@@ -187,11 +188,13 @@ class PendingEvaluation:
         finish: Callable[[Evaluation], Evaluation],
         refuse: Callable[[UsageError], NoReturn],
         give_up: Callable[[Future[Evaluation]], None],
+        calls: CallsInTest | None = None,
     ) -> None:
         self._future = future
         self._finish = finish
         self._refuse = refuse
         self._give_up = give_up
+        self._calls = calls
         self._finished: Evaluation | None = None
 
     def __await__(self) -> Generator[Any, None, Evaluation]:
@@ -200,7 +203,7 @@ class PendingEvaluation:
         # evaluation takes: wait that moment for it, and only then leave the loop to others.
         if not _is_done(self._future, SOON):
             try:
-                yield from _waking(asyncio.wrap_future(self._future)).__await__()
+                yield from _waking(asyncio.wrap_future(self._future), self._calls).__await__()
             except UsageError as error:
                 self._refuse(error)
             except BaseException:
@@ -213,8 +216,9 @@ class PendingEvaluation:
         __tracebackhide__ = True
         if self._finished is None:
             try:
-                while not _is_done(self._future, GLANCE):
-                    pass
+                while not _is_done(self._future, SOON if self._calls else GLANCE):
+                    if self._calls:
+                        self._calls.make()
                 evaluation = self._future.result()
             except UsageError as error:
                 self._refuse(error)
@@ -232,9 +236,11 @@ def _is_done(future: Future[Any], seconds: float) -> bool:
     return future.done()
 
 
-async def _waking(future: asyncio.Future[Evaluation]) -> Evaluation:
+async def _waking(future: asyncio.Future[Evaluation], calls: CallsInTest | None) -> Evaluation:
     while not future.done():
-        await asyncio.wait((future,), timeout=GLANCE)
+        await asyncio.wait((future,), timeout=SOON if calls else GLANCE)
+        if calls:
+            await calls.make_here()
     return future.result()
 
 

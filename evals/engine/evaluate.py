@@ -146,7 +146,8 @@ def _report_end(trouble: _Trouble, watcher: Watcher | None) -> None:
 def _unanswered(error: BaseException) -> _Trouble:
     if isinstance(error, RemoteError | ModelDiedError):
         return _Trouble(masked_text(f"there is no answer: {error}"))
-    return _Trouble(_named(error), is_error=True)
+    hint = _IN_TEST if any(text in str(error) for text in _ELSEWHERE) else ""
+    return _Trouble(f"{_named(error)}{hint}", is_error=True)
 
 
 def _unjudged(error: BaseException) -> _Trouble:
@@ -178,6 +179,21 @@ def _with(first: Judgement, more: Judgement) -> Judgement:
 def _unscored(task: Task, reason: str) -> tuple[Score, ...]:
     applying = metrics_for(task.question, task.metrics)
     return tuple(Score(metric.name, None, reason=reason) for metric in applying)
+
+
+# What libraries say of what is used on another loop, or in another thread, than it was made for.
+_ELSEWHERE = (
+    "attached to a different loop",
+    "bound to a different event loop",
+    "Event loop is closed",
+    "no running event loop",
+    "no current event loop",
+    "can only be used in that same thread",
+)
+_IN_TEST = (
+    ": a pipeline is asked on a loop and in a thread of the harness; pipeline_from(..., in_test=True), or "
+    "Profile(runs_in_test=True), has it asked where its test runs"
+)
 
 
 def _named(error: BaseException) -> str:

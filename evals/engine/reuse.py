@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
@@ -81,7 +82,7 @@ class ReuseCache:
             return KeyedResult(known, key, is_cached=True)
         await self._load(pipeline)
         if not retrieves_first(pipeline):
-            answer = await _answered(pipeline, asked)
+            answer = await _answered(task)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return KeyedResult(answer, key)
         retrieval = await pipeline.retrieve(asked)
@@ -207,10 +208,12 @@ class ReuseCache:
             self.cache.keep(kind, {key: data}, subject=task.question.id, maker=maker)
 
 
-async def _answered(pipeline: Pipeline, asked: str) -> Answer:
+async def _answered(task: Task) -> Answer:
+    asked = task.question.question
     with span("answer") as step:
         step.set({INPUT: asked})
-        answer = await pipeline.answer(asked)
+        ask = partial(task.pipeline.answer, asked)
+        answer = await (task.calls.made(ask) if task.calls else ask())
         if not isinstance(answer, Answer):
             raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
         step.set_from(_answer_told, answer)

@@ -1,14 +1,67 @@
-"""Tasks: one question to one pipeline, to be judged by one judge."""
+"""Tasks: one question to one pipeline, to be judged by one judge; and calls that its test is to make."""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
+from queue import Empty, SimpleQueue
+from typing import Any
 
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.identity import digest
+
+Call = Callable[[], Coroutine[Any, Any, Any]]
+
+
+class CallsInTest:
+    """Calls that the engine hands to the test, which makes them while it waits for its evaluation."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Call, contextvars.Context, Future[Any]]] = SimpleQueue()
+
+    async def made(self, call: Call) -> Any:
+        """Return what a call gives that the test makes.
+
+        Raises:
+            Exception: Whatever it raises.
+        """
+        future: Future[Any] = Future()
+        self._calls.put((call, contextvars.copy_context(), future))
+        return await asyncio.wrap_future(future)
+
+    def make(self) -> None:
+        """Make the calls that are waiting, in this thread, which has no loop."""
+        for call, context, future in self._waiting():
+            try:
+                result = context.run(asyncio.run, call())
+            except Exception as error:  # noqa: BLE001 - it belongs to the engine, which waits for the result
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    async def make_here(self) -> None:
+        """Make the calls that are waiting, on this loop."""
+        for call, context, future in self._waiting():
+            try:
+                result = await asyncio.get_running_loop().create_task(call(), context=context)
+            except Exception as error:  # noqa: BLE001 - it belongs to the engine, which waits for the result
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    def _waiting(self) -> list[tuple[Call, contextvars.Context, Future[Any]]]:
+        found = []
+        while True:
+            try:
+                found.append(self._calls.get_nowait())
+            except Empty:
+                return [one for one in found if one[2].set_running_or_notify_cancel()]
 
 
 @dataclass(frozen=True)
@@ -24,6 +77,7 @@ class Task:
         repeat: 0 for the first time that the question is put in a run; a repeat is never a replay.
         attempt: 0 for the first time that its test runs; a rerun of a test is no replay either.
         judgings: How many times the answer is judged.
+        calls: Takes the calls of a pipeline that is asked in the test; None where it is asked by the engine.
     """
 
     pipeline: Pipeline
@@ -34,6 +88,7 @@ class Task:
     repeat: int = 0
     attempt: int = 0
     judgings: int = 1
+    calls: CallsInTest | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
 from rag_evals.evals.engine.lookahead import Lookahead
-from rag_evals.evals.engine.task import Task
+from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.evals.plugin.attempts import ATTEMPT, IS_EVALUATED
@@ -83,6 +83,7 @@ class Evaluate:
             self._repeat if repeat is None else repeat,
             attempt=self._attempt,
             judgings=settings.judge_repeat,
+            calls=CallsInTest() if profile_of(pipeline).runs_in_test else None,
         )
         self._hold_to_bounds(task)
         early = self._session.early(self._judge)
@@ -95,7 +96,7 @@ class Evaluate:
         if task.repeat == self._repeat:
             engine.work_ahead(self._ahead_of(task))
         return PendingEvaluation(
-            future, partial(self._record, task, again), self._session.refuse, engine.give_up
+            future, partial(self._record, task, again), self._session.refuse, engine.give_up, task.calls
         )
 
     def _hold_to_bounds(self, task: Task) -> None:
@@ -170,7 +171,7 @@ class Evaluate:
         """Return the tasks of the tests that follow, as many as are worth beginning now."""
         places = self._session.engine.places(task)
         # Which tests follow in an xdist worker is the controller's to say, one test before.
-        if places == 1 or self._session.workers.is_worker:
+        if places == 1 or task.calls or self._session.workers.is_worker:
             return ()
         if self._session.lookahead is None:
             self._session.lookahead = Lookahead(

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from rag_evals.rag.answer import Answer, Context, Pipeline
@@ -21,27 +22,35 @@ AnswerFunction = Callable[[str], Any]
 class FunctionPipeline:
     """Anyone's own function as a pipeline; see `pipeline_from`."""
 
-    def __init__(self, function: AnswerFunction, name: str, fingerprint: str | None) -> None:
+    def __init__(
+        self, function: AnswerFunction, name: str, fingerprint: str | None, *, in_test: bool = False
+    ) -> None:
         self.name = name
         self.fingerprint = digest({"function": fingerprint or name})
-        self.profile = Profile(is_cacheable=fingerprint is not None)
+        self.profile = Profile(is_cacheable=fingerprint is not None, runs_in_test=in_test)
         self._function = function
 
     async def answer(self, question: str) -> Answer:
-        """Answer `question` with the function; one that is not async runs in a thread."""
+        """Answer `question` with the function; one that is not async runs in a thread, or in the test."""
         start = time.perf_counter()
         with _llama_index_heard():
             if inspect.iscoroutinefunction(self._function):
                 given = await self._function(question)
             else:
-                given = await asyncio.to_thread(self._function, question)
+                here = self.profile.runs_in_test
+                ask = partial(self._function, question)
+                given = ask() if here else await asyncio.to_thread(ask)
                 given = await given if isinstance(given, Awaitable) else given
         seconds = time.perf_counter() - start
         return given if isinstance(given, Answer) else _answer_from(self.name, given, seconds)
 
 
 def pipeline_from(
-    function: AnswerFunction, *, name: str | None = None, fingerprint: str | None = None
+    function: AnswerFunction,
+    *,
+    name: str | None = None,
+    fingerprint: str | None = None,
+    in_test: bool = False,
 ) -> Pipeline:
     """Make a pipeline of an async or plain function.
 
@@ -51,6 +60,9 @@ def pipeline_from(
         name: Name for people; the function's own by default.
         fingerprint: Anything that changes when the answers do, such as a version. Without one no answer is
             reused from an earlier run: a function's name does not tell that its code has changed.
+        in_test: Whether it is called in the test that evaluates: an async one on the test's loop, a plain one
+            in the test's thread. Clients and connections may be bound to where they were made; by default it
+            is called elsewhere, where several questions can be under way at once.
 
     Raises:
         TypeError: `function` cannot be called, or (when asked) gives something else.
@@ -58,7 +70,7 @@ def pipeline_from(
     if not callable(function):
         raise TypeError(f"pipeline_from wants a function of a question, not {type(function).__name__}")
     name = name or str(getattr(function, "__name__", type(function).__name__))
-    return FunctionPipeline(function, name, fingerprint)
+    return FunctionPipeline(function, name, fingerprint, in_test=in_test)
 
 
 def pipeline_from_query_engine(

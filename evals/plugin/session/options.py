@@ -121,7 +121,9 @@ class Option:
         """Return what is said of it."""
         typed = config.getoption(self.ini)
         if typed is None:
-            return Given(self.ini, self._in_file(config), config.rootpath)
+            # `--rootdir` may name another place than where the ini file is.
+            file = getattr(config, "inipath", None)
+            return Given(self.ini, self._in_file(config), file.parent if file else config.rootpath)
         value = [*self._in_file(config), *typed] if self.is_added else typed
         return Given(self.ini, value, config.invocation_params.dir, is_typed=True)
 

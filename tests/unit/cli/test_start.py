@@ -119,7 +119,8 @@ def test_the_bundled_suite_anywhere(repository):
     with (repository / "conftest.py").open("a") as file:
         file.write(
             "from rag_evals.testing import FakePipeline\n"
-            "@pytest.fixture(scope='session')\ndef my_pipeline():\n    return FakePipeline(lambda _: 'Two.')\n"
+            "@pytest.fixture(scope='session')\n"
+            "def my_pipeline():\n    return FakePipeline(lambda _: 'Two.')\n"
         )
     command = ("-m", "rag_evals.evals.cli", "run", "-k", "returns", "-p", "no:cacheprovider")
     assert "1 passed, 2 deselected" in pytest_run(*command)
