@@ -1,3 +1,1 @@
-"""The composition root: what the suite runs on comes from `fixtures/`."""
-
-pytest_plugins = ["rag_evals.fixtures.pipelines", "rag_evals.fixtures.judges"]
+"""The root of the project's own tests and of its suite; judge and bundled pipelines come with the plugin."""

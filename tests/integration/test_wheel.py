@@ -270,9 +270,8 @@ def test_wandb_beside_a_file_that_hides_a_library(environment, tmp_path):
 
 @pytest.mark.model
 def test_your_own_repository_and_the_bundled_judge(environment, tmp_path):
-    """The lines of the README: a pipeline, a line for the judge, a test; models run in their own process."""
-    judge = '\npytest_plugins = ["rag_evals.fixtures.judges"]\n'
-    write(tmp_path, {"conftest.py": OWN_PIPELINE + judge, "secrets.py": "raise SystemExit('taken')\n"})
+    """A pipeline and a test: the judge comes with the plugin; models run in their own process."""
+    write(tmp_path, {"conftest.py": OWN_PIPELINE, "secrets.py": "raise SystemExit('taken')\n"})
     ran = environment.run(
         tmp_path, *PYTEST, "--evals-judge-model", "smollm2-135m-instruct", "--evals-mode", "report"
     )
