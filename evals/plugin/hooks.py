@@ -66,7 +66,7 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
     plugins.register(LiveHooks(config, session.progress), "evals-live")
     listeners = []
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        plugins.register(github := GitHubHooks(os.environ), "evals-github")
+        plugins.register(github := GitHubHooks(os.environ, recorder), "evals-github")
         listeners.append(github.hear)
     plugins.register(SessionSummary(config, session, recorder, listeners), "evals-summary")
     return Begun(session, collection.parametrize, recorder.record)

@@ -83,7 +83,13 @@ def github_annotations(
 
 
 def tell_github(
-    environ: Mapping[str, str], run: Run, decision: Decision, *, root: Path, base: Run | None = None
+    environ: Mapping[str, str],
+    run: Run,
+    decision: Decision,
+    *,
+    root: Path,
+    base: Run | None = None,
+    more: str = "",
 ) -> list[str]:
     """Return the workflow commands of a run, and add the run to the summary of the step.
 
@@ -95,13 +101,15 @@ def tell_github(
         decision: What was decided.
         root: Folder that node ids are relative to.
         base: The run that it was held to; None without.
+        more: Markdown for the end of the summary.
     """
     workspace = environ.get("GITHUB_WORKSPACE")
     lines = github_annotations(
         run.evaluations, decision, root=root, workspace=Path(workspace) if workspace else None
     )
     summary = environ.get("GITHUB_STEP_SUMMARY")
-    trouble = append_summary(Path(summary), summary_text(run, decision, base)) if summary else None
+    text = summary_text(run, decision, base) + more
+    trouble = append_summary(Path(summary), text) if summary else None
     return [*lines, warning_line(trouble)] if trouble else lines
 
 
@@ -123,6 +131,25 @@ def summary_text(run: Run, decision: Decision, base: Run | None = None) -> str:
     # The verdict that was ruled, which knows how far the judge is to be trusted.
     comparison = replace(compare(run, base, margin=decision.rules.margin), gate=decision.baseline)
     return f"{text}\n{comparison_markdown(comparison)}"
+
+
+def unsent_text(unsent: Sequence[str], folder: Path) -> str:
+    """Return what the summary says of trackers that did not send all of a run; empty where all did.
+
+    Args:
+        unsent: What they said, in lines with the command that sends the rest.
+        folder: The run folder.
+    """
+    if not unsent:
+        return ""
+    from rag_evals.evals.reports.markdown import code_span
+
+    lines = "".join(f"- {code_span(line)}\n" for line in unsent)
+    kept = code_span(os.path.relpath(folder))
+    return (
+        f"\n### Not all was sent\n\n{lines}\nThe records have all of it: keep {kept} as an artifact of the "
+        "job; where it is downloaded, `rag-evals replay FOLDER` sends the rest.\n"
+    )
 
 
 def append_summary(file: Path, text: str) -> str | None:

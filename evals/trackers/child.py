@@ -1,9 +1,10 @@
 """The process of one tracker: follows the records of a run, and ends by itself whatever the tracker does.
 
-    python -m rag_evals.evals.trackers.child NAME FOLDER SECONDS SCRATCH
+    python -m rag_evals.evals.trackers.child NAME FOLDER STANDSTILL SECONDS SCRATCH
 
-The end of its standard input says that the session is over, or dead; the tracker then has SECONDS. Temporary
-files go to the folder SCRATCH, which is removed. What there is to say goes to standard output (messages.py).
+The end of its standard input says that the session is over, or dead; the tracker then has SECONDS, and ends
+before when nothing has moved for the seconds STANDSTILL. Temporary files go to the folder SCRATCH, which is
+removed. What there is to say goes to standard output (messages.py).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from rag_evals.evals.trackers.tracker import tracker_for
 # A session that is alive ends this process itself; one that was killed cannot.
 SECONDS_BEYOND = 3.0
 NICENESS = 5
+# The share of its time that a process computes when it works; one that waits for W&B has 0.02.
+WORKING = 0.05
 
 
 class ParentSession:
@@ -51,17 +54,50 @@ class ParentSession:
         self._closed.set()
 
 
+class Movement:
+    """What moves in this process: whatever it was told of, or computed."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._looked = (self._at, time.process_time())
+
+    def moved(self, text: str = "") -> None:
+        """Note and say that something has moved.
+
+        Args:
+            text: How far it is, for people; empty where that is not known.
+        """
+        self._at = time.monotonic()
+        say(moved=text)
+
+    def took(self, rows: int) -> None:
+        """Note and say that so many evaluations are taken."""
+        self._at = time.monotonic()
+        say(rows=rows)
+
+    def stood(self) -> float:
+        """Return for how many seconds nothing has moved, until now; work since the last look is movement."""
+        now, used = time.monotonic(), time.process_time()
+        before, used_before = self._looked
+        self._looked = (now, used)
+        if used - used_before > WORKING * (now - before):
+            self.moved()
+        return now - self._at
+
+
 def main(arguments: list[str]) -> int:
     """Run a tracker; 0 when all has arrived."""
-    name, folder, seconds = arguments[0], Path(arguments[1]), float(arguments[2])
+    name, folder = arguments[0], Path(arguments[1])
+    standstill, seconds = map(float, arguments[2:4])
     with suppress(OSError, AttributeError):
         os.nice(NICENESS)  # the tests go first
     session = ParentSession()
-    scratch = Path(arguments[3])
-    threading.Thread(target=_end_with, args=(session, seconds + SECONDS_BEYOND, scratch), daemon=True).start()
+    movement = Movement()
+    watched = (session, movement, standstill, seconds, Path(arguments[4]))
+    threading.Thread(target=_end_with, args=watched, daemon=True).start()
     try:
         with FileLock(lock_of(folder, name), timeout=0):
-            return _track(name, folder, seconds, session)
+            return _track(name, folder, seconds, session, movement)
     except Timeout:
         say(problem="another process is sending it")
     except Exception as error:  # noqa: BLE001  # whatever a tracker raises, here it ends
@@ -69,14 +105,14 @@ def main(arguments: list[str]) -> int:
     return 1
 
 
-def _track(name: str, folder: Path, seconds: float, session: ParentSession) -> int:
-    feed = Feed(name, tracker_for(name), folder, seconds=seconds)
+def _track(name: str, folder: Path, seconds: float, session: ParentSession, movement: Movement) -> int:
+    feed = Feed(name, tracker_for(name), folder, seconds=seconds, moved=movement.moved)
     rows = 0
     for event in follow(folder / RECORDS, is_over=lambda: session.is_over):
         feed.take(event)
         if event["type"] == "evaluation":
             rows += 1
-            say(rows=rows)  # each: the next may never be done
+            movement.took(rows)  # each: the next may never be done
     try:
         feed.finish()
     finally:
@@ -87,10 +123,17 @@ def _track(name: str, folder: Path, seconds: float, session: ParentSession) -> i
     return 0
 
 
-def _end_with(session: ParentSession, seconds: float, scratch: Path) -> None:
+def _end_with(
+    session: ParentSession, movement: Movement, standstill: float, seconds: float, scratch: Path
+) -> None:
     while not session.is_over:
         time.sleep(0.5)
-    time.sleep(seconds)
+    over = time.monotonic()
+    while True:
+        passed = time.monotonic() - over
+        if passed > seconds + SECONDS_BEYOND or min(passed, movement.stood()) > standstill + SECONDS_BEYOND:
+            break
+        time.sleep(0.5)
     leave(1, scratch)
 
 
@@ -125,4 +168,4 @@ def follow(file: Path, *, is_over: Callable[[], bool]) -> Iterator[Mapping[str, 
 
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]), Path(sys.argv[4]))
+    leave(main(sys.argv[1:]), Path(sys.argv[5]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,14 @@ from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
-from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, Tracker, TrackerFactory
+from rag_evals.evals.trackers.tracker import (
+    Ending,
+    TrackedFile,
+    TrackedRun,
+    Tracker,
+    TrackerFactory,
+    unheard,
+)
 
 ABOUTS = ("pipeline", "judge")
 # Of the first line of the records. The questions are told at the end, those that were asked.
@@ -33,6 +40,7 @@ class Feed:
         folder: The run folder.
         is_replay: Whether the run is over.
         seconds: What the end may take; None for no bound.
+        moved: Is told that something has moved.
     """
 
     def __init__(
@@ -43,12 +51,14 @@ class Feed:
         *,
         is_replay: bool = False,
         seconds: float | None = None,
+        moved: Callable[[str], None] = unheard,
     ) -> None:
         self._name = name
         self._factory = factory
         self._folder = folder
         self._is_replay = is_replay
         self._seconds = seconds
+        self._moved = moved
         self._head: Mapping[str, Any] = {}
         self._abouts: list[Mapping[str, Any]] = []
         self._rejudged: list[Evaluation] = []
@@ -123,9 +133,11 @@ class Feed:
             is_offline=bool(self._head.get("offline")),
             is_replay=self._is_replay,
             seconds=self._seconds,
+            moved=self._moved,
         )
         part = _Part(self._factory(), run, metrics)
         part.begin(self._head, self._abouts)
+        self._moved("")
         return part
 
     def _run(self, part: _Part) -> Run:
@@ -243,6 +255,7 @@ class _Part:
                 self.evaluations, abouts, self.run.folder, scratch, run_id=run_id, question_files=asked
             ):
                 self.tracker.file(file)
+                self.run.moved("")
             if ending.report:
                 self.tracker.file(TrackedFile("report", "report", {"report.html": ending.report}))
         finally:

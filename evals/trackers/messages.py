@@ -1,7 +1,7 @@
 """What a tracker's process says to the session, one JSON object a line, and to others of its kind: its lock.
 
 `said`: a line for people. `problem`: what went wrong. `rows`: how many evaluations the tracker has taken.
-`done`: all has arrived.
+`moved`: something has moved, with how far it is in words where that is known. `done`: all has arrived.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def lock_of(folder: Path, name: str) -> Path:
 def say(**message: Any) -> None:
     """Say it on standard output; where nobody listens any more, nothing happens."""
     with suppress(OSError, ValueError):
-        print(json.dumps(message), flush=True)  # noqa: T201  # it is what standard output is for here
+        # In one piece, as threads say things side by side.
+        print(f"{json.dumps(message)}\n", end="", flush=True)  # noqa: T201  # what standard output is for here
 
 
 def text_of(error: BaseException) -> str:

@@ -37,7 +37,8 @@ class TrackerOptions:
         wandb_runs: Whether W&B gets one run a session or one a pipeline.
         otlp: Where traces are sent: the URL of a collector, or `wandb`; None for nowhere.
         others: Names of further trackers.
-        wait: Seconds that a tracker may take when the session is over.
+        wait: Seconds in which nothing moves after which a tracker is given up, when the session is over.
+        max_wait: Seconds that a tracker may take then in all.
     """
 
     wandb: str | None = None
@@ -45,6 +46,7 @@ class TrackerOptions:
     otlp: str | None = None
     others: tuple[str, ...] = ()
     wait: float = 10
+    max_wait: float = 120
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,10 +118,11 @@ def started_guards(chosen: TrackerOptions, environment: Mapping[str, str], folde
     names = tracker_options(chosen, environment)
     if not names:
         return []
-    from rag_evals.evals.trackers.guard import Guard
+    from rag_evals.evals.trackers.guard import Guard, Patience
 
+    patience = Patience(chosen.wait, chosen.max_wait)
     replay = replay_command(folder)
-    guards = [Guard(name, folder, seconds=chosen.wait, replay=replay) for name in names]
+    guards = [Guard(name, folder, patience=patience, replay=replay) for name in names]
     for guard in guards:
         guard.start()
     return guards

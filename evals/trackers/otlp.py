@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.runs.environment import installed_versions
 from rag_evals.evals.runs.masking import masked_text
 from rag_evals.evals.runs.trace_lines import FILE, span_from_json
-from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError
+from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError, unheard
 from rag_evals.rag.tracing.conventions import KIND
 from rag_evals.rag.tracing.spans import TraceSpan
 
@@ -159,8 +159,12 @@ class OtlpExporter:
         self._log.addHandler(_QUIET)
         self._propagated, self._log.propagate = self._log.propagate, False
 
-    def export(self, spans: Sequence[TraceSpan]) -> str | None:
+    def export(self, spans: Sequence[TraceSpan], moved: Callable[[str], None] = unheard) -> str | None:
         """Send `spans`, and wait until they are there.
+
+        Args:
+            spans: What is to be sent.
+            moved: Is told of each batch that is there.
 
         Returns:
             Why not all of them are; None when they are.
@@ -175,6 +179,7 @@ class OtlpExporter:
                 return self._lost(f"{type(error).__name__}: {error}")
             if not sent:
                 return self._lost(self._answers[-1] if self._answers else "nothing was sent")
+            moved("")
         return None
 
     def close(self) -> None:
@@ -283,6 +288,7 @@ class OtlpTracker:
         self._trouble: str | None = None
         self._endpoint = target.endpoint
         resource = {**target.resource, "evals.run": run.id}
+        self._moved = run.moved
         self._exporter = OtlpExporter(target.endpoint, target.headers, resource)
 
     def config(self, values: Mapping[str, Any]) -> None:
@@ -319,7 +325,7 @@ class OtlpTracker:
     def _send(self) -> None:
         if not self._waiting:
             return
-        self._trouble = self._exporter.export(self._waiting)
+        self._trouble = self._exporter.export(self._waiting, self._moved)
         if not self._trouble:
             self._sent += len(self._waiting)
             self._waiting = []

@@ -19,6 +19,10 @@ BUNDLED = (
 )
 
 
+def unheard(text: str) -> None:
+    """Take what nobody is there to hear."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
     """What a tracker is told of a run as it begins.
@@ -35,6 +39,8 @@ class TrackedRun:
         is_offline: Whether no connection but loopback is allowed.
         is_replay: Whether the records are those of a run that is over.
         seconds: What the end may take; None for no bound.
+        moved: Tells that something has moved, and in words how far it is: without it a tracker is given up in
+            the end, when none of these calls returns for a while.
     """
 
     id: str
@@ -48,6 +54,7 @@ class TrackedRun:
     is_offline: bool = False
     is_replay: bool = False
     seconds: float | None = None
+    moved: Callable[[str], None] = unheard
 
 
 @dataclass(frozen=True, slots=True)

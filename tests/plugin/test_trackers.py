@@ -75,7 +75,7 @@ class Tracker:
 CALLS = ("start", "config", "row", "summary", "file", "finish", "where")
 DIED = "its process ended before it was done"
 # The rows that had been taken when the time was over depend on how busy the machine is.
-GIVEN_UP = r"not done 3 s after the end, and given up: it had taken \d+ of 12 evaluations"
+GIVEN_UP = r"nothing moved for 3 s, and given up: it had taken \d+ of 12 evaluations"
 BAD = {
     "hang_start": GIVEN_UP,
     "hang_finish": GIVEN_UP,

@@ -1,8 +1,9 @@
 """Whatever Weights & Biases does: the tests end as without it, none waits, and a replay sends every row once.
 
 The sessions run side by side, so that the bounds on times leave room for a busy machine: a test may wait
-2 s, and the session may end 8 s beyond what the tracker may take. What is promised (0.3 s, 12 s in all) is
-measured by `benchmarks/wandb.py`, one session after the other and with the default of 10 s.
+2 s, and the session may end 8 s beyond what the tracker may take in all, as it is waited for while it works.
+What is promised (0.3 s, 20 s in all where nothing moves) is measured by `benchmarks/wandb.py`, one session
+after the other and with the default of 10 s.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ AT_ONCE = 8
 # Seconds. A client that begins takes up to seven to give up; all else is shown with less.
 WAIT_AT_START, WAIT = 10, 5
 MOST_WAIT, MOST_BEYOND = 2.0, 8.0
+MOST_IN_ALL = 40
 # An orphan has what a tracker may take, three seconds, and two for its own children to see it.
 MOST_ALONE = WAIT + 5 + MOST_BEYOND
 
 SENT = "wandb: SERVER/loopback/lab/runs/RUN"
 MISSING = "`rag-evals replay RUN` sends what is missing"
 TAKEN = r"it had taken \d+ of \d+ evaluations"
-GIVEN_UP = rf"wandb: not done \d+ s after the end, and given up: {TAKEN}; {MISSING}"
+STOPPED = r"(?:nothing moved for \d+ s|not done \d+ s after the end)"
+GIVEN_UP = rf"wandb: {STOPPED}, and given up: {TAKEN}; {MISSING}"
 OFFLINE = "wandb: offline, as {}; `rag-evals replay RUN` sends it"
 FULL = rf"wandb: (?:offline, as [^;\n]+; )?No space left on device; {MISSING}"
 HISTORY = rf"{SENT}\nwandb: W&B has \d+ of {TESTS + 1} lines of the history; {MISSING}"
@@ -59,6 +62,7 @@ SAID = {
     "in mid-run: history answers 404": HISTORY,
     "in mid-run: history answers 409": HISTORY,
     "slow network, 0.1 s a request": SENT,
+    "slow network, 1 s a request": SENT,
     "disk of W&B's folder full at start": FULL,
     "disk of W&B's folder full in mid-run": rf"(?:{SENT}\n)?{FULL}",
     # Nobody is there to say anything.
@@ -95,7 +99,7 @@ def sessions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     order = sorted(faults.values(), key=lambda fault: (not fault.from_start, fault.name))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         seen = {
-            fault.name: pool.submit(measure, fault, folder / f"{number}", QUESTIONS, _wait_for(fault))
+            fault.name: pool.submit(measure, fault, folder / f"{number}", QUESTIONS, *_waits_for(fault))
             for number, fault in enumerate(order)
             if fault.disk is None or not why_not
         }
@@ -110,8 +114,9 @@ def seen(sessions: Sessions, fault: Fault) -> Seen:
     return sessions.of(fault)
 
 
-def _wait_for(fault: Fault) -> str:
-    return f"--evals-tracker-wait={WAIT_AT_START if fault.from_start or fault == NOTHING else WAIT}"
+def _waits_for(fault: Fault) -> tuple[str, str]:
+    wait = WAIT_AT_START if fault.from_start or fault == NOTHING else WAIT
+    return f"--evals-tracker-wait={wait}", f"--evals-tracker-max-wait={MOST_IN_ALL}"
 
 
 def _said(session: Session) -> str:
@@ -136,9 +141,8 @@ def test_no_test_waits(sessions, seen, fault):
 
 @every_fault
 def test_session_ends_in_time_and_leaves_nobody(sessions, seen, fault):
-    """The session ends when the tracker has had its time, and all that it began is gone soon after."""
-    wait = WAIT_AT_START if fault.from_start else WAIT
-    most = 1.0 if fault.kill and not seen.session.said else wait
+    """The session ends soon after the tracker gets on no more, and all that it began is gone after it."""
+    most = 1.0 if fault.kill and not seen.session.said else MOST_IN_ALL
     assert seen.session.to_end - sessions.reference.to_end < most + MOST_BEYOND
     assert seen.session.to_alone < MOST_ALONE
 

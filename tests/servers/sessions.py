@@ -134,6 +134,19 @@ class Project:
         """Run a session."""
         return self._run("pytest", "-q", *options, environment=environment)
 
+    def begin(self, *options: str, **environment: str) -> subprocess.Popen[str]:
+        """Begin a session, to be disturbed."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", *options],
+            cwd=self.folder,
+            env=self._environment(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def replay(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Send a run again."""
         return self._run("rag_evals.evals.cli", "replay", *options, environment=environment)
@@ -170,15 +183,18 @@ class Project:
         """Return the packages that were imported in pytest's process when it ended."""
         return set((self.folder / f"imported-{process}.txt").read_text().split())
 
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        foreign = ("WANDB_", "GITHUB_", "PYTEST_")
+        ours = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+        return {**ours, "PYTHONPATH": str(ROOT), "WANDB_ERROR_REPORTING": "false", **more}
+
     def _run(
         self, module: str, *options: str, environment: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        foreign = ("WANDB_", "GITHUB_", "PYTEST_")
-        ours = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         return subprocess.run(
             [sys.executable, "-m", module, *options],
             cwd=self.folder,
-            env={**ours, "PYTHONPATH": str(ROOT), "WANDB_ERROR_REPORTING": "false", **environment},
+            env=self._environment(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

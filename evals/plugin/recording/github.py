@@ -6,8 +6,9 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 import pytest
+from rag_evals.evals.plugin.recording.recorder import Recorder
 from rag_evals.evals.plugin.recording.summary import Decided
-from rag_evals.evals.reports.github import stopping_lines, tell_github, warning_line
+from rag_evals.evals.reports.github import stopping_lines, tell_github, unsent_text, warning_line
 
 
 class GitHubHooks:
@@ -15,10 +16,12 @@ class GitHubHooks:
 
     Args:
         environ: The environment.
+        recorder: Knows what trackers did not send.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], recorder: Recorder) -> None:
         self._environ = environ
+        self._recorder = recorder
         self._decided: Decided | None = None
 
     def hear(self, decided: Decided) -> None:
@@ -45,7 +48,9 @@ class GitHubHooks:
     def _commands(self, config: pytest.Config, decided: Decided) -> list[str]:
         """Return what GitHub is told; trouble with it is a warning, never a failure."""
         run, decision, base = decided.run, decided.decision, decided.base
+        folder = self._recorder.folder
+        more = unsent_text(self._recorder.unsent, folder.path) if folder else ""
         try:
-            return tell_github(self._environ, run, decision, root=config.rootpath, base=base)
+            return tell_github(self._environ, run, decision, root=config.rootpath, base=base, more=more)
         except Exception as error:  # noqa: BLE001  # whatever it is, the run is recorded and decided
             return [warning_line(f"GitHub was not told of the run: {error}")]

@@ -53,6 +53,7 @@ class Recorder:
         stale: Ids of questions that were not asked.
         crashed: Why tests had no report of their own, by node id.
         trouble: Why traces end early; "" when they do not.
+        unsent: What trackers did not send, in lines with the command that does.
     """
 
     def __init__(self, config: pytest.Config, session: EvalsSession, listen: Listener) -> None:
@@ -62,6 +63,7 @@ class Recorder:
         self.folder: RunFolder | None = None
         self.stale: set[str] = set()
         self.trouble = ""
+        self.unsent: tuple[str, ...] = ()
         self.crashed: dict[str, str] = {}
         # What is to be evaluated; written with the first event that makes a run.
         self._asked: str | None = None
@@ -107,12 +109,21 @@ class Recorder:
         for evaluation in all_undecided(asked, evaluations, self.crashed):
             self._write(canonical(evaluation_to_json(evaluation)))
 
-    def end_trackers(self, count: int) -> list[str]:
-        """End the trackers of a run of `count` evaluations, and return what they have to say."""
+    def end_trackers(self, count: int, tell: Callable[[str], None] | None = None) -> tuple[str, ...]:
+        """End the trackers of a run of `count` evaluations, and return what they have to say.
+
+        Args:
+            count: How many evaluations the run has.
+            tell: Is told what is waited for; None where nobody reads it.
+        """
         guards, self._guards = self._guards, []
-        for guard in guards:  # all of them first: they end side by side
-            guard.say_over()
-        return [line for guard in guards for line in guard.finish(count)]
+        if not guards:
+            return ()
+        from rag_evals.evals.trackers.guard import finish
+
+        ended = finish(guards, count, tell)
+        self.unsent = ended.unsent
+        return ended.lines
 
     def _end(self) -> None:
         self.end_trackers(0)

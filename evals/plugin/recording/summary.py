@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from rag_evals.evals.plugin.recording.recorder import Recorder
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.reports.html.page import run_html
 from rag_evals.evals.reports.html.waterfall import Waterfalls, waterfalls_of
+from rag_evals.evals.reports.progress import is_ci
 from rag_evals.evals.reports.terminal.summary import closing_lines, colour_of, decision_lines, last_lines
 from rag_evals.evals.runs.baseline_file import write_baseline
 from rag_evals.evals.runs.evaluation import evaluation_from_json
@@ -113,9 +116,16 @@ class SessionSummary:
             terminalreporter.line(f"no question falls into shard {self._session.settings.shard}")
         for trouble in self._troubles:
             terminalreporter.line(printable(trouble), red=True)
-        for line in self._recorder.end_trackers(self._count):
+        is_read = self._config.option.verbose >= 0 and (terminalreporter.isatty() or is_ci(os.environ))
+        tell = partial(self._say_now, terminalreporter) if is_read else None
+        for line in self._recorder.end_trackers(self._count, tell):
             terminalreporter.line(line)
         terminalreporter.line(f"run: {self._shown(folder.path)}")
+
+    @staticmethod
+    def _say_now(terminal: pytest.TerminalReporter, line: str) -> None:
+        terminal.line(line)
+        terminal.flush()  # a log of CI is read while it is written
 
     @property
     def _count(self) -> int:

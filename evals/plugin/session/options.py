@@ -333,8 +333,16 @@ OPTIONS = (
         "trackers.wait",
         "number",
         "10",
-        "seconds a tracker may take when the session is over",
+        "seconds in which nothing moves after which a tracker is given up, when the session is over",
         "SECONDS",
         called="tracker-wait",
+    ),
+    Option(
+        "trackers.max_wait",
+        "number",
+        "120",
+        "seconds that a tracker may take in all when the session is over",
+        "SECONDS",
+        called="tracker-max-wait",
     ),
 )

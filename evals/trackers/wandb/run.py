@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rag_evals.evals.trackers.messages import text_of
 from rag_evals.evals.trackers.options import replay_command
 from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackedTable, TrackerError
+from rag_evals.evals.trackers.wandb.client_progress import ClientProgress
 from rag_evals.evals.trackers.wandb.tables import LiveTable, bars_of, joined, wandb_table, whole_table
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class WandbTracker:
         self._is_told = False
         self._artifacts: list[tuple[str, Any]] = []
         self._tables: dict[str, TrackedTable] = {}
+        self._progress: ClientProgress | None = None
 
     def start(self, run: TrackedRun) -> None:
         """Begin or resume the W&B run; without a connection or a key it is an offline one.
@@ -95,7 +97,10 @@ class WandbTracker:
             self._live.stop()
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """Set the summary."""
+        """Set the summary; from here to the end somebody may wait."""
+        if not self._told.is_replay:
+            self._progress = ClientProgress(self._run, self._told.moved)
+            self._progress.begin()
         self._run.summary.update(dict(values))
 
     def file(self, file: TrackedFile) -> None:
@@ -132,6 +137,9 @@ class WandbTracker:
             problems.append("the server did not take all of it in time")
         except Exception as error:  # noqa: BLE001  # what else was lost is said as well
             problems.append(_said(error))
+        finally:
+            if self._progress:
+                self._progress.end()
         if not problems and not self._is_offline:
             problems += self._missing()
         if self._lost:

@@ -124,6 +124,7 @@ EXAMPLES = {
     "evals_wandb_runs": ("trackers.wandb_runs", "session", "pipeline", "pipeline"),
     "evals_trackers": ("trackers.others", (), ["mlflow, wandb"], ("mlflow", "wandb")),
     "evals_tracker_wait": ("trackers.wait", 10, "2.5", 2.5),
+    "evals_tracker_max_wait": ("trackers.max_wait", 120, "600", 600),
 }
 
 
@@ -240,6 +241,7 @@ def test_options_and_ini_values_have_one_name():
         ("--evals-max-minutes", "evals_max_minutes"),
         ("--evals-wandb-runs", "evals_wandb_runs"),
         ("--evals-tracker-wait", "evals_tracker_wait"),
+        ("--evals-tracker-max-wait", "evals_tracker_max_wait"),
     ]
 
 
