@@ -49,7 +49,10 @@ def _trackers(run: Run, options: argparse.Namespace) -> Mapping[str, Mapping[str
     told: dict[str, Mapping[str, Any]] = dict(run.head.get("trackers") or {})
     if options.wandb:
         entity, _, project = parse_project(options.wandb).rpartition("/")
-        told[WANDB] = {**told.get(WANDB, {}), "project": project, "entity": entity or None}
+        before, place = told.get(WANDB, {}), {"project": project, "entity": entity or None}
+        if any(before.get(key) != value for key, value in place.items()):
+            before = {key: value for key, value in before.items() if key != "trial"}  # it is none there
+        told[WANDB] = {**before, **place}
     if options.trackers:
         names = [name.strip() for name in options.trackers.split(",") if name.strip()]
         told = {name: told.get(name, {}) for name in names}

@@ -25,6 +25,9 @@ OTLP_PACKAGES = {
     "requests": "requests",
 }
 
+# What W&B's agent tells the command of a trial: which sweep it is of, and the id of its run.
+TRIAL = {"sweep": "WANDB_SWEEP_ID", "run": "WANDB_RUN_ID"}
+
 WandbRuns = Literal["session", "pipeline"]
 
 
@@ -101,6 +104,11 @@ def tracker_options(chosen: TrackerOptions, environment: Mapping[str, str]) -> d
 
 def _wandb_options(project: str, runs: str, environment: Mapping[str, str]) -> dict[str, Any]:
     entity, _, name = project.rpartition("/")
+    trial = {key: environment.get(variable) for key, variable in TRIAL.items()}
+    is_trial = all(trial.values())
+    if is_trial and runs == "session":  # its run is where the sweep is
+        name = environment.get("WANDB_PROJECT") or name
+        entity = environment.get("WANDB_ENTITY") or entity
     tags = [tag.strip() for tag in environment.get("WANDB_TAGS", "").split(",")]
     return {
         "project": name,
@@ -110,6 +118,7 @@ def _wandb_options(project: str, runs: str, environment: Mapping[str, str]) -> d
         "name": environment.get("WANDB_NAME") or None,
         "tags": [tag for tag in tags if tag],
         "notes": environment.get("WANDB_NOTES") or None,
+        **({"trial": trial} if is_trial else {}),
     }
 
 

@@ -55,7 +55,13 @@ def _upsert_bucket(backend: Backend, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _update_run(run: WandbRun, asked: dict[str, Any]) -> None:
-    fields = {"displayName": "name", "groupName": "group", "jobType": "job_type", "tags": "tags"}
+    fields = {
+        "displayName": "name",
+        "groupName": "group",
+        "jobType": "job_type",
+        "tags": "tags",
+        "sweep": "sweep",
+    }
     for theirs, ours in (fields | {"notes": "notes", "state": "state"}).items():
         if asked.get(theirs) is not None:
             setattr(run, ours, asked[theirs])

@@ -17,6 +17,7 @@ class WandbRun:
     Attributes:
         id: The run id of the client, which is unique here over all projects.
         name: The name that is displayed.
+        sweep: The sweep that the client said it belongs to.
         raw_config: The config as sent: `{"knob": {"value": 1}, "_wandb": {...}}`.
         rows: History by line number, as lines arrive.
         row_times: `time.time()` of the arrival of each line.
@@ -32,6 +33,7 @@ class WandbRun:
     entity: str
     name: str = ""
     group: str | None = None
+    sweep: str | None = None
     job_type: str | None = None
     notes: str | None = None
     tags: list[str] = field(default_factory=list)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_evals.evals.trackers.messages import text_of
-from rag_evals.evals.trackers.options import replay_command
+from rag_evals.evals.trackers.options import TRIAL, replay_command
 from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackedTable, TrackerError
 from rag_evals.evals.trackers.wandb.client_progress import ClientProgress
 from rag_evals.evals.trackers.wandb.tables import LiveTable, bars_of, joined, wandb_table, whole_table
@@ -33,6 +33,7 @@ SECONDS_FOR_LOOKING = 3.0
 WATCHED = ("score/*", "mean/*", "seconds/*", "tokens/*", "pass_rate/*", "pass_rate", "unscored", "seconds")
 ALERT_CHARACTERS = 2000
 SECONDS_BETWEEN_POSTS = "5"
+OF_SWEEP = (*TRIAL.values(), "WANDB_SWEEP_PARAM_PATH")
 
 
 class WandbTracker:
@@ -45,6 +46,8 @@ class WandbTracker:
         self._artifacts: list[tuple[str, Any]] = []
         self._tables: dict[str, TrackedTable] = {}
         self._progress: ClientProgress | None = None
+        self._trial: Mapping[str, str] | None = None
+        self._is_joined = False
 
     def start(self, run: TrackedRun) -> None:
         """Begin or resume the W&B run; without a connection or a key it is an offline one.
@@ -53,7 +56,11 @@ class WandbTracker:
             TrackerError: The run is over and cannot be sent.
         """
         self._told = run
-        _set_environment(run.folder)
+        self._trial = run.options.get("trial")
+        # A session is the run of its trial; runs of pipelines would share its id, and have their own.
+        self._is_joined = bool(self._trial) and not run.pipeline
+        self._id = str(self._trial["run"]) if self._trial and self._is_joined else run.id
+        _set_environment(run.folder, is_in_sweep=self._is_joined and not run.is_replay)
         mode = "offline" if run.is_offline else os.environ.get("WANDB_MODE") or "online"
         self._run = self._offline_run() if mode == "offline" else self._online_run()
         self._is_offline: bool = self._run.settings._offline
@@ -162,10 +169,32 @@ class WandbTracker:
         if self._is_told or not hasattr(self, "_run"):
             return ()
         if not self._is_offline:
-            return (str(self._run.url),)
+            return (f"{self._run.url}{self._of_sweep()}",)
         if self._offline_because:
             return (f"offline, as {self._offline_because}; `{replay_command(self._told.folder)}` sends it",)
-        return (f"offline: {os.path.relpath(self._run.settings.sync_dir)}",)
+        return (f"offline: {os.path.relpath(self._run.settings.sync_dir)}{self._of_sweep()}",)
+
+    def _of_sweep(self) -> str:
+        """Return which run it is where the session is a trial of a sweep; else nothing."""
+        if not self._trial:
+            return ""
+        trial = f"the run of this trial of sweep {self._trial['sweep']}"
+        return f" ({trial})" if self._is_joined else f" (in the group {self._group}, beside {trial})"
+
+    @property
+    def _group(self) -> str | None:
+        told = self._told
+        beside = self._trial["run"] if self._trial and told.pipeline else None
+        return told.options.get("group") or beside or told.group
+
+    @property
+    def _name(self) -> str | None:
+        """The name for people; a trial has one already."""
+        told = self._told
+        named = told.options.get("name")
+        if told.pipeline:
+            return told.name
+        return named or (None if self._is_joined else told.name)
 
     # --- beginning ---
 
@@ -216,9 +245,9 @@ class WandbTracker:
         return wandb.init(
             project=options["project"],
             entity=options.get("entity"),
-            id=told.id,
-            name=told.name if told.pipeline else options.get("name") or told.name,
-            group=options.get("group") or told.group,
+            id=self._id,
+            name=self._name,
+            group=self._group,
             job_type="evals",
             tags=options.get("tags") or None,
             notes=options.get("notes"),
@@ -316,13 +345,18 @@ class WandbTracker:
             return
         if self._told.is_replay:
             mine = Path(self._run.settings.sync_dir)
-            for other in folder.glob(f"offline-run-*-{self._told.id}"):
+            for other in folder.glob(f"offline-run-*-{self._id}"):
                 if other.resolve() != mine.resolve():
                     shutil.rmtree(other, ignore_errors=True)
 
 
-def _set_environment(folder: Path) -> None:
-    """Keep all of it in the run folder, and the client's reports on itself to ourselves."""
+def _set_environment(folder: Path, *, is_in_sweep: bool) -> None:
+    """Keep all of it in the run folder, and the client's reports on itself to ourselves.
+
+    In a sweep the client takes no other run than the trial's, whatever it is told.
+    """
+    for name in () if is_in_sweep else OF_SWEEP:
+        os.environ.pop(name, None)
     own = folder / "wandb"
     own.mkdir(exist_ok=True)
     os.environ.update(
