@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "join the runs of several shards into one run, and hold the whole to its thresholds",
     ),
     "report": ("report:add_report", "a finished run as text, Markdown, HTML, CSV, Parquet or JUnit"),
+    "comment": ("report:add_comment", "a run as the one comment on its pull request, made or updated"),
     "replay": ("replay:add_replay", "send a recorded run to Weights & Biases, or what it misses"),
     "compare": ("compare:add_compare", "compare a run with another or with a baseline"),
     "baseline": ("baseline:add_baseline", "keep a run as a baseline, or list the baselines"),

@@ -1,19 +1,27 @@
-"""The commands `report`, a finished run once more, and `merge`, the runs of several shards as one."""
+"""The commands `report`, a finished run once more, `comment`, on a pull request, and `merge`, of shards."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.errors import EvalsError, UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run, unwritable, write_text
-from rag_evals.evals.gate.decision import Decision, decide
+from rag_evals.evals.gate.decision import Decision, decide, decision_from_json
 from rag_evals.evals.gate.rules import rules_from
 from rag_evals.evals.judges.calibration.labels import Labelled, load_labels
 from rag_evals.evals.reports.dataframe import to_csv, write_parquet
+from rag_evals.evals.reports.github import warning_line
+from rag_evals.evals.reports.github_comment import (
+    API,
+    comment_text,
+    pull_request_of,
+    put_comment,
+)
 from rag_evals.evals.reports.html.page import run_html
 from rag_evals.evals.reports.html.waterfall import waterfalls_of
 from rag_evals.evals.reports.junit import run_junit
@@ -22,6 +30,7 @@ from rag_evals.evals.reports.terminal.summary import closing_lines, decision_lin
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.merge import merge
 from rag_evals.evals.runs.run import Run, read_run
+from rag_evals.evals.trackers.messages import text_of
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +118,57 @@ def _write_parquet(run: Run, file: Path) -> None:
         write_parquet(run, file)
     except OSError as error:
         raise unwritable(file, error) from error
+
+
+def add_comment(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `comment`."""
+    parser.epilog = (
+        "in GitHub Actions, with GITHUB_TOKEN; exit status 0 in any case, as the gate is not about a comment"
+    )
+    parser.add_argument(
+        "run_name", nargs="?", default="latest", metavar="RUN", help="as of report (default: latest)"
+    )
+    parser.add_argument(
+        "--name", default="rag-evals", help="which comment it is, of several (default: rag-evals)"
+    )
+    add_home(parser)
+    parser.set_defaults(run=_comment)
+
+
+def _comment(options: argparse.Namespace) -> int:
+    try:
+        said = _commented(options, os.environ)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the gate is not about it
+        said = f"no comment: {text_of(error)}"
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            said = warning_line(said)
+    print(printable(said))
+    return 0
+
+
+def _commented(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
+    """Make the comment or update it where there is a pull request, and return what is to be said of it."""
+    pull = pull_request_of(environ)
+    if pull is None:
+        return "no comment: this job is about no pull request"
+    run = read_run(named_run(options.run_name, options.home))
+    ruling = next((event for _, event in run.records.events() if event["type"] == "ruling"), {})
+    if "conditions" in ruling:
+        decision = decision_from_json(ruling, rules_from(run.head), run.evaluations)
+        base = _base(ruling.get("baseline"))
+    else:  # the session was killed
+        decision, base = decide(rules_from(run.head), run), None
+    text = comment_text(run, decision, base, environ=environ)
+    token, api = environ.get("GITHUB_TOKEN", ""), environ.get("GITHUB_API_URL") or API
+    return f"comment: {put_comment(pull, options.name, text, token=token, api=api)}"
+
+
+def _base(path: str | None) -> Run | None:
+    """Return what the run was held against, if it is still there."""
+    try:
+        return read_run(Path(path)) if path else None
+    except EvalsError:
+        return None
 
 
 def add_merge(parser: argparse.ArgumentParser) -> None:
