@@ -20,8 +20,11 @@ from rag_evals.evals.gate.comparison.baseline_gate import (
     verdict_of_rows,
 )
 from rag_evals.evals.gate.condition import parse_condition
+from rag_evals.evals.gate.early_stop import decided_early, early_of, rows_decided_early
+from rag_evals.evals.gate.paired import Difference
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions
+from rag_evals.evals.gate.sequential import END_LEVEL, difference_at_end
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.calibration.judge_card import trusts_of
 from rag_evals.evals.runs.evaluation import Evaluation
@@ -88,9 +91,6 @@ def _held_early(
     rules: Rules, run: Run, base: Run | None
 ) -> tuple[Sequence[ConditionResult], BaselineGate | None]:
     """Take what was decided early, and decide the rest with what the early looks have left of the 5 %."""
-    from rag_evals.evals.gate.early_stop import decided_early, early_of, rows_decided_early
-    from rag_evals.evals.gate.sequential import END_LEVEL, difference_at_end
-
     early = early_of(rules, run, base)
     held = [
         decided_early(one, early)
@@ -204,7 +204,6 @@ def _comparison_to_json(gate: BaselineGate) -> dict[str, Any]:
 
 
 def _comparison_from_json(line: Mapping[str, Any]) -> BaselineGate:
-    from rag_evals.evals.gate.paired import Difference
 
     rows = tuple(
         from_fields(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.gate.comparison.baseline_gate import (
     PASS_RATE,
@@ -21,12 +20,11 @@ from rag_evals.evals.gate.comparison.pairing import PairKey
 from rag_evals.evals.gate.condition import LATENCY, TOKENS, Condition
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.run_gate import ConditionResult, is_in_scope, value_of
+from rag_evals.evals.gate.sequential import EarlyBound, EarlyDifference
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
-
-if TYPE_CHECKING:
-    from rag_evals.evals.gate.sequential import EarlyBound, EarlyDifference
+from rag_evals.rag.identity import digest
 
 
 @dataclass(slots=True)
@@ -97,13 +95,11 @@ class EarlyStop:
         return self._lanes[name]
 
     def _bounds(self, pipeline: str) -> dict[Condition, EarlyBound]:
-        from rag_evals.evals.gate.sequential import EarlyBound
 
         ours = [c for c in self._rules.conditions if c.pipeline in (None, pipeline) and is_decidable(c)]
         return {c: EarlyBound(_bound(c), conditions=len(ours)) for c in ours}
 
     def _differences(self, evaluation: Evaluation) -> dict[str, EarlyDifference]:
-        from rag_evals.evals.gate.sequential import EarlyDifference
 
         if not any(pipeline == evaluation.pipeline for pipeline, _ in self._before):
             return {}
@@ -198,8 +194,6 @@ def shuffled_order(asked: Iterable[tuple[str, str]]) -> Sequence[int]:
     Returns:
         The places of the tests in their new order.
     """
-    from rag_evals.rag.identity import digest
-
     places: dict[str, list[tuple[str, int]]] = {}
     for place, (lane, question) in enumerate(asked):
         places.setdefault(lane, []).append((digest(["stop early", question]), place))

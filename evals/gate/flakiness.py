@@ -12,15 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation, evaluation_from_json, is_below
+from rag_evals.evals.runs.run import Run
 from rag_evals.rag.answer import Answer
 from rag_evals.rag.identity import digest
-
-if TYPE_CHECKING:
-    from rag_evals.evals.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from rag_evals.evals.base.arrays import Floats
 from rag_evals.evals.base.intervals import (
     SEED,
     Interval,
@@ -20,13 +21,6 @@ from rag_evals.evals.base.intervals import (
     wilson,
 )
 from rag_evals.evals.gate.verdict import Verdict
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
 
 ValueKind = Literal["rate", "score"]
 ALPHA = 0.05

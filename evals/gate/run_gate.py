@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.intervals import (
     Interval,
@@ -27,8 +26,7 @@ from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.runs.evaluation import Evaluation, is_below
 from rag_evals.evals.runs.score import Score
 
-if TYPE_CHECKING:
-    Value = Callable[[Evaluation], float | None]
+Value = Callable[[Evaluation], float | None]
 
 
 LEVEL = 0.95

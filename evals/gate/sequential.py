@@ -12,16 +12,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from rag_evals.evals.base.arrays import Floats
 from rag_evals.evals.gate.paired import ALPHA, Difference, Pairs, difference, reaches
 from rag_evals.evals.gate.verdict import Verdict
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 # An error may come early or at the end; both together are the 5 % of one look at the end. BLOCK keeps its
 # power at the end, PASS saves questions, a condition has either.

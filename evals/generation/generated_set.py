@@ -12,28 +12,32 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import GenerationError, UsageError
 from rag_evals.evals.base.messages import display_path, printable
+from rag_evals.evals.generation import kinds
+from rag_evals.evals.generation.generate import (
+    GenerationProgress,
+    GenerationRequest,
+    make_set,
+    surveyed_corpus,
+    touched,
+    work_header,
+)
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.questions.question_set import load_set
+from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.errors import RagError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import LLM
-
-if TYPE_CHECKING:
-    from rag_evals.evals.generation.generate import GenerationProgress
-    from rag_evals.rag.documents.document import Corpus
-    from rag_evals.rag.retrieval.embedder import Embedder
-
+from rag_evals.rag.retrieval.embedder import Embedder
 
 FOLDER = "generated"
 # Of the choice of sentences, here and by default of `rag-evals generate`.
 SEED = 7
 # What tells that the documents have nothing left to ask about.
 EXHAUSTED = "exhausted.json"
-ProgressDisplay = Callable[[int], AbstractContextManager[Callable[["GenerationProgress"], None]]]
+ProgressDisplay = Callable[[int], AbstractContextManager[Callable[[GenerationProgress], None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,10 @@ class Generated:
     def __init__(
         self, count: int, home: Path, inputs: GenerationInputs, others: Sequence[Question] = ()
     ) -> None:
-        from rag_evals.evals.generation.generate import GenerationRequest, work_header
-        from rag_evals.evals.generation.kinds import DEFAULT_MIX
 
         self._count = count
         self._inputs = inputs
-        request = GenerationRequest(Path(), count, dict(DEFAULT_MIX), SEED, tuple(others))
+        request = GenerationRequest(Path(), count, dict(kinds.DEFAULT_MIX), SEED, tuple(others))
         depends = work_header(request, inputs.corpus, inputs.llm)
         self.file = home / FOLDER / digest(depends)[:16] / "questions.jsonl"
         self._request: GenerationRequest = replace(request, out=self.file)
@@ -85,8 +87,6 @@ class Generated:
         Raises:
             UsageError: The set is damaged.
         """
-        from rag_evals.evals.generation.generate import touched
-
         if not self.file.exists():
             return None
         questions = load_set(self.file).questions
@@ -122,7 +122,6 @@ class Generated:
             ) from error
 
     def _written(self, say: Callable[[str], None], progress: ProgressDisplay) -> tuple[Question, ...]:
-        from rag_evals.evals.generation.generate import make_set, surveyed_corpus
 
         start = time.monotonic()
         try:

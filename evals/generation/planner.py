@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.generation.candidate import Candidate, Passage
 from rag_evals.evals.generation.rules.rule import ANSWERED
@@ -22,12 +21,9 @@ from rag_evals.evals.generation.text.target_sentences import (
 )
 from rag_evals.evals.generation.text.words import names_in
 from rag_evals.evals.generation.writing.writer import PlannedQuestion
+from rag_evals.rag.retrieval.embedder import Vectors
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+Embed = Callable[[Sequence[str]], Vectors]
 
 # A kind is given up when it was tried so often, and so often more for each question that it gave; the last
 # kind never is. Where the others have no sentence left, those with an answer go on with theirs.
@@ -74,7 +70,7 @@ class Planner:
         self._embed = embed
         self._tries: Counter[str] = Counter()
         self._used: set[tuple[str, object]] = set()
-        self._vectors: NDArray[np.float32] | None = None
+        self._vectors: Vectors | None = None
         self._places: dict[tuple[str, object], int] = {}
         self._number = 0
         self._tired: set[str] = set()

@@ -8,15 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.judges.claims import split_sentences
 from rag_evals.rag.answer import Context
-from rag_evals.rag.retrieval.embedder import Embedder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from rag_evals.rag.retrieval.embedder import Embedder, Vectors
 
 # A claim is read next to this many of its closest sentences.
 SENTENCES = 4
@@ -89,7 +84,7 @@ class Evidence:
         return [float(cosine) for cosine in self._vectors @ vector]
 
     @cached_property
-    def _vectors(self) -> NDArray[np.float32]:
+    def _vectors(self) -> Vectors:
         assert self._embedder is not None
         return self._embedder.embed([sentence.text for sentence in self.sentences])
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.grader import MOST_LOG_ODDS
@@ -15,12 +15,10 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.errors import ModelDiedError, RemoteError
 from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.protocol import LLM, Completion, Prompt
 from rag_evals.rag.tracing.conventions import token_attributes
 from rag_evals.rag.tracing.spans import span
-
-if TYPE_CHECKING:
-    from rag_evals.rag.llm.local.local_llm import LocalLLM
 
 # Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
 VERSION = 1

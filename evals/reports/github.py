@@ -12,16 +12,19 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rag_evals.evals.base.messages import printable
+from rag_evals.evals.gate.comparison.compare import compare
+from rag_evals.evals.gate.decision import Decision
+from rag_evals.evals.gate.run_gate import ConditionResult
 from rag_evals.evals.gate.verdict import Verdict
+from rag_evals.evals.reports.comparison_text import verdict_text
+from rag_evals.evals.reports.markdown import comparison_markdown, run_markdown
+from rag_evals.evals.reports.terminal.gate_table import interval_text, remark, value_text
+from rag_evals.evals.reports.terminal.summary import decision_lines
 from rag_evals.evals.runs.evaluation import Evaluation
-
-if TYPE_CHECKING:
-    from rag_evals.evals.gate.decision import Decision
-    from rag_evals.evals.gate.run_gate import ConditionResult
-    from rag_evals.evals.runs.run import Run
+from rag_evals.evals.runs.run import Run
 
 # GitHub shows so many errors and so many warnings a step.
 SHOWN = 10
@@ -120,13 +123,9 @@ def warning_line(text: str) -> str:
 
 def summary_text(run: Run, decision: Decision, base: Run | None = None) -> str:
     """Return the summary of the step: the run, and how it compares."""
-    from rag_evals.evals.reports.markdown import comparison_markdown, run_markdown
-    from rag_evals.evals.reports.terminal.summary import decision_lines
-
     text = run_markdown(run, [line.text for line in decision_lines(decision)])
     if base is None or decision.baseline is None:
         return text
-    from rag_evals.evals.gate.comparison.compare import compare
 
     # The verdict that was ruled, which knows how far the judge is to be trusted.
     comparison = replace(compare(run, base, margin=decision.rules.margin), gate=decision.baseline)
@@ -180,7 +179,6 @@ def _breaches(evaluations: Sequence[Evaluation], decision: Decision | None) -> I
 
 
 def _decisions(decision: Decision) -> Iterator[Annotation]:
-    from rag_evals.evals.reports.comparison_text import verdict_text
 
     said = [(one.verdict, _held_text(one)) for one in decision.held]
     if decision.baseline:
@@ -195,7 +193,6 @@ def _decisions(decision: Decision) -> Iterator[Annotation]:
 
 
 def _held_text(held: ConditionResult) -> str:
-    from rag_evals.evals.reports.terminal.gate_table import interval_text, remark, value_text
 
     found = f"{held.verdict}: {held.text}: {value_text(held)}, 95 % interval {interval_text(held)}"
     said = remark(held)

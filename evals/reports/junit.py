@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
 
 # What XML 1.0 has no way to write (https://www.w3.org/TR/xml/#charsets), and DEL, as in pytest's file.
 _NO_XML = re.compile("[^\t\n\r\x20-\x7e\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -85,8 +83,6 @@ def run_junit(run: Run) -> str:
 
     A breach is a failure, what a pipeline raised an error, and what is unscored is skipped.
     """
-    from xml.etree.ElementTree import Element, indent, tostring
-
     pipelines = dict.fromkeys(evaluation.pipeline for evaluation in run.evaluations)
     groups = [[e for e in run.evaluations if e.pipeline == pipeline] for pipeline in pipelines]
     counts = _counts(run.evaluations)
@@ -103,7 +99,6 @@ def xml_text(text: str) -> str:
 
 
 def _suite(run: Run, group: Sequence[Evaluation]) -> Element:
-    from xml.etree.ElementTree import Element, SubElement
 
     suite = Element("testsuite", {"name": xml_text(group[0].pipeline), **_counts(group)})
     properties = SubElement(suite, "properties")
@@ -137,7 +132,6 @@ def _means(group: Sequence[Evaluation]) -> Properties:
 
 
 def _case(evaluation: Evaluation) -> Element:
-    from xml.etree.ElementTree import Element, SubElement
 
     classname, name = _address(evaluation)
     seconds = sum(evaluation.seconds.values())

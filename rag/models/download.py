@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_evals.rag.errors import one_line
 from rag_evals.rag.models.sources import (
@@ -25,10 +26,6 @@ from rag_evals.rag.models.sources import (
     require_space,
     sha256_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0

@@ -6,8 +6,8 @@ import contextlib
 import fnmatch
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rag_evals.rag.errors import one_line
 from rag_evals.rag.models.download import (
@@ -29,10 +29,6 @@ from rag_evals.rag.models.sources import (
     mismatch,
     move_ready,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 # What sentence-transformers and transformers read to load a model; never pickles, other runtimes or pictures.
 NEEDED = (

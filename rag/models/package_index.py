@@ -10,8 +10,9 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from rag_evals.rag.errors import one_line
 from rag_evals.rag.models.download import progress_bar
@@ -27,9 +28,6 @@ from rag_evals.rag.models.sources import (
     is_safe_name,
     require_space,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def fetch_from_index(source: IndexSource, pins: tuple[FilePin, ...], work: Path) -> tuple[FetchedFile, ...]:

@@ -14,11 +14,12 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from rag_evals.rag import errors
@@ -42,10 +43,6 @@ from rag_evals.rag.models.store import (
     visible_files,
     write_stamp,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
 
 STALE_SECONDS = 7 * 24 * 3600
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rag_evals.rag.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 CHUNK = 1 << 20
 

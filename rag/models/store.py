@@ -6,17 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rag_evals.rag.models import sources as model_sources
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from rag_evals.rag.models.catalogue import CatalogueEntry
-
+from rag_evals.rag.models.catalogue import CatalogueEntry
 
 ModelSource = Literal["path", "cache", "hub", "index", "url"]
 STAMP = ".verified.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.identity import Memory, digest
@@ -19,6 +19,9 @@ from rag_evals.rag.tracing.spans import span
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# A row a text.
+Vectors: TypeAlias = "NDArray[np.float32]"
 
 # The kind of what a memory keeps for an embedder: little-endian 32-bit floats.
 VECTOR = "vector"
@@ -65,7 +68,7 @@ class Embedder:
         """
         self._hosted.call("load")
 
-    def embed(self, texts: Sequence[str], *, progress: str | None = None) -> NDArray[np.float32]:
+    def embed(self, texts: Sequence[str], *, progress: str | None = None) -> Vectors:
         """Embed `texts`, shape (number of texts, dimensions).
 
         Args:
@@ -79,7 +82,7 @@ class Embedder:
             step.set_from(embedded, self.name, texts)
             return self._embedded(texts, progress)
 
-    def _embedded(self, texts: Sequence[str], progress: str | None) -> NDArray[np.float32]:
+    def _embedded(self, texts: Sequence[str], progress: str | None) -> Vectors:
         import numpy as np
 
         keys = [digest([self.fingerprint, text]) for text in texts]

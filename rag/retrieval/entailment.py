@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.errors import ModelError
@@ -18,10 +18,7 @@ from rag_evals.rag.models.resolve import Model, resolve
 from rag_evals.rag.models.sources import HubSource
 from rag_evals.rag.native.hosting.hosted_model import TORCH, HostedModel
 from rag_evals.rag.retrieval.cross_encoder import load_cross_encoder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from rag_evals.rag.retrieval.embedder import Vectors
 
 _ENTAILED = frozenset(
     {
@@ -238,7 +235,7 @@ def _from_hub(name: str, *, offline: bool) -> Model:
         raise ModelError(text.replace(f"rag-evals models fetch {slug}", command)) from error
 
 
-def _shares(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+def _shares(logits: Vectors) -> Any:
     """Return the probability of each label, shape (pairs, labels): softmax, of a lone logit the sigmoid."""
     import numpy as np
 

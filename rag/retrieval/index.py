@@ -14,12 +14,12 @@ from rag_evals.rag.answer import Context, Retrieval, Span
 from rag_evals.rag.config import PipelineConfig
 from rag_evals.rag.documents.document import Corpus, Document
 from rag_evals.rag.identity import digest
+from rag_evals.rag.retrieval.embedder import Embedder
 from rag_evals.rag.tracing.conventions import RETRIEVED, documents
 from rag_evals.rag.tracing.spans import span
 
 if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode, NodeWithScore
-    from rag_evals.rag.retrieval.embedder import Embedder
 
 # The vector index and the node store carry these; they are not for the embedder or the model to read.
 _PLACE = ("document", "page", "start", "end")

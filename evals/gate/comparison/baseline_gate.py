@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from rag_evals.evals.base.intervals import holm
 from rag_evals.evals.gate.comparison.comparability import notes_on
 from rag_evals.evals.gate.comparison.identity import unchanged_pipelines
 from rag_evals.evals.gate.comparison.pairing import Pair, Pairing, pair_up
+from rag_evals.evals.gate.paired import Difference, Pairs, ValueKind, difference, paired_verdict
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
-
-if TYPE_CHECKING:
-    from rag_evals.evals.gate.paired import Difference, Pairs, ValueKind
 
 
 class Differ(Protocol):
@@ -120,8 +119,6 @@ def verdict_of_rows(rows: Sequence[BaselineRow]) -> Verdict:
 
 
 def _rows(pairs: Sequence[Pair], margin: float, differ: Differ | None) -> tuple[BaselineRow, ...]:
-    from rag_evals.evals.base.intervals import holm
-    from rag_evals.evals.gate.paired import difference, paired_verdict
 
     measured = [
         (pipeline, metric, tag, (differ or difference)(values, margin=margin))
@@ -151,8 +148,6 @@ def _groups(pairs: Sequence[Pair]) -> list[tuple[str, str | None, list[Pair]]]:
 
 def _measures(pairs: Sequence[Pair]) -> list[tuple[str, Pairs]]:
     """Return the values of each measure that has some on both sides; the pass rate first."""
-    from rag_evals.evals.gate.paired import Pairs
-
     metrics = metrics_of(e for pair in pairs for e in pair.after)
     measures: list[tuple[str, Callable[[Evaluation], float | None]]] = [(PASS_RATE, passed)]
     measures += [(metric, score_getter(metric)) for metric in metrics]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.generation.candidate import Candidate
@@ -11,11 +10,7 @@ from rag_evals.evals.generation.examiner import Examiner, is_silent
 from rag_evals.evals.generation.rules.answerable import Measure
 from rag_evals.evals.generation.rules.rule import Criterion, Measured
 from rag_evals.evals.judges.prompts import USEFUL, Wording
-from rag_evals.rag.retrieval.embedder import Embedder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from rag_evals.rag.retrieval.embedder import Embedder, Vectors
 
 # Passages: those closest to a question, and of them those that are read for it one by one.
 CLOSEST = 4
@@ -69,7 +64,7 @@ class Nearest:
     def __init__(self, embedder: Embedder, texts: Sequence[str]) -> None:
         self._embedder = embedder
         self._texts = texts
-        self._vectors: NDArray[np.float32] | None = None
+        self._vectors: Vectors | None = None
 
     def to(self, question: str) -> list[str]:
         """Return the texts of the passages closest to `question`, the closest first."""

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.rules.rule import Criterion, Measured
 from rag_evals.evals.judges.evidence import stems
 from rag_evals.evals.questions.question import Question
-from rag_evals.rag.retrieval.embedder import Embedder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from rag_evals.rag.retrieval.embedder import Embedder, Vectors
 
 CRITERION = Criterion(
     name="new",
@@ -59,7 +54,7 @@ class Duplicates:
         self._embedder = embedder
         self._curated = tuple(curated)
         # By the text of the question: the embedder itself may have no memory.
-        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._vectors: dict[str, Vectors] = {}
 
     def __call__(self, candidate: Candidate, kept: Sequence[Candidate]) -> Measured:
         """Measure how like the most similar kept or curated question is, of those that may ask the same."""
@@ -90,7 +85,7 @@ class Duplicates:
         likeness = float(vectors[ours.question] @ vectors[original.question])
         return Measured(min(1.0, likeness), f'asks something else than "{original.question}"')
 
-    def _embedded(self, questions: Sequence[Question]) -> Mapping[str, NDArray[np.float32]]:
+    def _embedded(self, questions: Sequence[Question]) -> Mapping[str, Vectors]:
         missing = list(dict.fromkeys(q.question for q in questions if q.question not in self._vectors))
         self._vectors |= dict(zip(missing, self._embedder.embed(missing), strict=True))
         return self._vectors

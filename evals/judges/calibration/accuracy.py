@@ -6,16 +6,10 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rag_evals.evals.base.arrays import Bools, Floats
 from rag_evals.evals.base.intervals import Interval, t_quantile, wilson
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
 
 # Fewer clusters than this resample into a handful of different sets: their spread says nothing.
 LEAST_CLUSTERS = 5
@@ -280,7 +274,7 @@ def _resamples(truth: Bools, groups: Any, resamples: int, seed: int) -> Iterator
         yield weights[has_both]
 
 
-def _draw(rng: np.random.Generator, truth: Bools, groups: Any, rows: int) -> Floats:
+def _draw(rng: Any, truth: Bools, groups: Any, rows: int) -> Floats:
     import numpy as np
 
     def counts(units: int) -> Any:

@@ -5,16 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from rag_evals.evals.base.arrays import Floats
 from rag_evals.evals.base.intervals import QUANTILE, t_quantile, wilson
 from rag_evals.evals.judges.calibration.accuracy import as_labels, as_scores
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 LEAST_LABELS = 10
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
+from rag_evals.evals.base.arrays import Floats, Ints
 from rag_evals.evals.judges.calibration.judge_card import Calibration
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 Method = Literal["logistic", "isotonic"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -86,7 +81,7 @@ def _standing(features: Floats, weights: Floats, decides: str) -> Floats:
     return mean
 
 
-def _regression(features: Floats, labels: NDArray[np.int_], common: Floats) -> tuple[Floats, float]:
+def _regression(features: Floats, labels: Ints, common: Floats) -> tuple[Floats, float]:
     """Fit a logistic regression without negative weights, drawn to the direction `common`.
 
     The direction is a feature of its own that costs less than the others, so that weights leave it only as
@@ -123,7 +118,7 @@ def _common(names: Sequence[str]) -> Floats:
     return direction
 
 
-def _isotonic(totals: Floats, labels: NDArray[np.int_]) -> tuple[tuple[float, float], ...]:
+def _isotonic(totals: Floats, labels: Ints) -> tuple[tuple[float, float], ...]:
     import numpy as np
     from sklearn.isotonic import IsotonicRegression
 

@@ -9,10 +9,11 @@ from functools import cache
 from importlib.resources import files
 from statistics import fmean
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_evals.evals.gate.comparison.baseline_gate import metrics_of, score_getter
 from rag_evals.evals.gate.comparison.comparability import corpora_of
+from rag_evals.evals.gate.comparison.compare import Comparison, compare
 from rag_evals.evals.reports.comparison_text import (
     COSTS,
     HEADER,
@@ -25,15 +26,12 @@ from rag_evals.evals.reports.comparison_text import (
 )
 from rag_evals.evals.reports.html.plots import bin_counts, histogram, scatter
 from rag_evals.evals.reports.html.questions import OtherRun, Passages, TemplateData, question_views
+from rag_evals.evals.reports.html.waterfall import Waterfalls, bar_rules
 from rag_evals.evals.reports.terminal.comparison import note_lines
 from rag_evals.evals.reports.terminal.judge import judge_lines
 from rag_evals.evals.reports.text import Line, visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
-
-if TYPE_CHECKING:
-    from rag_evals.evals.gate.comparison.compare import Comparison
-    from rag_evals.evals.reports.html.waterfall import Waterfalls
-    from rag_evals.evals.runs.run import Run
+from rag_evals.evals.runs.run import Run
 
 
 def run_html(
@@ -53,7 +51,6 @@ def run_html(
     """
     if base is None:
         return _page(run, OtherRun(traces=traces), {**_NOTHING_BESIDE, "notes": run.notes}, gate)
-    from rag_evals.evals.gate.comparison.compare import compare
 
     comparison = compare(run, base)
     if not gate:
@@ -130,7 +127,6 @@ def _asset(name: str) -> Any:
 @cache
 def _style(*, has_bars: bool) -> Any:
     from markupsafe import Markup
-    from rag_evals.evals.reports.html.waterfall import bar_rules
 
     return _asset("report.css") + Markup(bar_rules() if has_bars else "")
 

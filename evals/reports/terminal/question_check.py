@@ -13,6 +13,7 @@ from rag_evals.evals.questions.question_set import QuestionSet
 from rag_evals.evals.questions.review import ReviewVerdict
 from rag_evals.evals.questions.sources.check import CheckedQuestion, status_counts
 from rag_evals.evals.questions.sources.locate import LocatedSource
+from rag_evals.evals.questions.sources.quotes import find_quote
 from rag_evals.evals.reports.comparison_text import place
 from rag_evals.evals.reports.text import cut, display_width, one_line, padded, wrapped
 
@@ -133,8 +134,6 @@ def _passage(located: LocatedSource, view: QuestionView, columns: int, context: 
 
 def _around(located: LocatedSource, text: str, context: int) -> tuple[str, str, str]:
     """Return the words of a source, with up to `context` characters of the text before and after them."""
-    from rag_evals.evals.questions.sources.quotes import find_quote
-
     quote = located.now.quote or ""
     place = find_quote(quote, text, located.now.start) if quote and text else None
     if place is None:

@@ -10,6 +10,7 @@ from rag_evals.evals.gate.decision import Decision
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.judges.calibration.labels import Labelled
 from rag_evals.evals.reports.terminal.comparison import baseline_lines
+from rag_evals.evals.reports.terminal.flakiness import noise_lines
 from rag_evals.evals.reports.terminal.gate_table import gate_lines
 from rag_evals.evals.reports.terminal.judge import judge_lines
 from rag_evals.evals.reports.terminal.pipelines import cache_line, cost_line, summary_lines
@@ -93,6 +94,5 @@ def _noise(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
     """Return the noise of judge and pipeline where something was asked or judged more than once."""
     if not any(e.repeat or e.attempt or any(score.repeats for score in e.scores) for e in evaluations):
         return []
-    from rag_evals.evals.reports.terminal.flakiness import noise_lines
 
     return noise_lines(evaluations, width=width)

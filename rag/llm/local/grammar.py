@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from rag_evals.rag.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# Of each token of the vocabulary.
+Logits: TypeAlias = "NDArray[np.float32]"
 
 # Most probable tokens that are asked about: the best alone, as it is nearly always allowed, then some more,
 # and the whole vocabulary when none of those is.
@@ -31,7 +34,7 @@ class Picker(Protocol):
     def __exit__(self, *_: object) -> None:
         """Free what it holds."""
 
-    def best(self, logits: NDArray[np.float32]) -> int:
+    def best(self, logits: Logits) -> int:
         """Return the most probable token that may stand here, and count it as written."""
 
 
@@ -44,7 +47,7 @@ class Greedy:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def best(self, logits: NDArray[np.float32]) -> int:
+    def best(self, logits: Logits) -> int:
         """Return the most probable token."""
         return int(logits.argmax())
 
@@ -75,7 +78,7 @@ class Grammar:
 
         llama_cpp.llama_sampler_free(self._sampler)
 
-    def best(self, logits: NDArray[np.float32]) -> int:
+    def best(self, logits: Logits) -> int:
         """Return the most probable token that the grammar allows; the grammar then stands behind it.
 
         Raises:
@@ -93,7 +96,7 @@ class Grammar:
                 return token
         raise ModelError("the grammar of the JSON schema allows no token of this model's vocabulary here")
 
-    def _masked(self, tokens: NDArray[np.intp], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _masked(self, tokens: NDArray[np.intp], logits: Logits) -> Logits:
         """Return the logits of `tokens`, minus infinity for those that the grammar does not allow."""
         import ctypes
 
@@ -105,7 +108,7 @@ class Grammar:
         data = table.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
         array = llama_cpp.llama_token_data_array(data=data, size=table.size, selected=-1, sorted=False)
         llama_cpp.llama_sampler_apply(self._sampler, ctypes.byref(array))
-        masked: NDArray[np.float32] = table["logit"]
+        masked: Logits = table["logit"]
         return masked
 
 
@@ -129,7 +132,7 @@ def _gbnf(schema: Mapping[str, Any]) -> bytes:
         ) from error
 
 
-def _most_probable(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+def _most_probable(logits: Logits, count: int) -> NDArray[np.intp]:
     """Return the `count` most probable tokens, best first; of equals the lower number."""
     import numpy as np
 

@@ -16,23 +16,19 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.errors import ContextWindowError, ModelError
 from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_template
-from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Picker, is_json
+from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Logits, Picker, is_json
 from rag_evals.rag.llm.local.kept_prefixes import Prefixes, Saved, TokenBlock, common, length_of
 from rag_evals.rag.llm.local.loading import load_llama
 from rag_evals.rag.llm.local.probe import SecondContext, second_context
 from rag_evals.rag.llm.local.repetition import repeated_from
 from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt
 from rag_evals.rag.models.resolve import Model
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 # Tokens; the logits of one take 600 kB with a vocabulary of 150,000.
 LIKELIHOOD_BATCH = 64
@@ -296,7 +292,7 @@ class LlamaCppModel:
                 "Raise n_ctx, or lower context_tokens or top_k."
             )
 
-    def _logits(self) -> NDArray[np.float32]:
+    def _logits(self) -> Logits:
         """Logits behind the last evaluated token, shape (vocabulary,); valid until the next evaluation."""
         import numpy as np
 
@@ -339,7 +335,7 @@ class _Loaded:
     template: ChatTemplate
 
 
-def _log_sum(logits: NDArray[np.float32]) -> float:
+def _log_sum(logits: Logits) -> float:
     """Return the logarithm of the sum of the exponentials of `logits`."""
     import numpy as np
 
@@ -347,7 +343,7 @@ def _log_sum(logits: NDArray[np.float32]) -> float:
     return float(top) + math.log(np.exp(logits - top).sum(dtype=np.float64))
 
 
-def _bytes_of(state: NDArray[np.uint8]) -> Any:
+def _bytes_of(state: Any) -> Any:
     """Return `state` as llama.cpp takes it, without a copy."""
     import ctypes
 

@@ -6,14 +6,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rag_evals.rag.llm.local.grammar import Logits
 from rag_evals.rag.llm.local.speeds import Speeds, Threads, Tuning, physical_cores
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 # Set to 0, no model is measured when it is first loaded.
 PROBE = "RAG_EVALS_PROBE"
@@ -131,7 +127,7 @@ class SecondContext:
             raise RuntimeError("this model cannot forget a tail")
         self.length = length
 
-    def read(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+    def read(self, tokens: Sequence[int]) -> Logits:
         """Evaluate `tokens`; return the logits behind the last, shape (vocabulary,), until the next call."""
         import numpy as np
 
