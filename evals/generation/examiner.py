@@ -9,9 +9,10 @@ from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.claims import declines, split_claims
 from rag_evals.evals.judges.evidence import stems
 from rag_evals.evals.judges.grader import Grader, whole_of
+from rag_evals.evals.judges.judge import RawScore
 from rag_evals.evals.judges.prompts import COVERS, Wording, harmless_text, passage_parts
 from rag_evals.evals.questions.question import Question
-from rag_evals.rag.answer import Answer, Context, Tokens, question_part
+from rag_evals.rag.answer import Answer, Context, question_part
 from rag_evals.rag.errors import ContextWindowError
 from rag_evals.rag.llm.protocol import LLM, Prompt
 from rag_evals.rag.retrieval.embedder import Embedder
@@ -34,20 +35,14 @@ _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 
 
 class Examiner:
-    """Puts questions to the model for one rule.
+    """Puts questions to the model for the rules.
 
     Args:
         llm: The model.
         embedder: Finds the sentences closest to a claim; None for shared words.
-
-    Attributes:
-        tokens: What was read and written so far.
-        calls: How often the model was called.
     """
 
     def __init__(self, llm: LLM, embedder: Embedder | None = None) -> None:
-        self.tokens = Tokens()
-        self.calls = 0
         self._llm = llm
         self._embedder = embedder
 
@@ -80,9 +75,8 @@ class Examiner:
         reference = question.reference or ""
         grader = Grader(self._llm, question, Answer(said))
         asked = f"Reference answer: {harmless_text(reference)}\n"
-        raw_score = grader.ask(COVERS, whole_of(said), grader.asked, asked)
-        self._count(grader)
-        return (_value(raw_score.value, raw_score.reason) + words_found(reference, said)) / 2
+        read = _value(grader.ask(COVERS, whole_of(said), grader.asked, asked))
+        return (read + words_found(reference, said)) / 2
 
     def support(self, question: Question, said: str, passages: Sequence[str]) -> float:
         """Read how far `passages` support what is `said` in answer to `question`: its least supported claim.
@@ -95,9 +89,7 @@ class Examiner:
             raise NoVerdict("nothing is claimed")
         contexts = tuple(Context(passage) for passage in passages)
         grader = Grader(self._llm, question, Answer(said, contexts), self._embedder)
-        raw_scores = grader.support(claims)
-        self._count(grader, len(raw_scores))
-        return min(_value(raw_score.value, raw_score.reason) for raw_score in raw_scores)
+        return min(map(_value, grader.support(claims)))
 
     def read(self, wording: Wording, text: str, question: Question, passages: Sequence[str] = ()) -> float:
         """Read the answer to `wording` of `text`, behind passages and question.
@@ -107,22 +99,13 @@ class Examiner:
         """
         grader = Grader(self._llm, question, Answer(""))
         contexts = passage_parts([Context(passage) for passage in passages])
-        raw_score = grader.ask(wording, whole_of(text), *contexts, grader.asked)
-        self._count(grader)
-        return _value(raw_score.value, raw_score.reason)
+        return _value(grader.ask(wording, whole_of(text), *contexts, grader.asked))
 
     def _complete(self, prompt: Prompt) -> str:
         try:
-            written = self._llm.complete(prompt, max_tokens=MAX_TOKENS)
+            return self._llm.complete(prompt, max_tokens=MAX_TOKENS).text
         except ContextWindowError as error:
             raise NoVerdict(str(error)) from error
-        self.calls += 1
-        self.tokens += written.tokens
-        return written.text
-
-    def _count(self, grader: Grader, calls: int = 1) -> None:
-        self.calls += calls
-        self.tokens += grader.tokens
 
 
 def is_silent(said: str) -> bool:
@@ -146,7 +129,7 @@ def _stems(text: str) -> list[str]:
     return [stem for stem in stems(text.replace("%", " percent ")) if stem not in ("about", "around", "up")]
 
 
-def _value(value: float | None, reason: str | None) -> float:
-    if value is None:
-        raise NoVerdict(reason or "the model gave none")
-    return value
+def _value(raw_score: RawScore) -> float:
+    if raw_score.value is None:
+        raise NoVerdict(raw_score.reason or "the model gave none")
+    return raw_score.value

@@ -142,16 +142,16 @@ def _done(
         return done_of(item, "dropped", reason=reason, rule=REPEATED, candidate=candidate)
     values: dict[str, float | None] = {}
     for rule in rules:
-        ruling = rule.judge(candidate, kept)
-        values[rule.name] = ruling.value
-        if drop := ruling.drop:
+        found = rule.judge(candidate, kept)
+        values[rule.name] = found.value
+        if found.drop:
             return done_of(
                 item,
                 "dropped",
-                reason=drop.reason,
-                rule=drop.rule,
-                value=drop.value,
-                threshold=drop.threshold,
+                reason=found.drop,
+                rule=rule.name,
+                value=found.value,
+                threshold=rule.criterion.threshold,
                 values=values,
                 candidate=candidate,
             )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.examiner import Examiner
 from rag_evals.evals.generation.rules.rule import ANSWERED, Criterion, Measured
@@ -44,39 +43,22 @@ _CORRECT = Wording(
     "Reply", "Is the reply the correct answer to the question, by the passages above? Answer no or yes."
 )
 
-Measure = Callable[[Candidate, Sequence[Candidate]], Measured]
+
+def grounded(examiner: Examiner, candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
+    """Measure how far the reference is the correct answer by the source."""
+    question = candidate.question
+    value = examiner.read(_CORRECT, question.reference or "", question, sources_of(candidate))
+    return Measured(value, f'"{question.reference}" is not what the source says')
 
 
-def grounded(examiner: Examiner) -> Measure:
-    """Return the measure of how far the reference is the correct answer by the source."""
-
-    def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
-        question = candidate.question
-        try:
-            value = examiner.read(_CORRECT, question.reference or "", question, sources_of(candidate))
-        except NoVerdict as error:
-            return Measured(None, str(error))
-        return Measured(value, f'"{question.reference}" is not what the source says')
-
-    return measure
+def answerable(examiner: Examiner, candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
+    """Measure how far the model, with the source before it, agrees with the reference."""
+    return agreement(examiner, candidate, sources_of(candidate), "from the source the model says")
 
 
-def answerable(examiner: Examiner) -> Measure:
-    """Return the measure of how far the model, with the source before it, agrees with the reference."""
-
-    def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
-        return _agreement(examiner, candidate, sources_of(candidate), "from the source")
-
-    return measure
-
-
-def needs_documents(examiner: Examiner) -> Measure:
-    """Return the measure of how far the model, with nothing before it, agrees with the reference."""
-
-    def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
-        return _agreement(examiner, candidate, (), "from memory")
-
-    return measure
+def needs_documents(examiner: Examiner, candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
+    """Measure how far the model, with nothing before it, agrees with the reference."""
+    return agreement(examiner, candidate, (), "from memory the model says")
 
 
 def sources_of(candidate: Candidate) -> list[str]:
@@ -84,11 +66,8 @@ def sources_of(candidate: Candidate) -> list[str]:
     return [source.quote or "" for source in candidate.question.sources]
 
 
-def _agreement(examiner: Examiner, candidate: Candidate, passages: Sequence[str], how: str) -> Measured:
+def agreement(examiner: Examiner, candidate: Candidate, passages: Sequence[str], reason: str) -> Measured:
+    """Measure how far the model, with `passages` before it, agrees with the reference of `candidate`."""
     question = candidate.question
-    try:
-        said = examiner.answer(question.question, passages)
-        value = examiner.agreement(question, said)
-    except NoVerdict as error:
-        return Measured(None, str(error))
-    return Measured(value, f'{how} the model says "{said}"')
+    said = examiner.answer(question.question, passages)
+    return Measured(examiner.agreement(question, said), f'{reason} "{said}"')

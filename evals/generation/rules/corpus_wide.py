@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.examiner import Examiner, is_silent
-from rag_evals.evals.generation.rules.answerable import Measure
+from rag_evals.evals.generation.rules.answerable import agreement
 from rag_evals.evals.generation.rules.rule import Criterion, Measured
 from rag_evals.evals.judges.prompts import USEFUL, Wording
 from rag_evals.rag.retrieval.embedder import Embedder, Vectors
@@ -59,11 +58,13 @@ class Nearest:
     Args:
         embedder: Gives unit vectors.
         texts: All passages of the documents, those included that nobody asks about.
+        examiner: Answers from them, and reads them.
     """
 
-    def __init__(self, embedder: Embedder, texts: Sequence[str]) -> None:
+    def __init__(self, embedder: Embedder, texts: Sequence[str], examiner: Examiner) -> None:
         self._embedder = embedder
         self._texts = texts
+        self._examiner = examiner
         self._vectors: Vectors | None = None
 
     def to(self, question: str) -> list[str]:
@@ -74,50 +75,26 @@ class Nearest:
         order = sorted(range(len(self._texts)), key=lambda place: -float(cosines[place]))
         return [self._texts[place] for place in order[:CLOSEST]]
 
-    def unsupported(self, examiner: Examiner) -> Measure:
-        """Return the measure of how far the documents answer a question that they should not answer."""
-
-        def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all alike
-            question = candidate.question
-            texts = self.to(question.question)
-            try:
-                said = examiner.answer(question.question, texts)
-                if is_silent(said):
-                    return Measured(0.0)
-                support = examiner.support(question, said, texts)
-                helps = max(examiner.read(USEFUL, text, question) for text in texts[:READ])
-            except NoVerdict as error:
-                return Measured(None, str(error))
-            return Measured((support + helps) / 2, f'the documents seem to answer it: "{said}"')
-
-        return measure
-
-    def premise_is_false(self, examiner: Examiner) -> Measure:
-        """Return the measure of how far the documents say what a question takes for granted."""
-
-        def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all alike
-            question = candidate.question
-            texts = self.to(question.question)[:READ]
-            try:
-                value = examiner.read(_TAKEN_FOR_GRANTED, question.question, question, texts)
-            except NoVerdict as error:
-                return Measured(None, str(error))
-            return Measured(value, "what it takes for granted seems to be so")
-
-        return measure
-
-
-def told_apart(examiner: Examiner) -> Measure:
-    """Return the measure of how far the similar passage answers as the source does."""
-
-    def measure(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+    def unsupported(self, candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
+        """Measure how far the documents answer a question that they should not answer."""
         question = candidate.question
-        texts = [candidate.other.text] if candidate.other else []
-        try:
-            said = examiner.answer(question.question, texts)
-            value = examiner.agreement(question, said)
-        except NoVerdict as error:
-            return Measured(None, str(error))
-        return Measured(value, f'the similar passage says it as well: "{said}"')
+        texts = self.to(question.question)
+        said = self._examiner.answer(question.question, texts)
+        if is_silent(said):
+            return Measured(0.0)
+        support = self._examiner.support(question, said, texts)
+        helps = max(self._examiner.read(USEFUL, text, question) for text in texts[:READ])
+        return Measured((support + helps) / 2, f'the documents seem to answer it: "{said}"')
 
-    return measure
+    def premise_is_false(self, candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
+        """Measure how far the documents say what a question takes for granted."""
+        question = candidate.question
+        texts = self.to(question.question)[:READ]
+        value = self._examiner.read(_TAKEN_FOR_GRANTED, question.question, question, texts)
+        return Measured(value, "what it takes for granted seems to be so")
+
+
+def told_apart(examiner: Examiner, candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
+    """Measure how far the similar passage answers as the source does."""
+    texts = [candidate.other.text] if candidate.other else []
+    return agreement(examiner, candidate, texts, "the similar passage says it as well:")

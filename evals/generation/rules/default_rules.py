@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from rag_evals.evals.generation.examiner import Examiner
 from rag_evals.evals.generation.rules import (
@@ -52,13 +53,9 @@ def default_rules(
         texts: All passages of the documents, those included that nobody asks about.
         curated: Questions that are not to be asked again.
     """
-    nearest = Nearest(embedder, texts)
+    examiner = Examiner(llm, embedder)
+    nearest = Nearest(embedder, texts, examiner)
     alike = Duplicates(embedder, curated)
-
-    def asked(criterion: Criterion, measure: Callable[[Examiner], answerable.Measure]) -> Rule:
-        examiner = Examiner(llm, embedder)
-        return Rule(criterion, measure(examiner), examiner)
-
     return (
         Rule(well_formed.CRITERION, well_formed.well_formed),
         Rule(self_contained.CRITERION, self_contained.self_contained),
@@ -69,10 +66,10 @@ def default_rules(
         Rule(references.NEEDS_BOTH, references.needs_both),
         Rule(duplicates.SAME, alike.to_original),
         Rule(duplicates.CRITERION, alike),
-        asked(answerable.GROUNDED, answerable.grounded),
-        asked(answerable.ANSWERABLE, answerable.answerable),
-        asked(answerable.NEEDS_DOCUMENTS, answerable.needs_documents),
-        asked(corpus_wide.UNSUPPORTED, nearest.unsupported),
-        asked(corpus_wide.PREMISE_IS_FALSE, nearest.premise_is_false),
-        asked(corpus_wide.TOLD_APART, corpus_wide.told_apart),
+        Rule(answerable.GROUNDED, partial(answerable.grounded, examiner)),
+        Rule(answerable.ANSWERABLE, partial(answerable.answerable, examiner)),
+        Rule(answerable.NEEDS_DOCUMENTS, partial(answerable.needs_documents, examiner)),
+        Rule(corpus_wide.UNSUPPORTED, nearest.unsupported),
+        Rule(corpus_wide.PREMISE_IS_FALSE, nearest.premise_is_false),
+        Rule(corpus_wide.TOLD_APART, partial(corpus_wide.told_apart, examiner)),
     )

@@ -26,7 +26,7 @@ CRITERION = Criterion(
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
 
-def own_words(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+def own_words(candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
     """Measure which share of a question's words it took over from its sources."""
     sources = [source.quote or "" for source in candidate.question.sources]
     share = copied(candidate.question.question, sources)

@@ -55,7 +55,7 @@ _AMOUNTS = frozenset(
 )
 
 
-def in_its_words(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+def in_its_words(candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
     """Measure which share of a reference's words of content its sources have."""
     said = _content(candidate.question.reference or "")
     theirs = {stem for source in candidate.question.sources for stem in stems(source.quote or "")}
@@ -66,7 +66,7 @@ def in_its_words(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  
     return Measured(share, f"the reference has words that its source has not: {', '.join(added)}")
 
 
-def tells_something(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+def tells_something(candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
     """Measure which share of a reference's words of content its question has; 0 of few, or with a number."""
     question, said = candidate.question, _content(candidate.question.reference or "")
     asked = set(stems(question.question))
@@ -78,7 +78,7 @@ def tells_something(candidate: Candidate, kept: Sequence[Candidate]) -> Measured
     return Measured(share, f"{share:.0%} of the reference's words are in the question already")
 
 
-def needs_both(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+def needs_both(candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
     """Count the words of a reference that only one source gives, for the source that gives fewer."""
     question = candidate.question
     if not _names_both(question.question, [source.quote or "" for source in question.sources]):

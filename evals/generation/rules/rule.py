@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.generation.candidate import KINDS, Candidate
-from rag_evals.evals.generation.examiner import Examiner
-from rag_evals.rag.answer import Tokens
 
 EVERY_KIND = frozenset(KINDS)
 # Kinds whose reference is an answer that stands in the documents.
@@ -53,21 +52,7 @@ class Measured:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a candidate is dropped.
-
-    Attributes:
-        rule: Name of the rule that drops it.
-        value: What the rule measured; None when it could not.
-        threshold: What it should have been.
-        reason: One line for people.
-    """
-
-    rule: str
-    value: float | None
-    threshold: float | None
-    reason: str
+Measure = Callable[[Candidate, Sequence[Candidate]], Measured]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +61,11 @@ class RuleResult:
 
     Attributes:
         value: What was measured; None where the rule does not apply, or could not measure.
-        drop: Why the candidate is dropped; None when it passes.
+        drop: Why the candidate is dropped, one line for people; None when it passes.
     """
 
     value: float | None
-    drop: Rejection | None = None
+    drop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +74,16 @@ class Rule:
 
     Attributes:
         criterion: What a candidate has to be.
-        measure: Measures a candidate, next to those that are kept already.
-        examiner: Asks the model where measuring needs one; None for rules that need none.
+        measure: Measures a candidate, next to those that are kept already, or raises `NoVerdict`.
     """
 
     criterion: Criterion
-    measure: Callable[[Candidate, Sequence[Candidate]], Measured]
-    examiner: Examiner | None = None
+    measure: Measure
 
     @property
     def name(self) -> str:
         """The criterion's name."""
         return self.criterion.name
-
-    @property
-    def description(self) -> str:
-        """What is asked of a candidate, for people."""
-        return self.criterion.description
-
-    @property
-    def tokens(self) -> Tokens:
-        """What the model has read and written for this rule so far."""
-        return self.examiner.tokens if self.examiner else Tokens()
-
-    @property
-    def calls(self) -> int:
-        """How often the model was called for this rule so far."""
-        return self.examiner.calls if self.examiner else 0
 
     def judge(self, candidate: Candidate, kept: Sequence[Candidate]) -> RuleResult:
         """Measure `candidate`, and say whether it is dropped.
@@ -124,8 +92,10 @@ class Rule:
         """
         if candidate.kind not in self.criterion.kinds:
             return RuleResult(None)
-        found = self.measure(candidate, kept)
-        if found.value is not None and self.criterion.is_met(found.value):
-            return RuleResult(found.value)
-        reason = found.reason if found.value is not None else f"no verdict: {found.reason}"
-        return RuleResult(found.value, Rejection(self.name, found.value, self.criterion.threshold, reason))
+        try:
+            found = self.measure(candidate, kept)
+        except NoVerdict as error:
+            found = Measured(None, str(error))
+        if found.value is None:
+            return RuleResult(None, f"no verdict: {found.reason}")
+        return RuleResult(found.value, None if self.criterion.is_met(found.value) else found.reason)

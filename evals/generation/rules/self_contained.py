@@ -130,7 +130,7 @@ def dangling(question: str) -> list[str]:
     return list(dict.fromkeys(" ".join(words.split()) for words in found))
 
 
-def self_contained(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+def self_contained(candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
     """Count the words of a question that dangle."""
     words = dangling(candidate.question.question)
     if not words and _is_of_nobody(candidate):

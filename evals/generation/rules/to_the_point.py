@@ -57,7 +57,7 @@ _COUNTED = re.compile(
 )
 
 
-def to_the_point(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+def to_the_point(candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
     """Count the things asked for that the source has no word of."""
     for found, reason in _flaws(candidate):
         if found:

@@ -57,7 +57,7 @@ def flaws(candidate: Candidate) -> list[str]:
     return found
 
 
-def well_formed(candidate: Candidate, kept: Sequence[Candidate]) -> Measured:  # noqa: ARG001 - all rules alike
+def well_formed(candidate: Candidate, _kept: Sequence[Candidate]) -> Measured:
     """Count the flaws of form."""
     found = flaws(candidate)
     return Measured(float(len(found)), "; ".join(found))
