@@ -30,7 +30,7 @@ from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import config_for
 from rag_evals.rag.documents.read import read_documents
-from rag_evals.rag.llm.local.probe import speeds_now
+from rag_evals.rag.llm.local.probe import PASSAGE, second_context
 from rag_evals.rag.llm.local.speeds import Speeds
 from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import build_pipeline
@@ -177,7 +177,15 @@ def _paces(llm: InProcessLLM) -> dict[str, Pace]:
 
 
 def _speeds(llm: InProcessLLM, batches: int, clock: Callable[[], float] = time.perf_counter) -> Speeds:
-    return speeds_now(llm.here._llama, read=batches * llm.here._llama.n_batch, written=WRITTEN, clock=clock)
+    import llama_cpp
+
+    llama = llm.here._llama
+    read = batches * llama.n_batch
+    with second_context(llama, n_ctx=read + WRITTEN) as context:
+        # The threads are those that run.
+        context.use(llama_cpp.llama_n_threads(llama.ctx), llama_cpp.llama_n_threads_batch(llama.ctx))
+        tokens = context.tokens(PASSAGE)
+        return context.timed((tokens * (read // len(tokens) + 1))[:read], WRITTEN, clock=clock)
 
 
 def _middle(speeds: Sequence[Speeds]) -> Speeds:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
-from rag_evals.rag.llm.local.probe import PASSAGE, SecondContext, chosen
+from rag_evals.rag.llm.local.probe import PASSAGE, SecondContext, chosen, second_context
 from rag_evals.rag.llm.local.speeds import Speeds, Tuning, keep, physical_cores
 from rag_evals.rag.llm.protocol import Prompt
 from rag_evals.rag.models.resolve import Model, resolve
@@ -103,7 +103,7 @@ def tune(
     llm.load()
     measured: dict[int, Speeds] = {}
     trials = []
-    with llm.second_context() as default:
+    with second_context(llm._llama) as default:
         expected = _verdicts(llm, default)
         for count in _thread_counts(everyone):
             say(f"n_threads = {count}")
@@ -196,7 +196,7 @@ def _setting_trial(
     llm: LlamaCppModel, default: SecondContext, setting: str, params: dict[str, int], expected: _Verdicts
 ) -> Trial:
     try:
-        with llm.second_context(**params) as context:
+        with second_context(llm._llama, **params) as context:
             said = _verdicts(llm, context)
             plain, speeds = _in_turns(lambda: _speeds(default), lambda: _speeds(context))
     except (ValueError, RuntimeError):  # as llama-cpp-python says that llama.cpp refused

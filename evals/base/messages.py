@@ -11,9 +11,11 @@ from pathlib import Path
 NAMED = 10
 
 
-def listing(headline: str, entries: Iterable[str]) -> str:
-    """Return a message: the headline, and one indented line an entry."""
-    return "\n".join([headline, *(f"  {entry}" for entry in entries)])
+def listing(headline: str, entries: Iterable[str], most: int | None = None) -> str:
+    """Return a message: the headline, an indented line an entry, behind `most` how many more there are."""
+    lines = [f"  {entry}" for entry in entries]
+    more = [f"  and {len(lines[most:]):,} more"] if most is not None and lines[most:] else []
+    return "\n".join([headline, *lines[:most], *more])
 
 
 def count_of(count: int, noun: str) -> str:
@@ -21,10 +23,10 @@ def count_of(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def first_names(names: Collection[str]) -> str:
+def first_names(names: Collection[str], most: int = NAMED) -> str:
     """Name the first of them, and how many more there are."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return f"{', '.join(islice(names, NAMED))}{more}"
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(islice(names, most))}{more}"
 
 
 def display_path(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.base.files import all_lines
-from rag_evals.evals.base.messages import printable
+from rag_evals.evals.base.messages import listing, printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home
 from rag_evals.evals.engine.cache import DEFAULT_MEBIBYTES, FILE, Cache, Entry, Maker
 from rag_evals.evals.gate.comparison.config_changes import parting
@@ -271,18 +271,16 @@ def baseline_keys(folder: Path) -> frozenset[str]:
         try:
             lines = [*all_lines(file)]
         except OSError as error:
-            problems.append(f"  {file}: {error.strerror or error}")
+            problems.append(f"{file}: {error.strerror or error}")
             continue
         for number, line in enumerate(lines, 1):
             try:
                 keys.update(_keys_in(line))
             except ValueError as error:
-                problems.append(f"  {file}:{number}: {error}")
+                problems.append(f"{file}:{number}: {error}")
     if problems:
-        shown = [*problems[:LISTED], *([f"  and {len(problems) - LISTED:,} more"] * (len(problems) > LISTED))]
-        raise RunFileError(
-            "\n".join(map(printable, ("baselines cannot be read, so nothing is dropped:", *shown)))
-        )
+        headline = "baselines cannot be read, so nothing is dropped:"
+        raise RunFileError(listing(headline, map(printable, problems), LISTED))
     return frozenset(keys)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rag_evals.evals.base.errors import EvalsError, UsageError
@@ -31,6 +31,8 @@ from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.merge import merge
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.messages import text_of
+
+FORMATS = ("terminal", "markdown", "html", "csv", "junit", "parquet")
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +67,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _text(form: str, run: Run, path: Path) -> str:
-    return _html(run, path) if form == "html" else TEXTS[form](run)
+    if form == "html":
+        return run_html(run, gate=_gate(run), traces=waterfalls_of(path))
+    if form == "markdown":
+        return run_markdown(run, [line.text for line in _gate(run)])
+    if form == "csv":
+        return to_csv(run)
+    return run_junit(run) if form == "junit" else _terminal(run)
 
 
 def _terminal(run: Run) -> str:
@@ -74,35 +82,9 @@ def _terminal(run: Run) -> str:
     return "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
-def _markdown(run: Run) -> str:
-    return run_markdown(run, [line.text for line in _gate(run)])
-
-
-def _html(run: Run, path: Path) -> str:
-    return run_html(run, gate=_gate(run), traces=waterfalls_of(path))
-
-
 def _gate(run: Run) -> list[Line]:
     """Return what is decided of the run by the conditions that it was held to."""
     return decision_lines(decide(rules_from(run.head), run)) if run.evaluations else []
-
-
-def _csv(run: Run) -> str:
-    return to_csv(run)
-
-
-def _junit(run: Run) -> str:
-    return run_junit(run)
-
-
-FORMATS = ("terminal", "markdown", "html", "csv", "junit", "parquet")
-# Those that are made of the records alone.
-TEXTS: Mapping[str, Callable[[Run], str]] = {
-    "terminal": _terminal,
-    "markdown": _markdown,
-    "csv": _csv,
-    "junit": _junit,
-}
 
 
 def _show(text: str) -> None:

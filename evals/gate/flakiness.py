@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -91,30 +92,25 @@ def _read(runs: Iterable[Run]) -> Iterator[tuple[str, Evaluation]]:
     """Yield each evaluation once, with its version: a merged run has the very lines of its parts."""
     seen: set[bytes] = set()
     for number, run in enumerate(runs):
-        versions = _Versions(run, number)
+        version_of = _versions(run, number)
         for line, event in run.records.events():
             if event["type"] == "evaluation":
                 mark = hashlib.sha256(line.encode(errors="surrogatepass")).digest()
                 if mark not in seen:
                     seen.add(mark)
-                    yield versions.of(event["pipeline"]), evaluation_from_json(event)
+                    yield version_of(event["pipeline"]), evaluation_from_json(event)
 
 
-class _Versions:
-    """Tells by fingerprints what pipeline and judge were in a run; without any, that it is like no other."""
+def _versions(run: Run, number: int) -> Callable[[str], str]:
+    """Return what tells by fingerprints the pipeline and judge of a run; without any it is like no other."""
+    judges = _fingerprints(run.judges)
 
-    def __init__(self, run: Run, number: int) -> None:
-        self._number = number
-        self._judges = _fingerprints(run.judges)
-        self._run = run
-        self._known: dict[str, str] = {}
+    @cache
+    def version_of(pipeline: str) -> str:
+        prints = _fingerprints(about for about in run.pipelines if about["name"] == pipeline)
+        return digest([prints, judges] if prints and judges else number)
 
-    def of(self, pipeline: str) -> str:
-        if pipeline not in self._known:
-            prints = _fingerprints(a for a in self._run.pipelines if a["name"] == pipeline)
-            is_known = bool(prints and self._judges)
-            self._known[pipeline] = digest([prints, self._judges] if is_known else self._number)
-        return self._known[pipeline]
+    return version_of
 
 
 def _fingerprints(abouts: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -22,7 +22,7 @@ from rag_evals.evals.base.intervals import (
 )
 from rag_evals.evals.gate.comparison.baseline_gate import passed, score_getter
 from rag_evals.evals.gate.condition import COVERAGE, LATENCY, PASS_RATE, TOKENS, Condition, parse_condition
-from rag_evals.evals.gate.verdict import Verdict, worst
+from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.runs.evaluation import Evaluation, is_below
 from rag_evals.evals.runs.score import Score
 
@@ -89,11 +89,6 @@ def check_conditions(
         ours = _held(condition, marked, level)
         held += [replace(one, notes=("of the tests marked with it", *one.notes)) for one in ours]
     return tuple(held)
-
-
-def worst_verdict(held: Iterable[ConditionResult]) -> Verdict:
-    """Return the worst verdict."""
-    return worst(one.verdict for one in held)
 
 
 def _marked(evaluations: Iterable[Evaluation]) -> Iterator[tuple[Condition, list[Evaluation]]]:

@@ -88,7 +88,7 @@ class Question:
         tags: Words to select and group by.
         answerable: False when the right answer is that the documents do not say.
         thresholds: Pairs of metric and threshold that overrule the run's own, sorted by metric; pairs, as a
-            mapping could be changed, or not be hashed and pickled. See `threshold_for`.
+            mapping could be changed, or not be hashed and pickled.
         provenance: How the question came to be, as the file says it; not to be changed.
     """
 
@@ -100,7 +100,3 @@ class Question:
     answerable: bool = True
     thresholds: tuple[tuple[str, float], ...] = ()
     provenance: Mapping[str, Any] | None = field(default=None, hash=False)
-
-    def threshold_for(self, metric: str) -> float | None:
-        """Return this question's own threshold for a metric, None when it has none."""
-        return dict(self.thresholds).get(metric)

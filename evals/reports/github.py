@@ -21,7 +21,7 @@ from rag_evals.evals.gate.run_gate import ConditionResult
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.reports.comparison_text import verdict_text
 from rag_evals.evals.reports.markdown import comparison_markdown, run_markdown
-from rag_evals.evals.reports.terminal.gate_table import interval_text, remark, value_text
+from rag_evals.evals.reports.terminal.gate_table import remark, value_texts
 from rag_evals.evals.reports.terminal.summary import decision_lines
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
@@ -194,7 +194,8 @@ def _decisions(decision: Decision) -> Iterator[Annotation]:
 
 def _held_text(held: ConditionResult) -> str:
 
-    found = f"{held.verdict}: {held.text}: {value_text(held)}, 95 % interval {interval_text(held)}"
+    value, interval = value_texts(held)
+    found = f"{held.verdict}: {held.text}: {value}, 95 % interval {interval}"
     said = remark(held)
     return f"{found}; {said}" if said else found
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.verdict import Verdict
 
+# Columns of a terminal that does not tell its width.
+UNBOUNDED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

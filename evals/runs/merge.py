@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import whole_lines
-from rag_evals.evals.base.messages import printable
+from rag_evals.evals.base.messages import listing, printable
 from rag_evals.evals.runs.attempts import last_attempts
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.run import Run, read_run
@@ -163,11 +163,10 @@ def _check_same(runs: Sequence[Run]) -> None:
         found.append(
             _difference(f"{kind} {name}", _fingerprint(kind, name), having, _changed(kind, name, having))
         )
-    differences = [f"  {printable(difference)}" for difference in found if difference]
+    differences = [printable(difference) for difference in found if difference]
     if differences:
-        raise RunFileError(
-            "\n".join(("these runs are not parts of one, as they were configured differently:", *differences))
-        )
+        headline = "these runs are not parts of one, as they were configured differently:"
+        raise RunFileError(listing(headline, differences))
 
 
 def _setting(name: str) -> Callable[[Run], Any]:
@@ -248,12 +247,7 @@ def _check_disjoint(runs: Sequence[Run]) -> None:
             before = first.setdefault(key, run)
             if before is not run:
                 repeat = f", repeat {evaluation.repeat}" if evaluation.repeat else ""
-                twice.append(f"  {key[0]} {key[1]}{repeat}: in {before.name} and {run.name}")
+                twice.append(printable(f"{key[0]} {key[1]}{repeat}: in {before.name} and {run.name}"))
     if twice:
         count = "one evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
-        more = [f"  and {len(twice) - LISTED} more"] if len(twice) > LISTED else []
-        raise RunFileError(
-            "\n".join(
-                (f"{count} in two runs, and would count twice:", *map(printable, twice[:LISTED]), *more)
-            )
-        )
+        raise RunFileError(listing(f"{count} in two runs, and would count twice:", twice, LISTED))

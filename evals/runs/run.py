@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import next_lines, whole_lines
-from rag_evals.evals.base.messages import first_names, printable
+from rag_evals.evals.base.messages import first_names, listing, printable
 from rag_evals.evals.questions.shard import Shard
 from rag_evals.evals.runs.attempts import last_attempts
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
@@ -263,9 +263,10 @@ def _check_begun(file: Path, found: _Reading) -> None:
     name = printable(str(file))
     if found.problems and found.is_strict:
         raise RunFileError(
-            _listed(
-                f"{count_lines(len(found.problems))} of a run cannot be read",
-                [f"  {name}:{number}: {problem}" for number, problem in found.problems.items()],
+            listing(
+                f"{count_lines(len(found.problems))} of a run cannot be read:",
+                (f"{name}:{number}: {problem}" for number, problem in found.problems.items()),
+                LISTED,
             )
         )
     if not found.count or (found.count == 1 and found.problems.get(1) == NOT_JSON):
@@ -326,12 +327,6 @@ def _not_finite(file: Path, numbers: Sequence[int]) -> list[str]:
     shown = first_names([str(number) for number in numbers])
     name = printable(file.name)
     return [f"{name}: NaN or an infinity in {lines} {shown}: a score without a number is unscored"]
-
-
-def _listed(headline: str, problems: list[str]) -> str:
-    more = len(problems) - LISTED
-    tail = [f"  and {more} more"] if more > 0 else []
-    return "\n".join((f"{headline}:", *problems[:LISTED], *tail))
 
 
 def count_lines(count: int) -> str:

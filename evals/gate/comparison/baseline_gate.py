@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from rag_evals.evals.base.intervals import holm
-from rag_evals.evals.gate.comparison.comparability import notes_on
+from rag_evals.evals.gate.comparison.comparability import changed_judge, notes_on
 from rag_evals.evals.gate.comparison.identity import unchanged_pipelines
 from rag_evals.evals.gate.comparison.pairing import Pair, Pairing, pair_up
 from rag_evals.evals.gate.paired import Difference, Pairs, ValueKind, difference, paired_verdict
@@ -78,7 +78,12 @@ class BaselineGate:
 
 
 def hold_to_baseline(
-    run: Run, base: Run, *, margin: float = 0.05, difference: Differ | None = None
+    run: Run,
+    base: Run,
+    *,
+    margin: float = 0.05,
+    difference: Differ | None = None,
+    pairing: Pairing | None = None,
 ) -> BaselineGate:
     """Compare `run` with `base`, question by question.
 
@@ -87,25 +92,23 @@ def hold_to_baseline(
         base: The baseline, or any other run.
         margin: The drop that is too much, in the unit of the scores.
         difference: What compares; `rag_evals.evals.gate.paired.difference` where none is given.
+        pairing: The pairs of both, where they were made before.
     """
-    return held_pairs(run, base, pair_up(run, base), margin=margin, difference=difference)
-
-
-def held_pairs(
-    run: Run, base: Run, pairing: Pairing, *, margin: float, difference: Differ | None = None
-) -> BaselineGate:
-    """Do what `hold_to_baseline` does with pairs that were made before."""
-    found = notes_on(run, base, pairing)
+    pairing = pairing or pair_up(run, base)
+    is_comparable = changed_judge(run, base) is None
     unchanged = unchanged_pipelines(run, base, pairing.pairs)
     changed = _rows([pair for pair in pairing.pairs if pair.pipeline not in unchanged], margin, difference)
     same = _rows([pair for pair in pairing.pairs if pair.pipeline in unchanged], margin, difference)
     rows = (*changed, *(replace(row, verdict=Verdict.PASS, p_adjusted=1.0) for row in same))
     verdict = verdict_of_rows(rows)
-    if found.is_incomparable or not rows:
+    if not is_comparable or not rows:
         rows = tuple(replace(row, verdict=Verdict.INCONCLUSIVE) for row in rows)
         verdict = Verdict.INCONCLUSIVE
-    notes = (*found.lines, *_notes_on_verdicts(pairing.pairs), *_notes_on_identity(unchanged))
-    is_comparable = not found.is_incomparable
+    notes = (
+        *notes_on(run, base, pairing),
+        *_notes_on_verdicts(pairing.pairs),
+        *_notes_on_identity(unchanged),
+    )
     return BaselineGate(base.name, rows, verdict, notes, _detectable(changed), margin, is_comparable)
 
 

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from rag_evals.evals.base.messages import first_names
 from rag_evals.evals.gate.comparison.pairing import Pairing
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
-SHOWN = 5
+_first = partial(first_names, most=5)
 
 Corpora = Mapping[str, frozenset[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """What is to be known before two runs are compared.
-
-    Attributes:
-        lines: One line each.
-        is_incomparable: Whether the scores of the two say nothing about each other.
-    """
-
-    lines: tuple[str, ...]
-    is_incomparable: bool
-
-
-def notes_on(run: Run, base: Run, pairing: Pairing) -> Notes:
-    """Return what is different between two runs, apart from answers and scores."""
+def notes_on(run: Run, base: Run, pairing: Pairing) -> list[str]:
+    """Return what is different between two runs, apart from answers and scores, a line each."""
     judge = changed_judge(run, base)
-    lines = [
+    return [
         *(f"{base.name}: {note}" for note in base.notes),
         *(f"{run.name}: {note}" for note in run.notes),
         *([judge] if judge else []),
@@ -40,7 +28,6 @@ def notes_on(run: Run, base: Run, pairing: Pairing) -> Notes:
         *_metrics(pairing),
         *_corpora(run, base),
     ]
-    return Notes(tuple(lines), judge is not None)
 
 
 def changed_judge(run: Run, base: Run) -> str | None:
@@ -70,13 +57,6 @@ def corpora_of(run: Run) -> Corpora:
         if documents is not None:
             found[str(about["name"])] = frozenset(documents)
     return found
-
-
-def first(names: Collection[str], shown: int = SHOWN) -> str:
-    """Return the first of `names`, and how many more there are."""
-    listed = list(names)
-    more = len(listed) - shown
-    return ", ".join(listed[:shown]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -133,20 +113,20 @@ def _questions(run: Run, base: Run, pairing: Pairing) -> list[str]:
         missing = _ids(e for e in evaluations if e.pipeline in shared)
         missing = [name for name in missing if name not in pairing.rewritten]
         if missing:
-            lines.append(f"{_are(missing)} in the {one} and not in the {other}: {first(missing)}")
+            lines.append(f"{_are(missing)} in the {one} and not in the {other}: {_first(missing)}")
     if pairing.rewritten:
         ask = "question asks" if len(pairing.rewritten) == 1 else "questions ask"
         lines.append(
             f"{len(pairing.rewritten):,} {ask} something else under the same id, "
-            f"and {'is' if len(pairing.rewritten) == 1 else 'are'} left out: {first(pairing.rewritten)}"
+            f"and {'is' if len(pairing.rewritten) == 1 else 'are'} left out: {_first(pairing.rewritten)}"
         )
     for what, part in _PARTS.items():
         changed = sorted({p.question.id for p in pairing.pairs if part(p.before[0]) != part(p.after[0])})
         if changed:
             have = "question has" if len(changed) == 1 else "questions have"
-            lines.append(f"{len(changed):,} {have} other {what} than in the baseline: {first(changed)}")
+            lines.append(f"{len(changed):,} {have} other {what} than in the baseline: {_first(changed)}")
     if pairing.thresholds:
-        lines.append(f"thresholds changed ({first(pairing.thresholds)}): both are held to those of the run")
+        lines.append(f"thresholds changed ({_first(pairing.thresholds)}): both are held to those of the run")
     return lines
 
 
@@ -201,7 +181,7 @@ def _corpus(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         "changed": sorted(name for name in before.keys() & after.keys() if before[name] != after[name]),
     }
     return ", ".join(
-        f"{len(names):,} document{'s' * (len(names) != 1)} {what} ({first(names)})"
+        f"{len(names):,} document{'s' * (len(names) != 1)} {what} ({_first(names)})"
         for what, names in changes.items()
         if names
     )

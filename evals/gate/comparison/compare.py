@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rag_evals.evals.gate.comparison.attribution import Stage, stage_of
-from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate, held_pairs, mean_of, passed
+from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate, hold_to_baseline, mean_of, passed
 from rag_evals.evals.gate.comparison.comparability import Corpora, corpora_of
 from rag_evals.evals.gate.comparison.config_changes import Change, changes_between
 from rag_evals.evals.gate.comparison.pairing import Pair, pair_up
@@ -81,7 +81,7 @@ def compare(run: Run, base: Run, *, margin: float = 0.05) -> Comparison:
         margin: The drop that is too much, in the unit of the scores.
     """
     pairing = pair_up(run, base)
-    gate = held_pairs(run, base, pairing, margin=margin)
+    gate = hold_to_baseline(run, base, margin=margin, pairing=pairing)
     return Comparison(
         run=run.name,
         base=base.name,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
 from typing import Any, TypeVar
 
-from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate, BaselineRow
-from rag_evals.evals.gate.comparison.compare import Comparison, Flip, RetrievalChange
+from rag_evals.evals.gate.comparison.baseline_gate import BaselineGate
+from rag_evals.evals.gate.comparison.compare import Comparison, Flip
 from rag_evals.evals.gate.comparison.config_changes import Change
 from rag_evals.evals.reports.comparison_text import (
     COSTS,
@@ -23,15 +22,14 @@ from rag_evals.evals.reports.comparison_text import (
     scores_text,
     verdict_text,
 )
-from rag_evals.evals.reports.text import Line, cut, one_line, table, table_rows, wrapped
+from rag_evals.evals.reports.text import UNBOUNDED, Line, cut, one_line, table, table_rows, wrapped
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.score import fields_of
 
 T = TypeVar("T")
 # Of what is listed without an answer, the first so many; all of it is in the JSON.
 LISTED = 20
 LONGEST_ANSWER = 400
-# What a terminal that does not tell its width is taken for.
-UNBOUNDED = 10_000
 
 
 def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[Line]:
@@ -199,13 +197,13 @@ def comparison_json(comparison: Comparison) -> str:
         "margin": gate.margin,
         "detectable": gate.detectable,
         "notes": comparison.notes,
-        "rows": [_row(row) for row in gate.rows],
+        "rows": gate.rows,
         "flips": [_flip_to_json(flip) for flip in comparison.flips],
         "added": comparison.added,
         "removed": comparison.removed,
         "changes": comparison.changes,
         "retrieval": [
-            {"pipeline": pipeline, "question_id": question, **_retrieval_to_json(change)}
+            {"pipeline": pipeline, "question_id": question, **fields_of(change)}
             for pipeline, question, change in comparison.retrieval
         ],
         "costs": comparison.costs,
@@ -215,11 +213,6 @@ def comparison_json(comparison: Comparison) -> str:
     return "{\n" + ",\n".join(f"{json.dumps(name)}: {_text(part)}" for name, part in whole.items()) + "\n}\n"
 
 
-def _row(row: BaselineRow) -> dict[str, Any]:
-    named = {"verdict": row.verdict, "pipeline": row.pipeline, "metric": row.metric, "tag": row.tag}
-    return {**named, "p_adjusted": row.p_adjusted, "difference": row.difference}
-
-
 def _flip_to_json(flip: Flip) -> dict[str, Any]:
     return {
         "pipeline": flip.pipeline,
@@ -227,14 +220,10 @@ def _flip_to_json(flip: Flip) -> dict[str, Any]:
         "is_fixed": flip.is_fixed,
         "stage": flip.stage,
         "breaches": (flip.before if flip.is_fixed else flip.after).breaches,
-        "retrieval": _retrieval_to_json(flip.retrieval),
+        "retrieval": flip.retrieval,
         "before": flip.before,
         "after": flip.after,
     }
-
-
-def _retrieval_to_json(change: RetrievalChange) -> dict[str, Any]:
-    return {"gained": change.gained, "lost": change.lost, "moved": change.moved}
 
 
 def _text(value: Any) -> str:
@@ -244,6 +233,4 @@ def _text(value: Any) -> str:
 
 def _form(value: Any) -> dict[str, Any]:
     """Return the object of an evaluation or of another dataclass."""
-    if isinstance(value, Evaluation):
-        return evaluation_to_json(value)
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return evaluation_to_json(value) if isinstance(value, Evaluation) else fields_of(value)

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.flakiness import Flaky, Group, Noise, flaky_questions, groups_of, noise_of
-from rag_evals.evals.reports.text import table, wrapped
+from rag_evals.evals.reports.text import UNBOUNDED, table, wrapped
 from rag_evals.evals.runs.evaluation import Evaluation
 
 NOISE_HEADER = ("noise", "judge", "answers", "pipeline", "questions")
 FLAKY_HEADER = ("pipeline", "question", "scores", "measured", "passed")
 # Of flaky questions, so many stand in the summary of a run.
 LISTED = 10
-# What a terminal that does not tell its width is taken for.
-UNBOUNDED = 10_000
 
 
 def noise_lines(evaluations: Iterable[Evaluation], *, width: int | None = None) -> list[str]:
@@ -38,13 +36,13 @@ def flaky_lines(groups: Sequence[Group], *, width: int | None = None, listed: in
     columns = width or UNBOUNDED
     repeated = [group for group in groups if group.is_repeated]
     if not repeated:
-        return _said(
+        return wrapped(
             "no question was measured more than once: give --evals-repeat N or --evals-judge-repeat N",
             columns,
         )
     if all(group.is_agreed for group in repeated):
         many = "1 question was" if len(repeated) == 1 else f"{len(repeated):,} questions were"
-        return _said(f"every repeat agreed: {many} measured more than once", columns)
+        return wrapped(f"every repeat agreed: {many} measured more than once", columns)
     noises = noise_of(repeated)
     return [*_noise(noises, columns), *_flaky(flaky_questions(repeated), repeated, columns, listed)]
 
@@ -59,20 +57,20 @@ def _noise(noises: Sequence[Noise], columns: int) -> list[str]:
     said = "standard deviations: judge, of one answer judged again; pipeline, of a question answered again"
     if any(n.pipeline and n.judge is None for n in noises):
         said += ", which has the judge's noise in it where no answer was judged again"
-    return [*lines, *_said(said, columns)] if rows else []
+    return [*lines, *wrapped(said, columns)] if rows else []
 
 
 def _flaky(flaky: Sequence[Flaky], groups: Sequence[Group], columns: int, listed: int | None) -> list[str]:
     measured = f"{len(groups):,} measured more than once"
     if not flaky:
-        return _said(f"no verdict flips: of {measured}", columns)
+        return wrapped(f"no verdict flips: of {measured}", columns)
     versions = {f.pipeline: {g.version for g in groups if g.pipeline == f.pipeline} for f in flaky}
     rows = [_row(f, is_one=len(versions[f.pipeline]) == 1) for f in flaky[:listed]]
     more = len(flaky) - len(rows)
     return [
-        *_said(f"questions whose verdict flips: {len(flaky):,} of {measured}", columns),
+        *wrapped(f"questions whose verdict flips: {len(flaky):,} of {measured}", columns),
         *table(_clean((FLAKY_HEADER, *rows)), columns, left=3),
-        *(_said(f"and {more:,} more: rag-evals flaky lists them", columns) if more else []),
+        *(wrapped(f"and {more:,} more: rag-evals flaky lists them", columns) if more else []),
     ]
 
 
@@ -91,7 +89,3 @@ def _shown(deviation: float | None) -> str:
 
 def _clean(rows: Iterable[Sequence[str]]) -> list[list[str]]:
     return [[printable(cell) for cell in row] for row in rows]
-
-
-def _said(text: str, columns: int) -> list[str]:
-    return wrapped(text, columns)

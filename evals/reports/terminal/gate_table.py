@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.condition import LATENCY, TOKENS, Condition
-from rag_evals.evals.gate.run_gate import ConditionResult, worst_verdict
+from rag_evals.evals.gate.run_gate import ConditionResult
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.reports.text import Line, aligned, cut, display_width, widths_of, wrapped
 
@@ -59,19 +59,8 @@ def remark(held: ConditionResult) -> str:
     return printable("; ".join((*parts, *held.notes)))
 
 
-def value_text(held: ConditionResult) -> str:
-    """Return the value as it is printed; `-` without one."""
-    return _texts(held)[0]
-
-
-def interval_text(held: ConditionResult) -> str:
-    """Return the interval as it is printed: `counted` where the value is no estimate, `-` without one."""
-    return _texts(held)[1]
-
-
 def _row(held: ConditionResult) -> tuple[str, ...]:
-    value, interval = _texts(held)
-    return (held.verdict.value, printable(held.text), value, interval, f"{held.count:,}")
+    return (held.verdict.value, printable(held.text), *value_texts(held), f"{held.count:,}")
 
 
 def _lines(text: str, held: ConditionResult, width: int | None) -> list[Line]:
@@ -87,12 +76,15 @@ def _total(held: Sequence[ConditionResult]) -> str:
     counts = Counter(one.verdict for one in held)
     many = "1 condition" if len(held) == 1 else f"{len(held):,} conditions"
     if len(counts) == 1:
-        return f"{many}: {'' if len(held) == 1 else 'all '}{worst_verdict(held)}"
+        return f"{many}: {'' if len(held) == 1 else 'all '}{held[0].verdict}"
     return f"{many}: {', '.join(f'{counts[v]:,} {v}' for v in reversed(Verdict) if counts[v])}"
 
 
-def _texts(held: ConditionResult) -> tuple[str, str]:
-    """Return value and interval with enough digits that none of them reads as the bound without being it."""
+def value_texts(held: ConditionResult) -> tuple[str, str]:
+    """Return value and interval with enough digits that none of them reads as the bound without being it.
+
+    The interval is `counted` where the value is no estimate; both are `-` without a value.
+    """
     interval, condition = held.interval, held.condition
     if interval is None:
         return "-", "-"

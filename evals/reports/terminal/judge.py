@@ -129,8 +129,8 @@ def _doubts(trust: Sequence[Trust], floor: float) -> list[str]:
     ]
 
 
-def _shown(interval: Interval) -> str:
-    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+def _shown(interval: Interval, digits: int = 2) -> str:
+    return f"{interval.value:.{digits}f} ({interval.low:.2f} to {interval.high:.2f})"
 
 
 _HEADER = ("canary", "trick", "right answer", "false answer", "with injection", "verdict")
@@ -195,7 +195,7 @@ def _metric_lines(card: MetricCard) -> list[str]:
         ("wrong answers that fail", found.specificity),
     ]
     rows = [
-        *((name, _card_value(interval)) for name, interval in intervals),
+        *((name, _shown(interval, 3)) for name, interval in intervals),
         ("calibration error", f"{found.calibration_error:.2f} ({curve})"),
         ("coverage", f"{card.coverage:.2f}"),
         ("a verdict takes", f"{card.seconds:.2f} s, {card.tokens:,.0f} tokens"),
@@ -239,7 +239,3 @@ def _reliability_lines(bins: Sequence[Bin]) -> list[str]:
         plot[at] = "*" if plot[at] == "|" else "o"
         rows.append(f"  {one.mean:.2f}  {one.share:.2f}  {one.count:4d}  {''.join(plot)}".rstrip())
     return ["", "  score right count  0 to 1: | the score, o the share that is right, * both", *rows]
-
-
-def _card_value(interval: Interval) -> str:
-    return f"{interval.value:.3f} ({interval.low:.2f} to {interval.high:.2f})"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,6 @@ from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_templa
 from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Logits, Picker, is_json
 from rag_evals.rag.llm.local.kept_prefixes import Prefixes, Saved, TokenBlock, common, length_of
 from rag_evals.rag.llm.local.loading import load_llama
-from rag_evals.rag.llm.local.probe import SecondContext, second_context
 from rag_evals.rag.llm.local.repetition import repeated_from
 from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt
 from rag_evals.rag.models.resolve import Model
@@ -146,10 +144,6 @@ class LlamaCppModel:
             self._read(block)
         logs = self._evaluate_for_logs(last)
         return Likelihood(tuple(logs), tokens)
-
-    def second_context(self, **params: int) -> AbstractContextManager[SecondContext]:
-        """Return a context of its own on the weights, with other parameters, in which speeds are measured."""
-        return second_context(self._llama, **params)
 
     @property
     def _llama(self) -> Any:

@@ -74,25 +74,6 @@ def probe(llama: Any, *, n_gpu_layers: int = 0) -> tuple[Tuning, bool]:
     return tuning, n_gpu_layers != 0 or cpu >= LEAST_SHARE * wall
 
 
-def speeds_now(
-    llama: Any, *, read: int, written: int, clock: Callable[[], float] = time.perf_counter
-) -> Speeds:
-    """Measure how fast a loaded model reads a prompt in whole batches and goes on from it, at this moment.
-
-    Args:
-        llama: The `llama_cpp.Llama`; its own cache is left as it is, its threads are those that run.
-        read: Tokens of the prompt.
-        written: Tokens written behind it.
-        clock: Gives seconds; `time.process_time` counts those of the processor, whatever else it runs.
-    """
-    import llama_cpp
-
-    with second_context(llama, n_ctx=read + written) as context:
-        context.use(llama_cpp.llama_n_threads(llama.ctx), llama_cpp.llama_n_threads_batch(llama.ctx))
-        tokens = context.tokens(PASSAGE)
-        return context.timed((tokens * (read // len(tokens) + 1))[:read], written, clock=clock)
-
-
 def chosen(writers: dict[int, Speeds], readers: dict[int, Speeds], everyone: int) -> Tuning:
     """Take all threads, unless fewer are clearly faster."""
     reader = max(readers, key=lambda count: readers[count].prefill)

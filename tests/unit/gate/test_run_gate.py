@@ -17,8 +17,8 @@ from rag_evals.evals.base.intervals import (
     rate_interval,
 )
 from rag_evals.evals.gate.condition import ConditionError, parse_condition
-from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions, worst_verdict
-from rag_evals.evals.gate.verdict import Verdict
+from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions
+from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
 from rag_evals.evals.runs.score import Score
@@ -105,8 +105,7 @@ def test_the_worst_verdict_is_that_of_the_gate() -> None:
     conditions = [parse_condition(f"pass_rate >= {bound}") for bound in (0.5, 0.8, 0.99)]
     found = check_conditions(conditions, run_of(*[0.9] * 85, *[0.1] * 15))
     assert [one.verdict for one in found] == ["PASS", "INCONCLUSIVE", "BLOCK"]
-    assert worst_verdict(found) is Verdict.BLOCK
-    assert worst_verdict(()) is Verdict.PASS
+    assert worst(one.verdict for one in found) is Verdict.BLOCK
 
 
 # --- measures ---

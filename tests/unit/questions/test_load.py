@@ -96,12 +96,6 @@ def test_questions_pickle_and_hash():
     assert len({FULL_QUESTION, pickle.loads(pickle.dumps(FULL_QUESTION))}) == 1
 
 
-def test_threshold_for_a_metric():
-    """A question's own threshold is found by metric, None standing for the run's."""
-    assert FULL_QUESTION.threshold_for("faithfulness") == 0.8
-    assert FULL_QUESTION.threshold_for("hit_rate") is None
-
-
 def test_json_lines_skip_blanks_and_comments():
     """Blank lines and comments are passed over; byte order mark, CRLF and U+2028 are no trouble."""
     content = "\ufeff// curated\r\n# by hand\r\n\r\n" + '{"id": "a", "question": "One\u2028line?"}\r\n'
