@@ -1,6 +1,6 @@
 """The kinds of question: what a model is shown for each and gives back, and how many of each are wanted.
 
-The wordings and examples are in `evals/generation/writing/prompts.py`.
+The wordings and examples are in `evals/generation/writing/prompts.toml`.
 """
 
 from __future__ import annotations
