@@ -21,7 +21,6 @@ from rag_evals.evals.gate.comparison.baseline_gate import (
 )
 from rag_evals.evals.gate.condition import parse_condition
 from rag_evals.evals.gate.early_stop import decided_early, early_of, rows_decided_early
-from rag_evals.evals.gate.paired import Difference
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions
 from rag_evals.evals.gate.sequential import END_LEVEL, difference_at_end
@@ -29,7 +28,7 @@ from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.calibration.judge_card import trusts_of
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
-from rag_evals.evals.runs.score import fields_of, from_fields
+from rag_evals.evals.runs.score import fields_of, from_fields, from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ def decision_from_json(event: Mapping[str, Any], rules: Rules, evaluations: Sequ
     return Decision(
         rules,
         tuple(_held_from_json(one) for one in event["conditions"]),
-        _comparison_from_json(event["comparison"]) if event["comparison"] else None,
+        from_json(BaselineGate, event["comparison"]) if event["comparison"] else None,
         budget_line(evaluations, rules.max_unscored),
     )
 
@@ -201,23 +200,6 @@ def _held_from_json(line: Mapping[str, Any]) -> ConditionResult:
 def _comparison_to_json(gate: BaselineGate) -> dict[str, Any]:
     rows = [{**fields_of(row), "difference": fields_of(row.difference)} for row in gate.rows]
     return {**fields_of(gate), "rows": rows}
-
-
-def _comparison_from_json(line: Mapping[str, Any]) -> BaselineGate:
-
-    rows = tuple(
-        from_fields(
-            BaselineRow,
-            {
-                **row,
-                "difference": from_fields(Difference, row["difference"]),
-                "verdict": Verdict(row["verdict"]),
-            },
-        )
-        for row in line["rows"]
-    )
-    read = {"rows": rows, "verdict": Verdict(line["verdict"]), "notes": tuple(line["notes"])}
-    return from_fields(BaselineGate, {**line, **read})
 
 
 def budget_line(evaluations: Sequence[Evaluation], max_unscored: float) -> str | None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import EnumType
+from functools import cache
+from itertools import repeat
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from rag_evals.rag.answer import Context, Tokens
 
@@ -140,3 +144,33 @@ def from_fields(into: type[T], values: Mapping[str, Any]) -> T:
     """Return an `into`, a dataclass, of those of `values` that it knows."""
     known: Mapping[str, Any] = getattr(into, "__dataclass_fields__", {})
     return into(**{key: value for key, value in values.items() if key in known})
+
+
+def from_json(into: type[T], value: Any) -> T:
+    """Return an `into`, a dataclass, of its JSON, as its annotations say it; unknown keys are passed over.
+
+    Raises:
+        KeyError: A field without a default is missing.
+        AttributeError, TypeError, ValueError: Something has another form.
+    """
+    return _read(into, value)  # type: ignore[no-any-return]
+
+
+def _read(kind: Any, value: Any) -> Any:
+    inside = get_args(kind)
+    if isinstance(kind, type) and is_dataclass(kind):
+        names = [field.name for field in fields(kind) if field.name in value or field.default is MISSING]
+        return kind(**{name: _read(_hints(kind)[name], value[name]) for name in names})
+    if isinstance(kind, EnumType):
+        return kind(value)
+    if NoneType in inside:
+        return None if value is None else _read(inside[0], value)
+    if get_origin(kind) is tuple:
+        kinds = repeat(inside[0]) if inside[-1] is Ellipsis else inside
+        return tuple(map(_read, kinds, value))
+    if get_origin(kind) is Mapping:
+        return {name: _read(inside[1], part) for name, part in value.items()}
+    return value
+
+
+_hints = cache(get_type_hints)

@@ -13,7 +13,8 @@ from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.intervals import Interval
-from rag_evals.evals.judges.calibration.accuracy import Accuracy, Bin
+from rag_evals.evals.judges.calibration.accuracy import Accuracy
+from rag_evals.evals.runs.score import from_json
 from rag_evals.rag.identity import digest
 
 SCHEMA = 1
@@ -123,18 +124,6 @@ class Trust:
     negatives: tuple[int, int]
 
 
-def trust_from_json(line: Mapping[str, Any]) -> Trust:
-    """Read back what `dataclasses.asdict` made of a `Trust`."""
-    positives, negatives = line["positives"], line["negatives"]
-    return Trust(
-        line["metric"],
-        line["threshold"],
-        Interval(**line["balanced_accuracy"]),
-        (positives[0], positives[1]),
-        (negatives[0], negatives[1]),
-    )
-
-
 @dataclass(frozen=True)
 class JudgeCard:
     """What is known of a judge.
@@ -192,7 +181,7 @@ def load_card(path: Path) -> JudgeCard:
             raise ValueError(f"its type is {line['type']!r}")
         if line["schema"] > SCHEMA:
             raise UsageError(f"{path} is from a newer version of rag-evals: upgrade, or calibrate anew.")
-        return _card(line)
+        return from_json(JudgeCard, line)
     except UsageError:
         raise  # it is a ValueError too
     except OSError as error:
@@ -220,43 +209,10 @@ def find_card(fingerprint: str, folders: Iterable[Path]) -> JudgeCard | None:
     return None
 
 
-def _card(line: Mapping[str, Any]) -> JudgeCard:
-    metrics = tuple(_metric(metric) for metric in line["metrics"])
-    return JudgeCard(line["judge"], line["fingerprint"], line["labels"], metrics)
-
-
-def _metric(line: Mapping[str, Any]) -> MetricCard:
-    intervals = {key: Interval(**line[key]) for key in ("at_half", "plain")}
-    baselines = {name: Interval(**interval) for name, interval in line["baselines"].items()}
-    calibration = dict(line["calibration"])
-    curve = calibration["curve"]
-    calibration["curve"] = tuple((x, y) for x, y in curve) if curve else None
-    return MetricCard(
-        **{
-            **line,
-            **intervals,
-            "baselines": baselines,
-            "calibration": Calibration(**calibration),
-            "accuracy": _accuracy(line["accuracy"]),
-        }
-    )
-
-
-def _accuracy(line: Mapping[str, Any]) -> Accuracy:
-    intervals = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
-    return Accuracy(
-        **{
-            **line,
-            **{key: Interval(**line[key]) for key in intervals},
-            "bins": tuple(Bin(**one) for one in line["bins"]),
-        }
-    )
-
-
 def trusts_of(about: Mapping[str, Any]) -> list[Trust]:
     """Return what the card of a recorded judge says; nothing without a card, or with one of another form."""
     try:
         card = about["settings"]["card"]
-        return [trust_from_json(one) for one in card["trust"]] if card["labels"]["name"] else []
+        return [from_json(Trust, one) for one in card["trust"]] if card["labels"]["name"] else []
     except (KeyError, TypeError):
         return []

@@ -19,8 +19,8 @@ from rag_evals.evals.judges.calibration.judge_card import (
     card_to_json,
     find_card,
     load_card,
-    trust_from_json,
 )
+from rag_evals.evals.runs.score import from_json
 
 LOGISTIC = Calibration("faithfulness", {"yes": 2.0, "words": 0.5}, -1.0, None, 0.6)
 ISOTONIC = replace(LOGISTIC, metric="relevancy", curve=((-1.0, 0.1), (0.0, 0.4), (3.0, 0.9)))
@@ -273,4 +273,4 @@ def test_trust_is_counts():
     """Of 25 that should pass 22 did, of 15 that should fail 12: what a correction works with."""
     trust, _ = CARD.trust
     assert trust == Trust("faithfulness", 0.6, Interval(0.85, 0.75, 0.92), (22, 25), (12, 15))
-    assert trust_from_json(json.loads(json.dumps(asdict(trust)))) == trust
+    assert from_json(Trust, json.loads(json.dumps(asdict(trust)))) == trust
