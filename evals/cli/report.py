@@ -177,12 +177,9 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def merged_lines(whole: Run, decision: Decision, labels: Sequence[Labelled] = ()) -> list[str]:
-    """Return the summary that pytest would have printed; breaches are listed in all modes.
+    """Return the summary that pytest would have printed of a run that was made of several.
 
-    Args:
-        whole: The run that was made of several.
-        decision: What was decided of it.
-        labels: People's verdicts on answers of the runs.
+    Breaches are listed in all modes; `labels` are people's verdicts on answers of the runs.
     """
     lines = closing_lines(whole, decision, breaches=True, labels=labels)
     return [*(line.text for line in lines), f"run: {printable(str(whole.records.folder))}"]

@@ -157,12 +157,7 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
 
 
 def decision_from_json(event: Mapping[str, Any], rules: Rules, evaluations: Sequence[Evaluation]) -> Decision:
-    """Read back what `decision_to_json` wrote.
-
-    Args:
-        event: The line of the records.
-        rules: What the run was held to.
-        evaluations: Those of the run.
+    """Read back what `decision_to_json` wrote of a run that was held to `rules`.
 
     Raises:
         KeyError: A key is missing.
@@ -205,9 +200,7 @@ def _comparison_to_json(gate: BaselineGate) -> dict[str, Any]:
 def budget_line(evaluations: Sequence[Evaluation], max_unscored: float) -> str | None:
     """Return the line that more evaluations lack a verdict than may do so; None when they do not.
 
-    Args:
-        evaluations: Those of the run.
-        max_unscored: Largest share, 0 to 1, of evaluations that may be unscored or without an answer.
+    At most the share `max_unscored`, 0 to 1, may be unscored or without an answer.
     """
     unscored = sum(evaluation.outcome in ("unscored", "error") for evaluation in evaluations)
     if unscored <= max_unscored * len(evaluations):

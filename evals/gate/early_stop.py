@@ -48,11 +48,8 @@ class EarlyStop:
     """Takes evaluations in their order, and tells when the gate of their pipeline is decided.
 
     Conditions on coverage, on the least and the greatest, and on means of what has no bound (latency, tokens)
-    decide nothing early: they are held at the end, on what there is.
-
-    Args:
-        rules: What the run is held to.
-        base: The baseline; None without.
+    decide nothing early: they are held at the end, on what there is. A run without a baseline has only
+    conditions.
     """
 
     def __init__(self, rules: Rules, base: Run | None = None) -> None:

@@ -52,11 +52,7 @@ class QuestionKind:
     examples: tuple[tuple[str, Mapping[str, str]], ...]
 
     def schema(self, choices: Mapping[str, Sequence[str]] = MappingProxyType({})) -> dict[str, Any]:
-        """Return the JSON schema of what the model gives.
-
-        Args:
-            choices: The only values of keys that have such.
-        """
+        """Return the JSON schema of what the model gives; keys of `choices` have no other values."""
         properties: dict[str, Any] = {key: {"type": "string"} for key in self.keys}
         properties |= {key: {"type": "string", "enum": list(values)} for key, values in choices.items()}
         return {
@@ -69,8 +65,7 @@ class QuestionKind:
     def prompt(self, given: Mapping[str, str]) -> Prompt:
         """Return the prompt: task and examples first, as all prompts of the kind share them.
 
-        Args:
-            given: What is shown, by its label, such as heading, text and sentence.
+        What is `given`, such as heading, text and sentence, is shown by its label.
         """
         examples = "".join(f"{one}JSON: {json.dumps(dict(reply))}\n\n" for one, reply in self.examples)
         return Prompt((f"{self.task}\n\n{examples}", f"{prompt_lines(given)}JSON:"), system=SYSTEM)

@@ -70,12 +70,9 @@ class WorkFile:
         self._header = dict(header)
 
     def load(self, *, restart: bool = False) -> tuple[WorkItem, ...]:
-        """Return the items of an earlier run, and begin the file anew where there are none.
+        """Return the items of an earlier run, and begin the file anew where there are none, or to `restart`.
 
         A last line that a killed run left unfinished is cut off.
-
-        Args:
-            restart: Forget what an earlier run did.
 
         Raises:
             GenerationError: The file is of a run with other settings, is damaged, or cannot be written.

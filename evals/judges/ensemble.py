@@ -21,13 +21,10 @@ LARGE_SPREAD = 0.3
 
 
 class EnsembleJudge:
-    """Asks each judge, one after the other, and gives the mean of their scores by metric.
+    """Asks each of two judges or more, one after the other, and gives the mean of their scores by metric.
 
     A judge without a verdict, or without the metric, is left out of the mean. Claims and evidence are those
     of the judge with the lowest score.
-
-    Args:
-        judges: Two or more, none twice.
 
     Raises:
         UsageError: There are fewer than two, or two are the same.

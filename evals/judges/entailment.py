@@ -27,9 +27,6 @@ class EntailmentScorer:
 
     A window is as long as model and claim allow, of whole sentences where they fit, and shares a sentence
     with the next one (the idea of SummaC, Laban et al. 2022, at the width the model reads at once).
-
-    Args:
-        model: The entailment model.
     """
 
     metrics = ("faithfulness", "context_recall", "correctness")
@@ -90,14 +87,7 @@ class ClaimEntailment:
 
 
 class PairReader:
-    """Puts pairs of window and claim to the model, and adds up the tokens.
-
-    Args:
-        model: The entailment model.
-
-    Attributes:
-        tokens: What was used so far.
-    """
+    """Puts pairs of window and claim to the entailment model, and adds up the `tokens` that these took."""
 
     def __init__(self, model: EntailmentModel) -> None:
         self.tokens = Tokens()

@@ -23,12 +23,7 @@ KEPT = ("provenance",)
 
 
 class UnfitError(UsageError):
-    """Raised when what a person wrote is no such question.
-
-    Args:
-        problem: What is wrong, in one line.
-        text: What was written, to go on from.
-    """
+    """Raised when what a person wrote is no such question; `text` is what was written, to go on from."""
 
     def __init__(self, problem: str, text: str) -> None:
         super().__init__(printable(f"not changed: {problem}; e goes on with what you wrote"))

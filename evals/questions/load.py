@@ -34,11 +34,7 @@ BESIDE = (".manifest.json", ".work.jsonl")
 def load_questions(paths: Sequence[Path]) -> tuple[Question, ...]:
     """Read question files, in the order given; a path given twice is read once.
 
-    Args:
-        paths: Files ending in .jsonl, .ndjson, .json, .yaml, .yml or .txt.
-
-    Returns:
-        The questions in the order of the files and their lines.
+    They end in .jsonl, .ndjson, .json, .yaml, .yml or .txt.
 
     Raises:
         QuestionFileError: When anything is wrong with any file; lists every problem as `file:line: problem`.

@@ -67,12 +67,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def run_markdown(run: Run, gate_lines: Sequence[str] = ()) -> str:
-    """Return a run without a baseline as Markdown of less than 60,000 characters.
-
-    Args:
-        run: The run.
-        gate_lines: What the gates said, a line each.
-    """
+    """Return a run without a baseline, with what the gates said, as Markdown of under 60,000 characters."""
     corpora = corpora_of(run)
     failing = [e for e in run.evaluations if e.outcome in ("failed", "error")]
     unscored = [e for e in run.evaluations if e.outcome == "unscored"]

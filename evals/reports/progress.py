@@ -38,10 +38,6 @@ def is_ci(environ: Mapping[str, str]) -> bool:
 class Progress:
     """What has happened in a run, as told from any thread, and the line that says it.
 
-    Args:
-        total: Number of evaluations of the run, where it is known.
-        clock: Gives seconds that only ever grow.
-
     Attributes:
         given_up: Why the evaluations to come need not be begun; None as long as they may be.
     """

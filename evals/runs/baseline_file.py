@@ -26,10 +26,7 @@ _PASSING = ("cached", "usd")
 def write_baseline(run: Run, folder: Path, name: str) -> Path:
     """Write `run` as the baseline `name`, in place of the one before; the same run gives the same bytes.
 
-    Args:
-        run: The run.
-        folder: Folder of baselines; it is made.
-        name: Letters, digits and ". _ -".
+    The folder of baselines is made. A name has letters, digits and ". _ -".
 
     Raises:
         UsageError: The name is none for a file.

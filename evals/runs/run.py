@@ -95,11 +95,7 @@ class Run:
 
 
 class StoredEvaluations(Sequence[Evaluation]):
-    """The evaluations of a file, parsed anew whenever they are gone through: none of them is held.
-
-    Args:
-        records: The file; its lines were checked.
-    """
+    """The evaluations of a checked file, parsed anew whenever they are gone through: none of them is held."""
 
     def __init__(self, records: Records) -> None:
         self._records = records

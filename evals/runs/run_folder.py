@@ -22,11 +22,7 @@ _HALVES = "backslashreplace"
 
 
 class RunFolder:
-    """A run's folder under `home/runs`; it is made at the first line, never before.
-
-    Args:
-        home: Folder of runs and indexes, `.rag-evals` by default.
-    """
+    """A run's folder under `home/runs`; it is made at the first line, never before."""
 
     def __init__(self, home: Path) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())

@@ -112,11 +112,7 @@ class Embedder:
 
 
 class SentenceModel:
-    """A sentence-transformers model in the process that calls it.
-
-    Args:
-        path: Its folder.
-    """
+    """A sentence-transformers model, by its folder, in the process that calls it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -108,10 +108,7 @@ class EntailmentModel:
 
 
 class PairClassifier:
-    """An entailment model in the process that calls it.
-
-    Args:
-        path: Its folder.
+    """An entailment model, by its folder, in the process that calls it.
 
     Raises:
         ModelError: As `EntailmentModel` says.

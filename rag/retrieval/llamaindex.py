@@ -20,9 +20,7 @@ from rag_evals.rag.retrieval.embedder import Embedder
 class LlamaIndexLLM(CustomLLM):
     """A local model wherever LlamaIndex wants an LLM: chat template, greedy decoding, prefix reuse.
 
-    Args:
-        llm: The loaded model.
-        max_tokens: Bound on the length of what it writes.
+    What it writes has at most `max_tokens` tokens.
     """
 
     max_tokens: int = 256
@@ -76,11 +74,7 @@ class LlamaIndexEmbedding(BaseEmbedding):
 
 
 class FoundNodes(BaseRetriever):
-    """What was found already, wherever LlamaIndex wants a retriever.
-
-    Args:
-        nodes: What every question gets.
-    """
+    """What was found already, wherever LlamaIndex wants a retriever: every question gets the same nodes."""
 
     def __init__(self, nodes: Sequence[NodeWithScore]) -> None:
         super().__init__()

@@ -105,11 +105,7 @@ class CrossEncoderReranker:
 
 
 class PairScorer:
-    """A cross-encoder in the process that calls it.
-
-    Args:
-        path: Its folder.
-    """
+    """A cross-encoder, by its folder, in the process that calls it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

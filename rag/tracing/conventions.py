@@ -28,14 +28,9 @@ def retrieved(question: str, contexts: Sequence[Context]) -> dict[str, Any]:
 def reranked(
     question: str, before: Sequence[Context], after: Sequence[Context], *, name: str, top: int | None = None
 ) -> dict[str, Any]:
-    """Describe a reranker's step.
+    """Describe a reranker's step: `before` became `after`, in its order and with its scores, `top` at most.
 
-    Args:
-        question: The question.
-        before: What it was given; the texts are those of `after`, so they are not told twice.
-        after: The same in its order, with its scores.
-        name: Name of the reranker.
-        top: How many are kept.
+    The texts are those of `after`, so they are not told twice.
     """
     return {
         INPUT: question,
@@ -80,14 +75,7 @@ def embedded(model: str, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def spoken(model: str, tokens: Tokens, prompt: Sequence[str], said: str) -> dict[str, Any]:
-    """Describe a language model's step.
-
-    Args:
-        model: Its name.
-        tokens: What it took.
-        prompt: The parts of its prompt.
-        said: What it wrote, or chose.
-    """
+    """Describe a language model's step: the parts of its prompt, what it took, and what it wrote or chose."""
     return {INPUT: "".join(prompt), OUTPUT: said, "llm.model_name": model, **token_attributes(tokens)}
 
 

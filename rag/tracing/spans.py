@@ -94,13 +94,10 @@ OFF = OpenSpan()
 class Trace:
     """Collects the spans of one trace, from any thread, until it is closed.
 
-    Args:
-        name: Name of the root span.
-        attributes: Those of the root span.
-
     Attributes:
         trace_id: 32 hex digits.
-        root: The root span; what runs inside `with trace.root:` is traced.
+        root: The root span, by the name and with the attributes that are given; what runs inside
+            `with trace.root:` is traced.
     """
 
     def __init__(self, name: str, attributes: Mapping[str, Any] | None = None) -> None:
@@ -252,10 +249,7 @@ _CURRENT: ContextVar[_Recording | None] = ContextVar("rag_span", default=None)
 def span(name: str, /, kind: SpanKind = "CHAIN", **attributes: Any) -> OpenSpan:
     """Return a step for a `with` statement around what is timed; an exception is noted on it and goes on.
 
-    Args:
-        name: What is done.
-        kind: What sort of step it is.
-        **attributes: What is known of it as it begins.
+    The attributes are what is known of it as it begins.
     """
     around = _CURRENT.get()
     if around is None:

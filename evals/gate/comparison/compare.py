@@ -73,12 +73,9 @@ class Comparison:
 
 
 def compare(run: Run, base: Run, *, margin: float = 0.05) -> Comparison:
-    """Compare `run` with `base`; the same two give the same comparison.
+    """Compare `run` with `base`, a baseline or any other run; the same two give the same comparison.
 
-    Args:
-        run: The run.
-        base: The baseline, or any other run.
-        margin: The drop that is too much, in the unit of the scores.
+    `margin` is the drop that is too much, in the unit of the scores.
     """
     pairing = pair_up(run, base)
     gate = hold_to_baseline(run, base, margin=margin, pairing=pairing)

@@ -78,9 +78,7 @@ class TargetSentence:
 def targets_of(passage: Passage, page_at: PageAt | None = None) -> tuple[TargetSentence, ...]:
     """Return the sentences of `passage` that say something by themselves, in order.
 
-    Args:
-        passage: Where they stand.
-        page_at: Gives the page at an offset in the document; None where all is on the passage's page.
+    `page_at` gives the page at an offset in the document; without it all is on the passage's page.
     """
     spans = split_sentences(passage.text)
     return tuple(_target(passage, span, page_at) for span in spans if _is_telling(span))

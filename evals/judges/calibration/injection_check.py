@@ -60,12 +60,8 @@ class InjectionResult:
 def run_canaries(judge: Judge, threshold: float = 0.5) -> tuple[InjectionResult, ...]:
     """Put the clean cases and every canary to `judge`, one after the other; some minutes on a small machine.
 
-    Whatever the judge raises is an outcome with its reason. To be called from plain code: the judge runs on
-    an event loop of its own.
-
-    Args:
-        judge: Any judge that scores faithfulness.
-        threshold: Least score that says "supported".
+    Whatever the judge, which scores faithfulness, raises is an outcome with its reason. A score of at least
+    `threshold` says "supported". To be called from plain code: the judge runs on an event loop of its own.
     """
     return asyncio.run(_outcomes(judge, threshold))
 

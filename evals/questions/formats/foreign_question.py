@@ -107,15 +107,10 @@ def question_from(line: Mapping[str, Any]) -> Question | Fault:
 def imported_question(
     item: ForeignQuestion, name: str, passage_search: PassageSearch | None
 ) -> ImportedQuestion | Fault:
-    """Make a question of an item.
+    """Make a question of an item of a file in the format `name`.
 
-    Args:
-        item: What the file says.
-        name: Name of the file's format.
-        passage_search: The documents in which passages are looked for, if any.
-
-    Returns:
-        The question, or a Fault when it could not stand in a question file.
+    Its passages are looked for in the documents of `passage_search`, if there is one. What could not stand in
+    a question file is a Fault.
     """
     try:
         return _returned(item, passage_search) if item.is_ours else _foreign(item, name, passage_search)

@@ -121,16 +121,9 @@ def status_counts(checked: Sequence[CheckedQuestion]) -> Mapping[Status, int]:
 
 
 def lost_words(reference: str, old: str, new: str) -> tuple[str, ...] | None:
-    """Return the words of a reference that were in the old words and are not in the new ones.
+    """Return the words of a reference that were in the old words and are not in the new ones, in its order.
 
-    Args:
-        reference: The answer that would be right.
-        old: The words that it was made from.
-        new: The words that stand there now.
-
-    Returns:
-        The words in the order of the reference; None when it shares no word with the old ones, so that
-        nothing can be said.
+    None when it shares no word with the old ones, so that nothing can be said.
     """
     had, has = set(_words(old)), set(_words(new))
     key = [word for word in dict.fromkeys(_words(reference)) if word in had and _is_telling(word)]

@@ -57,9 +57,7 @@ class SourceFinder:
     def document_for(self, name: str, sha256: str | None = None) -> Document | None:
         """Return the document that was called `name`: by its content, else by its name, else its successor.
 
-        Args:
-            name: Its name in the source.
-            sha256: Hash of its file when the source was made; None when it is not known.
+        `sha256` is the hash of its file when the source was made; None when it is not known.
         """
         known = sha256 or self._hashes.get(name)
         named = self.documents.get(name)
@@ -76,9 +74,7 @@ class SourceFinder:
     def locate(self, source: Source, sha256: str | None = None) -> LocatedSource:
         """Find a source in the documents as they are now.
 
-        Args:
-            source: The source.
-            sha256: Hash of its document's file when the source was made; None when it is not known.
+        `sha256` is the hash of its document's file when the source was made; None when it is not known.
         """
         document = self.document_for(source.document, sha256)
         if source.quote is None:
@@ -171,11 +167,9 @@ def hashes_of(question: Question) -> Mapping[str, str]:
 
 
 def stale_reason(question: Question, corpus: Corpus) -> str | None:
-    """Return why a question does not belong to the documents any more; None when nothing tells that.
+    """Return why a question does not belong to the documents of now any more; None when nothing tells that.
 
-    Args:
-        question: The question; without hashes in its provenance only its tag `stale` can tell.
-        corpus: The documents as they are now.
+    Without hashes in its provenance only its tag `stale` can tell.
     """
     return stale_reasons([question], lambda: corpus).get(question.id)
 

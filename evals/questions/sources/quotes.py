@@ -41,12 +41,9 @@ class QuotePlace:
 
 
 def find_quote(quote: str, text: str, start: int | None = None) -> QuotePlace | None:
-    """Find the words of a quote; where they stand more than once, nearest to their old place.
+    """Find the words of a quote in a text; where they stand more than once, nearest to their old place.
 
-    Args:
-        quote: The words.
-        text: Where to look.
-        start: Offset at which they stood; None when it is not known.
+    That is the offset `start`; None when it is not known.
     """
     if start is not None and text.startswith(quote, start):
         return QuotePlace(start, start + len(quote), "same")

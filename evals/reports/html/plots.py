@@ -22,13 +22,10 @@ def bin_counts(values: Sequence[float]) -> list[int]:
 
 
 def histogram(counts: Sequence[int], most: int, threshold: float | None, *, label: str) -> str:
-    """Return a histogram, with a line at the threshold.
+    """Return a histogram of the counts of `bin_counts`, with a line at the threshold where there is one.
 
-    Args:
-        counts: What `bin_counts` gives.
-        most: The count that fills the height: the same for all histograms that stand side by side.
-        threshold: Least value that is no breach; None without.
-        label: What it shows, for those who cannot see it.
+    The count `most` fills the height: it is the same for all histograms that stand side by side. `label` says
+    what it shows to those who cannot see it.
     """
     step = (WIDTH - LEFT) / BINS
     bars = [
@@ -43,12 +40,9 @@ def histogram(counts: Sequence[int], most: int, threshold: float | None, *, labe
 
 
 def scatter(points: Sequence[tuple[float, float]], longest: float, *, label: str) -> str:
-    """Return points of seconds (x) and a value from 0 to 1 (y); of very many every n-th.
+    """Return points of seconds (x, up to `longest`) and a value from 0 to 1 (y); of very many every n-th.
 
-    Args:
-        points: Seconds and value.
-        longest: Seconds at the right border: the same for all that stand side by side.
-        label: What it shows, for those who cannot see it.
+    All that stand side by side have the same `longest`; `label` is for those who cannot see it.
     """
     right = longest or 1.0
     step = -(-len(points) // MOST_DOTS) or 1

@@ -35,9 +35,7 @@ LONGEST_ANSWER = 400
 def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[Line]:
     """Return the lines on a run that was held to a baseline: notes, table, power and verdict.
 
-    Args:
-        gate: What was found.
-        width: Most columns of a line; None for no bound.
+    They have at most `width` columns; None for no bound.
     """
     columns = width or UNBOUNDED
     power = detectable_text(gate)
@@ -50,12 +48,7 @@ def baseline_lines(gate: BaselineGate, *, width: int | None = None) -> list[Line
 
 
 def comparison_lines(comparison: Comparison, *, width: int = 100) -> list[str]:
-    """Return the whole comparison.
-
-    Args:
-        comparison: What was found.
-        width: Most columns of a line, 20 at least.
-    """
+    """Return the whole comparison, in lines of at most `width` columns, 20 at least."""
     columns = max(20, width)
     gate = comparison.gate
     power = detectable_text(gate)

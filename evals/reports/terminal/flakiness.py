@@ -16,22 +16,14 @@ LISTED = 10
 
 
 def noise_lines(evaluations: Iterable[Evaluation], *, width: int | None = None) -> list[str]:
-    """Return the lines on the repeats of one run, for its summary.
-
-    Args:
-        evaluations: Those of the run.
-        width: Most columns of a line; None for no bound.
-    """
+    """Return the lines on the repeats of one run, for its summary; `width` as in `flaky_lines`."""
     return flaky_lines(groups_of(evaluations), width=width, listed=LISTED)
 
 
 def flaky_lines(groups: Sequence[Group], *, width: int | None = None, listed: int | None = None) -> list[str]:
     """Return the lines on what was measured more than once.
 
-    Args:
-        groups: What was measured.
-        width: Most columns of a line; None for no bound.
-        listed: Most flaky questions to list; None for all of them.
+    They have at most `width` columns, and list at most `listed` flaky questions; None for no bound.
     """
     columns = width or UNBOUNDED
     repeated = [group for group in groups if group.is_repeated]

@@ -26,10 +26,8 @@ MOST_NEEDED = 100_000
 def gate_lines(held: Sequence[ConditionResult], *, width: int | None = None) -> list[Line]:
     """Return the lines: a header, one line a condition, and the count of verdicts; nothing for no condition.
 
-    Args:
-        held: What was held.
-        width: Columns of the terminal; None for no bound. Names are cut to fit, and what does not fit behind
-            a line stands under it.
+    Names are cut to fit the `width` columns of the terminal, and what does not fit behind a line stands under
+    it; None for no bound.
     """
     if not held:
         return []

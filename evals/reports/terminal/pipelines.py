@@ -15,12 +15,9 @@ from rag_evals.rag.answer import Tokens
 def summary_lines(
     evaluations: Sequence[Evaluation], *, breaches: bool, width: int | None = None
 ) -> list[str]:
-    """Return the lines of the summary.
+    """Return the lines of the summary, with `breaches` where pytest does not show them as failures.
 
-    Args:
-        evaluations: Those of the run, in any order.
-        breaches: Whether to list breaches as well; in strict mode pytest shows them as failures.
-        width: Columns of the terminal: a table that is wider stands on its side; None for no bound.
+    A table that is wider than the `width` columns of the terminal stands on its side; None for no bound.
     """
     table = _table(evaluations, width)
     lines = [*_trouble(evaluations, breaches=breaches), *table, *_stages(evaluations)]

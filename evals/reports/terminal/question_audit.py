@@ -15,9 +15,7 @@ from rag_evals.evals.reports.text import aligned, one_line, table, wrapped
 def audit_lines(audit: Audit, width: int) -> list[str]:
     """Return what became of all items, then the rules, then shares by kind and document.
 
-    Args:
-        audit: The audit.
-        width: Most columns of a line.
+    The lines have at most `width` columns.
     """
     whole = audit.whole
     counts = ", ".join(f"{whole.outcomes[outcome]} {outcome}" for outcome in OUTCOMES)
@@ -31,10 +29,8 @@ def audit_lines(audit: Audit, width: int) -> list[str]:
 def drop_lines(audit: Audit, width: int, *, rule: str | None = None) -> list[str]:
     """Return every dropped candidate, and every reply that was none, with reason and number.
 
-    Args:
-        audit: The audit.
-        width: Most columns of a line.
-        rule: Only what this rule dropped; with `invalid` only replies that were no valid item.
+    Of `rule` only what it dropped, of `invalid` only replies that were no valid item. The lines have at most
+    `width` columns.
     """
     lines: list[str] = []
     for done in audit.items:

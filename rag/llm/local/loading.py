@@ -58,11 +58,7 @@ def load_llama(model: Model, config: LLMConfig) -> Any:
 
 
 def check_memory(model: Model, free: int | None) -> None:
-    """Refuse a model that does not fit the free memory before it is read.
-
-    Args:
-        model: The resolved model file.
-        free: Bytes of memory that can be had; None when that is not known.
+    """Refuse a model file that does not fit `free` bytes of memory before it is read; None is not known.
 
     Raises:
         ModelError: It does not fit.

@@ -22,13 +22,9 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 def repeated_from(pieces: Sequence[str]) -> int | None:
-    """Return where the repetition begins that a text ends with.
+    """Return where the repetition begins that a text, given as the texts of its tokens, ends with.
 
-    Args:
-        pieces: The tokens of the text, each as text.
-
-    Returns:
-        The piece that the second of the equal runs or sentences begins with; None while there is none.
+    That is the piece that the second of the equal runs or sentences begins with; None while there is none.
     """
     start = _block_from(pieces)
     return _sentence_from(pieces) if start is None else start
