@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -145,20 +144,27 @@ def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
     where = str(path) if path else "pipelines.toml"
-    try:
-        data = tomllib.loads(
-            path.read_text() if path else (resources.files("rag_evals.rag") / "pipelines.toml").read_text()
-        )
-    except OSError as error:
-        raise ConfigError(f"{where}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: not TOML: {error}") from error
+    data = read_toml(path or Path(__file__).with_name("pipelines.toml"), where)
     _check_keys(where, "", data, ("llm", "defaults", "pipelines"))
     for section in data:
         _check_table(where, section, data[section])
     if not data.get("pipelines"):
         raise ConfigError(f"{where}: no [pipelines.NAME] table in it")
     return {name: _pipeline(where, name, data) for name in data["pipelines"]}
+
+
+def read_toml(path: Path, where: str) -> dict[str, Any]:
+    """Read a TOML file that messages call `where`.
+
+    Raises:
+        ConfigError: It is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: not TOML: {error}") from error
 
 
 def config_for(name: str, *, path: Path | None = None, model: str | None = None) -> PipelineConfig:

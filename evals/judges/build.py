@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.metrics import DEFAULT_METRICS
@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 # Cards that come with the package, fitted on fixtures/labels.
 CARDS = Path(__file__).parent / "cards"
 FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
-
-
-class Models(Protocol):
-    """What judges are made of, loaded when it is asked for."""
-
-    def llm(self) -> LLM:
-        """Return the judging language model."""
-
-    def embedder(self) -> Embedder:
-        """Return the embedder."""
-
-    def entailment(self, name: str) -> Scorer:
-        """Return the scorer of the entailment model `name`."""
 
 
 class JudgeModels:
@@ -71,7 +58,7 @@ class JudgeModels:
 
 def judge_for(
     spec: str,
-    models: Models,
+    models: JudgeModels,
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
     folders: Iterable[Path] = (),
@@ -114,7 +101,7 @@ def judge_for(
     return CalibratedJudge(scorer, metrics=metrics, card=card or find_card(scorer.fingerprint, folders))
 
 
-def scorer_for(spec: str, models: Models) -> Scorer:
+def scorer_for(spec: str, models: JudgeModels) -> Scorer:
     """Build the scorer that `spec`, which names no ensemble, names.
 
     Raises:

@@ -8,40 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, questions_digest, short_digest
+from rag_evals.rag.documents.document import Corpus
 
 TYPE = "question-set"
 SCHEMA = 1
 SUFFIX = ".manifest.json"
-
-
-class HashedDocument(Protocol):
-    """A document as a manifest knows it; those of `rag_evals.rag.documents.read` are such ones."""
-
-    @property
-    def name(self) -> str:
-        """Path relative to the folder of the documents."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the file's bytes."""
-
-
-class HashedCorpus(Protocol):
-    """The documents of a question set; the corpora of `rag_evals.rag.documents.read` are such ones."""
-
-    @property
-    def documents(self) -> Sequence[HashedDocument]:
-        """Every document."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash over names and contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +77,7 @@ def manifest_path(path: Path) -> Path:
 
 def manifest_of(
     questions: Sequence[Question],
-    corpus: HashedCorpus | None = None,
+    corpus: Corpus | None = None,
     generator: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Return the manifest of questions as they are now."""

@@ -18,7 +18,6 @@ from rag_evals.evals.base.messages import display_path, listing, printable, quot
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.manifest import (
     Edits,
-    HashedCorpus,
     Manifest,
     edits_since,
     load_manifest,
@@ -26,6 +25,7 @@ from rag_evals.evals.questions.manifest import (
     save_manifest,
 )
 from rag_evals.evals.questions.question import Question, question_to_json, to_line
+from rag_evals.rag.documents.document import Corpus
 
 NO_EDITS = Edits()
 
@@ -50,7 +50,7 @@ class QuestionSet:
 def save_set(
     path: Path,
     questions: Sequence[Question],
-    corpus: HashedCorpus | None = None,
+    corpus: Corpus | None = None,
     generator: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write a question set: the question file, and its manifest beside it.

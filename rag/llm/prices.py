@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
+from rag_evals.rag.config import read_toml
 from rag_evals.rag.errors import ConfigError
 
 MILLION = 1_000_000
@@ -54,14 +53,8 @@ def load_prices(path: Path | None = None) -> dict[str, Price]:
     Raises:
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
-    bundled = _prices("prices.toml", (resources.files("rag_evals.rag.llm") / "prices.toml").read_bytes())
-    if path is None:
-        return bundled
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    return {**bundled, **_prices(str(path), data)}
+    bundled = _prices("prices.toml", Path(__file__).with_name("prices.toml"))
+    return {**bundled, **_prices(str(path), path)} if path else bundled
 
 
 def price_of(model: str, table: Mapping[str, Price]) -> Price | None:
@@ -69,11 +62,8 @@ def price_of(model: str, table: Mapping[str, Price]) -> Price | None:
     return table.get(model) or table.get(_DATE_SUFFIX.sub("", model))
 
 
-def _prices(where: str, data: bytes) -> dict[str, Price]:
-    try:
-        table = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: not TOML: {error}") from error
+def _prices(where: str, path: Path) -> dict[str, Price]:
+    table = read_toml(path, where)
     for key in table:
         if key != "models":
             raise ConfigError(f'{where}: unknown key {key!r}: prices are in tables [models."NAME"]')

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rag_evals.rag.models import sources as model_sources
 from rag_evals.rag.models.catalogue import CatalogueEntry
@@ -99,13 +99,15 @@ def read_stamp(path: Path) -> dict[str, FileStamp]:
 
 def write_stamp(path: Path, files: Mapping[str, FileStamp], source: ModelSource) -> None:
     """Keep a stamp; a cache that cannot be written costs a hash at each start and nothing else."""
-    text = json.dumps(
-        {"source": source, "files": {name: asdict(file) for name, file in files.items()}}, indent=1
-    )
+    keep_json(path, {"source": source, "files": {name: asdict(file) for name, file in files.items()}})
+
+
+def keep_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a file of the cache, whole or not at all; one that cannot be written is left out."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_text(json.dumps(value, indent=1), encoding="utf-8")
         fresh.replace(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any
 
 from rag_evals.evals.base.intervals import holm
 from rag_evals.evals.gate.comparison.comparability import changed_judge, notes_on
@@ -17,14 +17,7 @@ from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
-
-class Differ(Protocol):
-    """Compares the two sides of pairs, as `rag_evals.evals.gate.paired.difference` does."""
-
-    def __call__(self, pairs: Pairs, *, margin: float) -> Difference:
-        """Compare them."""
-
-
+Differ = Callable[..., Difference]
 PASS_RATE = "pass_rate"
 # With fewer questions a tag could never block: if all of 9 pairs turned from passed to failed, the exact
 # McNemar p-value would be 2^-9 = 0.002, and Holm's correction over 25 rows makes more than 0.05 of it. It
@@ -82,7 +75,7 @@ def hold_to_baseline(
     base: Run,
     *,
     margin: float = 0.05,
-    difference: Differ | None = None,
+    difference: Differ = difference,
     pairing: Pairing | None = None,
 ) -> BaselineGate:
     """Compare `run` with `base`, question by question.
@@ -91,7 +84,7 @@ def hold_to_baseline(
         run: The run.
         base: The baseline, or any other run.
         margin: The drop that is too much, in the unit of the scores.
-        difference: What compares; `rag_evals.evals.gate.paired.difference` where none is given.
+        difference: What compares the two sides of pairs.
         pairing: The pairs of both, where they were made before.
     """
     pairing = pairing or pair_up(run, base)
@@ -121,10 +114,9 @@ def verdict_of_rows(rows: Sequence[BaselineRow]) -> Verdict:
     return worst(row.verdict for row in rows if row.tag is None or row.verdict is Verdict.BLOCK)
 
 
-def _rows(pairs: Sequence[Pair], margin: float, differ: Differ | None) -> tuple[BaselineRow, ...]:
-
+def _rows(pairs: Sequence[Pair], margin: float, differ: Differ) -> tuple[BaselineRow, ...]:
     measured = [
-        (pipeline, metric, tag, (differ or difference)(values, margin=margin))
+        (pipeline, metric, tag, differ(values, margin=margin))
         for pipeline, tag, group in _groups(pairs)
         for metric, values in _measures(group)
     ]

@@ -6,40 +6,21 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from rag_evals.evals.questions.question import Source
 from rag_evals.rag.answer import Context
+from rag_evals.rag.documents.document import Document
 
 # A text as short as a name stands in many places: it is told from a passage by standing in one place only.
 _SHORT = 24
 _BREAK = "\n"
 
 
-class Text(Protocol):
-    """A document, as `rag_evals.rag.documents.read` reads it."""
-
-    @property
-    def name(self) -> str:
-        """Name, relative to the folder that was read."""
-
-    @property
-    def text(self) -> str:
-        """The whole text."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the file."""
-
-    def page_at(self, offset: int) -> int | None:
-        """Return the page of a character, None in a format without pages."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Dense:
     """A document's text without its white space, and where each run of characters came from."""
 
-    document: Text
+    document: Document
     text: str
     starts: tuple[int, ...]
     origins: tuple[int, ...]
@@ -53,7 +34,7 @@ class _Dense:
 class PassageSearch:
     """Documents by name, with their texts joined so that one search goes through all of them."""
 
-    def __init__(self, documents: Iterable[Text]) -> None:
+    def __init__(self, documents: Iterable[Document]) -> None:
         self._books = [_dense(document) for document in documents]
         self._by_name = {book.document.name: number for number, book in enumerate(self._books)}
         self._whole = "".join(f"{book.text}{_BREAK}" for book in self._books)
@@ -108,7 +89,7 @@ def file_name(path: str) -> str:
     return re.split(r"[/\\]", path)[-1]
 
 
-def _dense(document: Text) -> _Dense:
+def _dense(document: Document) -> _Dense:
     starts, origins, pieces, reached = [], [], [], 0
     for run in re.finditer(r"\S+", document.text):
         starts.append(reached)

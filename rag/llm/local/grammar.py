@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rag_evals.rag.errors import ModelError
 
@@ -23,19 +23,6 @@ Logits: TypeAlias = "NDArray[np.float32]"
 # Most probable tokens that are asked about: the best alone, as it is nearly always allowed, then some more,
 # and the whole vocabulary when none of those is.
 FEW = (1, 64)
-
-
-class Picker(Protocol):
-    """Chooses the next token."""
-
-    def __enter__(self) -> Picker:
-        """Return itself; what it holds is freed behind the block."""
-
-    def __exit__(self, *_: object) -> None:
-        """Free what it holds."""
-
-    def best(self, logits: Logits) -> int:
-        """Return the most probable token that may stand here, and count it as written."""
 
 
 class Greedy:

@@ -88,10 +88,6 @@ class Prefixes:
         while self.tokens > self._most_tokens:
             del self._saved[0]
 
-    def clear(self) -> None:
-        """Give up everything."""
-        self._saved = []
-
     def _use(self, saved: Saved) -> None:
         self._saved = [*(other for other in self._saved if other is not saved), saved]
 

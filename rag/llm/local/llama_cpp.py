@@ -21,7 +21,7 @@ from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.errors import ContextWindowError, ModelError
 from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_template
-from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Logits, Picker, is_json
+from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Logits, is_json
 from rag_evals.rag.llm.local.kept_prefixes import Prefixes, Saved, TokenBlock, common, length_of
 from rag_evals.rag.llm.local.loading import load_llama
 from rag_evals.rag.llm.local.repetition import repeated_from
@@ -84,7 +84,7 @@ class LlamaCppModel:
             ContextWindowError: Prompt and `max_tokens` do not fit the context window.
             ModelError: llama.cpp has no grammar for `schema`.
         """
-        with self._picker(schema) as picker:
+        with Greedy() if schema is None else Grammar(self._llama, schema) as picker:
             tokens = self._feed(self.blocks(prompt), room=max_tokens)
             generated: list[int] = []
             pieces: list[str] = []
@@ -103,9 +103,6 @@ class LlamaCppModel:
                 if len(generated) < max_tokens:
                     self._llama.eval([token])
             return Completion(self._text(generated), _with(tokens, generated), finished=False)
-
-    def _picker(self, schema: Mapping[str, Any] | None) -> Picker:
-        return Greedy() if schema is None else Grammar(self._llama, schema)
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Read the probability of each of `options` at the first answer position.

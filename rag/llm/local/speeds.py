@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -14,6 +13,7 @@ from typing import Any
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.threads import let_threads_sleep
 from rag_evals.rag.models.resolve import Model, cache_dir
+from rag_evals.rag.models.store import keep_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,8 @@ def tuning_of(model: Model, *, n_gpu_layers: int = 0) -> Tuning | None:
 
 def keep(model: Model, tuning: Tuning, *, n_gpu_layers: int = 0) -> None:
     """Keep `tuning` for the next process; where the cache cannot be written it is measured anew."""
-    path = _place(model, n_gpu_layers)
-    text = json.dumps({"model": model.name, "machine": _machine(), "tuning": asdict(tuning)}, indent=1)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+    told = {"model": model.name, "machine": _machine(), "tuning": asdict(tuning)}
+    keep_json(_place(model, n_gpu_layers), told)
 
 
 def _place(model: Model, n_gpu_layers: int) -> Path:

@@ -106,10 +106,3 @@ def test_nothing_is_kept_without_room():
     """0 keeps nothing, and what is longer than all of the room drives out nothing else."""
     assert Prefixes(0).worth_saving([HEAD, FIRST, TAIL], beyond=0) == ()
     assert filled(most_tokens=100).worth_saving([HEAD, FIRST, TAIL], beyond=0) == ()
-
-
-def test_clearing_gives_up_everything():
-    """What belongs to a model that is gone is gone."""
-    prefixes = filled((HEAD, FIRST))
-    prefixes.clear()
-    assert (prefixes.tokens, found(prefixes, HEAD)) == (0, None)
