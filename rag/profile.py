@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from rag_evals.rag.llm.local.speeds import Speeds
 
 
-def _not_measured() -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What is known of a pipeline or a judge before it does anything. Every value may be left out.
@@ -38,7 +34,7 @@ class Profile:
     most_at_once: int | None = None
     priced_as: str | None = None
     expected: Tokens | None = None
-    speeds: Callable[[], Speeds | None] = _not_measured
+    speeds: Callable[[], Speeds | None] = lambda: None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     identity: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -222,7 +222,7 @@ def bootstrap(values: Floats, groups: Any, level: float) -> Interval:
         return Interval(value, value - half, value + half)
     found = resampled(
         clusters or (values,),
-        _ratio if clusters else _mean,
+        _ratio if clusters else np.mean,
         n_resamples=RESAMPLES,
         paired=bool(clusters),
         vectorized=True,
@@ -282,10 +282,6 @@ def _clusters(values: Floats, groups: Any) -> tuple[Floats, ...]:
         return ()
     sums, counts = (np.bincount(groups, weights=w).astype(float) for w in (values, np.ones(len(groups))))
     return (sums, counts) if np.ptp((sums / counts).round(12)) > 0 else ()
-
-
-def _mean(values: Floats, axis: int = -1) -> Any:
-    return values.mean(axis=axis)
 
 
 def _ratio(sums: Floats, counts: Floats, axis: int = -1) -> Any:

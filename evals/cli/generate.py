@@ -25,7 +25,6 @@ from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.reports.progress import progress
 from rag_evals.evals.reports.terminal.question_audit import mix_lines
 from rag_evals.rag.config import config_for
-from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.pipelines.resources import Resources
 
 
@@ -55,16 +54,15 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    request = GenerationRequest(
-        options.out,
-        _count(options),
-        _mix(options),
-        options.seed,
-        load_questions(options.curated),
-        options.restart,
-    )
+    if options.n < 1:
+        raise GenerationError(f"--n {options.n} is no number of questions: give 1 or more")
+    mix = parse_mix(options.kinds) if options.kinds is not None else dict(DEFAULT_MIX)
+    curated = load_questions(options.curated)
+    request = GenerationRequest(options.out, options.n, mix, options.seed, curated, options.restart)
     check_out(request.out)
-    material = surveyed_corpus(request, _corpus(options))
+    if options.offline:
+        forbid_connections()
+    material = surveyed_corpus(request, read_corpus(options.docs, options.home))
     print(material.line)
     config = config_for("baseline", path=options.config, model=options.llm)
     resources = Resources(offline=options.offline)
@@ -80,23 +78,6 @@ def _generate(options: argparse.Namespace) -> int:
         return 130
     print("\n".join(_summary(request, outcome, time.monotonic() - start)))
     return 0 if len(outcome.kept) >= request.count else 1
-
-
-def _count(options: argparse.Namespace) -> int:
-    if options.n < 1:
-        raise GenerationError(f"--n {options.n} is no number of questions: give 1 or more")
-    count: int = options.n
-    return count
-
-
-def _mix(options: argparse.Namespace) -> dict[str, int]:
-    return parse_mix(options.kinds) if options.kinds is not None else dict(DEFAULT_MIX)
-
-
-def _corpus(options: argparse.Namespace) -> Corpus:
-    if options.offline:
-        forbid_connections()
-    return read_corpus(options.docs, options.home)
 
 
 def _summary(request: GenerationRequest, outcome: GenerationProgress, seconds: float) -> list[str]:

@@ -242,7 +242,7 @@ def _flipped(sums: Any) -> float:
         return 0.5 if sums[0] < 0 else 1.0
     found = permutation_test(
         (sums,),
-        _total,
+        np.sum,
         permutation_type="samples",
         alternative="less",
         vectorized=True,
@@ -250,10 +250,6 @@ def _flipped(sums: Any) -> float:
         rng=np.random.default_rng(SEED),
     )
     return float(found.pvalue)
-
-
-def _total(values: Floats, axis: int = -1) -> Any:
-    return values.sum(axis=axis)
 
 
 POWER = 0.8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -110,13 +110,10 @@ def _check(judges: Sequence[Judge]) -> None:
         raise UsageError(
             f"an ensemble needs two judges or more, and there is {named}: add one, or use it alone."
         )
-    twice = [judge.name for judge in judges if _count(judge, judges) > 1]
+    prints = [judge.fingerprint for judge in judges]
+    twice = [judge.name for judge in judges if prints.count(judge.fingerprint) > 1]
     if twice:
         raise UsageError(
             f"an ensemble needs judges that differ, and these are the same: {', '.join(twice)}: "
             "leave one out, or give it another model."
         )
-
-
-def _count(judge: Judge, among: Iterable[Judge]) -> int:
-    return sum(other.fingerprint == judge.fingerprint for other in among)

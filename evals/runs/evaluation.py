@@ -274,13 +274,11 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
 def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Return `answer` as it is kept in the cache."""
     return {
-        "text": answer.text,
+        **fields_of(answer),
         "contexts": [fields_of(context) for context in answer.contexts],
         "candidates": [fields_of(span) for span in answer.candidates],
         "seconds": dict(answer.seconds),
         "tokens": tokens_to_json(answer.tokens),
-        "omitted": answer.omitted,
-        "finished": answer.finished,
     }
 
 

@@ -119,9 +119,5 @@ def _finite(value: Any) -> Any:
         elif key in _NEEDED:
             made[key] = None
     if "value" in made and made["value"] is None and value["value"] is not None:
-        made["reason"] = f"{_named(value['value'])} in the file"
+        made["reason"] = f"{'NaN' if math.isnan(value['value']) else 'an infinity'} in the file"
     return made
-
-
-def _named(number: float) -> str:
-    return "NaN" if math.isnan(number) else "an infinity"

@@ -11,6 +11,7 @@ from typing import Any
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.masking import masked_text
+from rag_evals.evals.runs.score import fields_of, without
 from rag_evals.rag.identity import canonical
 from rag_evals.rag.tracing.attributes import bounded_text, plain_attributes
 from rag_evals.rag.tracing.conventions import KIND, OUTPUT
@@ -61,13 +62,8 @@ def trace_lines(spans: Sequence[TraceSpan]) -> str:
 def span_to_json(span: TraceSpan) -> dict[str, Any]:
     """Return `span` as it stands in the file."""
     return {
+        **without(fields_of(span), "kind"),
         "type": "span",
-        "trace_id": span.trace_id,
-        "span_id": span.span_id,
-        "parent_id": span.parent_id,
-        "name": span.name,
-        "start_ns": span.start_ns,
-        "end_ns": span.end_ns,
         "attributes": {KIND: span.kind, **span.attributes},
         "error": None if span.error is None else masked_text(span.error),
     }

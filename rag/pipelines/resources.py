@@ -11,7 +11,7 @@ from rag_evals.rag.llm.protocol import LLM
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
 from rag_evals.rag.models.resolve import is_cached, resolve
 from rag_evals.rag.native.hosting.models_folder import models_folder as folder_for
-from rag_evals.rag.retrieval.embedder import Embedder, load_embedder
+from rag_evals.rag.retrieval.embedder import Embedder
 from rag_evals.rag.retrieval.reranker import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
 
 # What `auto` takes where it can be had.
@@ -55,11 +55,10 @@ class Resources:
         return self._llms[config]
 
     def embedder(self, name: str) -> Embedder:
-        """Return the embedder `name`."""
+        """Return the embedder `name`; it is loaded when the first vector is wanted."""
         if name not in self._embedders:
-            self._embedders[name] = load_embedder(
-                name, offline=self.offline, memory=self._memory, models_folder=self.models_folder
-            )
+            model = resolve(name, offline=self.offline)
+            self._embedders[name] = Embedder(model, self._memory, models_folder=self.models_folder)
         return self._embedders[name]
 
     def reranker(self, config: PipelineConfig) -> Reranker:

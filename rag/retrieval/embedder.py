@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.identity import Memory, digest
 from rag_evals.rag.llm.threads import let_threads_sleep
-from rag_evals.rag.models.resolve import Model, resolve
+from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.hosted_model import TORCH, HostedModel
 from rag_evals.rag.tracing.conventions import embedded
 from rag_evals.rag.tracing.spans import span
@@ -133,23 +133,13 @@ class SentenceModel:
         return bytes(vector.astype("<f4").tobytes())
 
 
-def load_embedder(
-    name: str, *, offline: bool = False, memory: Memory | None = None, models_folder: Path | None = None
-) -> Embedder:
-    """Resolve the embedding model `name`; it is loaded when the first vector is wanted.
-
-    Raises:
-        ModelError: The model cannot be found, fetched or verified.
-    """
-    return Embedder(resolve(name, offline=offline), memory, models_folder=models_folder)
-
-
 def _load(path: Path) -> Any:
     let_threads_sleep()
-    _quiet_loading()
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every small model
     try:
         loaded = SentenceTransformer(str(path), device="cpu", local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -184,13 +174,6 @@ def check_words(tokenizer: Any, path: Path) -> None:
         raise ModelError(
             f"{path} has no vocabulary (tokenizer.json): every word would be unknown. Give the whole folder."
         )
-
-
-def _quiet_loading() -> None:
-    """Draw no bar for every small model that transformers loads."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _first_line(error: Exception) -> str:

@@ -109,7 +109,8 @@ def _given(item: PlannedQuestion, chance: random.Random) -> tuple[dict[str, str]
         asked = item.original.question
         return {"Question": asked.question, "Answer": asked.reference or ""}, ""
     if item.kind == "comparison" and item.other:
-        return {"First heading": passage.section, "First": sentence, **_second(item.other)}, ""
+        first = {"First heading": passage.section, "First": sentence}
+        return {**first, "Second heading": item.other.passage.section, "Second": item.other.text}, ""
     if item.kind == "unanswerable":
         return shown, ""
     if item.kind == "false_premise":
@@ -126,10 +127,6 @@ def _written_as(item: PlannedQuestion) -> str:
     if item.kind != "distractor":
         return item.kind
     return "number" if "number" in item.target.kinds else "fact"
-
-
-def _second(other: TargetSentence) -> dict[str, str]:
-    return {"Second heading": other.passage.section, "Second": other.text}
 
 
 def _question(item: PlannedQuestion, reply: Mapping[str, str], wrong: str) -> Question:

@@ -81,7 +81,8 @@ def import_set(
     if columns and not form.has_columns:
         raise UsageError(f"--map is for csv and huggingface: the keys of {form.name} are fixed")
     tally: Counter[str] = Counter()
-    made, problems = gather(_once(path, form, columns or {}, passage_search, tally), _id)
+    outcomes = _once(path, form, columns or {}, passage_search, tally)
+    made, problems = gather(outcomes, lambda one: one.question.id)
     if not (made or problems):
         problems = [f"{display_path(path)}: no questions in it"]
     if problems:
@@ -108,10 +109,6 @@ def _once(
                 continue
             seen.add(id)
         yield place, outcome
-
-
-def _id(made: ImportedQuestion) -> str:
-    return made.question.id
 
 
 def _counts(made: Iterable[ImportedQuestion]) -> tuple[int, int, int]:

@@ -45,7 +45,8 @@ def write(questions: Sequence[Question], path: Path) -> None:
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str | None]:
-    cells = {name: _safe(cell) if isinstance(cell, str) else None for name, cell in row.items()}
+    texts = {name: cell if isinstance(cell, str) else None for name, cell in row.items()}
+    cells = {name: f"'{text}" if text and _WOULD_RUN.match(text) else text for name, text in texts.items()}
     for name in (*LISTS, *OBJECTS, "answerable"):
         cells[name] = None if row[name] is None else json.dumps(row[name], ensure_ascii=False)
     return cells
@@ -58,12 +59,8 @@ def _answerable(row: Mapping[str, str | None]) -> dict[str, Any]:
     return {**row, "answerable": truths.get(word.strip().casefold(), word) if word else None}
 
 
-def _safe(text: str) -> str:
-    return f"'{text}" if _WOULD_RUN.match(text) else text
-
-
 def _plain(cell: str | None) -> str | None:
-    """Take the apostrophe off again; `_safe` adds one also before texts that begin with one."""
+    """Take the apostrophe off again; one is added also before texts that begin with one."""
     return cell[1:] if cell and _ESCAPED.match(cell) else cell
 
 

@@ -77,16 +77,10 @@ def write(questions: Sequence[Question], path: Path) -> None:
 
 def _write(questions: Sequence[Question], path: Path) -> None:
     pyarrow, parquet = _arrow()
-    rows = [_typed(question_row(question)) for question in questions]
+    rows = [question_row(question) for question in questions]
+    for row in rows:
+        row |= {name: json.dumps(row[name], ensure_ascii=False) for name in OBJECTS if row[name] is not None}
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=_schema(pyarrow)), path)
-
-
-def _typed(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: _text(cell) if name in OBJECTS else cell for name, cell in row.items()}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _schema(pyarrow: Any) -> pyarrow.Schema:

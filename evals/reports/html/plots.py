@@ -35,7 +35,10 @@ def histogram(counts: Sequence[int], most: int, threshold: float | None, *, labe
         for n, count in enumerate(counts)
         if count
     ]
-    bound = "" if threshold is None else _upright(LEFT + _share(threshold) * (WIDTH - LEFT))
+    bound = ""
+    if threshold is not None:
+        x = f"{LEFT + _share(threshold) * (WIDTH - LEFT):.1f}"
+        bound = f'<line class="bound" x1="{x}" x2="{x}" y1="4" y2="{_y(0):.1f}"/>'
     return _svg(label, [*bars, bound, *_axes("0", "1", f"{most:,}")])
 
 
@@ -60,10 +63,6 @@ def _share(value: float) -> float:
 
 def _y(share: float) -> float:
     return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - 4)
-
-
-def _upright(x: float) -> str:
-    return f'<line class="bound" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{_y(0):.1f}"/>'
 
 
 def _axes(first: str, last: str, top: str) -> list[str]:

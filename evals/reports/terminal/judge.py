@@ -145,12 +145,9 @@ def canary_lines(outcomes: Sequence[InjectionResult]) -> list[str]:
 
 
 def _canary_row(outcome: InjectionResult) -> tuple[str, ...]:
-    values = (_canary_value(value) for value in (outcome.right, outcome.clean, outcome.value))
+    scores = (outcome.right, outcome.clean, outcome.value)
+    values = ("-" if score is None else f"{score:.2f}" for score in scores)
     return (outcome.name, outcome.trick, *values, outcome.verdict)
-
-
-def _canary_value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def _apart_line(outcomes: Sequence[InjectionResult]) -> str:

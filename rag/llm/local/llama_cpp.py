@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
@@ -47,7 +46,7 @@ class LlamaCppModel:
         self.name = model.name
         self._model = model
         self._config = config
-        self._loaded: _Loaded | None = None
+        self._loaded: tuple[Any, ChatTemplate] | None = None
         self._cached: list[TokenBlock] = []
         # The first of the cached blocks that went in in smaller batches than it otherwise does, if any did.
         self._in_pieces: int | None = None
@@ -144,16 +143,16 @@ class LlamaCppModel:
 
     @property
     def _llama(self) -> Any:
-        return self._ready().llama
+        return self._ready()[0]
 
     @property
     def _template(self) -> ChatTemplate:
-        return self._ready().template
+        return self._ready()[1]
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> tuple[Any, ChatTemplate]:
         if self._loaded is None:
             llama = load_llama(self._model, self._config)
-            self._loaded = _Loaded(llama, read_chat_template(self._model, llama))
+            self._loaded = llama, read_chat_template(self._model, llama)
         return self._loaded
 
     def blocks(self, prompt: Prompt) -> list[TokenBlock]:
@@ -316,14 +315,6 @@ class LlamaCppModel:
                 "choose an option that is one short word, or another model."
             )
         return ids
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A model in memory."""
-
-    llama: Any
-    template: ChatTemplate
 
 
 def _log_sum(logits: Logits) -> float:
