@@ -50,11 +50,8 @@ def replace_file(file: Path, text: str, *, before: bytes | None = None) -> bytes
 def new_path(file: Path, *, check: Callable[[], None] | None = None) -> Iterator[Path]:
     """Yield the path of a file to write, which takes the place of `file` when all went well.
 
-    It lies in the same folder, and is gone when something did not go well.
-
-    Args:
-        file: The file; its folder is there.
-        check: Is called when all is written; what it raises leaves `file` as it is.
+    It lies in the same folder, which is there, and is gone when something did not go well. When all is
+    written, `check` is called: what it raises leaves `file` as it is.
 
     Raises:
         OSError: The folder is missing, or something cannot be written.

@@ -44,10 +44,7 @@ def add_offline(parser: argparse.ArgumentParser) -> None:
 def named_run(text: str, home: Path, baselines: Path | None = None) -> Path:
     """Return the folder of the run that `text` names, or the file of the baseline; from W&B it is fetched.
 
-    Args:
-        text: What was asked for.
-        home: Folder of runs.
-        baselines: Folder of baselines; None where only a run will do.
+    Without a folder of baselines only a run will do.
 
     Raises:
         RunFileError: There is no such run; says where it was looked for, and what there is.

@@ -37,9 +37,7 @@ _NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 class Examiner:
     """Puts questions to the model for the rules.
 
-    Args:
-        llm: The model.
-        embedder: Finds the sentences closest to a claim; None for shared words.
+    The embedder finds the sentences closest to a claim; without one shared words do.
     """
 
     def __init__(self, llm: LLM, embedder: Embedder | None = None) -> None:

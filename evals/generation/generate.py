@@ -87,17 +87,10 @@ def generate(
     restart: bool = False,
     on_item: Callable[[GenerationProgress], None] | None = None,
 ) -> GenerationProgress:
-    """Write questions until `count` are kept, or nothing is left to ask about.
+    """Write what `planner` says until `count` questions are kept, or nothing is left to ask about.
 
-    Args:
-        planner: Says what is written next.
-        llm: Writes.
-        rules: Decide what is kept, cheapest first; the first that drops a candidate ends it.
-        work: Where every item is kept.
-        count: Questions wanted.
-        seed: Of the run.
-        restart: Forget what an earlier run did.
-        on_item: Called behind every item.
+    The rules decide what is kept, cheapest first: the first that drops a candidate ends it. Every item is
+    kept in `work`, of which `restart` forgets what an earlier run did; `on_item` is called behind each.
 
     Raises:
         GenerationError: The work is of another run, the model gives nothing valid `MOST_INVALID` times in a
@@ -267,12 +260,8 @@ def make_set(
 ) -> GenerationProgress:
     """Write the set: questions, manifest, and the work of each item beside them.
 
-    Args:
-        request: What is wanted.
-        material: What there is to ask about.
-        llm: Writes, and answers what the rules ask.
-        embedder: Finds sentences and questions that are alike.
-        on_item: Called behind every item.
+    The model writes, and answers what the rules ask; the embedder finds sentences and questions that are
+    alike; `on_item` is called behind every item.
 
     Raises:
         GenerationError: The work is of another run, or the model gives nothing valid.

@@ -38,9 +38,7 @@ JUDGE_WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
 class ChoiceScorer:
     """Asks the model one yes/no question a claim and reads the answer from its next-token distribution.
 
-    Args:
-        llm: The judging model.
-        embedder: Finds the sentences closest to a claim; None for shared words.
+    The embedder finds the sentences closest to a claim; without one shared words do.
     """
 
     def __init__(self, llm: LLM, embedder: Embedder | None = None) -> None:

@@ -44,12 +44,9 @@ def editor_of(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def edit_in_editor(question: Question, editor: Sequence[str], draft: str | None = None) -> Question:
-    """Let a person edit a question in an editor; where it came from is not shown, and kept.
+    """Let a person edit a question in an editor, a command to which a file is added, or go on from a draft.
 
-    Args:
-        question: The question.
-        editor: The command, to which a file is added.
-        draft: What was written before, in place of the question.
+    Where the question came from is not shown, and kept.
 
     Raises:
         UnfitError: What came of it is no question, or one with another id.

@@ -49,12 +49,9 @@ def review_path(path: Path) -> Path:
 
 
 class Review:
-    """The questions of a file, and what is decided about them.
+    """The questions of a file, all or those with a tag, and what is decided about them.
 
-    Args:
-        path: The question file.
-        tag: Only questions with this tag; all of them by default.
-        is_again: Whether to forget what was decided about questions that are in the file.
+    With `is_again` what was decided about questions that are in the file is forgotten.
 
     Raises:
         QuestionFileError: The file cannot be read, or not be written again.

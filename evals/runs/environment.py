@@ -50,9 +50,7 @@ class _Git:
 def git_state(folder: Path, *, seconds: float = SECONDS) -> dict[str, Any] | None:
     """Return commit, branch, whether anything is not committed, and the remote without user and password.
 
-    Args:
-        folder: Any folder of the repository.
-        seconds: What all of it may take; what was not told by then is None.
+    What was not told within the seconds is None.
 
     Returns:
         `commit` (None before the first), `branch` (None without one), `remote` (None without one) and `dirty`

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,18 +37,14 @@ T = TypeVar("T")
 
 
 def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
-    """Join `runs` into a new run under `home`.
-
-    Args:
-        runs: The parts, strictly read, in any order.
-        home: Folder of runs that gets the new one.
-        partial: Whether shards may be missing.
+    """Join `runs`, strictly read and in any order, into a new run under `home`.
 
     Returns:
         The new run: its notes say what a part lacks; contexts and claims of its evaluations stay in the file.
 
     Raises:
-        RunFileError: The runs are no parts of one whole, or the new one cannot be written.
+        RunFileError: The runs are no parts of one whole, or of a whole that is not to be `partial` some are
+            missing, or the new run cannot be written.
     """
     runs = sorted(runs, key=lambda run: (run.shard.index if run.shard else 0, run.name))
     _check_once(runs)
@@ -154,27 +150,25 @@ def _check_same(runs: Sequence[Run]) -> None:
         RunFileError: Something differs; each is one line with the runs and their values.
     """
     found = [
-        *(_difference(name, _setting(name), runs) for name in COMMON),
-        _difference("shards in all", lambda run: run.shard.count if run.shard else None, runs),
+        *(
+            _difference(name, [(run, run.head.get(name, default)) for run in runs])
+            for name, default in COMMON.items()
+        ),
+        _difference("shards in all", [(run, run.shard.count if run.shard else None) for run in runs]),
     ]
     described = {(about["type"], about["name"]) for run in runs for about in run.abouts}
     for kind, name in sorted(described):
         having = [run for run in runs if _abouts(run, kind, name)]
-        found.append(
-            _difference(f"{kind} {name}", _fingerprint(kind, name), having, _changed(kind, name, having))
-        )
+        prints = [(run, _fingerprints(run, kind, name)) for run in having]
+        found.append(_difference(f"{kind} {name}", prints, _changed(kind, name, having)))
     differences = [printable(difference) for difference in found if difference]
     if differences:
         headline = "these runs are not parts of one, as they were configured differently:"
         raise RunFileError(listing(headline, differences))
 
 
-def _setting(name: str) -> Callable[[Run], Any]:
-    return lambda run: run.head.get(name, COMMON[name])
-
-
-def _fingerprint(kind: str, name: str) -> Callable[[Run], Any]:
-    return lambda run: " and ".join(sorted(str(a["fingerprint"])[:12] for a in _abouts(run, kind, name)))
+def _fingerprints(run: Run, kind: str, name: str) -> str:
+    return " and ".join(sorted(str(about["fingerprint"])[:12] for about in _abouts(run, kind, name)))
 
 
 def _abouts(run: Run, kind: str, name: str) -> list[Mapping[str, Any]]:
@@ -189,11 +183,10 @@ def _changed(kind: str, name: str, runs: Sequence[Run]) -> str:
     return f" (differing in {', '.join(changed)})" if changed else ""
 
 
-def _difference(what: str, value: Callable[[Run], Any], runs: Iterable[Run], more: str = "") -> str | None:
+def _difference(what: str, values: Iterable[tuple[Run, Any]], more: str = "") -> str | None:
     """Return which run has which value; None when all have the same."""
     having: dict[str, list[str]] = {}
-    for run in runs:
-        found = value(run)
+    for run, found in values:
         having.setdefault(found if isinstance(found, str) else canonical(found), []).append(run.name)
     if len(having) < 2:
         return None

@@ -40,14 +40,8 @@ def read_documents(path: Path, memory: Memory | None = None) -> Corpus:
     """Read one file, or every document in a folder and its subfolders.
 
     In a folder, hidden files and folders and files with other suffixes are passed over. Linked folders are
-    followed, each real folder being read once.
-
-    Args:
-        path: A file or a folder.
-        memory: Keeps the text of files from one run to the next; None reads each anew.
-
-    Returns:
-        The documents and the files that could not be read, each with one line saying why.
+    followed, each real folder being read once. Files that cannot be read are in the corpus with one line
+    saying why. A `memory` keeps the text of files from one run to the next.
 
     Raises:
         DocumentError: When `path` does not exist or nothing in it can be read.

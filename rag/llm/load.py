@@ -14,10 +14,8 @@ from rag_evals.rag.models.resolve import resolve
 def load_llm(config: LLMConfig, *, offline: bool = False, models_folder: Path | None = None) -> LLM:
     """Resolve the model that `config` names, or make one that asks the server it names; load nothing.
 
-    Args:
-        config: Which model, and how to run it.
-        offline: Fetch nothing.
-        models_folder: Where the processes of a session share local models; None for a process of its own.
+    Offline nothing is fetched. Processes of a session share local models by way of `models_folder`; without
+    one a model has a process of its own.
 
     Raises:
         ModelError: The model cannot be found, fetched or verified, or the server's address is wrong.

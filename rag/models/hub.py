@@ -42,10 +42,7 @@ NEEDED = (
 def fetch_from_hub(source: HubSource, pins: tuple[FilePin, ...], work: Path) -> tuple[FetchedFile, ...]:
     """Download the files of a hub repository into `work/ready`; without pins, the files needed to load it.
 
-    Args:
-        source: Repository and revision.
-        pins: The files wanted; empty asks the hub for its listing.
-        work: The model's partial folder; unfinished files stay in it and are resumed.
+    Unfinished files stay in `work`, the model's partial folder, and are resumed.
 
     Raises:
         SourceFailed: The hub cannot be reached or does not have the files.

@@ -44,15 +44,9 @@ def _without_user(model: str) -> str:
 
 
 class RetrievalPipeline:
-    """Retrieve, rerank, fit the token budget, and answer in one call of the model.
+    """Retrieve from the index, rerank, fit the token budget, and answer in one call of the model.
 
     Nothing is loaded before it is wanted: what has been answered before needs neither model nor index.
-
-    Args:
-        config: Every knob.
-        index: The index to retrieve from.
-        llm: The answering model.
-        reranker: Orders what was retrieved.
 
     Attributes:
         identity: Everything that changes an answer.

@@ -28,11 +28,7 @@ _PLACE = ("document", "page", "start", "end")
 class Index:
     """The index of a corpus; opened when the first passage is wanted, built where it is not on disk yet.
 
-    Args:
-        corpus: The documents.
-        config: How they are split and retrieved.
-        embedder: Gives the vectors.
-        folder: Where indexes lie, each in a folder of its own, named for its fingerprint.
+    Indexes lie in `folder`, each in a folder of its own, named for its fingerprint.
 
     Attributes:
         identity: Everything that shapes the index.

@@ -31,11 +31,8 @@ def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | 
     Every source of a question is needed for its answer: the stage is that of the source that was lost
     first. A source is found when at least half of its characters are in the passages together, so that
     chunks and merged parents count alike. It is looked for by what both sides tell: offsets, else its
-    quote, else its page, else its document.
-
-    Args:
-        evaluation: The evaluation.
-        corpus: Names of the documents that the pipeline had; None when it does not tell.
+    quote, else its page, else its document. The corpus are the names of the documents that the pipeline had;
+    None when it does not tell.
 
     Returns:
         The stage; "not in the contexts" where the pipeline does not tell what it retrieved. None for an

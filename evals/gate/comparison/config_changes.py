@@ -171,9 +171,6 @@ def _differences(old: Tree, new: Tree) -> Iterator[tuple[list[str], Any, Any]]:
 def _leaves(path: list[str], before: Any, after: Any) -> Iterator[tuple[list[str], Any, Any]]:
     """Yield what came or went as a whole value by value."""
     plain = [_NOTHING if isinstance(value, dict) else value for value in (before, after)]
-    if not isinstance(before, dict) and not isinstance(after, dict):
-        yield path, plain[0], plain[1]
-        return
     if any(value is not _NOTHING for value in plain):
         yield path, plain[0], plain[1]
     old, new = _object(before), _object(after)

@@ -53,13 +53,7 @@ _TAKEN_FOR_GRANTED = Wording(
 
 
 class Nearest:
-    """Finds the passages that are closest to a question.
-
-    Args:
-        embedder: Gives unit vectors.
-        texts: All passages of the documents, those included that nobody asks about.
-        examiner: Answers from them, and reads them.
-    """
+    """Finds the passages that are closest to a question, among all of them, for the examiner to read."""
 
     def __init__(self, embedder: Embedder, texts: Sequence[str], examiner: Examiner) -> None:
         self._embedder = embedder

@@ -43,12 +43,7 @@ _ASKING = frozenset(stems("what which who why how many much long does do did rea
 
 
 class Duplicates:
-    """Finds the question that is most like a candidate.
-
-    Args:
-        embedder: Gives the vectors.
-        curated: Questions that are there already, whatever their origin.
-    """
+    """Finds the question that is most like a candidate, also among curated ones, whatever their origin."""
 
     def __init__(self, embedder: Embedder, curated: Sequence[Question] = ()) -> None:
         self._embedder = embedder

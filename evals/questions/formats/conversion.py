@@ -66,13 +66,9 @@ def import_set(
     columns: Mapping[str, str] | None = None,
     passage_search: PassageSearch | None = None,
 ) -> Imported:
-    """Read a file or folder of another format.
+    """Read a file or folder of another format; passages are looked for in the documents of `passage_search`.
 
-    Args:
-        path: The file or folder.
-        form: Its format.
-        columns: Which column holds what, for the formats that have columns.
-        passage_search: The documents in which passages are looked for.
+    For the formats that have columns, `columns` says which holds what.
 
     Raises:
         QuestionFileError: Anything is wrong with it; every problem is listed with its place.
@@ -119,10 +115,7 @@ def _counts(made: Iterable[ImportedQuestion]) -> tuple[int, int, int]:
 def export_set(questions: Sequence[Question], form: Format, path: Path) -> tuple[str, ...]:
     """Write questions as another format has them, whole or not at all.
 
-    Args:
-        questions: The questions.
-        form: The format.
-        path: What to write; nothing may be there yet, but for an empty folder where a folder is written.
+    Nothing may be at `path` yet, but for an empty folder where a folder is written.
 
     Returns:
         A line for each thing that the reader of the file should know.

@@ -42,9 +42,7 @@ class LocatedSource:
 class SourceFinder:
     """The documents as they are now; it remembers what it has found out about renamed ones.
 
-    Args:
-        corpus: The documents.
-        hashes: Hash by name of the documents as they were, for sources whose question does not tell.
+    `hashes` are those of the documents as they were, by name, for sources whose question does not tell.
     """
 
     def __init__(self, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> None:

@@ -54,11 +54,7 @@ class QuestionView:
 def screen(view: QuestionView, columns: int, rows: int, *, colour: bool = False) -> list[str]:
     """Return the rows of a screen: as much text around the words of the source as there is room for.
 
-    Args:
-        view: What to show.
-        columns: Of the terminal.
-        rows: Of the terminal; the last one is that of the keys.
-        colour: Whether to mark words by inverting them; else by brackets.
+    The last of the rows is that of the keys. With colour words are inverted, else in brackets.
     """
     foot = [line for line in (cut(one_line(view.message), columns), cut(KEYS, columns)) if line]
     room = max(1, rows - len(foot))

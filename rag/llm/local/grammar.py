@@ -40,11 +40,7 @@ class Greedy:
 
 
 class Grammar:
-    """Takes the most probable token that continues a JSON value of the schema.
-
-    Args:
-        llama: The loaded model of llama-cpp-python, whose tokens it knows.
-        schema: A JSON schema.
+    """Takes the most probable token of a loaded model that continues a JSON value of the JSON schema.
 
     Raises:
         ModelError: The schema is none that llama.cpp has a grammar for.

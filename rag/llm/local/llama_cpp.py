@@ -36,10 +36,6 @@ class LlamaCppModel:
 
     Decoding is greedy, so the same prompt gives the same tokens and the same probabilities, with a warm or a
     cold cache. It is called by one thread at a time.
-
-    Args:
-        model: The resolved model file.
-        config: Context size, threads, GPU layers.
     """
 
     def __init__(self, model: Model, config: LLMConfig) -> None:

@@ -45,11 +45,9 @@ def may_probe() -> bool:
 
 
 def probe(llama: Any, *, n_gpu_layers: int = 0) -> tuple[Tuning, bool]:
-    """Measure the speeds of a loaded model and choose its threads, in about two seconds.
+    """Measure the speeds of a loaded `llama_cpp.Llama` and choose its threads, in about two seconds.
 
-    Args:
-        llama: The `llama_cpp.Llama`; its own cache is left as it is.
-        n_gpu_layers: Layers on the GPU.
+    Its own cache is left as it is.
 
     Returns:
         What was found, and whether it is fit to be kept: not where other work took the cores.

@@ -121,11 +121,9 @@ class Server:
         )
 
     def post(self, body: bytes, *, tokens: int) -> bytes:
-        """Send `body` until the server answers it; return the answer's body.
+        """Send `body`, JSON, until the server answers it; return the answer's body.
 
-        Args:
-            body: JSON.
-            tokens: Estimate of the tokens that the call costs.
+        `tokens` is an estimate of what the call costs.
 
         Raises:
             RefusedError: The server refuses, and would refuse again.
