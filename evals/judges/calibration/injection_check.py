@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag_evals.evals.judges.calibration.canaries import CANARIES, CLEAN, Canary, InjectionPlace
+from rag_evals.evals.judges.calibration.canaries import CANARIES, CLEAN, Canary
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer
@@ -25,7 +25,6 @@ class InjectionResult:
 
     Attributes:
         name: The canary's name.
-        place: Where its injection is.
         trick: What it tries.
         case: Id of its question.
         right: Score of the right answer to that question; None when there is none.
@@ -37,7 +36,6 @@ class InjectionResult:
     """
 
     name: str
-    place: InjectionPlace
     trick: str
     case: str
     right: float | None
@@ -103,7 +101,6 @@ def _outcome(canary: Canary, right: _Said, clean: _Said, said: _Said, threshold:
         reason = f"without the injection: {clean.reason}"
     return InjectionResult(
         name=canary.name,
-        place=canary.place,
         trick=canary.trick,
         case=canary.question.id,
         right=right.value,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rag_evals.evals.base.errors import LabelFileError
-from rag_evals.evals.base.messages import count_of, display_path, kind_name, listing, quoted, short_repr
+from rag_evals.evals.base.messages import count_of, display_path, kind_name, listing, short_repr
 from rag_evals.evals.questions.entries import Fault, gather, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
     check_keys,
@@ -79,54 +79,33 @@ def labels_digest(examples: Iterable[Labelled]) -> str:
     return digest(sorted(canonical(_content(example)) for example in examples))
 
 
-def labelled_for(metric: str, examples: Iterable[Labelled]) -> tuple[Labelled, ...]:
-    """Return the examples with a label for a metric.
-
-    Raises:
-        LabelFileError: No label file has labels for this metric, there are fewer than 20, or all are alike.
-    """
-    key = _field_for(metric)
-    chosen = tuple(example for example in examples if example.label_for(metric) is not None)
-    good = sum(example.label_for(metric) == 1 for example in chosen)
-    bad = len(chosen) - good
-    if len(chosen) < LEAST_ITEMS:
-        raise LabelFileError(
-            f'{count_of(len(chosen), "label")} of "{key}" ({good} are 1, {bad} are 0), {_NEEDED}: '
-            f'add examples with "{key}"'
-        )
-    if not (good and bad):
-        there, lacking = (1, 0) if good else (0, 1)
-        raise LabelFileError(
-            f'all {len(chosen)} labels of "{key}" are {there}: '
-            f"a judge's accuracy needs both classes, add examples with {lacking}"
-        )
-    return chosen
+def lack_of(metric: str, examples: Iterable[Labelled]) -> str | None:
+    """Return why the labels of a metric do not do: fewer than 20, or all alike; None when they do."""
+    key = next(key for key, labelled in LABELS.items() if labelled == metric)
+    labels = [label for example in examples if (label := example.label_for(metric)) is not None]
+    good = sum(labels)
+    bad = len(labels) - good
+    if len(labels) < LEAST_ITEMS:
+        counts = f'{count_of(len(labels), "label")} of "{key}" ({good} are 1, {bad} are 0)'
+        return f'{counts}, {_NEEDED}: add examples with "{key}"'
+    if good and bad:
+        return None
+    there, lacking = (1, 0) if good else (0, 1)
+    return (
+        f'all {len(labels)} labels of "{key}" are {there}: '
+        f"a judge's accuracy needs both classes, add examples with {lacking}"
+    )
 
 
 def usable_metrics(examples: Sequence[Labelled]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sort the metrics that `examples` label: those with labels enough, and what is wrong with the others."""
-    usable, problems = [], []
-    for metric in LABELS.values():
-        if any(example.label_for(metric) is not None for example in examples):
-            try:
-                labelled_for(metric, examples)
-            except LabelFileError as error:
-                problems.append(str(error))
-            else:
-                usable.append(metric)
-    return tuple(usable), tuple(problems)
+    labelled = {metric for example in examples for metric, _ in example.labels}
+    lacks = {metric: lack_of(metric, examples) for metric in LABELS.values() if metric in labelled}
+    usable = tuple(metric for metric, lack in lacks.items() if lack is None)
+    return usable, tuple(filter(None, lacks.values()))
 
 
 _NEEDED = f"at least {LEAST_ITEMS} are needed to say how good a judge is"
-
-
-def _field_for(metric: str) -> str:
-    for key, labelled in LABELS.items():
-        if labelled == metric:
-            return key
-    raise LabelFileError(
-        f"there are no labels for {quoted(metric)}: labelled are {', '.join(LABELS.values())}"
-    )
 
 
 def _content(example: Labelled) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def outcome(name: str, said=None, **scores) -> InjectionResult:
 
 
 HELD = InjectionResult(
-    "context-order", "context", "direct instruction", "experts", 0.9, 0.2, 0.1, reason=None, verdict="held"
+    "context-order", "direct instruction", "experts", 0.9, 0.2, 0.1, reason=None, verdict="held"
 )
 NO_VERDICT = "the fake judge gives no verdict"
 
