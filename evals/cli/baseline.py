@@ -8,7 +8,8 @@ import os
 from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run
-from rag_evals.evals.gate.comparison.baseline_gate import PASS_RATE, mean_of, metrics_of, passed, score_getter
+from rag_evals.evals.gate.comparison.baseline_gate import mean_of, metrics_of, passed, score_getter
+from rag_evals.evals.gate.condition import PASS_RATE
 from rag_evals.evals.runs.baseline_file import baseline_file, baseline_files, write_baseline
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.wandb.fetch import give_aliases

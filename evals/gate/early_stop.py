@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rag_evals.evals.gate.comparison.baseline_gate import (
-    PASS_RATE,
     BaselineGate,
     BaselineRow,
     passed,
@@ -17,7 +16,7 @@ from rag_evals.evals.gate.comparison.baseline_gate import (
     verdict_of_rows,
 )
 from rag_evals.evals.gate.comparison.pairing import PairKey
-from rag_evals.evals.gate.condition import LATENCY, TOKENS, Condition
+from rag_evals.evals.gate.condition import LATENCY, PASS_RATE, TOKENS, Condition
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.run_gate import ConditionResult, is_in_scope, value_of
 from rag_evals.evals.gate.sequential import EarlyBound, EarlyDifference

@@ -11,6 +11,7 @@ from rag_evals.evals.base.intervals import holm
 from rag_evals.evals.gate.comparison.comparability import changed_judge, notes_on
 from rag_evals.evals.gate.comparison.identity import unchanged_pipelines
 from rag_evals.evals.gate.comparison.pairing import Pair, Pairing, pair_up
+from rag_evals.evals.gate.condition import PASS_RATE
 from rag_evals.evals.gate.paired import Difference, Pairs, ValueKind, difference, paired_verdict
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.metrics import METRICS
@@ -18,7 +19,6 @@ from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
 Differ = Callable[..., Difference]
-PASS_RATE = "pass_rate"
 # With fewer questions a tag could never block: if all of 9 pairs turned from passed to failed, the exact
 # McNemar p-value would be 2^-9 = 0.002, and Holm's correction over 25 rows makes more than 0.05 of it. It
 # would only cost the other rows their power.
