@@ -20,9 +20,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "write a suite into this repository: a test, a pipeline, questions",
     ),
     "run": ("start:add_run", "put the bundled suite to work in this folder; takes pytest's arguments"),
-    "ask": ("ask:add_ask", "put one question, or several, to a pipeline and show the answer"),
+    "ask": ("start:add_ask", "put one question, or several, to a pipeline and show the answer"),
     "plan": (
-        "ask:add_plan",
+        "start:add_plan",
         "say what a run would take: reused, tokens, minutes, cost; takes pytest's arguments",
     ),
     "merge": (

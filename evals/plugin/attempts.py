@@ -25,7 +25,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Count the attempts of a test, whichever plugin runs it again; the first one has what all are to ask."""
     item.stash[ATTEMPT] = item.stash.get(ATTEMPT, -1) + 1
     session = session_of(item.config)
-    if not session.settings.plan and asked_by(item) and session.is_first("asked"):
+    if asked_by(item) and not session.settings.plan and session.is_first("asked"):
         asked = (_asked_test(other, session) for other in item.session.items)
         attach_asked(item, [test for test in asked if test])
 
@@ -37,7 +37,7 @@ def pytest_runtest_makereport(
     """Record a test that ends before its question is evaluated as unscored: else nobody would miss it."""
     report = yield
     session, attempt = session_of(item.config), item.stash.get(ATTEMPT, 0)
-    if call.excinfo is None or not report.failed or report.when == "teardown":
+    if call.excinfo is None or not report.failed or report.when == "teardown" or not asked_by(item):
         return report
     if session.settings.plan or item.stash.get(IS_EVALUATED, None) == attempt:
         return report

@@ -82,6 +82,8 @@ def pytest_collection_modifyitems(
     yield
     session = session_of(config)
     ours = [item for item in items if is_evaluation(item)]
+    if not ours:
+        return  # whatever is wrong with the configuration
     try:
         _check(config, session, ours)
     except UsageError as error:
@@ -103,8 +105,7 @@ def _check(config: pytest.Config, session: EvalsSession, ours: Sequence[pytest.I
     for item in ours:
         if problem := problems.get(item.nodeid.partition("[")[0]):
             raise UsageError(problem)
-    if ours:
-        session.begin()
+    session.begin()
     if any(question_of(item) for item in ours):
         check_gate(session.settings, (condition for item in ours for condition in marked_conditions(item)))
 
@@ -230,6 +231,8 @@ def _keep_shard(config: pytest.Config, session: EvalsSession, items: list[pytest
     if others:
         config.hook.pytest_deselected(items=[item for item in items if item in others])
         items[:] = [item for item in items if item not in others]
+        session.is_empty_shard = not items
+        session.workers.tell("evals_empty_shard", session.is_empty_shard)
 
 
 def _leave_out_stale(session: EvalsSession, items: Sequence[pytest.Item]) -> None:

@@ -52,6 +52,15 @@ def test_what_is_wrong_ends_only_what_evaluates(mixed, how):
     assert mixed.runs == []
 
 
+@pytest.mark.parametrize("setting", ["evals_mode=lenient", "evals_shard=0/0", "evals_timeout=soon"])
+def test_wrong_settings_of_what_is_deselected(project, how, setting):
+    """Nothing is said of them, by whatever the evaluations were left out."""
+    project.write("test_unit.py", UNIT)
+    result = project.run("-k", "unit", "-o", setting, *how)
+    assert (result.ret, said(result)) == (0, [])
+    assert project.run("-k", "nothing", "-o", setting, *how).ret == 5
+
+
 def test_discovery_lists_the_tests(mixed):
     """An editor finds the tests even then, and what is wrong is said."""
     result = mixed.run("--collect-only", "-q")

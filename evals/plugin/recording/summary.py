@@ -186,11 +186,10 @@ class SessionSummary:
         return is_stopped or is_selected or self._left_out > 0 or self._session.settings.shard is not None
 
     def _is_empty_shard(self, session: pytest.Session) -> bool:
-        if self._recorder.folder is not None or session.exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
-            return False
-        # Only then: a session without evals is not troubled by wrong settings.
-        is_sharded = self._config.getoption("evals_shard") or self._config.getini("evals_shard")
-        return bool(is_sharded) and not self._session.settings.plan
+        is_nothing = (
+            self._recorder.folder is None and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        )
+        return is_nothing and self._session.is_empty_shard and not self._session.settings.plan
 
     def _tell(self, terminal: pytest.TerminalReporter, decided: Decided) -> None:
 

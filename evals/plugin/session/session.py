@@ -47,6 +47,7 @@ class EvalsSession:
     Attributes:
         progress: How far the evaluations are.
         problem: What is wrong with the configuration; None as long as nothing is.
+        is_empty_shard: Whether there were questions, and all of them are for other shards.
         names: The pipelines that tests evaluated, by test function and parametrized pipeline.
         lookahead: What the tests that follow will ask; None before anybody looked ahead.
     """
@@ -68,6 +69,7 @@ class EvalsSession:
         self.is_only_collected = is_only_collected
         self.progress = Progress()
         self.problem: str | None = None
+        self.is_empty_shard = False
         self._on_stop = on_stop
         self._began = began
         self._name = name
@@ -210,6 +212,7 @@ class EvalsSession:
     def hear(self, output: Mapping[str, Any]) -> None:
         """Take a worker's word that the configuration is wrong, and of questions that were written."""
         self.problem = output.get("evals_problem") or self.problem
+        self.is_empty_shard = output.get("evals_empty_shard", False) or self.is_empty_shard
         self.screen.hear(output.get("evals_said", []))
 
     def report(self, problem: str) -> None:
