@@ -15,6 +15,7 @@ from rag_evals.evals.plugin.collection import asked_by, param_of
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES as BUNDLED
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings
+from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.config import PipelineConfig, config_for, load_configs
 from rag_evals.rag.documents.document import Corpus
@@ -23,6 +24,8 @@ from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline, describe
 from rag_evals.rag.profile import profile_of
 
+# The modules of the bundled fixtures.
+PIPELINES, JUDGES = "rag_evals.fixtures.pipelines", "rag_evals.fixtures.judges"
 # Looking up more than this many would hold up the first test by over a second.
 MOST_TO_PLAN = 1000
 
@@ -72,13 +75,23 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 
 
 def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:
-    """Return the questions of each bundled pipeline, each once."""
+    """Return the questions of each bundled pipeline that the bundled judge judges, each once."""
     asked: dict[str, dict[str, Question]] = {}
     for item in items:
         name, question = param_of(item, "pipeline"), asked_by(item)
-        if name in BUNDLED and question:
+        if (
+            name in BUNDLED
+            and question
+            and _is_ours(item, name, PIPELINES)
+            and _is_ours(item, "judge", JUDGES)
+        ):
             asked.setdefault(name, {})[question.id] = question
     return {name: [*questions.values()] for name, questions in asked.items()}
+
+
+def _is_ours(item: pytest.Item, fixture: str, module: str) -> bool:
+    """Return whether a test gets the bundled fixture of a name, and not the project's own."""
+    return fixture_module(item, fixture) == module
 
 
 def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> list[str]:

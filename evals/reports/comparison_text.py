@@ -29,7 +29,8 @@ class SummaryCells(NamedTuple):
     """What the evaluations of one pipeline come to, as cells of a table.
 
     Attributes:
-        counts: The pipeline, and of its evaluations all, those that passed, failed and have no verdict.
+        counts: The pipeline, its questions (in brackets its evaluations, where there are more), and of these
+            those that passed, failed and have no verdict.
         pass_rate: The share that passed, of those with a verdict.
         means: The mean of each metric over the scores that are there: unscored is not zero.
         took: Seconds and tokens a question.
@@ -56,11 +57,13 @@ def by_pipeline(evaluations: Iterable[Evaluation]) -> dict[str, list[Evaluation]
 
 def _summary(pipeline: str, group: Sequence[Evaluation], metrics: Sequence[str]) -> SummaryCells:
     found = Counter(evaluation.outcome for evaluation in group)
-    counts = (len(group), found["passed"], found["failed"] + found["error"], found["unscored"])
+    counts = (found["passed"], found["failed"] + found["error"], found["unscored"])
+    questions = len({evaluation.question.id for evaluation in group})
+    asked = f"{questions:,}" + (f" ({len(group):,})" if len(group) > questions else "")
     seconds = fmean(sum(e.seconds.values()) for e in group)
     tokens = fmean(e.total.evaluated + e.total.generated for e in group)
     return SummaryCells(
-        (pipeline, *(f"{count:,}" for count in counts)),
+        (pipeline, asked, *(f"{count:,}" for count in counts)),
         _mean(group, passed),
         tuple(_mean(group, score_getter(metric)) for metric in metrics),
         (f"{seconds:.1f}", f"{tokens:,.0f}"),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.trackers.wandb.ask import MOST_SECONDS, NotThere, ask, server_address
@@ -72,6 +71,9 @@ def fetch(
     Raises:
         UsageError: It cannot be had, or is not to be taken.
     """
+    # It imports `secrets`, which in a session of pytest may be a file of the project's.
+    from filelock import FileLock, Timeout
+
     place = home / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     _ignore_in_git(home)
