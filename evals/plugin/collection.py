@@ -64,6 +64,10 @@ def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
     if _is_free("pipeline", metafunc):
         names = _known_pipelines(item, session)
         metafunc.parametrize("pipeline", names, indirect=True, scope="session")
+    elif item.config.getoption("evals_pipelines") and session.is_first("own pipeline"):
+        session.screen.say(
+            f"--evals-pipelines is not for {item.nodeid}, which says itself what `pipeline` is"
+        )
     if _is_free("question", metafunc):
         # Where only the id of a question could be the keyword that is asked for, nothing is fetched.
         questions = session.questions.asked if has_keyword(item) else session.questions.at_hand

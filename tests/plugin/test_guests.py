@@ -118,7 +118,11 @@ def test_a_pipeline_fixture_of_their_own(project):
     project.append(
         "conftest.py", "@pytest.fixture\ndef pipeline():\n    return FakePipeline(answer, name='mine')\n"
     )
-    project.run("--evals-pipelines", "baseline").assert_outcomes(passed=1)
+    result = project.run("--evals-pipelines", "baseline")
+    result.assert_outcomes(passed=1)
+    assert "--evals-pipelines is not for test_it.py::test_answer, which says itself what `pipeline` is" in (
+        result.outlines
+    )
     assert [(line["pipeline"], line["test"]) for line in project.evaluations] == [
         ("mine", "test_it.py::test_answer[good]")
     ]
