@@ -96,6 +96,8 @@ def _init(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     if folder.is_absolute() or ".." in folder.parts:
         raise UsageError(f"--folder {options.folder}: name a folder below this one")
+    if (folder / "__init__.py").exists():
+        raise UsageError(f"{folder.as_posix()}/ is a package of yours: name another folder with --folder")
     lines = "".join(f"{json.dumps(asked)}\n" for asked in QUESTIONS)
     try:
         for name, text in (("conftest.py", CONFTEST), ("test_answers.py", TEST), ("questions.jsonl", lines)):

@@ -106,6 +106,17 @@ def test_another_folder(repository):
     assert main(["init", "--folder", "../elsewhere"]) == 4
 
 
+def test_a_package_of_theirs(repository, capsys):
+    """A package is no place for a suite."""
+    (repository / "evals").mkdir()
+    (repository / "evals/__init__.py").touch()
+    assert main(["init"]) == 4
+    assert capsys.readouterr().err == (
+        "ERROR: evals/ is a package of yours: name another folder with --folder\n"
+    )
+    assert [file.name for file in (repository / "evals").iterdir()] == ["__init__.py"]
+
+
 def test_a_place_that_cannot_be_written(repository, capsys):
     """One line says what and why."""
     (repository / "evals").write_text("a file")
