@@ -15,10 +15,11 @@ from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.base.messages import listing, printable
 from rag_evals.evals.runs.attempts import last_attempts
-from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.runs.run_folder import RunFolder
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
+from rag_evals.evals.runs.undecided import asked_in, never_reached
 from rag_evals.rag.identity import canonical
 
 # What runs of one whole have in common, and what a run that does not say it went by.
@@ -80,14 +81,21 @@ def _write(folder: RunFolder, runs: Sequence[Run]) -> None:
     outcomes: Counter[str] = Counter()
     seen: set[str] = set()
     for run in runs:
+        asked: list[Mapping[str, Any]] = []
+        evaluations: list[Evaluation] = []
         for line, event in run.records.events():
             if event["type"] in ("run", "ruling", "end") or line in seen:
                 continue
             folder.append(line)
+            asked += asked_in(event)
             if event["type"] == "evaluation":
-                outcomes[evaluation_from_json(event).outcome] += 1
+                evaluations.append(_slim(evaluation_from_json(event)))
             else:
                 seen.add(line)
+        lost = () if run.records.is_finished else never_reached(asked, evaluations)
+        for evaluation in lost:
+            folder.append(canonical(evaluation_to_json(evaluation)))
+        outcomes.update(evaluation.outcome for evaluation in (*evaluations, *lost))
         _join_traces(folder, run)
     folder.finish(dict(sorted(outcomes.items())))
 

@@ -17,7 +17,7 @@ from rag_evals.evals.questions.shard import Shard
 from rag_evals.evals.runs.attempts import last_attempts
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
 from rag_evals.evals.runs.record_lines import NOT_JSON, parse_line
-from rag_evals.evals.runs.undecided import ASKED, KEYS, all_undecided
+from rag_evals.evals.runs.undecided import asked_in, never_reached
 
 RECORDS = "records.jsonl"
 LISTED = 10
@@ -145,7 +145,8 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
     name, abouts = _name_of(file, found.head), tuple(found.abouts)
     if strict:
         return Run(name, found.head, abouts, StoredEvaluations(records), records=records)
-    counted, attempts = last_attempts((*found.evaluations, *_lost(found)))
+    lost = () if found.is_finished else never_reached(found.asked, found.evaluations)
+    counted, attempts = last_attempts((*found.evaluations, *lost))
     evaluations, doubled = _last_of_each(counted)
     notes = (
         *(str(note) for note in found.head.get("notes") or ()),
@@ -220,7 +221,7 @@ class _Reading:
         self.head: Mapping[str, Any] = {}
         self.abouts: list[Mapping[str, Any]] = []
         self.evaluations: list[Evaluation] = []
-        self.asked: list[Any] = []
+        self.asked: list[Mapping[str, Any]] = []
         self.is_finished = False
         # By numbers from 1: what is wrong with damaged lines, and lines with NaN or an infinity.
         self.problems: dict[int, str] = {}
@@ -240,9 +241,7 @@ class _Reading:
             self.head = parsed.event
         if parsed.event["type"] in ("pipeline", "judge"):
             self.abouts.append(parsed.event)
-        if parsed.event["type"] == ASKED:
-            tests = parsed.event.get("tests") or ()
-            self.asked += [one for one in tests if isinstance(one, dict) and one.keys() >= KEYS]
+        self.asked += asked_in(parsed.event)
         if parsed.evaluation and not self.is_strict:
             self.evaluations.append(parsed.evaluation)
         if not parsed.is_finite:
@@ -293,14 +292,6 @@ def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, 
     what = "an evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
     note = f"{what} there more than once, and the last counts: {first_names(twice)}"
     return tuple(found.values()), [note]
-
-
-def _lost(found: _Reading) -> list[Evaluation]:
-    """Return what a run that was killed never came to: unscored."""
-    if found.is_finished or not found.asked:
-        return []
-    reasons = {one["test"]: "the session ended before" for one in found.asked}
-    return all_undecided(found.asked, found.evaluations, reasons)
 
 
 def _unfinished(file: Path, found: _Reading) -> list[str]:

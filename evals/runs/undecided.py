@@ -71,6 +71,17 @@ def undecided(
     )
 
 
+def asked_in(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the tests that a line of the records says are to evaluate; of other lines, none."""
+    tests = event.get("tests") if event["type"] == ASKED else ()
+    return [one for one in tests or () if isinstance(one, dict) and one.keys() >= KEYS]
+
+
+def never_reached(asked: Sequence[Mapping[str, Any]], evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return the evaluations that a run which was killed never came to."""
+    return all_undecided(asked, evaluations, {one["test"]: "the session ended before" for one in asked})
+
+
 def all_undecided(
     asked: Iterable[Mapping[str, Any]], evaluations: Sequence[Evaluation], reasons: Mapping[str, str]
 ) -> list[Evaluation]:

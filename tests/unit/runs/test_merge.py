@@ -16,6 +16,7 @@ from rag_evals.evals.runs.merge import merge
 from rag_evals.evals.runs.run import Run, find_run, read_run
 from rag_evals.evals.runs.run_folder import RunFolder
 from rag_evals.evals.runs.score import ClaimScore, Score
+from rag_evals.evals.runs.undecided import asked_test
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.identity import canonical
 
@@ -403,6 +404,24 @@ def test_unfinished_runs_are_said(home, store):
     )
     assert ids(whole.records.folder) == ["a", "b"]
     assert [part["finished"] for part in events(whole.records.folder)[0]["merged"]] == [False, False]
+
+
+def test_what_a_killed_part_never_came_to(home, store):
+    """It is unscored in the whole as well, and counts against the budget; a part that ended lost nothing."""
+    tests = [
+        asked_test(f"t.py::{test}", "baseline", Question(name, f"{name}?"), 0, ["faithfulness"])
+        for test, name in (("t", "a"), ("never", "b"))
+    ]
+    asked = (*ABOUTS, {"type": "asked", "tests": tests})
+    killed = store(evaluation("a"), abouts=asked, shard=[1, 2], finished=False)
+    whole = merged(home, killed, store(evaluation("c"), abouts=asked, shard=[2, 2]))
+    assert [(e.question.id, e.outcome) for e in whole.evaluations] == [
+        ("a", "passed"),
+        ("b", "unscored"),
+        ("c", "passed"),
+    ]
+    assert events(whole.records.folder)[-1] == {"type": "end", "passed": 2, "unscored": 1}
+    assert [e.question.id for e in read_run(killed).evaluations] == ["a", "b"]
 
 
 def test_a_question_in_two_runs(home, store):
