@@ -53,7 +53,7 @@ def test_it_counts_nowhere(project):
     """Neither the header nor a plan counts it, and no bound on what is unscored sees it."""
     result = run(project, "--evals-max-unscored", "0")
     assert (result.ret, len(project.evaluations)) == (0, 1)
-    assert any(line.startswith("evals: 1 evaluations, ") for line in result.outlines)
+    assert any(line.startswith("evals: 1 evaluation, ") for line in result.outlines)
     plan = run(project, "--evals-plan", "--evals-no-cache")
     assert "plan: baseline: 1 of 1 answers and 1 judgements to make" in plan.outlines
 
