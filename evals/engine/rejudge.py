@@ -40,7 +40,7 @@ class RejudgeTasks:
     """
 
     def __init__(self, base: Run) -> None:
-        self._judges = {about["fingerprint"] for about in base.judges}
+        self._judges = {one.fingerprint for one in base.judges}
         self._evaluations = {(e.pipeline, e.question.id, e.repeat): e for e in base.evaluations}
 
     def task(self, task: Task) -> Task | None:

@@ -27,6 +27,7 @@ from rag_evals.evals.gate.sequential import END_LEVEL, difference_at_end
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.calibration.judge_card import trusts_of
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import fields_of, from_fields, from_json
 
@@ -71,7 +72,7 @@ class Decision:
 
 def decide(rules: Rules, run: Run, base: Run | None = None) -> Decision:
     """Hold `run` to `rules`, and to `base` if there is one."""
-    doubted = untrusted_metrics(run.abouts, run.evaluations, rules.judge_floor)
+    doubted = untrusted_metrics(run.judges, run.evaluations, rules.judge_floor)
     held, baseline = _held_early(rules, run, base) if rules.stop_early else _held(rules, run, base)
     return Decision(
         rules,
@@ -102,11 +103,11 @@ def _held_early(
 
 
 def untrusted_metrics(
-    abouts: Iterable[Mapping[str, Any]], evaluations: Sequence[Evaluation], floor: float
+    judges: Iterable[ComponentInfo], evaluations: Sequence[Evaluation], floor: float
 ) -> frozenset[str]:
     """Return the metrics of the run in which a judge's card puts it below `floor`, by its lower bound."""
     used = {score.metric for evaluation in evaluations for score in evaluation.scores}
-    trusts = [trust for about in abouts if about.get("type") == "judge" for trust in trusts_of(about)]
+    trusts = [trust for judge in judges for trust in trusts_of(judge.settings)]
     return frozenset(t.metric for t in trusts if t.metric in used and t.balanced_accuracy.low < floor)
 
 

@@ -106,7 +106,7 @@ class EarlyStop:
 
 def is_comparable(base: Run, judge: str) -> bool:
     """Return whether the judge with the fingerprint `judge` was the baseline's as well."""
-    return {about["fingerprint"] for about in base.judges} <= {judge}
+    return {one.fingerprint for one in base.judges} <= {judge}
 
 
 def early_of(rules: Rules, run: Run, base: Run | None) -> EarlyStop:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
-from typing import Any
 
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation, evaluation_from_json, is_below
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.rag.answer import Answer
 from rag_evals.rag.identity import digest
@@ -107,14 +107,14 @@ def _versions(run: Run, number: int) -> Callable[[str], str]:
 
     @cache
     def version_of(pipeline: str) -> str:
-        prints = _fingerprints(about for about in run.pipelines if about["name"] == pipeline)
+        prints = _fingerprints(one for one in run.pipelines if one.name == pipeline)
         return digest([prints, judges] if prints and judges else number)
 
     return version_of
 
 
-def _fingerprints(abouts: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({str(about["fingerprint"]) for about in abouts})
+def _fingerprints(components: Iterable[ComponentInfo]) -> list[str]:
+    return sorted({one.fingerprint for one in components})
 
 
 def _grouped(evaluations: Iterable[tuple[str, Evaluation]]) -> tuple[Group, ...]:

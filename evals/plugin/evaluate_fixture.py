@@ -38,6 +38,7 @@ from rag_evals.evals.plugin.recording.report_events import (
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_to_json
 from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.profile import profile_of
 
@@ -185,17 +186,16 @@ class Evaluate:
 
     def _describe(self, task: Task) -> None:
         """Put what the pipeline and the judge are made of on the report."""
-        for kind, name, part in (
+        described: tuple[tuple[ComponentKind, str, Pipeline | Judge], ...] = (
             ("pipeline", task.name, task.pipeline),
             ("judge", task.judge.name, task.judge),
-        ):
+        )
+        for kind, name, part in described:
             if self._session.is_first(name, part.fingerprint):
-                event = {"type": kind, "name": name, "fingerprint": part.fingerprint}
                 profile = profile_of(part)
-                about = {"settings": _as_json(profile.settings), "identity": _as_json(profile.identity)}
-                # Of others it is said that their fingerprint does not tell when they change.
-                versioned = {} if profile.is_cacheable else {"versioned": False}
-                attach_about(self._item, {**event, **about, **versioned})
+                told = _as_json(profile.settings), _as_json(profile.identity)
+                info = ComponentInfo(kind, name, part.fingerprint, *told, versioned=profile.is_cacheable)
+                attach_about(self._item, component_to_json(info))
 
 
 def _as_json(described: object) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 def run_markdown(run: Run, gate_lines: Sequence[str] = ()) -> str:
     """Return a run without a baseline, with what the gates said, as Markdown of under 60,000 characters."""
-    corpora = corpora_of(run)
+    corpora = corpora_of(run.pipelines)
     failing = [e for e in run.evaluations if e.outcome in ("failed", "error")]
     unscored = [e for e in run.evaluations if e.outcome == "unscored"]
     head = [

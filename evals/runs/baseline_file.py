@@ -12,6 +12,7 @@ from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.base.files import new_path
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.runs.evaluation import SCHEMA, Evaluation, evaluation_to_json
+from rag_evals.evals.runs.header import component_to_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.rag.identity import canonical
 
@@ -76,7 +77,8 @@ def _lines(run: Run) -> Iterable[Mapping[str, Any]]:
     # What was wrong with the run stays wrong with the baseline that is made of it.
     yield {"type": "run", "schema": SCHEMA, **head, **({"notes": list(run.notes)} if run.notes else {})}
     yield from sorted(
-        run.abouts, key=lambda about: (about["type"] == "judge", str(about["name"]), canonical(about))
+        map(component_to_json, run.components),
+        key=lambda line: (line["type"] == "judge", line["name"], canonical(line)),
     )
     yield from (_line(evaluation) for evaluation in sorted(run.evaluations, key=_place))
     outcomes: Counter[str] = Counter(evaluation.outcome for evaluation in run.evaluations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -159,6 +159,23 @@ class Evaluation:
     def _breach(self, score: Score) -> str:
         evidence = f": {score.evidence}" if score.evidence else ""
         return _line(f"{score.metric} {_below(score.value or 0.0, self.thresholds[score.metric])}{evidence}")
+
+
+def last_attempts(
+    evaluations: Iterable[Evaluation],
+) -> tuple[tuple[Evaluation, ...], tuple[Evaluation, ...]]:
+    """Return the evaluations of the last attempt of each test, and those of the attempts before it.
+
+    A test that was run again after a failure counts once.
+    """
+    evaluations = tuple(evaluations)
+    last: dict[str, int] = {}
+    for evaluation in evaluations:
+        last[evaluation.test] = max(evaluation.attempt, last.get(evaluation.test, 0))
+    return (
+        tuple(e for e in evaluations if e.attempt == last[e.test]),
+        tuple(e for e in evaluations if e.attempt < last[e.test]),
+    )
 
 
 def is_below(value: float | None, threshold: float | None) -> bool:

@@ -14,8 +14,13 @@ from typing import Any, TypeVar
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.base.messages import listing, printable
-from rag_evals.evals.runs.attempts import last_attempts
-from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
+from rag_evals.evals.runs.evaluation import (
+    Evaluation,
+    evaluation_from_json,
+    evaluation_to_json,
+    last_attempts,
+)
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.runs.run_folder import RunFolder
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
@@ -164,9 +169,9 @@ def _check_same(runs: Sequence[Run]) -> None:
         ),
         _difference("shards in all", [(run, run.shard.count if run.shard else None) for run in runs]),
     ]
-    described = {(about["type"], about["name"]) for run in runs for about in run.abouts}
+    described = {(one.kind, one.name) for run in runs for one in run.components}
     for kind, name in sorted(described):
-        having = [run for run in runs if _abouts(run, kind, name)]
+        having = [run for run in runs if _components(run, kind, name)]
         prints = [(run, _fingerprints(run, kind, name)) for run in having]
         found.append(_difference(f"{kind} {name}", prints, _changed(kind, name, having)))
     differences = [printable(difference) for difference in found if difference]
@@ -176,16 +181,16 @@ def _check_same(runs: Sequence[Run]) -> None:
 
 
 def _fingerprints(run: Run, kind: str, name: str) -> str:
-    return " and ".join(sorted(str(about["fingerprint"])[:12] for about in _abouts(run, kind, name)))
+    return " and ".join(sorted(one.fingerprint[:12] for one in _components(run, kind, name)))
 
 
-def _abouts(run: Run, kind: str, name: str) -> list[Mapping[str, Any]]:
-    return [about for about in run.abouts if (about["type"], about["name"]) == (kind, name)]
+def _components(run: Run, kind: str, name: str) -> list[ComponentInfo]:
+    return [one for one in run.components if (one.kind, one.name) == (kind, name)]
 
 
 def _changed(kind: str, name: str, runs: Sequence[Run]) -> str:
     """Return which settings differ, where the pipeline or the judge has told them."""
-    all_settings = [about.get("settings") or {} for run in runs for about in _abouts(run, kind, name)]
+    all_settings = [one.settings or {} for run in runs for one in _components(run, kind, name)]
     keys = sorted({key for settings in all_settings for key in settings})
     changed = [key for key in keys if any(s.get(key) != all_settings[0].get(key) for s in all_settings)]
     return f" (differing in {', '.join(changed)})" if changed else ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.runs.evaluation import SCHEMA, Evaluation, evaluation_from_json
+from rag_evals.evals.runs.header import COMPONENTS
 
 NOT_JSON = "is not JSON"
 # What a line must name even where there is no number: there it is null.
@@ -47,7 +48,7 @@ def parse_line(line: bytes, *, is_first: bool) -> RecordLine:
         raise ValueError("is no object with a type")
     if is_first:
         _check_head(event)
-    if event["type"] in ("pipeline", "judge") and not {"name", "fingerprint"} <= event.keys():
+    if event["type"] in COMPONENTS and not {"name", "fingerprint"} <= event.keys():
         raise ValueError(f"a {event['type']} without a name or a fingerprint")
     return RecordLine(event, _evaluation(event) if event["type"] == "evaluation" else None, is_finite)
 

@@ -14,8 +14,8 @@ from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import next_lines, whole_lines
 from rag_evals.evals.base.messages import first_names, listing, printable
 from rag_evals.evals.questions.shard import Shard
-from rag_evals.evals.runs.attempts import last_attempts
-from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
+from rag_evals.evals.runs.header import COMPONENTS, ComponentInfo, component_from_json
 from rag_evals.evals.runs.record_lines import NOT_JSON, parse_line
 from rag_evals.evals.runs.undecided import asked_in, never_reached
 
@@ -61,7 +61,7 @@ class Run:
     Attributes:
         name: The run's id, with its shard if it is one; of a baseline its name.
         head: The first line: settings, arguments, versions, machine.
-        abouts: What describes pipelines and judges, in the order in which they came.
+        components: Its pipelines and judges, in the order in which they came.
         evaluations: In the order in which they were finished; of a test that was run again, the last attempt.
         notes: One line for everything that is wrong with it: damaged, not finished, empty.
         records: The file that it was read from.
@@ -71,7 +71,7 @@ class Run:
 
     name: str
     head: Mapping[str, Any]
-    abouts: tuple[Mapping[str, Any], ...]
+    components: tuple[ComponentInfo, ...]
     evaluations: Sequence[Evaluation]
     notes: tuple[str, ...] = ()
     records: Records = IN_MEMORY
@@ -84,14 +84,14 @@ class Run:
         return Shard(*given) if given else None
 
     @property
-    def pipelines(self) -> tuple[Mapping[str, Any], ...]:
-        """What describes pipelines."""
-        return tuple(about for about in self.abouts if about["type"] == "pipeline")
+    def pipelines(self) -> tuple[ComponentInfo, ...]:
+        """Its pipelines."""
+        return tuple(one for one in self.components if one.kind == "pipeline")
 
     @property
-    def judges(self) -> tuple[Mapping[str, Any], ...]:
-        """What describes judges."""
-        return tuple(about for about in self.abouts if about["type"] == "judge")
+    def judges(self) -> tuple[ComponentInfo, ...]:
+        """Its judges."""
+        return tuple(one for one in self.components if one.kind == "judge")
 
 
 class StoredEvaluations(Sequence[Evaluation]):
@@ -142,9 +142,9 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
         found.take(rest)
     _check_begun(file, found)
     records = Records(file, count, found.is_finished, is_cut=bool(rest))
-    name, abouts = _name_of(file, found.head), tuple(found.abouts)
+    name, components = _name_of(file, found.head), tuple(found.components)
     if strict:
-        return Run(name, found.head, abouts, StoredEvaluations(records), records=records)
+        return Run(name, found.head, components, StoredEvaluations(records), records=records)
     lost = () if found.is_finished else never_reached(found.asked, found.evaluations)
     counted, attempts = last_attempts((*found.evaluations, *lost))
     evaluations, doubled = _last_of_each(counted)
@@ -155,7 +155,7 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
         *doubled,
         *(() if evaluations else ("there is no evaluation in it",)),
     )
-    return Run(name, found.head, abouts, evaluations, notes, records, attempts)
+    return Run(name, found.head, components, evaluations, notes, records, attempts)
 
 
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
@@ -219,7 +219,7 @@ class _Reading:
         self.is_strict = is_strict
         self.count = 0
         self.head: Mapping[str, Any] = {}
-        self.abouts: list[Mapping[str, Any]] = []
+        self.components: list[ComponentInfo] = []
         self.evaluations: list[Evaluation] = []
         self.asked: list[Mapping[str, Any]] = []
         self.is_finished = False
@@ -239,8 +239,8 @@ class _Reading:
             return
         if self.count == 1:
             self.head = parsed.event
-        if parsed.event["type"] in ("pipeline", "judge"):
-            self.abouts.append(parsed.event)
+        if parsed.event["type"] in COMPONENTS:
+            self.components.append(component_from_json(parsed.event))
         self.asked += asked_in(parsed.event)
         if parsed.evaluation and not self.is_strict:
             self.evaluations.append(parsed.evaluation)

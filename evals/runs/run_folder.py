@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rag_evals.evals.runs.attempts import last_attempts
-from rag_evals.evals.runs.evaluation import SCHEMA, evaluation_from_json
+from rag_evals.evals.runs.evaluation import SCHEMA, evaluation_from_json, last_attempts
+from rag_evals.evals.runs.header import COMPONENTS, component_from_json
 from rag_evals.evals.runs.masking import masked
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
@@ -66,9 +66,9 @@ class RunFolder:
                 evaluations.append(evaluation_from_json(line))
             else:
                 others.append(line)
-        abouts = tuple(line for line in others if line["type"] in ("pipeline", "judge"))
+        components = tuple(component_from_json(line) for line in others if line["type"] in COMPONENTS)
         counted, attempts = last_attempts(evaluations)
-        return Run(self.run_id, others[0], abouts, counted, attempts=attempts), others
+        return Run(self.run_id, others[0], components, counted, attempts=attempts), others
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""

@@ -12,8 +12,8 @@ from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.gate.comparison.comparability import corpora_of
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.reports.text import Line
-from rag_evals.evals.runs.attempts import last_attempts
-from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
+from rag_evals.evals.runs.header import COMPONENTS, ComponentInfo, component_from_json, component_to_json
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
@@ -26,7 +26,6 @@ from rag_evals.evals.trackers.tracker import (
     unheard,
 )
 
-ABOUTS = ("pipeline", "judge")
 # Of the first line of the records. The questions are told at the end, those that were asked.
 NOT_TOLD = ("type", "schema", "questions")
 
@@ -60,7 +59,7 @@ class Feed:
         self._seconds = seconds
         self._moved = moved
         self._head: Mapping[str, Any] = {}
-        self._abouts: list[Mapping[str, Any]] = []
+        self._components: list[ComponentInfo] = []
         self._rejudged: list[Evaluation] = []
         self._decision: Mapping[str, Any] = {}
         self._is_finished = False
@@ -76,10 +75,10 @@ class Feed:
         kind = event["type"]
         if kind == "run":
             self._head = event
-        elif kind in ABOUTS:
-            self._abouts.append(event)
+        elif kind in COMPONENTS:
+            self._components.append(component_from_json(event))
             for part in self._parts.values():
-                part.tell(event)
+                part.tell(self._components[-1])
         elif kind == "evaluation":
             evaluation = evaluation_from_json(event)
             self._part_of(evaluation).take(evaluation)
@@ -136,17 +135,17 @@ class Feed:
             moved=self._moved,
         )
         part = _Part(self._factory(), run, metrics)
-        part.begin(self._head, self._abouts)
+        part.begin(self._head, self._components)
         self._moved("")
         return part
 
     def _run(self, part: _Part) -> Run:
-        return Run(part.run.name, self._head, tuple(self._abouts), tuple(part.evaluations))
+        return Run(part.run.name, self._head, tuple(self._components), tuple(part.evaluations))
 
     def _ending(self, part: _Part, scratch: Path) -> Ending:
         metrics = part.found_metrics
         stages = dict.fromkeys((*STAGES, *(stage for e in part.evaluations for stage in e.seconds)))
-        corpora = corpora_of(self._run(part))
+        corpora = corpora_of(self._run(part).pipelines)
         lines = self._lines()
         return Ending(
             verdict=self._decision.get("verdict"),
@@ -191,7 +190,7 @@ class Feed:
             base = read_run(Path(path))
         except EvalsError:
             return None
-        return rejudged(base, self._rejudged, run.abouts) if self._rejudged else base
+        return rejudged(base, self._rejudged, run.judges) if self._rejudged else base
 
 
 class _Part:
@@ -217,20 +216,22 @@ class _Part:
         found = (score.metric for e in self.evaluations for score in e.scores)
         return tuple(dict.fromkeys((*self._columns, *found)))
 
-    def begin(self, head: Mapping[str, Any], abouts: Iterable[Mapping[str, Any]]) -> None:
+    def begin(self, head: Mapping[str, Any], components: Iterable[ComponentInfo]) -> None:
         """Begin, and say what is known of the run."""
         self.tracker.start(self.run)
         self.tracker.config({key: value for key, value in head.items() if key not in NOT_TOLD})
-        for about in abouts:
-            self.tell(about)
+        for one in components:
+            self.tell(one)
 
-    def tell(self, about: Mapping[str, Any]) -> None:
+    def tell(self, component: ComponentInfo) -> None:
         """Tell the tracker what a pipeline or a judge is made of, if it is one of this run."""
-        if about["type"] == "pipeline" and self.run.pipeline not in (None, about["name"]):
+        if not self._is_ours(component):
             return
-        self._corpora |= corpora_of(Run("", {}, (about,), ()))
-        told = {key: value for key, value in about.items() if key not in ("type", "name")}
-        self.tracker.config({f"{about['type']}s": {str(about["name"]): told}})
+        self._corpora |= corpora_of([component])
+        told = {
+            key: value for key, value in component_to_json(component).items() if key not in ("type", "name")
+        }
+        self.tracker.config({f"{component.kind}s": {component.name: told}})
 
     def take(self, evaluation: Evaluation) -> None:
         """Take one evaluation."""
@@ -244,15 +245,11 @@ class _Part:
             self.tracker.config({"questions": digest_of(self.evaluations)})
             summary = summary_of(self.evaluations, self.metrics)
             self.tracker.summary({**summary, "gate": ending.verdict or "none"})
-            abouts = [
-                about
-                for about in run.abouts
-                if about["type"] == "judge" or self.run.pipeline in (None, about["name"])
-            ]
+            components = filter(self._is_ours, run.components)
             run_id = str(run.head.get("run", self.run.folder.name))
             asked = [one for one in run.head.get("questions") or () if isinstance(one, Mapping)]
             for file in files_of(
-                self.evaluations, abouts, self.run.folder, scratch, run_id=run_id, question_files=asked
+                self.evaluations, components, self.run.folder, scratch, run_id=run_id, question_files=asked
             ):
                 self.tracker.file(file)
                 self.run.moved("")
@@ -260,6 +257,9 @@ class _Part:
                 self.tracker.file(TrackedFile("report", "report", {"report.html": ending.report}))
         finally:
             self.tracker.finish(ending)
+
+    def _is_ours(self, component: ComponentInfo) -> bool:
+        return component.kind == "judge" or self.run.pipeline in (None, component.name)
 
 
 def _values(evaluations: Iterable[Evaluation], metric: str) -> list[float]:

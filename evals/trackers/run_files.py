@@ -14,6 +14,7 @@ from rag_evals.evals.questions.manifest import manifest_path
 from rag_evals.evals.questions.question import Question, question_to_json, questions_digest, to_line
 from rag_evals.evals.questions.question_set import QuestionSet, load_set
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo, component_to_json
 from rag_evals.evals.runs.masking import masked, masked_text
 from rag_evals.evals.runs.run import RECORDS
 from rag_evals.evals.trackers.tracker import TrackedFile, TrackedTable
@@ -163,7 +164,7 @@ def digest_of(evaluations: Iterable[Evaluation]) -> dict[str, Any]:
 
 def files_of(
     evaluations: Sequence[Evaluation],
-    abouts: Sequence[Mapping[str, Any]],
+    components: Iterable[ComponentInfo],
     run: Path,
     scratch: Path,
     *,
@@ -174,17 +175,17 @@ def files_of(
 
     Args:
         evaluations: Those of the run.
-        abouts: What describes its pipelines and judges.
+        components: Its pipelines and judges.
         run: The run folder, in the home folder of runs and indexes.
         scratch: An empty folder for those that are made here; they are gone with it.
         run_id: The run's own: its folder may be named otherwise, `latest` above all.
         question_files: What the first line of the records says of the files that its questions came from.
     """
     yield _questions(evaluations, scratch)
-    for about in abouts:
-        if about["type"] == "judge":
-            yield _judge(about, scratch)
-        elif index := _index(about, run.parent.parent, scratch):
+    for one in components:
+        if one.kind == "judge":
+            yield _judge(one, scratch)
+        elif index := _index(one, run.parent.parent, scratch):
             yield index
     yield _records(run, scratch, run_id)
     yield from sets_of(question_files, run, scratch)
@@ -206,27 +207,27 @@ def _questions(evaluations: Sequence[Evaluation], scratch: Path) -> TrackedFile:
     )
 
 
-def _judge(about: Mapping[str, Any], scratch: Path) -> TrackedFile:
-    text = json.dumps(about, indent=1, sort_keys=True) + "\n"
-    file = _write(scratch / f"judge-{str(about['fingerprint'])[:16]}.json", text)
-    known = {"judge": about["name"], "fingerprint": about["fingerprint"]}
+def _judge(judge: ComponentInfo, scratch: Path) -> TrackedFile:
+    text = json.dumps(component_to_json(judge), indent=1, sort_keys=True) + "\n"
+    file = _write(scratch / f"judge-{judge.fingerprint[:16]}.json", text)
+    known = {"judge": judge.name, "fingerprint": judge.fingerprint}
     return TrackedFile("judge-card", "judge-card", {"judge-card.json": file}, is_used=True, about=known)
 
 
-def _index(about: Mapping[str, Any], home: Path, scratch: Path) -> TrackedFile | None:
+def _index(pipeline: ComponentInfo, home: Path, scratch: Path) -> TrackedFile | None:
     """Return the index of one of our pipelines: what it was made from, and the index itself."""
-    identity = (about.get("identity") or {}).get("index")
+    identity = (pipeline.identity or {}).get("index")
     if not identity:
         return None
     text = json.dumps(identity, indent=1, sort_keys=True) + "\n"
     made_from = _write(scratch / f"index-{digest(identity)[:16]}.json", text)
-    fingerprint = str((about.get("settings") or {}).get("index") or "")
+    fingerprint = str((pipeline.settings or {}).get("index") or "")
     folder = home / "indexes" / fingerprint[:16]
     stored = sorted(folder.iterdir()) if fingerprint and folder.is_dir() else []
     small = sum(file.stat().st_size for file in stored) <= MOST_INDEX_BYTES
     paths = {file.name: file for file in stored if small and file.is_file()}
     return TrackedFile(
-        f"index-{about['name']}",
+        f"index-{pipeline.name}",
         "index",
         {"made-from.json": made_from, **paths},
         is_used=True,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
 
 from rag_evals.evals.base.intervals import holm
 from rag_evals.evals.gate.comparison.comparability import changed_judge, notes_on
@@ -16,6 +15,7 @@ from rag_evals.evals.gate.paired import Difference, Pairs, ValueKind, difference
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 
 Differ = Callable[..., Difference]
@@ -221,10 +221,9 @@ def _detectable(rows: Sequence[BaselineRow]) -> float | None:
     return min((other for other in others if other is not None), default=None)
 
 
-def rejudged(base: Run, evaluations: Sequence[Evaluation], abouts: Iterable[Mapping[str, Any]]) -> Run:
-    """Return `base` with those of its evaluations that were judged anew, by the judges of `abouts`.
+def rejudged(base: Run, evaluations: Sequence[Evaluation], judges: Iterable[ComponentInfo]) -> Run:
+    """Return `base` with those of its evaluations that were judged anew, by `judges`.
 
     What was not judged anew is left out: its scores are another judge's.
     """
-    judges = [about for about in abouts if about["type"] == "judge"]
-    return replace(base, evaluations=tuple(evaluations), abouts=(*base.pipelines, *judges))
+    return replace(base, evaluations=tuple(evaluations), components=(*base.pipelines, *judges))

@@ -9,6 +9,7 @@ from typing import Any
 from rag_evals.evals.base.messages import first_names
 from rag_evals.evals.gate.comparison.pairing import Pairing
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 
 _first = partial(first_names, most=5)
@@ -42,29 +43,13 @@ def changed_judge(run: Run, base: Run) -> str | None:
     )
 
 
-def documents_of(about: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the documents of a pipeline with their hashes, by name; None where it does not tell."""
-    index = _object(about.get("identity")).get("index")
-    documents = _object(index).get("documents")
-    return documents if isinstance(documents, dict) else None
-
-
-def corpora_of(run: Run) -> Corpora:
+def corpora_of(pipelines: Iterable[ComponentInfo]) -> Corpora:
     """Return the names of the documents of each pipeline that tells them, by the pipeline's name."""
-    found = {}
-    for about in run.pipelines:
-        documents = documents_of(about)
-        if documents is not None:
-            found[str(about["name"])] = frozenset(documents)
-    return found
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return {one.name: frozenset(one.documents) for one in pipelines if one.documents is not None}
 
 
 def _judges(run: Run) -> list[tuple[str, str]]:
-    return sorted({(str(a["name"]), str(a["fingerprint"])) for a in run.judges})
+    return sorted({(judge.name, judge.fingerprint) for judge in run.judges})
 
 
 def _named(judges: Sequence[tuple[str, str]], nothing: str) -> str:
@@ -161,11 +146,11 @@ def _metrics(pairing: Pairing) -> list[str]:
 def _corpora(run: Run, base: Run) -> list[str]:
     """Return how the corpus changed; once when it is the same change in all pipelines."""
     said: dict[str, list[str]] = {}
-    old = {about["name"]: about for about in base.pipelines}
-    new = {about["name"]: about for about in run.pipelines}
+    old = {one.name: one.documents for one in base.pipelines}
+    new = {one.name: one.documents for one in run.pipelines}
     shared = sorted(old.keys() & new.keys())
     for name in shared:
-        before, after = documents_of(old[name]), documents_of(new[name])
+        before, after = old[name], new[name]
         if before is not None and after is not None and before != after:
             said.setdefault(_corpus(before, after), []).append(name)
     return [

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.rag.identity import canonical
 
@@ -57,12 +58,12 @@ def _trees(base: Run, run: Run) -> tuple[Tree, Tree]:
     """Return both runs as objects of the same form: kind, name of the thing, name of the value."""
     old: Tree = {kind: {} for kind in KINDS}
     new: Tree = {kind: {} for kind in KINDS}
-    for before, after, name in _shared(base, run, "pipeline"):
-        for tree, parts in zip((old, new), _told(before, after), strict=True):
-            for kind, values in _sorted_out(parts).items():
+    for name, *sides in _shared(base.pipelines, run.pipelines):
+        for tree, told in zip((old, new), sides, strict=True):
+            for kind, values in _sorted_out(told).items():
                 tree[kind][name] = values
-    for before, after, name in _judges(base, run):
-        old["judge"][name], new["judge"][name] = _told(before, after)
+    for name, before, after in _judges(base, run):
+        old["judge"][name], new["judge"][name] = before, after
     for tree, head in ((old, base.head), (new, run.head)):
         tree["configuration"]["run"] = {
             key: head[key] for key in _RUN if key in base.head and key in run.head
@@ -73,41 +74,44 @@ def _trees(base: Run, run: Run) -> tuple[Tree, Tree]:
     return _keyed(old), _keyed(new)
 
 
-def _shared(base: Run, run: Run, kind: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
-    old, new = _named(base, kind), _named(run, kind)
-    yield from ((old[name], new[name], name) for name in sorted(old.keys() & new.keys()))
+def _shared(base: Iterable[ComponentInfo], run: Iterable[ComponentInfo]) -> Iterator[tuple[str, Tree, Tree]]:
+    old, new = _named(base), _named(run)
+    yield from ((name, *_told(old[name], new[name])) for name in sorted(old.keys() & new.keys()))
 
 
-def _judges(base: Run, run: Run) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], str]]:
+def _judges(base: Run, run: Run) -> Iterator[tuple[str, Tree, Tree]]:
     """Yield the judges of the same name, and those that take each other's place: the only ones left."""
-    yield from _shared(base, run, "judge")
-    old, new = _named(base, "judge"), _named(run, "judge")
+    yield from _shared(base.judges, run.judges)
+    old, new = _named(base.judges), _named(run.judges)
     gone, come = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
     if not old or not new:
         return
     if len(gone) == len(come) == 1:
-        before, after = old[gone[0]], new[come[0]]
-        yield {**before, "also": {"name": gone[0]}}, {**after, "also": {"name": come[0]}}, come[0]
+        before, after = _told(old[gone[0]], new[come[0]])
+        yield come[0], {**before, "name": gone[0]}, {**after, "name": come[0]}
     else:
-        yield from (({"also": {}}, {"also": {"name": name}}, name) for name in come)
-        yield from (({"also": {"name": name}}, {"also": {}}, name) for name in gone)
+        yield from ((name, {}, {"name": name}) for name in come)
+        yield from ((name, {"name": name}, {}) for name in gone)
 
 
-def _named(run: Run, kind: str) -> dict[str, Mapping[str, Any]]:
-    return {str(about["name"]): about for about in run.abouts if about["type"] == kind}
+def _named(components: Iterable[ComponentInfo]) -> dict[str, ComponentInfo]:
+    return {one.name: one for one in components}
 
 
-def _told(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Tree, Tree]:
+def _told(before: ComponentInfo, after: ComponentInfo) -> tuple[Tree, Tree]:
     """Return what both tell of themselves; their fingerprints where that is nothing."""
-    parts = [part for part in ("identity", "settings") if before.get(part) and after.get(part)]
-    sides = []
-    for about in (before, after):
-        told: Tree = {part: about[part] for part in parts} | about.get("also", {})
-        if "identity" not in parts and "fingerprint" in about:
-            told["fingerprint"] = about["fingerprint"]
-        sides.append(told)
-    if "settings" in parts and sides[0]["settings"] != sides[1]["settings"]:
-        sides = [{key: value for key, value in told.items() if key != "fingerprint"} for told in sides]
+    has_settings = bool(before.settings and after.settings)
+    has_identity = bool(before.identity and after.identity)
+    # Settings that changed say more than a fingerprint that changed with them.
+    is_explained = has_settings and before.settings != after.settings
+    sides: list[Tree] = [
+        {
+            **({"identity": one.identity} if has_identity else {}),
+            **({"settings": one.settings} if has_settings else {}),
+            **({} if has_identity or is_explained else {"fingerprint": one.fingerprint}),
+        }
+        for one in (before, after)
+    ]
     return sides[0], sides[1]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rag_evals.evals.gate.comparison.pairing import Pair
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.rag.identity import canonical
 
@@ -31,15 +32,15 @@ def unchanged_pipelines(run: Run, base: Run, pairs: Iterable[Pair]) -> tuple[str
     )
 
 
-def _named(run: Run, name: str) -> list[Mapping[str, Any]]:
-    return [about for about in run.pipelines if about["name"] == name]
+def _named(run: Run, name: str) -> list[ComponentInfo]:
+    return [one for one in run.pipelines if one.name == name]
 
 
-def _same(abouts: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> bool:
+def _same(ours: Sequence[ComponentInfo], others: Sequence[ComponentInfo]) -> bool:
     """Return whether both are of one version, and one that tells when it changes."""
-    prints = {canonical([about["fingerprint"], about.get("identity")]) for about in (*abouts, *others)}
-    is_told = all(about.get("versioned", True) for about in (*abouts, *others))
-    return bool(abouts and others) and is_told and len(prints) == 1
+    prints = {canonical([one.fingerprint, one.identity]) for one in (*ours, *others)}
+    is_told = all(one.versioned for one in (*ours, *others))
+    return bool(ours and others) and is_told and len(prints) == 1
 
 
 def _made(evaluations: Iterable[Evaluation]) -> list[tuple[Any, ...]]:

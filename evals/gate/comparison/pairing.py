@@ -90,12 +90,11 @@ def of_pipeline(run: Run, pipeline: str, *, called: str) -> Run:
     if pipeline not in names:
         known = printable(", ".join(names))
         raise UsageError(f"{printable(run.name)} has no pipeline {printable(pipeline)!r}: it has {known}")
-    ours = {("pipeline", pipeline): {"name": called}}
-    abouts = (a for a in run.abouts if a["type"] != "pipeline" or a["name"] == pipeline)
+    ours = (replace(one, name=called) for one in run.pipelines if one.name == pipeline)
     return replace(
         run,
         name=f"{run.name} [{pipeline}]",
-        abouts=tuple({**about, **ours.get((about["type"], about["name"]), {})} for about in abouts),
+        components=(*ours, *run.judges),
         evaluations=tuple(replace(e, pipeline=called) for e in run.evaluations if e.pipeline == pipeline),
     )
 

@@ -209,10 +209,10 @@ def find_card(fingerprint: str, folders: Iterable[Path]) -> JudgeCard | None:
     return None
 
 
-def trusts_of(about: Mapping[str, Any]) -> list[Trust]:
-    """Return what the card of a recorded judge says; nothing without a card, or with one of another form."""
+def trusts_of(settings: Mapping[str, Any] | None) -> list[Trust]:
+    """Return what the card in a judge's settings says; nothing without one, or with one of another form."""
     try:
-        card = about["settings"]["card"]
+        card = (settings or {})["card"]
         return [from_json(Trust, one) for one in card["trust"]] if card["labels"]["name"] else []
     except (KeyError, TypeError):
         return []

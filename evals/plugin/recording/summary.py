@@ -152,7 +152,7 @@ class SessionSummary:
         base = self._session.baseline
         if base is not None:
             judged = [evaluation_from_json(line) for line in others if line["type"] == "rejudged"]
-            base = rejudged(base, judged, run.abouts) if judged else base
+            base = rejudged(base, judged, run.judges) if judged else base
         return Decided(run, decide(self._session.settings.rules, run, base), base)
 
     def _decision_event(self, decision: Decision) -> dict[str, Any]:

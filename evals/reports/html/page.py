@@ -97,7 +97,7 @@ def _parts(run: Run, beside: OtherRun) -> TemplateData:
     """Return everything that is made of the evaluations."""
     evaluations, passages = run.evaluations, Passages()
     metrics = metrics_of(evaluations)
-    questions = question_views(evaluations, metrics, passages, beside, corpora_of(run))
+    questions = question_views(evaluations, metrics, passages, beside, corpora_of(run.pipelines))
     flips = {question["flip"] for question in questions if question["flip"]}
     return {
         "summary": _summary(evaluations, metrics),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rag_evals.evals.base.intervals import Interval
@@ -19,12 +20,13 @@ from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard,
 from rag_evals.evals.judges.calibration.labels import Labelled
 from rag_evals.evals.reports.text import aligned
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 
 HEADER = ("corrected for the judge", "answers", "pass", "should pass", "95 %", "by")
 
 
 def judge_lines(
-    judges: Iterable[Mapping[str, Any]],
+    judges: Iterable[ComponentInfo],
     evaluations: Sequence[Evaluation],
     *,
     floor: float,
@@ -33,35 +35,35 @@ def judge_lines(
     """Return the lines of the summary that are about the judge.
 
     Args:
-        judges: The events of type `judge` of the run.
+        judges: The judges of the run.
         evaluations: Those of the run.
         floor: Least balanced accuracy, lower interval bound, of a judge that a gate may trust.
         labels: People's verdicts on answers of the run.
     """
     lines: list[str] = []
     for judge in judges:
-        settings = judge.get("settings", {})
+        settings = judge.settings or {}
         if "members" in settings:
             # What their mean is worth is on no card.
-            members = [{**member, "settings": member} for member in settings["members"]]
-            lines += [f"judge: {judge['name']}", *judge_lines(members, (), floor=0.0)]
+            members = [replace(judge, name=one["name"], settings=one) for one in settings["members"]]
+            lines += [f"judge: {judge.name}", *judge_lines(members, (), floor=0.0)]
             continue
-        trust = trusts_of(judge)
+        trust = trusts_of(settings)
         card = settings["card"] if trust else None
         used = {score.metric for evaluation in evaluations for score in evaluation.scores}
         lines += [
-            _named(judge, card, trust),
+            _named(judge.name, card, trust),
             *_rows(trust, evaluations, labels),
             *_doubts([one for one in trust if one.metric in used], floor),
         ]
     return [printable(line) for line in lines]
 
 
-def _named(judge: Mapping[str, Any], card: Mapping[str, Any] | None, trust: Sequence[Trust]) -> str:
+def _named(name: str, card: Mapping[str, Any] | None, trust: Sequence[Trust]) -> str:
     if card is None:
-        return f"judge: {judge['name']}, uncalibrated: how often it errs is not known (rag-evals calibrate)"
+        return f"judge: {name}, uncalibrated: how often it errs is not known (rag-evals calibrate)"
     known = ", ".join(f"{one.metric} {_shown(one.balanced_accuracy)}" for one in trust)
-    return f"judge: {judge['name']}, balanced accuracy on {card['labels']['name']}: {known}"
+    return f"judge: {name}, balanced accuracy on {card['labels']['name']}: {known}"
 
 
 def _rows(trust: Sequence[Trust], evaluations: Sequence[Evaluation], labels: Sequence[Labelled]) -> list[str]:

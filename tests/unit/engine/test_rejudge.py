@@ -9,6 +9,7 @@ from rag_evals.evals.engine.task import Task
 from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.evals.testing import FakeJudge, FakePipeline
@@ -16,9 +17,9 @@ from rag_evals.rag.answer import Answer, Pipeline
 
 QUESTION = Question("q", "What?")
 OLD = Evaluation(QUESTION, "baseline", Answer("So."), (Score("faithfulness", 0.9),), {})
-PIPELINE = {"type": "pipeline", "name": "baseline", "fingerprint": "p1"}
-JUDGE = {"type": "judge", "name": "old", "fingerprint": "j1"}
-NEW_JUDGE = {"type": "judge", "name": "new", "fingerprint": "j2"}
+PIPELINE = ComponentInfo("pipeline", "baseline", "p1")
+JUDGE = ComponentInfo("judge", "old", "j1")
+NEW_JUDGE = ComponentInfo("judge", "new", "j2")
 BASE = Run("main", {}, (PIPELINE, JUDGE), (OLD,))
 TASK = Task(FakePipeline({}), QUESTION, FakeJudge({}), ("faithfulness",), "baseline")
 
@@ -49,13 +50,13 @@ def test_what_is_not():
     assert [RejudgeTasks(BASE).task(task) for task in others] == [None] * 4
     broken = replace(BASE, evaluations=(replace(OLD, answer=None, error="OSError"),))
     assert RejudgeTasks(broken).task(TASK) is None
-    same = replace(BASE, abouts=({**JUDGE, "fingerprint": TASK.judge.fingerprint},))
+    same = replace(BASE, components=(replace(JUDGE, fingerprint=TASK.judge.fingerprint),))
     assert RejudgeTasks(same).task(TASK) is None
 
 
 def test_the_baseline_as_the_new_judge_sees_it():
     """Its scores and its judge are the new ones; what was not judged anew is left out."""
     scored = replace(OLD, scores=(Score("faithfulness", 0.5),))
-    base = rejudged(replace(BASE, evaluations=(OLD, replace(OLD, repeat=1))), [scored], (PIPELINE, NEW_JUDGE))
+    base = rejudged(replace(BASE, evaluations=(OLD, replace(OLD, repeat=1))), [scored], [NEW_JUDGE])
     assert base.evaluations == (scored,)
-    assert base.abouts == (PIPELINE, NEW_JUDGE)
+    assert base.components == (PIPELINE, NEW_JUDGE)

@@ -14,6 +14,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.summary import colour_of, decision_lines, verdict_line
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
@@ -31,7 +32,7 @@ def evaluation(number: int, value: float | None, metric: str = "faithfulness") -
 
 def run_of(*values: float | None, name: str = "run", low: float | None = None) -> Run:
     """Return a run with these scores; with `low`, of a judge whose card has this lower bound."""
-    judge = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
+    judge = ComponentInfo("judge", "fake", "j1", {})
     if low is not None:
         share = {"value": 0.8, "low": low, "high": 0.9}
         trust = {
@@ -41,7 +42,7 @@ def run_of(*values: float | None, name: str = "run", low: float | None = None) -
             "positives": [80, 100],
             "negatives": [80, 100],
         }
-        judge["settings"] = {"card": {"labels": {"name": "l"}, "trust": [trust]}}
+        judge = replace(judge, settings={"card": {"labels": {"name": "l"}, "trust": [trust]}})
     evaluations = tuple(evaluation(number, value) for number, value in enumerate(values))
     return Run(name, {}, (judge,), evaluations)
 
@@ -110,9 +111,9 @@ def test_what_no_judge_says_is_decided_without_trust():
 def test_trust_is_by_metric():
     """Only what was scored counts."""
     run = run_of(*GOOD, low=0.6)
-    assert untrusted_metrics(run.abouts, run.evaluations, 0.7) == {"faithfulness"}
-    assert untrusted_metrics(run.abouts, [evaluation(0, 0.9, "relevancy")], 0.7) == frozenset()
-    assert untrusted_metrics(run.abouts, run.evaluations, 0.6) == frozenset()
+    assert untrusted_metrics(run.judges, run.evaluations, 0.7) == {"faithfulness"}
+    assert untrusted_metrics(run.judges, [evaluation(0, 0.9, "relevancy")], 0.7) == frozenset()
+    assert untrusted_metrics(run.judges, run.evaluations, 0.6) == frozenset()
 
 
 def test_a_drop_is_one_whatever_the_judge_is_worth():

@@ -12,11 +12,12 @@ from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
 
-JUDGE = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
+JUDGE = ComponentInfo("judge", "fake", "j1", {})
 
 
 def evaluation(number: int, value: float | None, pipeline: str = "baseline") -> Evaluation:

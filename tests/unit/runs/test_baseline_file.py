@@ -13,6 +13,7 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.baseline_file import baseline_file, baseline_files, write_baseline
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Span, Tokens
@@ -29,10 +30,10 @@ HEAD = {
     "machine": {"system": "Linux"},
     "shard": None,
 }
-ABOUTS = (
-    {"type": "judge", "name": "fake", "fingerprint": "b" * 64, "settings": {}, "identity": {"x": 1}},
-    {"type": "pipeline", "name": "two", "fingerprint": "a" * 64, "settings": {"top_k": 8}},
-    {"type": "pipeline", "name": "one", "fingerprint": "c" * 64},
+COMPONENTS = (
+    ComponentInfo("judge", "fake", "b" * 64, {}, {"x": 1}),
+    ComponentInfo("pipeline", "two", "a" * 64, {"top_k": 8}),
+    ComponentInfo("pipeline", "one", "c" * 64),
 )
 
 
@@ -60,7 +61,7 @@ def evaluation(name="a", pipeline="one", repeat=0, **changes) -> Evaluation:
 
 
 def run(*evaluations: Evaluation, notes=()) -> Run:
-    return Run("r1", HEAD, ABOUTS, evaluations, notes)
+    return Run("r1", HEAD, COMPONENTS, evaluations, notes)
 
 
 def test_round_trip(tmp_path):
@@ -77,7 +78,7 @@ def test_round_trip(tmp_path):
         replace(e, **kept, seconds=rounded if e.seconds else {}) for e in expected
     )
     assert (base.name, base.notes) == ("main", ())
-    assert base.abouts == (ABOUTS[2], ABOUTS[1], ABOUTS[0])
+    assert base.components == (COMPONENTS[2], COMPONENTS[1], COMPONENTS[0])
     assert write_baseline(base, tmp_path, "again").read_bytes() == file.read_bytes()
 
 
@@ -106,7 +107,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     other = Run(
         "r1",
         {**HEAD, "args": [], "machine": {}},
-        ABOUTS[::-1],
+        COMPONENTS[::-1],
         tuple(replace(e, cached=(), usd=None) for e in evaluations[::-1]),
     )
     assert write_baseline(other, tmp_path, "two").read_bytes() == first

@@ -106,7 +106,7 @@ def test_reading_a_run_back(store):
     run = read_run(path, strict=True)
     assert (run.records.folder, run.records.is_finished, run.records.is_cut) == (path, True, False)
     assert run.head["mode"] == "strict"
-    assert [one["name"] for one in run.abouts] == ["baseline", "fake"]
+    assert [one.name for one in run.components] == ["baseline", "fake"]
     assert (str(run.shard), run.name) == ("2/5", f"{path.name} (2/5)")
     for _ in range(2):
         assert [e.scores for e in run.evaluations] == [e.scores for e in given]

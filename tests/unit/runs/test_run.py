@@ -59,7 +59,7 @@ def test_a_whole_run(file):
     for path in (file, file.parent):
         run = read_run(path)
         assert (run.name, run.head["mode"], run.notes) == ("r1", "gate", ())
-        assert [about["name"] for about in run.abouts] == ["baseline", "fake"]
+        assert [one.name for one in run.components] == ["baseline", "fake"]
         assert run.evaluations == (evaluation("a"), evaluation("b", None))
 
 

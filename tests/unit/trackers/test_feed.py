@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from rag_evals.evals.gate.condition import parse_condition
@@ -12,6 +13,7 @@ from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.reports.terminal.summary import decision_lines
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.evals.trackers.feed import Feed
@@ -195,11 +197,11 @@ def test_files(tmp_path):
         folder.mkdir(parents=True)
     (index / "vectors.npy").write_bytes(b"1")
     (run / "records.jsonl").write_text("{}\n")
-    told = {"type": "pipeline", "name": "first", "fingerprint": "x", "settings": {"index": "f" * 64}}
-    abouts = [{**told, "identity": {"index": {"a.md": "1"}}}, {**told, "name": "theirs", "identity": {}}]
+    pipeline = ComponentInfo("pipeline", "first", "x", {"index": "f" * 64}, {"index": {"a.md": "1"}})
+    pipelines = [pipeline, replace(pipeline, name="theirs", identity={})]
     asked = Question("b", "two\nlines?", sources=(Source("a.md", 1),), answerable=False, tags=("t",))
     evaluations = [evaluation("c"), Evaluation(asked, "first", None, (), {}), evaluation("c", "second")]
-    questions, indexed, records = files_of(evaluations, abouts, run, scratch, run_id="R")
+    questions, indexed, records = files_of(evaluations, pipelines, run, scratch, run_id="R")
     lines = [json.loads(line) for line in questions.paths["questions.jsonl"].read_text().splitlines()]
     assert lines == [
         {

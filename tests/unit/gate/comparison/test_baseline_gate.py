@@ -16,6 +16,7 @@ from rag_evals.evals.gate.paired import Difference
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
@@ -23,8 +24,8 @@ from rag_evals.rag.answer import Answer
 PASS, INCONCLUSIVE, BLOCK = Verdict
 
 
-def about(kind="pipeline", name="one", fingerprint="a" * 64, **identity) -> dict:
-    return {"type": kind, "name": name, "fingerprint": fingerprint, "identity": identity}
+def about(kind="pipeline", name="one", fingerprint="a" * 64, **identity) -> ComponentInfo:
+    return ComponentInfo(kind, name, fingerprint, identity=identity)
 
 
 JUDGE = about("judge", "fake", "f" * 64)
@@ -109,7 +110,7 @@ def test_nothing_changed():
         (many([0.9, 0.9, 0.9], answer=Answer("Three.")), (JUDGE, ONE)),
         (many([0.9, 0.9, 0.9]), (JUDGE, about(fingerprint="c" * 64))),
         (many([0.9, 0.9, 0.9]), (about("judge", "fake", "e" * 64), ONE)),
-        (many([0.9, 0.9, 0.9]), (JUDGE, {**ONE, "versioned": False})),
+        (many([0.9, 0.9, 0.9]), (JUDGE, replace(ONE, versioned=False))),
         (many([0.9, 0.9, 0.9]), (JUDGE,)),
     ],
     ids=["score", "answer", "pipeline", "judge", "unversioned", "unknown"],

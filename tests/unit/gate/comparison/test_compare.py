@@ -6,17 +6,18 @@ from rag_evals.evals.gate.comparison.compare import RetrievalChange, compare
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer, Context
 
-JUDGE = {"type": "judge", "name": "fake", "fingerprint": "f" * 64}
+JUDGE = ComponentInfo("judge", "fake", "f" * 64)
 HERE, OTHER = Context("x", "a.md", start=0, end=100), Context("y", "a.md", start=500, end=600)
 
 
-def pipeline(*documents: str) -> dict:
+def pipeline(*documents: str) -> ComponentInfo:
     identity = {"index": {"documents": dict.fromkeys(documents, "0")}}
-    return {"type": "pipeline", "name": "one", "fingerprint": "a" * 64, "identity": identity}
+    return ComponentInfo("pipeline", "one", "a" * 64, identity=identity)
 
 
 def evaluation(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from rag_evals.evals.gate.comparison.config_changes import Change, changes_between
+from rag_evals.evals.runs.header import component_from_json
 from rag_evals.evals.runs.run import Run
 
 SHA = {name: name * 64 for name in "abcdef"}
@@ -43,7 +44,7 @@ HEAD = {
 
 
 def run(*abouts, **head) -> Run:
-    return Run("r", {**HEAD, **head}, abouts or (PIPELINE, JUDGE), ())
+    return Run("r", {**HEAD, **head}, tuple(map(component_from_json, abouts or (PIPELINE, JUDGE))), ())
 
 
 def changed(about: dict, **values) -> dict:
@@ -112,7 +113,7 @@ def test_every_kind():
 def test_what_only_one_run_tells():
     """A baseline tells no machine; that is no change."""
     bare = {key: value for key, value in PIPELINE.items() if key in ("type", "name", "fingerprint")}
-    older = Run("r", {"mode": "gate"}, (bare,), ())
+    older = Run("r", {"mode": "gate"}, (component_from_json(bare),), ())
     assert lines(run(PIPELINE), older) == []
     assert lines(run(changed(PIPELINE, fingerprint=SHA["f"])), older) == [
         "configuration one.fingerprint: aaaaaaaaaaaa -> ffffffffffff"

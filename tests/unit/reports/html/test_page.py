@@ -20,6 +20,7 @@ from rag_evals.evals.reports.html.plots import bin_counts
 from rag_evals.evals.reports.html.questions import number_text
 from rag_evals.evals.reports.text import Line, visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -51,7 +52,7 @@ def evaluation(name: str = "experts", value: float | None = 0.25, **changes) -> 
 
 
 def run_of(*evaluations: Evaluation, name: str = "20260101-run") -> Run:
-    judge = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
+    judge = ComponentInfo("judge", "fake", "j1", {})
     return Run(name, {"mode": "gate", "versions": {"rag-evals": "0.1.0"}}, (judge,), evaluations)
 
 
@@ -99,8 +100,8 @@ def test_what_the_judge_is_worth():
     """The figures of its card stand at the head."""
     trust = Trust("faithfulness", 0.5, Interval(0.83, 0.76, 0.89), (50, 60), (50, 60))
     card = {"labels": {"name": "halu-mini"}, "trust": [asdict(trust)]}
-    judge = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {"card": card}}
-    page = Page(run_html(replace(run_of(evaluation()), abouts=(judge,))))
+    judge = ComponentInfo("judge", "fake", "j1", {"card": card})
+    page = Page(run_html(replace(run_of(evaluation()), components=(judge,))))
     assert "judge: fake, balanced accuracy on halu-mini: faithfulness 0.83 (0.76 to 0.89)" in page.text
 
 

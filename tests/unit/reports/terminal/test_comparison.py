@@ -14,11 +14,12 @@ from rag_evals.evals.reports.markdown import LIMIT, code_span, comparison_markdo
 from rag_evals.evals.reports.terminal.comparison import baseline_lines, comparison_json, comparison_lines
 from rag_evals.evals.reports.text import Line, display_width
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Tokens
 
-JUDGE = {"type": "judge", "name": "fake", "fingerprint": "f" * 64}
+JUDGE = ComponentInfo("judge", "fake", "f" * 64)
 HERE, OTHER = Context("x", "a.md", 4, 0, 100), Context("y", "a.md", None, 500, 600)
 HOSTILE = (
     "</code><script>alert(1)</script> ``` @everyone #1 ![x](http://evil/x.png) [a](http://evil) | a ` b \\` "
@@ -26,8 +27,8 @@ HOSTILE = (
 )
 
 
-def pipeline(**settings) -> dict:
-    return {"type": "pipeline", "name": "one", "fingerprint": "a" * 64, "settings": settings}
+def pipeline(**settings) -> ComponentInfo:
+    return ComponentInfo("pipeline", "one", "a" * 64, settings)
 
 
 def evaluation(name="a", value: float | None = 0.9, *contexts: Context, text="Two.", **changes) -> Evaluation:
@@ -76,7 +77,6 @@ def hostile(text=HOSTILE, count=1) -> Comparison:
             seconds={text: 1.0}, tokens={text: Tokens(1, 1, 1)},
         )  # fmt: skip
 
-    about = {"type": "pipeline", "name": text, "fingerprint": "a" * 64}
     values = [(0.1, 0.9), (0.9, 0.1), (None, 0.9)]
     sides = []
     for side in (0, 1):
@@ -85,8 +85,10 @@ def hostile(text=HOSTILE, count=1) -> Comparison:
         ]
         evaluations.append(made(0.9, f"only{side}", ""))
         evaluations.append(replace(made(None, "e", ""), answer=None, scores=(), error=text))
-        abouts = ({**about, "settings": {text: f"{text}{side}"}}, JUDGE)
-        sides.append(Run(text, {"versions": {text: f"{text}{side}"}}, abouts, tuple(evaluations), (text,)))
+        components = (ComponentInfo("pipeline", text, "a" * 64, {text: f"{text}{side}"}), JUDGE)
+        sides.append(
+            Run(text, {"versions": {text: f"{text}{side}"}}, components, tuple(evaluations), (text,))
+        )
     return compare(*sides)
 
 

@@ -13,6 +13,7 @@ from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.judge import card_lines, judge_lines
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.score import Score
 from rag_evals.evals.testing import FakeJudge
 from rag_evals.rag.answer import Answer
@@ -23,15 +24,15 @@ TRUST = Trust("faithfulness", 0.6, GOOD, (90, 100), (80, 100))
 RELEVANCY = Trust("relevancy", 0.3, Interval(0.8, 0.62, 0.9), (45, 50), (35, 50))
 
 
-def judge_of(*trust: Trust, name: str = "choice (qwen)") -> dict:
-    """Return the event of a judge, with a card if it can be trusted at all."""
+def judge_of(*trust: Trust, name: str = "choice (qwen)") -> ComponentInfo:
+    """Return a judge, with a card if it can be trusted at all."""
     about = {
         "digest": "d" * 64,
         "labels": {"name": "primer.jsonl"},
         "trust": [asdict(one) for one in trust],
     }
     card = about if trust else None
-    return {"type": "judge", "name": name, "settings": {"metrics": ["faithfulness"], "card": card}}
+    return ComponentInfo("judge", name, "j1", {"metrics": ["faithfulness"], "card": card})
 
 
 def evaluation(n: int, value: float | None, *, pipeline: str = "baseline", metric: str = "faithfulness"):
@@ -52,7 +53,7 @@ RUN = [evaluation(n, 0.9 if n < 14 else 0.55) for n in range(20)]
 NAMED = "judge: choice (qwen), balanced accuracy on primer.jsonl: faithfulness 0.85 (0.75 to 0.92)"
 
 
-def lines(judge: dict, run=RUN, *, floor: float = 0.7, labels=()) -> list[str]:
+def lines(judge: ComponentInfo, run=RUN, *, floor: float = 0.7, labels=()) -> list[str]:
     return judge_lines([judge], run, floor=floor, labels=labels)
 
 
@@ -63,8 +64,8 @@ def test_uncalibrated():
     """Without a card it is said that nothing is known of its errors, and nothing is corrected."""
     unknown = "uncalibrated: how often it errs is not known (rag-evals calibrate)"
     assert lines(judge_of()) == [f"judge: choice (qwen), {unknown}"]
-    assert lines({"type": "judge", "name": "mine", "settings": {}}) == [f"judge: mine, {unknown}"]
-    assert lines({"type": "judge", "name": "mine"}) == [f"judge: mine, {unknown}"]
+    assert lines(ComponentInfo("judge", "mine", "j1", {})) == [f"judge: mine, {unknown}"]
+    assert lines(ComponentInfo("judge", "mine", "j1")) == [f"judge: mine, {unknown}"]
 
 
 def test_no_judge():
@@ -176,13 +177,13 @@ class Seer(FakeJudge):
 
     def __init__(self, scores, *, name: str) -> None:
         super().__init__(scores, name=name)
-        self.profile = Profile(settings=judge_of(TRUST)["settings"])
+        self.profile = Profile(settings=judge_of(TRUST).settings)
 
 
 def test_an_ensemble_is_its_judges():
     """What the mean is worth is on no card: each judge has its line, and nothing is corrected."""
     judge = EnsembleJudge([FakeJudge({}, name="a"), Seer({}, name="choice (qwen)")])
-    assert lines({"type": "judge", "name": judge.name, "settings": judge.profile.settings}, floor=0.9) == [
+    assert lines(ComponentInfo("judge", judge.name, "j1", judge.profile.settings), floor=0.9) == [
         "judge: ensemble (a, choice (qwen))",
         "judge: a, uncalibrated: how often it errs is not known (rag-evals calibrate)",
         NAMED,
@@ -284,7 +285,7 @@ def test_a_card_of_another_hand_cannot_drive_the_terminal():
 )
 def test_a_card_of_another_form_is_none(card):
     """A run from elsewhere may say anything of its judge: it is uncalibrated, and nothing fails."""
-    judge = {"type": "judge", "name": "fake", "fingerprint": "j", "settings": {"card": card}}
+    judge = ComponentInfo("judge", "fake", "j", {"card": card})
     assert judge_lines([judge], [], floor=0.7) == [
         "judge: fake, uncalibrated: how often it errs is not known (rag-evals calibrate)"
     ]

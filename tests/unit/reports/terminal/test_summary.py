@@ -10,11 +10,12 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.summary import closing_lines, last_lines
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
 
-JUDGE = {"type": "judge", "name": "fake", "fingerprint": "j1", "settings": {}}
+JUDGE = ComponentInfo("judge", "fake", "j1", {})
 EVIDENCE = '"Each token uses nine experts, as every schoolchild knows" is not supported by the contexts'
 
 
