@@ -63,14 +63,14 @@ def _at_wandb(options: argparse.Namespace, run: Run) -> str:
     if is_version(options.name):
         raise UsageError(f"{options.name} is what W&B calls a version: give the baseline another name")
     entity, project = _project(options.wandb, run)
-    reference = Reference(entity, project, RECORDS_ARTIFACT, str(run.head.get("run", run.name)))
+    reference = Reference(entity, project, RECORDS_ARTIFACT, run.header.run or run.name)
     return give_aliases(reference, tuple(dict.fromkeys((WANDB_ALIAS, options.name))))
 
 
 def _project(given: str, run: Run) -> tuple[str | None, str]:
     """Return entity and project: as given, as W&B's own variables say, or where the session sent the run."""
     entity, _, project = parse_project(given).rpartition("/") if given else ("", "", "")
-    sent = (run.head.get("trackers") or {}).get("wandb") or {}
+    sent = run.header.trackers.get("wandb") or {}
     project = project or os.environ.get("WANDB_PROJECT") or sent.get("project") or ""
     entity = entity or os.environ.get("WANDB_ENTITY") or sent.get("entity") or ""
     if not project:
@@ -92,7 +92,7 @@ def _list(options: argparse.Namespace) -> int:
         except RunFileError as error:
             problems.append(str(error))
             continue
-        for line in (f"{base.name}: of run {base.head.get('run', 'unknown')}", *_about(base)):
+        for line in (f"{base.name}: of run {base.header.run or 'unknown'}", *_about(base)):
             print(printable(line))
     if problems:
         raise RunFileError("\n".join(problems))

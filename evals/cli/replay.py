@@ -46,7 +46,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _trackers(run: Run, options: argparse.Namespace) -> Mapping[str, Mapping[str, Any]]:
     """Return what to send to, with the options of each; what is asked for goes before what the run says."""
-    told: dict[str, Mapping[str, Any]] = dict(run.head.get("trackers") or {})
+    told: dict[str, Mapping[str, Any]] = dict(run.header.trackers)
     if options.wandb:
         entity, _, project = parse_project(options.wandb).rpartition("/")
         before, place = told.get(WANDB, {}), {"project": project, "entity": entity or None}

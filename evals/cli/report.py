@@ -78,13 +78,13 @@ def _text(form: str, run: Run, path: Path) -> str:
 
 def _terminal(run: Run) -> str:
     # The table of no evaluation at all has no row; the run's notes say that it is empty.
-    lines = closing_lines(run, decide(rules_from(run.head), run), breaches=True) if run.evaluations else []
+    lines = closing_lines(run, decide(rules_from(run.header), run), breaches=True) if run.evaluations else []
     return "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
 def _gate(run: Run) -> list[Line]:
     """Return what is decided of the run by the conditions that it was held to."""
-    return decision_lines(decide(rules_from(run.head), run)) if run.evaluations else []
+    return decision_lines(decide(rules_from(run.header), run)) if run.evaluations else []
 
 
 def _show(text: str) -> None:
@@ -136,10 +136,10 @@ def _commented(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     run = read_run(named_run(options.run_name, options.home))
     ruling = next((event for _, event in run.records.events() if event["type"] == "ruling"), {})
     if "conditions" in ruling:
-        decision = decision_from_json(ruling, rules_from(run.head), run.evaluations)
+        decision = decision_from_json(ruling, rules_from(run.header), run.evaluations)
         base = _base(ruling.get("baseline"))
     else:  # the session was killed
-        decision, base = decide(rules_from(run.head), run), None
+        decision, base = decide(rules_from(run.header), run), None
     text = comment_text(run, decision, base, environ=environ)
     token, api = environ.get("GITHUB_TOKEN", ""), environ.get("GITHUB_API_URL") or API
     return f"comment: {put_comment(pull, options.name, text, token=token, api=api)}"
@@ -169,7 +169,7 @@ def _merge(options: argparse.Namespace) -> int:
     labels = load_labels(options.labels) if options.labels else ()
     runs = [read_run(named_run(text, options.home), strict=True) for text in options.runs]
     whole = merge(runs, options.out or options.home, partial=options.partial)
-    decision = decide(rules_from(whole.head), whole)
+    decision = decide(rules_from(whole.header), whole)
     for note in whole.notes:
         print(printable(note))
     print("\n".join(merged_lines(whole, decision, labels)))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from rag_evals.evals.gate.condition import Condition, parse_conditions
+from rag_evals.evals.runs.header import Inconclusive, Mode, RunHeader
 
-Mode = Literal["strict", "gate", "report"]
-Inconclusive = Literal["pass", "warn", "block"]
+_DEFAULTS = RunHeader()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +24,27 @@ class Rules:
         stop_early: Whether the run was to stop when it was decided.
     """
 
-    mode: Mode = "strict"
+    mode: Mode = _DEFAULTS.mode
     conditions: tuple[Condition, ...] = ()
-    inconclusive: Inconclusive = "warn"
-    max_unscored: float = 0.1
-    judge_floor: float = 0.7
-    margin: float = 0.05
-    stop_early: bool = False
+    inconclusive: Inconclusive = _DEFAULTS.inconclusive
+    max_unscored: float = _DEFAULTS.max_unscored
+    judge_floor: float = _DEFAULTS.judge_floor
+    margin: float = _DEFAULTS.margin
+    stop_early: bool = _DEFAULTS.stop_early
 
 
-def rules_from(head: Mapping[str, Any]) -> Rules:
-    """Return what a recorded run was held to, by its first line; what it does not say is as by default.
+def rules_from(header: RunHeader) -> Rules:
+    """Return what a recorded run was held to.
 
     Raises:
         ConditionError: A condition is none.
     """
-    given = {name: head[name] for name in Rules.__dataclass_fields__ if name in head}
-    return Rules(conditions=parse_conditions(head.get("gate") or ()), **given)
+    return Rules(
+        header.mode,
+        parse_conditions(header.gate),
+        header.inconclusive,
+        header.max_unscored,
+        header.judge_floor,
+        header.margin,
+        header.stop_early,
+    )

@@ -73,7 +73,7 @@ def baseline_files(folder: Path) -> tuple[Path, ...]:
 
 def _lines(run: Run) -> Iterable[Mapping[str, Any]]:
     """Yield the lines of the file: head, pipelines and judges, evaluations, end; each kind sorted."""
-    head = {key: run.head[key] for key in _HEAD if key in run.head}
+    head = {key: run.header.line[key] for key in _HEAD if key in run.header.line}
     # What was wrong with the run stays wrong with the baseline that is made of it.
     yield {"type": "run", "schema": SCHEMA, **head, **({"notes": list(run.notes)} if run.notes else {})}
     yield from sorted(

@@ -1,13 +1,97 @@
-"""What a run says of its pipelines and judges: the lines that describe them, and their JSON."""
+"""What a run says of itself, its pipelines and its judges: lines of the records, read as values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from rag_evals.evals.questions.shard import Shard
+
+Mode = Literal["strict", "gate", "report"]
+Inconclusive = Literal["pass", "warn", "block"]
 ComponentKind = Literal["pipeline", "judge"]
 COMPONENTS: tuple[ComponentKind, ...] = ("pipeline", "judge")
+T = TypeVar("T")
+# What a run was asked for; an older one does not say all of it.
+_ASKED = (
+    "mode",
+    "metrics",
+    "thresholds",
+    "max_unscored",
+    "judge_floor",
+    "gate",
+    "inconclusive",
+    "margin",
+    "stop_early",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """The first line of a run; what it does not say has the value that such a run went by.
+
+    Attributes:
+        run: The run's id; None where the line has none.
+        shard: Which part of the questions it evaluated; None for all of them.
+        mode: `strict`, `gate` or `report`.
+        metrics: What was to be scored.
+        thresholds: Least values that are no breach, by metric, as they were given.
+        max_unscored: Largest share of evaluations that may be without a verdict.
+        judge_floor: Least balanced accuracy, lower bound, of a judge that is trusted.
+        gate: Conditions on the run.
+        inconclusive: What INCONCLUSIVE does: `pass`, `warn` or `block`.
+        margin: The drop against the baseline that is too much.
+        stop_early: Whether the run was to stop when it was decided.
+        offline: Whether nothing was to be sent.
+        trackers: What each tracker was told, by its name.
+        questions: The files that the questions came from: `path`, from the run folder, and `digest`.
+        used: What was fetched for the run: each has its `artifact`.
+        stale: Ids of the questions that do not belong to the documents.
+        notes: What was wrong with the run that a baseline was made of.
+        line: The whole line, with whatever else it has.
+    """
+
+    run: str | None = None
+    shard: Shard | None = None
+    mode: Mode = "strict"
+    metrics: Sequence[str] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    max_unscored: float = 0.1
+    judge_floor: float = 0.7
+    gate: Sequence[str] = ()
+    inconclusive: Inconclusive = "warn"
+    margin: float = 0.05
+    stop_early: bool = False
+    offline: bool = False
+    trackers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    questions: tuple[Mapping[str, Any], ...] = ()
+    used: tuple[Mapping[str, Any], ...] = ()
+    stale: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    line: Mapping[str, Any] = field(default_factory=dict)
+
+
+def header_from_json(line: Mapping[str, Any]) -> RunHeader:
+    """Return what the first line of a run says; members of lists that another version wrote are left out."""
+    shard, trackers = line.get("shard"), line.get("trackers")
+    return RunHeader(
+        **{name: line[name] for name in _ASKED if line.get(name) is not None},
+        run=str(line["run"]) if "run" in line else None,
+        shard=Shard(*shard) if shard else None,
+        offline=bool(line.get("offline")),
+        trackers=trackers if isinstance(trackers, dict) else {},
+        questions=_members(line, "questions", dict),
+        used=_members(line, "used", dict),
+        stale=_members(line, "stale", str),
+        notes=tuple(map(str, _members(line, "notes", object))),
+        line=line,
+    )
+
+
+def _members(line: Mapping[str, Any], name: str, kind: type[T]) -> tuple[T, ...]:
+    given = line.get(name)
+    return tuple(one for one in given if isinstance(one, kind)) if isinstance(given, list) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import whole_lines
@@ -27,19 +26,9 @@ from rag_evals.evals.runs.trace_lines import FILE as TRACES
 from rag_evals.evals.runs.undecided import asked_in, never_reached
 from rag_evals.rag.identity import canonical
 
-# What runs of one whole have in common, and what a run that does not say it went by.
-COMMON: Mapping[str, Any] = {
-    "mode": "strict",
-    "metrics": [],
-    "thresholds": {},
-    "max_unscored": 0.1,
-    "judge_floor": 0.7,
-    "gate": [],
-    "inconclusive": "warn",
-}
+# What runs of one whole have in common.
+COMMON = ("mode", "metrics", "thresholds", "max_unscored", "judge_floor", "gate", "inconclusive")
 LISTED = 10
-
-T = TypeVar("T")
 
 
 def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
@@ -52,7 +41,7 @@ def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
         RunFileError: The runs are no parts of one whole, or of a whole that is not to be `partial` some are
             missing, or the new run cannot be written.
     """
-    runs = sorted(runs, key=lambda run: (run.shard.index if run.shard else 0, run.name))
+    runs = sorted(runs, key=lambda run: (run.header.shard.index if run.header.shard else 0, run.name))
     _check_once(runs)
     _check_same(runs)
     notes = [*_missing(runs, partial=partial), *_unfinished(runs)]
@@ -73,13 +62,13 @@ def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
 def _write(folder: RunFolder, runs: Sequence[Run]) -> None:
     folder.start(
         {
-            **{name: runs[0].head.get(name, default) for name, default in COMMON.items()},
+            **{name: getattr(runs[0].header, name) for name in COMMON},
             "args": [],
             "machine": {"python": platform.python_version(), "system": platform.platform()},
             "shard": None,
             "questions": _asked_from(runs, folder.path),
-            "stale": sorted(set(_all("stale", str, runs))),
-            "used": [json.loads(used) for used in dict.fromkeys(map(canonical, _all("used", dict, runs)))],
+            "stale": sorted({name for run in runs for name in run.header.stale}),
+            "used": list({canonical(one): one for run in runs for one in run.header.used}.values()),
             "merged": [_about_part(run) for run in runs],
         }
     )
@@ -110,19 +99,13 @@ def _asked_from(runs: Iterable[Run], folder: Path) -> list[dict[str, str]]:
     files = [
         ((run.records.folder / one["path"]).resolve(), one["digest"])
         for run in runs
-        for one in _all("questions", dict, [run])
+        for one in run.header.questions
         if isinstance(one.get("path"), str) and isinstance(one.get("digest"), str)
     ]
     return [
         {"path": os.path.relpath(path, folder.resolve()), "digest": digest}
         for path, digest in dict.fromkeys(files)
     ]
-
-
-def _all(name: str, kind: type[T], runs: Iterable[Run]) -> list[T]:
-    """Return the members of a list in the heads of all parts; what other versions wrote is left out."""
-    lists = (run.head.get(name) for run in runs)
-    return [one for given in lists if isinstance(given, list) for one in given if isinstance(one, kind)]
 
 
 def _join_traces(folder: RunFolder, run: Run) -> None:
@@ -133,7 +116,7 @@ def _join_traces(folder: RunFolder, run: Run) -> None:
 
 
 def _about_part(run: Run) -> dict[str, Any]:
-    kept = {name: run.head.get(name) for name in ("run", "shard", "args", "machine")}
+    kept = {name: run.header.line.get(name) for name in ("run", "shard", "args", "machine")}
     return {**kept, "finished": run.records.is_finished}
 
 
@@ -163,11 +146,8 @@ def _check_same(runs: Sequence[Run]) -> None:
         RunFileError: Something differs; each is one line with the runs and their values.
     """
     found = [
-        *(
-            _difference(name, [(run, run.head.get(name, default)) for run in runs])
-            for name, default in COMMON.items()
-        ),
-        _difference("shards in all", [(run, run.shard.count if run.shard else None) for run in runs]),
+        *(_difference(name, [(run, getattr(run.header, name)) for run in runs]) for name in COMMON),
+        _difference("shards in all", [(r, r.header.shard.count if r.header.shard else None) for r in runs]),
     ]
     described = {(one.kind, one.name) for run in runs for one in run.components}
     for kind, name in sorted(described):
@@ -214,7 +194,7 @@ def _missing(runs: Sequence[Run], *, partial: bool) -> list[str]:
     Raises:
         RunFileError: Some are, and not `partial`.
     """
-    shards = [run.shard for run in runs if run.shard]
+    shards = [run.header.shard for run in runs if run.header.shard]
     if not shards:
         return []
     count = shards[0].count

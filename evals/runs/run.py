@@ -13,9 +13,14 @@ from typing import Any, overload
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import next_lines, whole_lines
 from rag_evals.evals.base.messages import first_names, listing, printable
-from rag_evals.evals.questions.shard import Shard
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
-from rag_evals.evals.runs.header import COMPONENTS, ComponentInfo, component_from_json
+from rag_evals.evals.runs.header import (
+    COMPONENTS,
+    ComponentInfo,
+    RunHeader,
+    component_from_json,
+    header_from_json,
+)
 from rag_evals.evals.runs.record_lines import NOT_JSON, parse_line
 from rag_evals.evals.runs.undecided import asked_in, never_reached
 
@@ -60,7 +65,7 @@ class Run:
 
     Attributes:
         name: The run's id, with its shard if it is one; of a baseline its name.
-        head: The first line: settings, arguments, versions, machine.
+        header: Its first line.
         components: Its pipelines and judges, in the order in which they came.
         evaluations: In the order in which they were finished; of a test that was run again, the last attempt.
         notes: One line for everything that is wrong with it: damaged, not finished, empty.
@@ -70,18 +75,12 @@ class Run:
     """
 
     name: str
-    head: Mapping[str, Any]
+    header: RunHeader
     components: tuple[ComponentInfo, ...]
     evaluations: Sequence[Evaluation]
     notes: tuple[str, ...] = ()
     records: Records = IN_MEMORY
     attempts: tuple[Evaluation, ...] = ()
-
-    @property
-    def shard(self) -> Shard | None:
-        """Which part of the questions it evaluated; None for all of them."""
-        given = self.head.get("shard")
-        return Shard(*given) if given else None
 
     @property
     def pipelines(self) -> tuple[ComponentInfo, ...]:
@@ -142,20 +141,20 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
         found.take(rest)
     _check_begun(file, found)
     records = Records(file, count, found.is_finished, is_cut=bool(rest))
-    name, components = _name_of(file, found.head), tuple(found.components)
+    name, components = _name_of(file, found.header), tuple(found.components)
     if strict:
-        return Run(name, found.head, components, StoredEvaluations(records), records=records)
+        return Run(name, found.header, components, StoredEvaluations(records), records=records)
     lost = () if found.is_finished else never_reached(found.asked, found.evaluations)
     counted, attempts = last_attempts((*found.evaluations, *lost))
     evaluations, doubled = _last_of_each(counted)
     notes = (
-        *(str(note) for note in found.head.get("notes") or ()),
+        *found.header.notes,
         *_unfinished(file, found),
         *_not_finite(file, found.not_finite),
         *doubled,
         *(() if evaluations else ("there is no evaluation in it",)),
     )
-    return Run(name, found.head, components, evaluations, notes, records, attempts)
+    return Run(name, found.header, components, evaluations, notes, records, attempts)
 
 
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
@@ -218,7 +217,7 @@ class _Reading:
     def __init__(self, *, is_strict: bool) -> None:
         self.is_strict = is_strict
         self.count = 0
-        self.head: Mapping[str, Any] = {}
+        self.header = RunHeader()
         self.components: list[ComponentInfo] = []
         self.evaluations: list[Evaluation] = []
         self.asked: list[Mapping[str, Any]] = []
@@ -238,7 +237,7 @@ class _Reading:
             self.problems[self.count] = str(error)
             return
         if self.count == 1:
-            self.head = parsed.event
+            self.header = header_from_json(parsed.event)
         if parsed.event["type"] in COMPONENTS:
             self.components.append(component_from_json(parsed.event))
         self.asked += asked_in(parsed.event)
@@ -270,12 +269,11 @@ def _check_begun(file: Path, found: _Reading) -> None:
         raise RunFileError(f"{name}:1: {found.problems[1]}")
 
 
-def _name_of(file: Path, head: Mapping[str, Any]) -> str:
+def _name_of(file: Path, header: RunHeader) -> str:
     if file.name != RECORDS:
         return printable(file.stem)
-    shard = head.get("shard")
-    run = printable(str(head.get("run", file.parent.name)))
-    return f"{run} ({Shard(*shard)})" if shard else run
+    run = printable(file.parent.name if header.run is None else header.run)
+    return f"{run} ({header.shard})" if header.shard else run
 
 
 def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, ...], list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.runs.evaluation import SCHEMA, evaluation_from_json, last_attempts
-from rag_evals.evals.runs.header import COMPONENTS, component_from_json
+from rag_evals.evals.runs.header import COMPONENTS, component_from_json, header_from_json
 from rag_evals.evals.runs.masking import masked
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
@@ -68,7 +68,7 @@ class RunFolder:
                 others.append(line)
         components = tuple(component_from_json(line) for line in others if line["type"] in COMPONENTS)
         counted, attempts = last_attempts(evaluations)
-        return Run(self.run_id, others[0], components, counted, attempts=attempts), others
+        return Run(self.run_id, header_from_json(others[0]), components, counted, attempts=attempts), others
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """Write the last line and close the file."""

@@ -13,7 +13,14 @@ from rag_evals.evals.gate.comparison.comparability import corpora_of
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
-from rag_evals.evals.runs.header import COMPONENTS, ComponentInfo, component_from_json, component_to_json
+from rag_evals.evals.runs.header import (
+    COMPONENTS,
+    ComponentInfo,
+    RunHeader,
+    component_from_json,
+    component_to_json,
+    header_from_json,
+)
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
@@ -58,7 +65,7 @@ class Feed:
         self._is_replay = is_replay
         self._seconds = seconds
         self._moved = moved
-        self._head: Mapping[str, Any] = {}
+        self._header = RunHeader()
         self._components: list[ComponentInfo] = []
         self._rejudged: list[Evaluation] = []
         self._decision: Mapping[str, Any] = {}
@@ -74,7 +81,7 @@ class Feed:
         """Take the next line; of a type that nobody knows it is passed over."""
         kind = event["type"]
         if kind == "run":
-            self._head = event
+            self._header = header_from_json(event)
         elif kind in COMPONENTS:
             self._components.append(component_from_json(event))
             for part in self._parts.values():
@@ -109,7 +116,7 @@ class Feed:
 
     @property
     def _options(self) -> Mapping[str, Any]:
-        return (self._head.get("trackers") or {}).get(self._name) or {}
+        return self._header.trackers.get(self._name) or {}
 
     def _part_of(self, evaluation: Evaluation) -> _Part:
         key = evaluation.pipeline if self._options.get("runs") == "pipeline" else None
@@ -118,8 +125,8 @@ class Feed:
         return self._parts[key]
 
     def _begun(self, pipeline: str | None) -> _Part:
-        name = str(self._head.get("run", self._folder.name))
-        metrics = tuple(self._head.get("metrics") or METRICS)
+        name = self._header.run or self._folder.name
+        metrics = tuple(self._header.metrics or METRICS)
         run = TrackedRun(
             id=f"{name}-{pipeline}" if pipeline else name,
             name=f"{pipeline} {name}" if pipeline else name,
@@ -128,19 +135,19 @@ class Feed:
             folder=self._folder,
             options=self._options,
             columns=columns_for(metrics),
-            used=tuple(str(one["artifact"]) for one in self._head.get("used") or ()),
-            is_offline=bool(self._head.get("offline")),
+            used=tuple(str(one["artifact"]) for one in self._header.used),
+            is_offline=self._header.offline,
             is_replay=self._is_replay,
             seconds=self._seconds,
             moved=self._moved,
         )
         part = _Part(self._factory(), run, metrics)
-        part.begin(self._head, self._components)
+        part.begin(self._header, self._components)
         self._moved("")
         return part
 
     def _run(self, part: _Part) -> Run:
-        return Run(part.run.name, self._head, tuple(self._components), tuple(part.evaluations))
+        return Run(part.run.name, self._header, tuple(self._components), tuple(part.evaluations))
 
     def _ending(self, part: _Part, scratch: Path) -> Ending:
         metrics = part.found_metrics
@@ -167,7 +174,7 @@ class Feed:
         if not self._decision or "lines" in self._decision:
             return [Line(str(line)) for line in self._decision.get("lines") or ()]
         evaluations = [e for part in self._parts.values() for e in part.evaluations]
-        return decision_lines(decision_from_json(self._decision, rules_from(self._head), evaluations))
+        return decision_lines(decision_from_json(self._decision, rules_from(self._header), evaluations))
 
     def _report(self, run: Run, lines: Sequence[Line], file: Path) -> Path | None:
         from rag_evals.evals.reports.html.page import run_html
@@ -216,10 +223,10 @@ class _Part:
         found = (score.metric for e in self.evaluations for score in e.scores)
         return tuple(dict.fromkeys((*self._columns, *found)))
 
-    def begin(self, head: Mapping[str, Any], components: Iterable[ComponentInfo]) -> None:
+    def begin(self, header: RunHeader, components: Iterable[ComponentInfo]) -> None:
         """Begin, and say what is known of the run."""
         self.tracker.start(self.run)
-        self.tracker.config({key: value for key, value in head.items() if key not in NOT_TOLD})
+        self.tracker.config({key: value for key, value in header.line.items() if key not in NOT_TOLD})
         for one in components:
             self.tell(one)
 
@@ -246,8 +253,8 @@ class _Part:
             summary = summary_of(self.evaluations, self.metrics)
             self.tracker.summary({**summary, "gate": ending.verdict or "none"})
             components = filter(self._is_ours, run.components)
-            run_id = str(run.head.get("run", self.run.folder.name))
-            asked = [one for one in run.head.get("questions") or () if isinstance(one, Mapping)]
+            run_id = run.header.run or self.run.folder.name
+            asked = run.header.questions
             for file in files_of(
                 self.evaluations, components, self.run.folder, scratch, run_id=run_id, question_files=asked
             ):

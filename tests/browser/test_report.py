@@ -14,6 +14,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.html.page import run_html
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context
@@ -67,7 +68,7 @@ def report(tmp_path_factory) -> str:
 
 
 def write(file: Path, numbers: range) -> str:
-    run = Run("run", {}, (), tuple(evaluation(number) for number in numbers))
+    run = Run("run", RunHeader(), (), tuple(evaluation(number) for number in numbers))
     file.write_text(run_html(run, gate=[Line("gate: PASS", Verdict.PASS)]), "utf-8")
     return file.as_uri()
 
@@ -269,9 +270,9 @@ def test_hostile_text_does_nothing(browser):
 
 def test_two_runs_side_by_side(browser, tmp_path):
     """Of a question that went another way: chosen by that, opened, both answers with their outcomes."""
-    base = Run("main", {}, (), tuple(replace(evaluation(n), thresholds={}) for n in range(20)))
+    base = Run("main", RunHeader(), (), tuple(replace(evaluation(n), thresholds={}) for n in range(20)))
     after = tuple(replace(evaluation(n), answer=None, error="OSError: gone", scores=()) for n in range(3))
-    run = Run("run", {}, (), after)
+    run = Run("run", RunHeader(), (), after)
     file = tmp_path / "beside.html"
     file.write_text(run_html(run, base=base), "utf-8")
     visit(browser, file.as_uri())

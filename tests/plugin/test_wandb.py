@@ -324,7 +324,7 @@ def test_alert(sent):
     assert alert.title == f"BLOCK: {sent.run.id}"
     run = read_run(sent.project.folder_of_run)
     event = next(line for line in sent.project.lines if line["type"] == "ruling")
-    decided = decision_lines(decision_from_json(event, rules_from(run.head), run.evaluations))
+    decided = decision_lines(decision_from_json(event, rules_from(run.header), run.evaluations))
     assert alert.text == "\n".join(line.text for line in decided)
 
 

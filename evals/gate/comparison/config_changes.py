@@ -64,13 +64,14 @@ def _trees(base: Run, run: Run) -> tuple[Tree, Tree]:
                 tree[kind][name] = values
     for name, before, after in _judges(base, run):
         old["judge"][name], new["judge"][name] = before, after
-    for tree, head in ((old, base.head), (new, run.head)):
+    before_line, after_line = base.header.line, run.header.line
+    for tree, line in ((old, before_line), (new, after_line)):
         tree["configuration"]["run"] = {
-            key: head[key] for key in _RUN if key in base.head and key in run.head
+            key: line[key] for key in _RUN if key in before_line and key in after_line
         }
         for key in ("versions", "machine"):
-            if base.head.get(key) and run.head.get(key):
-                tree[key] = head[key]
+            if before_line.get(key) and after_line.get(key):
+                tree[key] = line[key]
     return _keyed(old), _keyed(new)
 
 

@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.gate.condition import parse_conditions
-from rag_evals.evals.gate.rules import Inconclusive, Mode
 from rag_evals.evals.judges.metrics import METRICS, check_metric, checked_thresholds
 from rag_evals.evals.plugin.session.options import Given, Kind
 from rag_evals.evals.questions.shard import parse_shard
+from rag_evals.evals.runs.header import Inconclusive, Mode
 from rag_evals.evals.trackers.options import WandbRuns
 from rag_evals.evals.trackers.otlp import parse_collector
 from rag_evals.evals.trackers.wandb.reference import is_reference, parse_project

@@ -155,12 +155,12 @@ def _digests(texts: Iterable[str]) -> str:
 
 
 def _subheading(run: Run) -> str:
-    head = run.head
-    versions = head.get("versions") or {}
+    line = run.header.line
+    versions = line.get("versions") or {}
     parts = [
         f"evaluations: {len(run.evaluations):,}",
         f"questions: {len({e.question.id for e in run.evaluations}):,}",
-        f"mode {head['mode']}" if "mode" in head else "",
+        f"mode {line['mode']}" if "mode" in line else "",
         f"rag-evals {versions['rag-evals']}" if "rag-evals" in versions else "",
     ]
     return visible_text(", ".join(filter(None, parts)))

@@ -49,7 +49,7 @@ def stored(tmp_path):
         if is_decided:
             run, _ = folder.read()
             base = read_run(baseline) if baseline else None
-            ruling = decision_to_json(decide(rules_from(run.head), run, base))
+            ruling = decision_to_json(decide(rules_from(run.header), run, base))
             folder.append(canonical({**ruling, "baseline": str(baseline) if baseline else None}))
         folder.finish({})
         return folder.path

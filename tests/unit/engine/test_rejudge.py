@@ -9,7 +9,7 @@ from rag_evals.evals.engine.task import Task
 from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.evals.testing import FakeJudge, FakePipeline
@@ -20,7 +20,7 @@ OLD = Evaluation(QUESTION, "baseline", Answer("So."), (Score("faithfulness", 0.9
 PIPELINE = ComponentInfo("pipeline", "baseline", "p1")
 JUDGE = ComponentInfo("judge", "old", "j1")
 NEW_JUDGE = ComponentInfo("judge", "new", "j2")
-BASE = Run("main", {}, (PIPELINE, JUDGE), (OLD,))
+BASE = Run("main", RunHeader(), (PIPELINE, JUDGE), (OLD,))
 TASK = Task(FakePipeline({}), QUESTION, FakeJudge({}), ("faithfulness",), "baseline")
 
 

@@ -14,7 +14,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.summary import colour_of, decision_lines, verdict_line
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
@@ -44,7 +44,7 @@ def run_of(*values: float | None, name: str = "run", low: float | None = None) -
         }
         judge = replace(judge, settings={"card": {"labels": {"name": "l"}, "trust": [trust]}})
     evaluations = tuple(evaluation(number, value) for number, value in enumerate(values))
-    return Run(name, {}, (judge,), evaluations)
+    return Run(name, RunHeader(), (judge,), evaluations)
 
 
 def ruled(condition: str, *values: float | None, base: Run | None = None, low: float | None = None, **rules):

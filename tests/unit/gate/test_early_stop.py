@@ -12,7 +12,7 @@ from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
@@ -97,7 +97,7 @@ def test_pipelines_are_decided_apart():
 
 
 def run_of(*values: float, name: str = "run") -> Run:
-    return Run(name, {}, (JUDGE,), tuple(evaluation(n, value) for n, value in enumerate(values)))
+    return Run(name, RunHeader(), (JUDGE,), tuple(evaluation(n, value) for n, value in enumerate(values)))
 
 
 def test_against_a_baseline():

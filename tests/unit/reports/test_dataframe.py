@@ -13,6 +13,7 @@ from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.dataframe import to_csv, to_pandas, write_parquet
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.run_folder import RunFolder
 from rag_evals.evals.runs.score import ClaimScore, Score
@@ -76,7 +77,7 @@ ROW = {
 
 
 def run_of(*evaluations: Evaluation, notes=()) -> Run:
-    return Run("r1", {}, (), evaluations, tuple(notes))
+    return Run("r1", RunHeader(), (), evaluations, tuple(notes))
 
 
 def plain(row) -> dict:

@@ -18,6 +18,7 @@ from rag_evals.evals.reports.github import (
     warning_line,
 )
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
@@ -33,7 +34,7 @@ def evaluation(
 
 def ruled(*evaluations: Evaluation, conditions=(), **rules):
     rules = Rules(conditions=tuple(map(parse_condition, conditions)), **rules)
-    return decide(rules, Run("r1", {}, (), evaluations))
+    return decide(rules, Run("r1", RunHeader(), (), evaluations))
 
 
 def test_breach(tmp_path):
@@ -158,7 +159,7 @@ def test_summary(tmp_path):
     """The run is added behind what is there, as UTF-8 whatever is in it."""
     file = tmp_path / "summary.md"
     environ = {"GITHUB_STEP_SUMMARY": str(file), "GITHUB_WORKSPACE": str(tmp_path)}
-    run = Run("r1", {}, (), (evaluation("half\ud800", 0.75),))
+    run = Run("r1", RunHeader(), (), (evaluation("half\ud800", 0.75),))
     assert tell_github(environ, run, ruled(*run.evaluations), root=tmp_path) == []
     once = file.read_bytes()
     assert once.startswith(b"## Run `r1`: 0 of 1 evaluations failed\n")

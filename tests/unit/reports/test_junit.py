@@ -8,6 +8,7 @@ import pytest
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.junit import junit_properties, run_junit, suite_properties
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer, Tokens
@@ -49,7 +50,7 @@ BROKEN = Evaluation(Question("who", "Who?"), "other", None, (), {}, error="OSErr
 
 
 def run_of(*evaluations: Evaluation, name="r1") -> Run:
-    return Run(name, {}, (), evaluations)
+    return Run(name, RunHeader(), (), evaluations)
 
 
 def test_properties():

@@ -13,7 +13,7 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.baseline_file import baseline_file, baseline_files, write_baseline
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, header_from_json
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Span, Tokens
@@ -61,7 +61,7 @@ def evaluation(name="a", pipeline="one", repeat=0, **changes) -> Evaluation:
 
 
 def run(*evaluations: Evaluation, notes=()) -> Run:
-    return Run("r1", HEAD, COMPONENTS, evaluations, notes)
+    return Run("r1", header_from_json(HEAD), COMPONENTS, evaluations, notes)
 
 
 def test_round_trip(tmp_path):
@@ -106,7 +106,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     first = write_baseline(run(*evaluations), tmp_path, "one").read_bytes()
     other = Run(
         "r1",
-        {**HEAD, "args": [], "machine": {}},
+        header_from_json({**HEAD, "args": [], "machine": {}}),
         COMPONENTS[::-1],
         tuple(replace(e, cached=(), usd=None) for e in evaluations[::-1]),
     )

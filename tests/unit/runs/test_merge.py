@@ -92,7 +92,7 @@ def merged(home, *paths: Path, **options) -> Run:
 
 
 def ruled(whole: Run) -> Decision:
-    return decide(rules_from(whole.head), whole)
+    return decide(rules_from(whole.header), whole)
 
 
 def ids(path: Path) -> list[str]:
@@ -105,9 +105,9 @@ def test_reading_a_run_back(store):
     path = store(*given, shard=[2, 5])
     run = read_run(path, strict=True)
     assert (run.records.folder, run.records.is_finished, run.records.is_cut) == (path, True, False)
-    assert run.head["mode"] == "strict"
+    assert run.header.mode == "strict"
     assert [one.name for one in run.components] == ["baseline", "fake"]
-    assert (str(run.shard), run.name) == ("2/5", f"{path.name} (2/5)")
+    assert (str(run.header.shard), run.name) == ("2/5", f"{path.name} (2/5)")
     for _ in range(2):
         assert [e.scores for e in run.evaluations] == [e.scores for e in given]
     assert [event for _, event in run.records.events()] == events(path)
@@ -120,7 +120,7 @@ def test_a_run_that_was_killed(store):
     assert (run.records.is_finished, run.records.is_cut) == (False, True)
     assert [e.question.id for e in run.evaluations] == ["a"]
     whole = read_run(store(evaluation("a"), finished=False), strict=True)
-    assert (whole.records.is_finished, whole.records.is_cut, whole.shard) == (False, False, None)
+    assert (whole.records.is_finished, whole.records.is_cut, whole.header.shard) == (False, False, None)
 
 
 def test_a_run_that_goes_on(store):

@@ -58,7 +58,7 @@ def test_a_whole_run(file):
     write(file, HEAD, *ABOUTS, line("a"), line("b", None), END)
     for path in (file, file.parent):
         run = read_run(path)
-        assert (run.name, run.head["mode"], run.notes) == ("r1", "gate", ())
+        assert (run.name, run.header.mode, run.notes) == ("r1", "gate", ())
         assert [one.name for one in run.components] == ["baseline", "fake"]
         assert run.evaluations == (evaluation("a"), evaluation("b", None))
 

@@ -13,7 +13,7 @@ from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.reports.terminal.summary import decision_lines
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.evals.trackers.feed import Feed
@@ -101,7 +101,7 @@ def test_calls_in_their_order(tmp_path):
 def test_what_was_decided_is_told_from_its_data(tmp_path):
     """The records have what was decided; its lines are made where they are shown."""
     feed, calls = feed_of(tmp_path)
-    run = Run("run", {}, (), (evaluation(),))
+    run = Run("run", RunHeader(), (), (evaluation(),))
     decision = decide(Rules(conditions=(parse_condition("coverage >= 1"),)), run)
     feed.take(evaluation_to_json(evaluation()))
     feed.take(json.loads(canonical({**decision_to_json(decision), "baseline": None})))

@@ -16,7 +16,7 @@ from rag_evals.evals.gate.paired import Difference
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
@@ -50,7 +50,7 @@ def broken(name="a") -> Evaluation:
 
 
 def run(*evaluations: Evaluation, name="new", abouts=(JUDGE,), notes=()) -> Run:
-    return Run(name, {}, tuple(abouts), evaluations, notes)
+    return Run(name, RunHeader(), tuple(abouts), evaluations, notes)
 
 
 def base(*evaluations: Evaluation, **changes) -> Run:

@@ -6,7 +6,7 @@ from rag_evals.evals.gate.comparison.compare import RetrievalChange, compare
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer, Context
@@ -37,8 +37,8 @@ def evaluation(
 
 def compared(after, before, documents=("a.md",), old_documents=("a.md",)):
     return compare(
-        Run("new", {}, (pipeline(*documents), JUDGE), tuple(after)),
-        Run("main", {}, (pipeline(*old_documents), JUDGE), tuple(before)),
+        Run("new", RunHeader(), (pipeline(*documents), JUDGE), tuple(after)),
+        Run("main", RunHeader(), (pipeline(*old_documents), JUDGE), tuple(before)),
     )
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from rag_evals.evals.gate.comparison.config_changes import Change, changes_between
-from rag_evals.evals.runs.header import component_from_json
+from rag_evals.evals.runs.header import RunHeader, component_from_json, header_from_json
 from rag_evals.evals.runs.run import Run
 
 SHA = {name: name * 64 for name in "abcdef"}
@@ -44,7 +44,12 @@ HEAD = {
 
 
 def run(*abouts, **head) -> Run:
-    return Run("r", {**HEAD, **head}, tuple(map(component_from_json, abouts or (PIPELINE, JUDGE))), ())
+    return Run(
+        "r",
+        header_from_json({**HEAD, **head}),
+        tuple(map(component_from_json, abouts or (PIPELINE, JUDGE))),
+        (),
+    )
 
 
 def changed(about: dict, **values) -> dict:
@@ -70,7 +75,7 @@ def lines(after: Run, before: Run | None = None) -> list[str]:
 
 def test_nothing_changed():
     assert changes_between(run(), run()) == ()
-    assert changes_between(Run("r", {}, (), ()), run()) == ()
+    assert changes_between(Run("r", RunHeader(), (), ()), run()) == ()
 
 
 def test_every_kind():
@@ -113,7 +118,7 @@ def test_every_kind():
 def test_what_only_one_run_tells():
     """A baseline tells no machine; that is no change."""
     bare = {key: value for key, value in PIPELINE.items() if key in ("type", "name", "fingerprint")}
-    older = Run("r", {"mode": "gate"}, (component_from_json(bare),), ())
+    older = Run("r", header_from_json({"mode": "gate"}), (component_from_json(bare),), ())
     assert lines(run(PIPELINE), older) == []
     assert lines(run(changed(PIPELINE, fingerprint=SHA["f"])), older) == [
         "configuration one.fingerprint: aaaaaaaaaaaa -> ffffffffffff"
@@ -181,7 +186,9 @@ def test_the_order_is_fixed():
     code = (
         "from rag_evals.evals.gate.comparison.config_changes import changes_between; from "
         "rag_evals.evals.runs.run import Run;"
-        "r = lambda k: Run('r', {'versions': {f'p{n}': str(n * k) for n in range(50)}}, (), ());"
+        "from rag_evals.evals.runs.header import header_from_json;"
+        "versions = lambda k: {f'p{n}': str(n * k) for n in range(50)};"
+        "r = lambda k: Run('r', header_from_json({'versions': versions(k)}), (), ());"
         "print([c.path for c in changes_between(r(1), r(2))])"
     )
     said = {
@@ -197,6 +204,6 @@ def test_the_order_is_fixed():
     assert len(said) == 1
     names = [f"p{n}" for n in range(50)]
     shuffled = random.Random(1).sample(names, 50)
-    after = Run("r", {"versions": dict.fromkeys(shuffled, "1")}, (), ())
-    before = Run("r", {"versions": dict.fromkeys(names, "2")}, (), ())
+    after = Run("r", header_from_json({"versions": dict.fromkeys(shuffled, "1")}), (), ())
+    before = Run("r", header_from_json({"versions": dict.fromkeys(names, "2")}), (), ())
     assert [c.path for c in changes_between(after, before)] == sorted(names)

@@ -20,7 +20,7 @@ from rag_evals.evals.reports.html.plots import bin_counts
 from rag_evals.evals.reports.html.questions import number_text
 from rag_evals.evals.reports.text import Line, visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, header_from_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -53,7 +53,9 @@ def evaluation(name: str = "experts", value: float | None = 0.25, **changes) -> 
 
 def run_of(*evaluations: Evaluation, name: str = "20260101-run") -> Run:
     judge = ComponentInfo("judge", "fake", "j1", {})
-    return Run(name, {"mode": "gate", "versions": {"rag-evals": "0.1.0"}}, (judge,), evaluations)
+    return Run(
+        name, header_from_json({"mode": "gate", "versions": {"rag-evals": "0.1.0"}}), (judge,), evaluations
+    )
 
 
 class Page(HTMLParser):

@@ -14,7 +14,7 @@ from rag_evals.evals.reports.markdown import LIMIT, code_span, comparison_markdo
 from rag_evals.evals.reports.terminal.comparison import baseline_lines, comparison_json, comparison_lines
 from rag_evals.evals.reports.text import Line, display_width
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader, header_from_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -47,7 +47,7 @@ def evaluation(name="a", value: float | None = 0.9, *contexts: Context, text="Tw
 
 
 def run(name, evaluations, notes=(), **settings) -> Run:
-    return Run(name, {}, (pipeline(**settings), JUDGE), tuple(evaluations), notes)
+    return Run(name, RunHeader(), (pipeline(**settings), JUDGE), tuple(evaluations), notes)
 
 
 def small() -> Comparison:
@@ -87,7 +87,13 @@ def hostile(text=HOSTILE, count=1) -> Comparison:
         evaluations.append(replace(made(None, "e", ""), answer=None, scores=(), error=text))
         components = (ComponentInfo("pipeline", text, "a" * 64, {text: f"{text}{side}"}), JUDGE)
         sides.append(
-            Run(text, {"versions": {text: f"{text}{side}"}}, components, tuple(evaluations), (text,))
+            Run(
+                text,
+                header_from_json({"versions": {text: f"{text}{side}"}}),
+                components,
+                tuple(evaluations),
+                (text,),
+            )
         )
     return compare(*sides)
 

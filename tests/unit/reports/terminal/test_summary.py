@@ -10,7 +10,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.summary import closing_lines, last_lines
 from rag_evals.evals.reports.text import Line
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
 from rag_evals.rag.answer import Answer
@@ -27,7 +27,7 @@ def evaluation(number: int, value: float | None = 0.3, repeat: int = 0) -> Evalu
 
 
 def closing(*evaluations: Evaluation, width: int | None = None, **rules) -> list[str]:
-    run = Run("run", {}, (JUDGE,), evaluations)
+    run = Run("run", RunHeader(), (JUDGE,), evaluations)
     conditions = (parse_condition("pass_rate >= 0.9"),)
     decision = decide(Rules(mode="gate", conditions=conditions, **rules), run)
     return [line.text for line in closing_lines(run, decision, breaches=True, width=width)]
