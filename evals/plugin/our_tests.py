@@ -15,8 +15,9 @@ def evaluates(item: pytest.Item) -> bool:
 
 def is_evaluation(item: pytest.Item) -> bool:
     """Return whether a test evaluates, or bears our mark and asks for what we give."""
-    if evaluates(item) or item.get_closest_marker("evals") is None:
-        return evaluates(item)
+    does = evaluates(item)
+    if does or item.get_closest_marker("evals") is None:
+        return does
     names = getattr(item, "fixturenames", ())
     return any(name in names and is_free(item, name) for name in ("pipeline", "question"))
 

@@ -12,7 +12,10 @@ from _pytest.mark.expression import Expression
 
 def fixture_module(item: pytest.Item, name: str) -> str | None:
     """Return the module of the fixture `name` that a test would get; None where there is none."""
-    found = item.session._fixturemanager.getfixturedefs(name, item)
+    # What a test asks for by name was looked up before, once for all tests of a function.
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get(name)
+    is_parameter = known and known[-1].func.__module__ == "_pytest.python"
+    found = item.session._fixturemanager.getfixturedefs(name, item) if is_parameter or not known else known
     return str(getattr(found[-1].func, "__module__", "")) if found else None
 
 
