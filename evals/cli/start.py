@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rag_evals.evals.base.errors import UsageError
@@ -159,8 +159,7 @@ def _ignored() -> str:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `run`: all of them are pytest's."""
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
-    parser.set_defaults(run=_run)
+    _add_arguments(parser, _run)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -170,8 +169,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `plan`: all of them are pytest's."""
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
-    parser.set_defaults(run=_plan)
+    _add_arguments(parser, _plan)
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -183,6 +181,11 @@ def _plan(options: argparse.Namespace) -> int:
             "`pytest --collect-only` says what can be collected"
         )
     return status
+
+
+def _add_arguments(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
+    parser.set_defaults(run=run)
 
 
 def _pytest(*arguments: str) -> int:

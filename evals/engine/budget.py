@@ -140,7 +140,6 @@ def cost_of(profile: Profile, used: Sequence[Tokens], prices: Prices) -> float |
 
 
 def _price(profile: Profile, prices: Prices) -> Price | None:
-
     return price_of(profile.priced_as, prices) if profile.priced_as else None
 
 

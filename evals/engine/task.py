@@ -38,22 +38,12 @@ class CallsInTest:
     def make(self) -> None:
         """Make the calls that are waiting, in this thread, which has no loop."""
         for call, context, future in self._waiting():
-            try:
-                result = context.run(asyncio.run, call())
-            except Exception as error:  # noqa: BLE001 - it belongs to the engine, which waits for the result
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            context.run(asyncio.run, _settle(call, future))
 
     async def make_here(self) -> None:
         """Make the calls that are waiting, on this loop."""
         for call, context, future in self._waiting():
-            try:
-                result = await asyncio.get_running_loop().create_task(call(), context=context)
-            except Exception as error:  # noqa: BLE001 - it belongs to the engine, which waits for the result
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            await asyncio.get_running_loop().create_task(_settle(call, future), context=context)
 
     def _waiting(self) -> list[tuple[Call, contextvars.Context, Future[Any]]]:
         found = []
@@ -62,6 +52,16 @@ class CallsInTest:
                 found.append(self._calls.get_nowait())
             except Empty:
                 return [one for one in found if one[2].set_running_or_notify_cancel()]
+
+
+async def _settle(call: Call, future: Future[Any]) -> None:
+    """Make a call; what it gives, or raises, is the engine's, which waits for it. No exit ends the test."""
+    try:
+        result = await call()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the system under test may raise anything
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 @dataclass(frozen=True)

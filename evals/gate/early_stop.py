@@ -91,12 +91,10 @@ class EarlyStop:
         return self._lanes[name]
 
     def _bounds(self, pipeline: str) -> dict[Condition, EarlyBound]:
-
         ours = [c for c in self._rules.conditions if c.pipeline in (None, pipeline) and is_decidable(c)]
         return {c: EarlyBound(_bound(c), conditions=len(ours)) for c in ours}
 
     def _differences(self, evaluation: Evaluation) -> dict[str, EarlyDifference]:
-
         if not any(pipeline == evaluation.pipeline for pipeline, _ in self._before):
             return {}
         names = (PASS_RATE, *(score.metric for score in evaluation.scores))

@@ -71,7 +71,6 @@ class Generated:
     def __init__(
         self, count: int, home: Path, inputs: GenerationInputs, others: Sequence[Question] = ()
     ) -> None:
-
         self._count = count
         self._inputs = inputs
         request = GenerationRequest(Path(), count, dict(kinds.DEFAULT_MIX), SEED, tuple(others))
@@ -122,7 +121,6 @@ class Generated:
             ) from error
 
     def _written(self, say: Callable[[str], None], progress: ProgressDisplay) -> tuple[Question, ...]:
-
         start = time.monotonic()
         try:
             material = surveyed_corpus(self._request, self._inputs.corpus)

@@ -36,9 +36,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Record a test that ends before its question is evaluated as unscored: else nobody would miss it."""
     report = yield
-    session, attempt = session_of(item.config), item.stash.get(ATTEMPT, 0)
     if call.excinfo is None or not report.failed or report.when == "teardown" or not asked_by(item):
         return report
+    session, attempt = session_of(item.config), item.stash.get(ATTEMPT, 0)
     if session.settings.plan or item.stash.get(IS_EVALUATED, None) == attempt:
         return report
     if asked := _asked_test(item, session):

@@ -12,6 +12,7 @@ from rag_evals.evals.judges.build import CARDS, JudgeModels, judge_for
 from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.collection import asked_by, param_of
+from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES as BUNDLED
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings
@@ -24,8 +25,6 @@ from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline, describe
 from rag_evals.rag.profile import profile_of
 
-# The modules of the bundled fixtures.
-PIPELINES, JUDGES = "rag_evals.fixtures.pipelines", "rag_evals.fixtures.judges"
 # Looking up more than this many would hold up the first test by over a second.
 MOST_TO_PLAN = 1000
 
@@ -79,19 +78,10 @@ def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:
     asked: dict[str, dict[str, Question]] = {}
     for item in items:
         name, question = param_of(item, "pipeline"), asked_by(item)
-        if (
-            name in BUNDLED
-            and question
-            and _is_ours(item, name, PIPELINES)
-            and _is_ours(item, "judge", JUDGES)
-        ):
+        is_bundled = name in BUNDLED and fixture_module(item, name) == PIPELINES
+        if question and is_bundled and fixture_module(item, "judge") == JUDGES:
             asked.setdefault(name, {})[question.id] = question
     return {name: [*questions.values()] for name, questions in asked.items()}
-
-
-def _is_ours(item: pytest.Item, fixture: str, module: str) -> bool:
-    """Return whether a test gets the bundled fixture of a name, and not the project's own."""
-    return fixture_module(item, fixture) == module
 
 
 def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> list[str]:

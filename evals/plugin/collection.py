@@ -13,9 +13,9 @@ from rag_evals.evals.engine.lookahead import AskedQuestion
 from rag_evals.evals.gate.condition import Condition, parse_conditions
 from rag_evals.evals.gate.early_stop import shuffled_order
 from rag_evals.evals.judges.metrics import checked_thresholds
-from rag_evals.evals.plugin.our_tests import is_evaluation, is_free
+from rag_evals.evals.plugin.our_tests import PIPELINES, is_evaluation, is_free
 from rag_evals.evals.plugin.recording.report_events import attach_stale
-from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES
+from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES, in_file
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import check_gate
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module, has_keyword
@@ -25,12 +25,8 @@ from rag_evals.evals.questions.question import Question
 REPEAT = "evals_repeat"
 # The parameter of pytest-repeat that does.
 _REPEAT_OF_ANOTHER = "__pytest_repeat_step_number"
-# The module of the bundled pipelines.
-BUNDLED = "rag_evals.fixtures.pipelines"
 # Is there on a test whose question is stale.
 IS_STALE = pytest.StashKey[bool]()
-
-
 # What is wrong with test functions, by node id: it is said if any of their tests is to run.
 PROBLEMS = pytest.StashKey[dict[str, str]]()
 
@@ -64,10 +60,8 @@ def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
     if _is_free("pipeline", metafunc):
         names = _known_pipelines(item, session)
         metafunc.parametrize("pipeline", names, indirect=True, scope="session")
-    elif item.config.getoption("evals_pipelines") and session.is_first("own pipeline"):
-        session.screen.say(
-            f"--evals-pipelines is not for {item.nodeid}, which says itself what `pipeline` is"
-        )
+    elif "pipeline" in metafunc.fixturenames:
+        _say_own_pipeline(item, session)
     if _is_free("question", metafunc):
         # Where only the id of a question could be the keyword that is asked for, nothing is fetched.
         questions = session.questions.asked if has_keyword(item) else session.questions.at_hand
@@ -76,6 +70,13 @@ def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
         repeats = range(settings.repeat)
         metafunc.fixturenames.append(REPEAT)
         metafunc.parametrize(REPEAT, repeats, indirect=True, ids=[f"repeat{n + 1}" for n in repeats])
+
+
+def _say_own_pipeline(item: pytest.Item, session: EvalsSession) -> None:
+    """Say once that a test does not take the pipelines that the command line asks for."""
+    if item.config.getoption("evals_pipelines") and session.is_first("own pipeline"):
+        which = "which says itself what `pipeline` is"
+        session.screen.say(f"--evals-pipelines is not for {item.nodeid}, {which}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -213,11 +214,11 @@ def _known_pipelines(item: pytest.Item, session: EvalsSession) -> Sequence[str]:
     for name in names:
         module = fixture_module(item, name)
         if module is None:
-            known = (*item.config.getini("evals_pipelines"), *DEFAULT_PIPELINES)
+            known = (*in_file("pipelines", item.config), *DEFAULT_PIPELINES)
             hint = get_close_matches(name, [other for other in known if fixture_module(item, other)], 1)
             tail = f"; did you mean {hint[0]!r}?" if hint else ""
             raise UsageError(f"unknown pipeline {name!r}: there is no fixture of that name{tail}")
-        if module == BUNDLED and session.settings.docs is None:
+        if module == PIPELINES and session.settings.docs is None:
             raise UsageError(
                 f"{item.nodeid} asks the pipeline {name!r}, which is bundled and answers from documents: "
                 "name a fixture of your own with --evals-pipelines NAME, or evals_pipelines in the ini "

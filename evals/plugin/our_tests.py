@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
 
+# The modules of our fixtures, and of the bundled ones.
 FIXTURES = "rag_evals.evals.plugin.fixtures"
+PIPELINES = "rag_evals.fixtures.pipelines"
+JUDGES = "rag_evals.fixtures.judges"
 
 
 def evaluates(item: pytest.Item) -> bool:

@@ -179,7 +179,6 @@ def _breaches(evaluations: Sequence[Evaluation], decision: Decision | None) -> I
 
 
 def _decisions(decision: Decision) -> Iterator[Annotation]:
-
     said = [(one.verdict, _held_text(one)) for one in decision.held]
     if decision.baseline:
         said.append(
@@ -193,7 +192,6 @@ def _decisions(decision: Decision) -> Iterator[Annotation]:
 
 
 def _held_text(held: ConditionResult) -> str:
-
     value, interval = value_texts(held)
     found = f"{held.verdict}: {held.text}: {value}, 95 % interval {interval}"
     said = remark(held)

@@ -99,7 +99,6 @@ def xml_text(text: str) -> str:
 
 
 def _suite(run: Run, group: Sequence[Evaluation]) -> Element:
-
     suite = Element("testsuite", {"name": xml_text(group[0].pipeline), **_counts(group)})
     properties = SubElement(suite, "properties")
     means = [("evals.run", xml_text(run.name)), *_means(group)]
@@ -132,7 +131,6 @@ def _means(group: Sequence[Evaluation]) -> Properties:
 
 
 def _case(evaluation: Evaluation) -> Element:
-
     classname, name = _address(evaluation)
     seconds = sum(evaluation.seconds.values())
     case = Element("testcase", classname=xml_text(classname), name=xml_text(name), time=f"{seconds:.3f}")

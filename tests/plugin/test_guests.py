@@ -128,6 +128,14 @@ def test_a_pipeline_fixture_of_their_own(project):
     ]
 
 
+def test_a_test_without_a_pipeline(project):
+    """Nothing is said of `--evals-pipelines` to a test that asks for no pipeline."""
+    project.write("test_it.py", "import pytest\n@pytest.mark.evals\ndef test_it(question):\n    pass\n")
+    result = project.run("--evals-pipelines", "baseline")
+    result.assert_outcomes(passed=1)
+    assert "--evals-pipelines" not in result.stdout.str()
+
+
 def test_a_question_fixture_of_their_own(project):
     """A question that the project makes itself is asked, and none of the files."""
     project.append(
@@ -160,6 +168,19 @@ def test_typed_toml(project, how):
     head = project.lines[0]
     assert (head["max_unscored"], head["gate"]) == (0.2, ["faithfulness.mean >= 0.5"])
     assert (project.runs[0] / "traces.jsonl").exists()
+
+
+def test_a_hint_from_typed_toml(project):
+    """What the file names is a hint for the command line, a single text as well."""
+    (project.path / "pytest.ini").unlink()
+    project.write(
+        "pytest.toml", TYPED.replace('evals_pipelines = ["baseline"]', 'evals_pipelines = "baseline"')
+    )
+    result = project.run("--evals-pipelines", "basline")
+    assert result.ret == 4
+    assert [line for line in result.errlines if line.startswith("ERROR:")] == [
+        "ERROR: unknown pipeline 'basline': there is no fixture of that name; did you mean 'baseline'?"
+    ]
 
 
 @pytest.mark.parametrize(

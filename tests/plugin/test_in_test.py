@@ -58,6 +58,12 @@ def failing():
     return pipeline_from(ask, name="failing", in_test=True)
 
 @pytest.fixture(scope="session")
+def leaving():
+    def ask(question):
+        raise SystemExit("done")
+    return pipeline_from(ask, name="leaving", in_test=True)
+
+@pytest.fixture(scope="session")
 def judge():
     return FakeJudge({"faithfulness": 0.9, "relevancy": 0.9})
 """
@@ -104,3 +110,12 @@ def test_an_error_in_the_test(bound_project):
     """What the pipeline raises there is its evaluation's error, as it is anywhere."""
     bound_project.run("--evals-pipelines", "failing").assert_outcomes(failed=2)
     assert {line["error"] for line in bound_project.evaluations} == {"OSError: no disk in MainThread"}
+
+
+@pytest.mark.parametrize("test", [None, ASYNC], ids=["plain", "async"])
+def test_an_exit_in_the_test(bound_project, test):
+    """A pipeline that would end the process ends neither the test nor the session, as elsewhere."""
+    if test:
+        bound_project.write("test_it.py", test)
+    bound_project.run("--evals-pipelines", "leaving").assert_outcomes(failed=2)
+    assert {line["error"] for line in bound_project.evaluations} == {"SystemExit: done"}

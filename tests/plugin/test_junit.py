@@ -177,4 +177,6 @@ def pytest_runtest_logreport(report):
     assert report.user_properties == [] or "PYTEST_XDIST_WORKER" in os.environ
 """,
     )
-    project.run(*how).assert_outcomes(passed=1)
+    result = project.run(*how)
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0

@@ -148,7 +148,6 @@ class SessionSummary:
             folder.finish(dict(sorted(outcomes.items())))
 
     def _ruled(self, run: Run, others: Sequence[Mapping[str, Any]]) -> Decided:
-
         base = self._session.baseline
         if base is not None:
             judged = [evaluation_from_json(line) for line in others if line["type"] == "rejudged"]
@@ -156,7 +155,6 @@ class SessionSummary:
         return Decided(run, decide(self._session.settings.rules, run, base), base)
 
     def _decision_event(self, decision: Decision) -> dict[str, Any]:
-
         path = str(self._session.baseline_path) if self._session.baseline else None
         return {**decision_to_json(decision), "baseline": path}
 
@@ -192,7 +190,6 @@ class SessionSummary:
         return is_nothing and self._session.is_empty_shard and not self._session.settings.plan
 
     def _tell(self, terminal: pytest.TerminalReporter, decided: Decided) -> None:
-
         settings, run = self._session.settings, decided.run
         # A file, or a log of CI, has no width.
         width = self._config.get_terminal_writer().fullwidth if terminal.isatty() else None
@@ -221,7 +218,6 @@ class SessionSummary:
         return True
 
     def _waterfalls(self) -> Waterfalls:
-
         folder = self._recorder.folder
         return waterfalls_of(folder.path) if folder and self._session.settings.is_traced else {}
 

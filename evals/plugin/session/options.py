@@ -123,11 +123,11 @@ class Option:
         if typed is None:
             # `--rootdir` may name another place than where the ini file is.
             file = getattr(config, "inipath", None)
-            return Given(self.ini, self._in_file(config), file.parent if file else config.rootpath)
-        value = [*self._in_file(config), *typed] if self.is_added else typed
+            return Given(self.ini, self.in_file(config), file.parent if file else config.rootpath)
+        value = [*self.in_file(config), *typed] if self.is_added else typed
         return Given(self.ini, value, config.invocation_params.dir, is_typed=True)
 
-    def _in_file(self, config: pytest.Config) -> Any:
+    def in_file(self, config: pytest.Config) -> Any:
         """Return what the ini file says, or the default; a typed value of TOML as the text that it is.
 
         Raises:
@@ -346,3 +346,12 @@ OPTIONS = (
         called="tracker-max-wait",
     ),
 )
+
+
+def in_file(field: str, config: pytest.Config) -> Any:
+    """Return what the ini file says of the option of a field of the settings, or the default.
+
+    Raises:
+        UsageError: It is of a type that no setting has.
+    """
+    return next(option for option in OPTIONS if option.field == field).in_file(config)

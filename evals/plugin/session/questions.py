@@ -170,7 +170,6 @@ class SessionQuestions:
                 raise
 
     def _made(self, others: Sequence[Question]) -> tuple[Question, ...]:
-
         is_shown = self._screen.is_shown
         return self._generated_set(others).make(
             self._screen.say, lambda count: progress(count, is_shown=is_shown)
