@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 # These cannot be loaded twice in one process, and pytester forgets what the pytest inside it has loaded.
@@ -21,6 +22,8 @@ import rag_evals.evals.runs.run_folder  # noqa: F401
 import requests  # noqa: F401
 import scipy.stats  # noqa: F401
 import statsmodels.stats.multitest  # noqa: F401
+
+from tests.servers.wandb import LoopbackWandb
 
 INI = """
 [pytest]
@@ -52,6 +55,26 @@ def baseline():
 @pytest.fixture(scope="session")
 def judge():
     return FakeJudge(scores)
+"""
+
+# The same, with a pipeline that does as a test has it.
+DOES = """
+import os, time
+import pytest
+from rag_evals.testing import FakeJudge, FakePipeline
+
+def answer(question):
+    if question == "{question}":
+        {does}
+    return "good"
+
+@pytest.fixture(scope="session")
+def baseline():
+    return FakePipeline(answer, name="baseline")
+
+@pytest.fixture(scope="session")
+def judge():
+    return FakeJudge({{"faithfulness": 0.9}})
 """
 
 TEST = """
@@ -87,6 +110,10 @@ class Project:
     def append(self, name: str, text: str) -> None:
         """Add to a file of the project."""
         self.write(name, (self.path / name).read_text("utf-8") + "\n" + text)
+
+    def asked(self, question: str, does: str) -> None:
+        """Write a conftest whose pipeline answers well, but runs a statement when it is asked `question`."""
+        self.write("conftest.py", DOES.format(question=question, does=does))
 
     def ask(self, name: str = "questions.jsonl", **questions: str | dict) -> None:
         """Write a question file; a text is the question, a dict gives more keys."""
@@ -127,6 +154,13 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     """One good question to one pipeline; change what the test is about."""
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)  # the same output there as anywhere
     return Project(pytester)
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackWandb]:
+    """A W&B on this machine."""
+    with LoopbackWandb() as running:
+        yield running
 
 
 @pytest.fixture(params=[(), ("-n", "2"), ("-p", "no:xdist")], ids=["serial", "xdist", "without-xdist"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.servers.wandb_store import ENTITY, WandbRun
 
 GATE = "--evals-gate=relevancy.mean >= 0.9"
 TO_RAG = f"--evals-wandb={ENTITY}/rag"
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackWandb]:
-    with LoopbackWandb() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.sessions import ROOT, Project, said
-from tests.servers.wandb import LoopbackWandb
 
 # Writes down each call. `raise_row` is one that raises in the call `row`, and so on.
 TRACKER = """
@@ -234,12 +232,6 @@ def test_wandb_cannot_be_imported(project, tmp_path):
     run = project.folder_of_run.name
     assert line == f"wandb: broken wheel; `rag-evals replay {run}` sends what is missing"
     assert "wandb" not in project.imported()
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackWandb]:
-    with LoopbackWandb() as running:
-        yield running
 
 
 def test_wandb_disabled(project, server):

@@ -7,25 +7,6 @@ import json
 import pytest
 from rag_evals.evals.runs.run import read_run
 
-DIES = """
-import os
-import pytest
-from rag_evals.testing import FakeJudge, FakePipeline
-
-def answer(question):
-    if question == "die?":
-        os._exit(1)
-    return "good"
-
-@pytest.fixture(scope="session")
-def baseline():
-    return FakePipeline(answer, name="baseline")
-
-@pytest.fixture(scope="session")
-def judge():
-    return FakeJudge({"faithfulness": 0.9})
-"""
-
 
 def outcomes(project):
     return {line["question_id"]: line["outcome"] for line in project.evaluations}
@@ -33,7 +14,7 @@ def outcomes(project):
 
 def test_a_worker_that_died(project):
     """Its test has no report of its own: it is unscored, and the budget of unscored questions is spent."""
-    project.write("conftest.py", DIES)
+    project.asked("die?", "os._exit(1)")
     project.ask(a="a?", b="b?", c="die?", d="d?")
     result = project.run("-n", "2", "--evals-gate", "coverage >= 1")
     assert outcomes(project) == {"a": "passed", "b": "passed", "c": "unscored", "d": "passed"}
@@ -46,7 +27,7 @@ def test_a_worker_that_died(project):
 
 def test_a_session_that_died(project):
     """A run that ended in the middle is read with all that it never came to."""
-    project.write("conftest.py", DIES)
+    project.asked("die?", "os._exit(1)")
     project.ask(a="a?", b="die?", c="c?")
     assert project.run_apart().ret == 1
     (folder,) = project.runs

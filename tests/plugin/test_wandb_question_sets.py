@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,12 +53,6 @@ def _tell_files(project: Project, digest: str) -> None:
     path = os.path.relpath(project.folder / "questions.jsonl", project.folder_of_run)
     value = {"questions": [{"path": path, "digest": digest}], **json.loads(head)}
     records.write_text(f"{json.dumps(value)}\n{rest}", "utf-8")
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackWandb]:
-    with LoopbackWandb() as running:
-        yield running
 
 
 @pytest.fixture

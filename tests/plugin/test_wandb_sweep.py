@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ BESIDE = (
     r"wandb: http://127\.0\.0\.1:\d+/loopback/rag/runs/{}-{} "
     r"\(in the group trial1, beside the run of this trial of sweep sw1\)"
 )
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackWandb]:
-    with LoopbackWandb() as running:
-        yield running
 
 
 @pytest.fixture

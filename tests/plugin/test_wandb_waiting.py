@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.sessions import Project, said
-from tests.servers.wandb import LoopbackWandb
 from tests.servers.wandb_lab import until_is
 
 SENT = r"wandb: http://127\.0\.0\.1:\d+/loopback/rag/runs/\S+"
@@ -20,12 +18,6 @@ TAKEN = r"it had taken \d+ of \d+ evaluations"
 # What a run of twelve evaluations sends takes some twenty requests, most of them one after the other.
 SLOW = 0.3
 STANDSTILL = 4
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackWandb]:
-    with LoopbackWandb() as running:
-        yield running
 
 
 @pytest.fixture

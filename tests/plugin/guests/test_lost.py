@@ -4,24 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-CONFTEST = """
-import time
-import pytest
-from rag_evals.testing import FakeJudge, FakePipeline
-
-def answer(question):
-    if question == "hang?":
-        time.sleep(60)
-    return "good"
-
-@pytest.fixture(scope="session")
-def baseline():
-    return FakePipeline(answer, name="baseline")
-
-@pytest.fixture(scope="session")
-def judge():
-    return FakeJudge({"faithfulness": 0.9})
-"""
 ASYNC = """
 async def test_answer(evaluate, pipeline, question):
     (await evaluate(pipeline, question)).require()
@@ -32,7 +14,7 @@ async def test_answer(evaluate, pipeline, question):
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["serial", "xdist"])
 def test_one_question_that_hangs(project, run, options, is_async):
     """The test that hangs fails, the place of its question is given back, and it counts as lost."""
-    project.write("conftest.py", CONFTEST)
+    project.asked("hang?", "time.sleep(60)")
     if is_async:
         project.write("test_it.py", ASYNC)
     project.ask(a="a?", b="hang?", c="c?", d="d?")
@@ -49,7 +31,7 @@ def test_one_question_that_hangs(project, run, options, is_async):
 
 def test_a_worker_that_a_timeout_kills(project, run):
     """The thread method ends the whole process: its test is lost, the others are evaluated by another."""
-    project.write("conftest.py", CONFTEST)
+    project.asked("hang?", "time.sleep(60)")
     project.ask(a="a?", b="hang?", c="c?", d="d?")
     run("--timeout", "2", "--timeout-method", "thread", "-n", "2")
     outcomes = {line["question_id"]: line["outcome"] for line in project.evaluations}
