@@ -68,7 +68,7 @@ def test_command_with_a_real_model(tmp_path, capsys, monkeypatch, llm, embedder)
     monkeypatch.setattr(Resources, "embedder", lambda self, name: embedder)
     monkeypatch.setattr("rag_evals.evals.generation.generate.default_rules", lambda *given: ())
     out = tmp_path / "questions.jsonl"
-    options = ["--n", "2", "--out", str(out), "--kinds", "unanswerable,number", "--offline"]
+    options = ["--n", "2", "--out", str(out), "--kinds", "unanswerable,number"]
     status = main(["generate", str(PRIMER), *options])
     said = capsys.readouterr()
     if status == 4:  # it may be too small to give anything valid, and then says what it wrote
