@@ -18,6 +18,7 @@ class Context:
         start: Character offset of the passage in the document's text.
         end: Character offset behind the passage.
         score: The retriever's or reranker's score, higher is better; None where there is none.
+        page_end: 1-based page on which the passage ends, where that is another one.
     """
 
     text: str
@@ -26,6 +27,14 @@ class Context:
     start: int | None = None
     end: int | None = None
     score: float | None = None
+    page_end: int | None = None
+
+    @property
+    def pages(self) -> str:
+        """The page or pages as people write them; "" in a format without pages."""
+        if self.page is None:
+            return ""
+        return f"{self.page}" if self.page_end is None else f"{self.page}-{self.page_end}"
 
     def part(self, start: int, end: int) -> Context:
         """Return the characters from `start` to `end`, with their own offsets where the passage has some."""
@@ -45,12 +54,14 @@ class Span:
         page: 1-based page on which it begins; None for formats without pages.
         start: Character offset in the document's text; None where it is not known.
         end: Character offset behind it.
+        page_end: 1-based page on which it ends, where that is another one.
     """
 
     document: str
     page: int | None = None
     start: int | None = None
     end: int | None = None
+    page_end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,7 @@ def _answer_lines(question: str, pipeline: RetrievalPipeline) -> list[str]:
 
 def _context_lines(contexts: Sequence[Context]) -> list[str]:
     return [
-        f"   {n}. {context.document}{f' p.{context.page}' if context.page else ''} "
+        f"   {n}. {context.document}{f' p.{context.pages}' if context.pages else ''} "
         f"[{context.start}:{context.end}] {context.score or 0:.2f}  {' '.join(context.text.split())[:70]}…"
         for n, context in enumerate(contexts, 1)
     ]

@@ -260,10 +260,14 @@ def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
             "question": [question.question, question.reference, question.answerable],
             "answer": [answer.text, answer.finished],
             # The page is in what is said of a breach; where on it a passage begins is not.
-            "contexts": [[context.text, context.document, context.page] for context in answer.contexts],
+            "contexts": [[context.text, context.document, *_pages(context)] for context in answer.contexts],
             "repeat": task.turn,
         }
     )
+
+
+def _pages(context: Context) -> list[int | None]:
+    return [context.page] if context.page_end is None else [context.page, context.page_end]
 
 
 def _written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:

@@ -145,12 +145,12 @@ def place_text(context: Context) -> str:
     if not context.document:
         return f'"{context.text[:60]}"'
     span = f" {context.start}-{context.end}" if context.start is not None else ""
-    return place(context.document, context.page, span)
+    return place(context.document, context.pages, span)
 
 
-def place(document: str, page: int | None, span: str) -> str:
-    """Return where something stands: the document, its page where it has some, and the offsets as given."""
-    return f"{document} p.{page}{span}" if page is not None else f"{document}{span}"
+def place(document: str, pages: int | str | None, span: str) -> str:
+    """Return where something stands: the document, its pages where it has some, and the offsets as given."""
+    return f"{document} p.{pages}{span}" if pages else f"{document}{span}"
 
 
 def retrieval_text(change: RetrievalChange) -> str:

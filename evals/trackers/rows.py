@@ -128,7 +128,7 @@ def evaluation_row(
 
 
 def _shown(context: Context) -> str:
-    page = f", page {context.page}" if context.page else ""
+    page = f", page{'s' * ('-' in context.pages)} {context.pages}" if context.pages else ""
     return f"[{context.document}{page}] {context.text}" if context.document else context.text
 
 

@@ -1,4 +1,4 @@
-"""Documents, and the corpus they make."""
+"""Documents, the corpus they make, and remarks on what of them was not read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
 
 PAGE_BREAK = "\n\n"
+RemarkKind = Literal[
+    "no text", "damaged", "unreadable letters", "not read", "copy", "passed over", "not embedded"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,27 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """Something of a document that was not read, or will not be found.
+
+    Attributes:
+        kind: What kind of loss it is.
+        detail: The loss and its cause in a few printable words, with the remedy where there is one.
+        pages: The pages (from 1) it is about; empty for the whole document, or in a format without pages.
+        document: The document's name; "" for the whole corpus.
+    """
+
+    kind: RemarkKind
+    detail: str
+    pages: tuple[int, ...] = ()
+    document: str = ""
+
+    def __str__(self) -> str:
+        pages = f"page{'s' * (len(self.pages) > 1)} {page_ranges(self.pages)}" if self.pages else ""
+        return ": ".join(filter(None, (printable(self.document), pages, self.detail)))
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A file that gave no text, and why."""
 
@@ -42,10 +69,17 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What a file or folder held: the documents, and the files that gave none; both sorted by name."""
+    """What a file or folder held.
+
+    Attributes:
+        documents: The documents, sorted by name.
+        unreadable: The files that gave no text, sorted by name.
+        remarks: What was not read of the documents, and which files were passed over.
+    """
 
     documents: tuple[Document, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -54,8 +88,37 @@ class Corpus:
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
+def remark_lines(
+    unreadable: Sequence[Unreadable], remarks: Sequence[Remark], most: int | None = None
+) -> list[str]:
+    """Return a line for each file that gave no text and for each remark, in printable words.
+
+    With `most`, where a kind has more than that, the first ones stand for the rest and a line counts it.
+    """
+    left_out = [f"left out {printable(one.name)}: {printable(one.reason)}" for one in unreadable]
+    groups = [left_out]
+    for _, found in groupby(sorted(remarks, key=lambda remark: remark.kind), key=lambda remark: remark.kind):
+        groups.append([str(remark) for remark in found])
+    lines = []
+    for group in groups:
+        shown = group[:most]
+        lines += shown
+        if len(group) > len(shown):
+            lines.append(f"{len(group) - len(shown):,} more like that: `rag-evals docs` shows all")
+    return lines
+
+
+def page_ranges(pages: Sequence[int]) -> str:
+    """Return numbers as people write them: `2-4, 7`."""
+    parts = []
+    for _, run in groupby(enumerate(sorted(pages)), key=lambda pair: pair[1] - pair[0]):
+        numbers = [number for _, number in run]
+        parts.append(f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}")
+    return ", ".join(parts)
+
+
 class Refusal(Exception):
-    """Says why one file gives no text; never leaves this module."""
+    """Says why one file gives no text; never leaves this package."""
 
 
 def printable(text: str) -> str:
@@ -64,11 +127,12 @@ def printable(text: str) -> str:
 
 
 _LINE_END = re.compile(r"\r\n?|\f|\v|\x85|\u2028|\u2029")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # lone surrogates cannot be encoded
+# Lone surrogates cannot be encoded; a soft hyphen is shown only where a line ends.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\ud800-\udfff]")
 
 
 def cleaned(text: str) -> str:
-    """Return `text` with plain line ends and without control characters."""
+    """Return `text` with plain line ends and without control characters and soft hyphens."""
     return _CONTROL.sub("", _LINE_END.sub("\n", text))
 
 

@@ -1,141 +1,266 @@
-"""Pages of a PDF as text, line breaks undone."""
+"""Pages of a PDF as text, each read by itself: what cannot be read of one is said, and the others stay."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rag_evals.rag.documents.document import Refusal, cleaned, error_line
+from rag_evals.rag.documents.document import Refusal, Remark, RemarkKind, error_line
+from rag_evals.rag.documents.legibility import NO_TEXT, REMARKABLE, illegible_share
+from rag_evals.rag.documents.line_breaks import flowing_pages
+from rag_evals.rag.documents.right_to_left import Piece, in_reading_order, is_right_to_left
+
+if TYPE_CHECKING:
+    from pypdf import PageObject, PdfReader
+
+T = TypeVar("T")
+# Gives the text of a page (from 1) that is an image.
+PageOCR = Callable[[int], str]
+_IMAGES = "has no text layer"
+_BLANK = "blank"
+# An operator of a content stream that fills or strokes a path.
+_PAINTED = re.compile(rb"\s(?:S|s|f\*?|F|B\*?|b\*?|sh)\b")
+# Of what pypdf says of a page: that some of its content is lost, which it reads over.
+_LOSS = re.compile(r"decompress|decod|stream|truncat|corrupt", re.IGNORECASE)
 
 
-def pdf_pages(data: bytes) -> list[str]:
-    """Return the text of each page.
+@dataclass(slots=True)
+class _Page:
+    """A page while it is read: its text, or why it has none."""
+
+    text: str = ""
+    kind: RemarkKind = "no text"
+    loss: str = ""
+    notes: list[tuple[RemarkKind, str]] = field(default_factory=list)
+
+
+def pdf_pages(data: bytes, ocr: PageOCR | None = None) -> tuple[list[str], list[Remark]]:
+    """Return the text of each page, and what was not read of which pages.
+
+    Args:
+        data: The file.
+        ocr: Reads a page that has no text; None leaves it empty.
 
     Raises:
-        Refusal: It is no readable PDF, or has no text.
+        Refusal: It is no readable PDF, or has no text on any page.
     """
-    pages = _mended(_raw_pdf_pages(data))
-    if not any(pages):
-        count = f"{len(pages)} page{'s' * (len(pages) != 1)}"
-        raise Refusal(f"has no text layer ({count} of images); run OCR first")
-    return pages
+    with _Warnings() as warnings:
+        reader, count = _opened(data)
+        if _is_placeholder(reader):
+            raise Refusal("is an XFA form, whose page is a placeholder; print it to a PDF and give that")
+        pages = [_page(reader, number, warnings) for number in range(count)]
+    for number, page in enumerate(pages, 1):
+        if ocr and not page.text and page.loss != _BLANK:
+            _read_image(page, number, ocr)
+    texts = flowing_pages([page.text for page in pages])
+    if not any(texts):
+        raise Refusal(_why_nothing(pages))
+    return texts, list(_remarks(pages))
 
 
-def _raw_pdf_pages(data: bytes) -> list[str]:
+def _opened(data: bytes) -> tuple[PdfReader, int]:
     from io import BytesIO
 
     from pypdf import PdfReader
-    from pypdf.errors import DependencyError, FileNotDecryptedError
+    from pypdf.errors import FileNotDecryptedError
 
     try:
-        with _quiet_pypdf():
-            # The reader itself tries the empty password, which is enough for files that only forbid printing.
-            return [page.extract_text() for page in PdfReader(BytesIO(data)).pages]
+        # The reader itself tries the empty password, which is enough for files that only forbid printing.
+        reader = PdfReader(BytesIO(data))
+        return reader, len(reader.pages)
     except FileNotDecryptedError as error:
         raise Refusal("is encrypted; remove the password first") from error
-    except DependencyError as error:
-        raise Refusal(f"is encrypted; remove the password first ({error_line(error)})") from error
-    except Exception as error:  # damaged input: pypdf also raises ValueError, NotImplementedError and more
+    except Exception as error:  # damaged input: see _tried
         raise Refusal(f"is not a readable PDF: {error_line(error)}") from error
 
 
-@contextlib.contextmanager
-def _quiet_pypdf() -> Iterator[None]:
-    """Keep pypdf's remarks on odd but readable files off the terminal."""
-    logger = logging.getLogger("pypdf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _tried(read: Callable[[], T]) -> T:
+    """Return what `read` gives: of damaged input pypdf also raises ValueError, NotImplementedError and more.
 
-
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
-_BLANKS = re.compile(r"[^\S\n]+")
-_BROKEN_WORD = re.compile(r"(\w+(?:-\w+)*)-\n(\w+(?:-\w+)*)")
-_WORD = re.compile(r"\w+(?:-\w+)*")
-
-
-def _mended(pages: Sequence[str]) -> list[str]:
-    """Clean each page of a PDF and undo its line breaks, the whole document telling which words exist."""
-    texts = [_tidy(page) for page in pages]
-    words = _words_of(texts)
-    return [_flowing(_BROKEN_WORD.sub(lambda broken: _rejoined(broken, words), text)) for text in texts]
-
-
-def _tidy(page: str) -> str:
-    text = _BLANKS.sub(" ", cleaned(page)).translate(_LIGATURES)
-    text = text.replace("\xad\n", "").replace("\xad", "")
-    return re.sub(r" ?\n ?", "\n", text).strip()
-
-
-def _words_of(texts: Sequence[str]) -> frozenset[str]:
-    """Return the lower-cased words that stand unbroken somewhere in the document."""
-    return frozenset(word for text in texts for word in _WORD.findall(_BROKEN_WORD.sub(" ", text).casefold()))
-
-
-def _rejoined(broken: re.Match[str], words: frozenset[str]) -> str:
-    """Join a word that was broken after a hyphen, with the hyphen if it seems to be the word's own.
-
-    It is kept before a capital or a digit ("GPT-|3.5"), when the document writes the hyphenated word
-    elsewhere ("fine-|tuned"), and in a compound whose last part is no known word ("state-of-the-|art"). On
-    two papers (65 breaks) the mistakes left were joins like "singlecorpus".
+    Raises:
+        Refusal: It raises whatever error.
     """
-    left, right = broken.groups()
-    hyphenated, whole = f"{left}-{right}".casefold(), f"{left}{right}".casefold()
-    last_part = left.rpartition("-")[2] + right.partition("-")[0]
-    is_own = (
-        not right[0].islower()
-        or (hyphenated in words and whole not in words)
-        or ("-" in left and last_part.casefold() not in words)
-    )
-    return f"{left}-{right}" if is_own else f"{left}{right}"
+    try:
+        return read()
+    except Exception as error:
+        raise Refusal(error_line(error)) from error
 
 
-def _flowing(text: str) -> str:
-    """Turn the line breaks inside sentences into spaces, and those that end a paragraph into blank lines."""
-    width = _usual_width(text.split("\n"))
-    return "\n\n".join(_paragraph(lines.split("\n"), width) for lines in re.split(r"\n{2,}", text))
+def _is_placeholder(reader: PdfReader) -> bool:
+    """Return whether the form is drawn by the reading program alone: a dynamic XFA form."""
+    try:
+        return _tried(lambda: bool(reader.root_object.get("/NeedsRendering", False)) and bool(reader.xfa))
+    except Refusal:
+        return False  # what is wrong with the form is said of its pages
 
 
-def _usual_width(lines: Sequence[str]) -> int:
-    """Return the length which half of the text stands in lines of, or longer: short lines weigh little."""
-    rest = sum(map(len, lines)) / 2
-    for length in sorted(map(len, lines), reverse=True):
-        rest -= length
-        if rest <= 0:
-            return length
-    return 0
+def _page(reader: PdfReader, number: int, warnings: _Warnings) -> _Page:
+    warnings.messages.clear()
+    try:
+        page = _tried(lambda: reader.pages[number])
+        text = _tried(lambda: _as_read(page))
+    except Refusal as refusal:
+        return _Page(kind="damaged", loss=f"cannot be read: {refusal}")
+    read = _Page()
+    share = illegible_share(text)
+    signs = f"{share:.1%} of its signs are no letters"
+    if share > NO_TEXT:
+        text, read.kind = "", "unreadable letters"
+        read.loss = f"has no text: {signs} (its fonts do not tell which); run OCR first"
+    elif share > REMARKABLE:
+        read.notes.append(("unreadable letters", signs))
+    losses = [message for message in warnings.messages if _LOSS.search(message)]
+    if not text.strip() and not read.loss:
+        read.kind, read.loss = _emptiness(page, losses)
+    elif losses:
+        read.notes.append(("damaged", f"read in part: {losses[0]}"))
+    try:
+        read.text = _tried(lambda: "\n\n".join(filter(None, (text.strip("\n"), *_filled_in(page, text)))))
+    except Refusal as refusal:
+        read.text = text
+        read.notes.append(("not read", f"form fields and notes: {refusal}"))
+    return read
 
 
-def _paragraph(lines: Sequence[str], width: int) -> str:
-    joints = [_joint(line, following, width) for line, following in pairwise(lines)]
-    return "".join(line + joint for line, joint in zip(lines, [*joints, ""], strict=True))
+def _emptiness(page: PageObject, losses: Sequence[str]) -> tuple[RemarkKind, str]:
+    """Return why a page gives no text."""
+    if losses:
+        return "damaged", f"cannot be read: {losses[0]}"
+    try:
+        content = _tried(page.get_contents)
+        drawn = _tried(content.get_data).strip() if content is not None else b""
+        images = _tried(page.images.keys)
+    except Refusal as refusal:
+        return "damaged", f"cannot be read: {refusal}"
+    if not drawn:
+        return "no text", _BLANK
+    if images:
+        return "no text", f"{_IMAGES} (an image); run OCR first"
+    return "no text", f"{_IMAGES} (a drawing); run OCR first" if _PAINTED.search(drawn) else _BLANK
 
 
-_SENTENCE_END = re.compile(r"[.!?:][\"'\u201d\u2019)\]]*$")
-_BULLET = re.compile(r"[•‣▪◦\u2013*-] ")
-_HEADING = re.compile(r"\d+(\.\d+)*\.? [A-Z][^.]*$")
-_CAPTION = re.compile(r"(Figure|Table) \d+: ")
+def _filled_in(page: PageObject, text: str) -> Iterator[str]:
+    """Yield what was typed into a page: the fields of a form, and notes that stand on the page itself."""
+    for one in page.get("/Annots") or ():
+        annotation = one.get_object()
+        if annotation.get("/Subtype") == "/FreeText":
+            content = str(annotation.get("/Contents") or "")
+        elif annotation.get("/Subtype") == "/Widget":
+            content = _field(annotation)
+        else:
+            continue
+        if content.strip() and content not in text:
+            yield content
 
 
-def _joint(line: str, following: str, width: int) -> str:
-    """Choose what replaces the break between two lines; a PDF tells only how long they are."""
-    is_short = len(line) < 0.7 * width
-    if is_short and (_SENTENCE_END.search(line) or _HEADING.match(line)):
-        return "\n\n"
-    if _CAPTION.match(following) or (len(following) < 0.7 * width and _HEADING.match(following)):
-        return "\n\n"
-    if _BULLET.match(following) or _is_row_of_numbers(line) or _is_row_of_numbers(following):
-        return "\n"
-    is_cell = len(line) < 0.5 * width and not line.endswith(",") and not following[0].islower()
-    return "\n" if is_cell else " "
+def _field(widget: Any) -> str:
+    """Return a filled field with its label; "" for an empty one."""
+    holder, names, value, kind = widget, [], None, None
+    for _ in range(8):  # a field may have its name and value from what it belongs to
+        value = value if value is not None else holder.get("/V")
+        kind = kind or holder.get("/FT")
+        if label := holder.get("/TU") or holder.get("/T"):
+            names.append(str(label))
+        if "/Parent" not in holder or "/TU" in holder:
+            break
+        holder = holder["/Parent"].get_object()
+    if kind == "/Btn":
+        state = str(widget.get("/AS") or "")
+        value = None if state in ("", "/Off") else state.removeprefix("/")
+    elif kind == "/Sig":
+        value = None
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    name = ".".join(reversed(names))
+    return f"{name}: {value}" if value is not None and str(value).strip() else ""
 
 
-def _is_row_of_numbers(line: str) -> bool:
-    words = line.split()
-    return sum(any(map(str.isdigit, word)) for word in words) > len(words) / 2
+def _as_read(page: PageObject) -> str:
+    """Return the text of a page; where the place of its pieces matters, it is looked at."""
+    text = page.extract_text()
+    lines = text.split("\n")
+    is_twice = any(line.strip() and line == following for line, following in pairwise(lines))
+    if not is_twice and not is_right_to_left(text):
+        return text
+    pieces: list[Piece] = []
+
+    def note(piece: str, _cm: object, matrix: Sequence[float], *_: object) -> None:
+        if piece:
+            pieces.append((piece, matrix[4], matrix[5]))
+
+    page.extract_text(visitor_text=note)
+    if is_right_to_left(text):
+        lines = in_reading_order(pieces).split("\n")
+    return "\n".join(_without_fake_bold(lines, pieces))
+
+
+def _without_fake_bold(lines: Sequence[str], pieces: Sequence[Piece]) -> Iterator[str]:
+    """Leave out lines drawn a second time a hair beside the first, which looks bold."""
+    places = [(text.strip(), x, y) for text, x, y in pieces if text.strip()]
+    close = {
+        one[0]
+        for one, two in pairwise(places)
+        if one[0] == two[0] and abs(one[1] - two[1]) < 2 and abs(one[2] - two[2]) < 2  # points
+    }
+    for before, line in pairwise(["", *lines]):
+        if line != before or line.strip() not in close:
+            yield line
+
+
+def _read_image(page: _Page, number: int, ocr: PageOCR) -> None:
+    try:
+        page.text = ocr(number)
+    except Refusal as refusal:
+        page.loss = str(refusal)
+
+
+def _why_nothing(pages: Sequence[_Page]) -> str:
+    count = f"{len(pages)} page{'s' * (len(pages) != 1)}"
+    causes = dict.fromkeys(page.loss for page in pages)
+    if causes and all(cause == f"{_IMAGES} (an image); run OCR first" for cause in causes):
+        return f"{_IMAGES} ({count} of images); run OCR first"
+    if not causes or set(causes) == {_BLANK}:
+        return f"has no text ({count}, nothing on {'them' if len(pages) > 1 else 'it'})"
+    remarks = list(_remarks(pages))
+    return "; ".join(remark.detail if len(pages) == 1 else str(remark) for remark in remarks)
+
+
+def _remarks(pages: Sequence[_Page]) -> Iterator[Remark]:
+    """Yield one remark a cause, with its pages."""
+    numbers: dict[tuple[RemarkKind, str], list[int]] = {}
+    for number, page in enumerate(pages, 1):
+        found = list(page.notes)
+        if page.loss and page.loss != _BLANK and not page.text:
+            found.append((page.kind, page.loss))
+        for cause in found:
+            numbers.setdefault(cause, []).append(number)
+    for (kind, detail), on in numbers.items():
+        yield Remark(kind, detail, tuple(on))
+
+
+class _Warnings(logging.Handler):
+    """Keeps pypdf's remarks on odd files off the terminal, and has them here, while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        self._logger = logging.getLogger("pypdf")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(" ".join(record.getMessage().split())[:120])
+
+    def __enter__(self) -> _Warnings:
+        self._was = self._logger.propagate, self._logger.level
+        self._logger.propagate = False
+        self._logger.setLevel(logging.WARNING)
+        self._logger.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.propagate, level = self._was
+        self._logger.setLevel(level)

@@ -1,4 +1,4 @@
-r"""Files to documents: PDF, HTML, Markdown and text, with pages, character offsets and content hashes.
+r"""Files to documents, with pages, character offsets, content hashes, and remarks on what was not read.
 
 Every offset refers to the cleaned text: no control characters, line ends `\n`, and in a PDF sentences
 that run over a line end as if the line had never been broken.
@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from pathlib import Path
 
@@ -20,46 +22,89 @@ from rag_evals.rag.documents.document import (
     Corpus,
     Document,
     Refusal,
+    Remark,
     Unreadable,
     cleaned,
     printable,
 )
+from rag_evals.rag.documents.encodings import decoded
 from rag_evals.rag.documents.html import html_text
-from rag_evals.rag.documents.pdf import pdf_pages
+from rag_evals.rag.documents.legibility import NO_TEXT, illegible_share
+from rag_evals.rag.documents.ocr import check_command, page_reader
+from rag_evals.rag.documents.office import docx_text, epub_text, pptx_pages
+from rag_evals.rag.documents.pdf import PageOCR, pdf_pages
 from rag_evals.rag.errors import DocumentError
 from rag_evals.rag.identity import Memory, digest
 
-# The kind of what a memory keeps of a file: the text of its pages.
+# The kind of what a memory keeps of a file: the text of its pages, and the remarks.
 PAGES = "pages"
 # Counts up when the same file gives another text than before: what a memory keeps is then read anew.
-VERSION = 1
-SUFFIXES = (".pdf", ".md", ".markdown", ".txt", ".html", ".htm")
+VERSION = 2
+_LIBRARIES = ("pypdf", "lxml", "mammoth", "python-pptx")
+_WITH_PAGES = (".pdf", ".pptx")
+_HTML = (".html", ".htm", ".xhtml")
+SUFFIXES = (".pdf", ".md", ".markdown", ".txt", *_HTML, ".docx", ".pptx", ".epub")
+# A shorter text may well be of control characters for the most part.
+_LONG_ENOUGH = 200
 
 
-def read_documents(path: Path, memory: Memory | None = None) -> Corpus:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a file holds: its pages, or one for the whole of it, and what was not read."""
+
+    pages: Sequence[str]
+    remarks: Sequence[Remark] = ()
+
+
+def read_documents(
+    path: Path, memory: Memory | None = None, *, ocr: str | None = None, progress: bool = True
+) -> Corpus:
     """Read one file, or every document in a folder and its subfolders.
 
-    In a folder, hidden files and folders and files with other suffixes are passed over. Linked folders are
-    followed, each real folder being read once. Files that cannot be read are in the corpus with one line
-    saying why. A `memory` keeps the text of files from one run to the next.
+    In a folder, hidden files and folders are passed over, and files with other suffixes, which a remark
+    names. Linked folders are followed, each real folder being read once. Files that cannot be read are in
+    the corpus with one line saying why.
+
+    Args:
+        path: The file or folder.
+        memory: Keeps the text of files from one run to the next; None reads each anew.
+        ocr: A command that writes the text of page `{page}` of `{file}` to stdout; None leaves pages of
+            images without text.
+        progress: Whether a bar is shown, on a terminal, while several files are read.
 
     Raises:
-        DocumentError: When `path` does not exist or nothing in it can be read.
+        DocumentError: When `path` does not exist or nothing in it can be read, or there is no such command.
     """
     if not os.access(path, os.F_OK):
         raise DocumentError(f"no such file or folder: {path}")
-    files, unreadable = _files_in(path) if path.is_dir() else ({path.name: path}, [])
-    documents = []
-    for name, file in files.items():
-        outcome = _read(name, file, memory)
-        if isinstance(outcome, Document):
-            documents.append(outcome)
+    if ocr is not None:
+        check_command(ocr)
+    files, passed_over, unreadable = _files_in(path) if path.is_dir() else ({path.name: path}, [], [])
+    documents, remarks = [], _passed_over(passed_over)
+    for name, file in _shown(files.items(), progress=progress and len(files) > 1):
+        try:
+            document, found = _read(name, file, memory, ocr)
+        except Refusal as refusal:
+            unreadable.append(Unreadable(name, str(refusal)))
         else:
-            unreadable.append(outcome)
+            documents.append(document)
+            remarks += found
     unreadable.sort(key=lambda offender: offender.name)
     if not documents:
         raise DocumentError(_nothing_readable(path, unreadable))
-    return Corpus(tuple(documents), tuple(unreadable))
+    return Corpus(tuple(documents), tuple(unreadable), (*remarks, *_copies(documents)))
+
+
+def _shown(files: Iterable[tuple[str, Path]], *, progress: bool) -> Iterable[tuple[str, Path]]:
+    """Go through the files with a progress bar where one is wanted."""
+    if not progress:
+        return files
+    from tqdm import tqdm
+
+    bar: Iterable[tuple[str, Path]] = tqdm(
+        list(files), desc="reading documents", unit="file", disable=None, leave=False
+    )
+    return bar
 
 
 def _nothing_readable(path: Path, unreadable: Sequence[Unreadable]) -> str:
@@ -67,21 +112,45 @@ def _nothing_readable(path: Path, unreadable: Sequence[Unreadable]) -> str:
     return "\n".join([f"no readable document in {path}", *offenders, f"read are {', '.join(SUFFIXES)}"])
 
 
-def _files_in(folder: Path) -> tuple[dict[str, Path], list[Unreadable]]:
-    """Return the files to read by name, sorted, and the folders that could not be listed."""
+def _passed_over(names: Sequence[str]) -> list[Remark]:
+    """Name the files of other formats: all kinds, and the first few of them."""
+    if not names:
+        return []
+    kinds = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
+    count = f"{len(names):,} file{'s' * (len(names) > 1)} of other formats passed over"
+    listed = ", ".join(f"{kind} {number:,}" for kind, number in kinds.most_common(6))
+    first = ", ".join(map(printable, names[:3])) + ", …" * (len(names) > 3)
+    return [Remark("passed over", f"{count} ({listed}): {first}")]
+
+
+def _copies(documents: Sequence[Document]) -> list[Remark]:
+    first: dict[str, str] = {}
+    return [
+        Remark("copy", f"the same text as {printable(known)}", document=document.name)
+        for document in documents
+        if (known := first.setdefault(digest(document.text), document.name)) != document.name
+    ]
+
+
+def _files_in(folder: Path) -> tuple[dict[str, Path], list[str], list[Unreadable]]:
+    """Return the files to read by name, sorted, those of other formats, and folders that cannot be listed."""
     failures: list[OSError] = []
     found: dict[str, Path] = {}
+    others: list[str] = []
     visited = {folder.resolve()}
     for parent, folders, names in os.walk(folder, onerror=failures.append, followlinks=True):
         folders[:] = [name for name in sorted(folders) if _is_new(Path(parent, name), visited)]
-        for file in (Path(parent, name) for name in names):
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
-                found[file.relative_to(folder).as_posix()] = file
+        for file in (Path(parent, name) for name in names if not name.startswith(".")):
+            name = file.relative_to(folder).as_posix()
+            if file.suffix.lower() in SUFFIXES:
+                found[name] = file
+            else:
+                others.append(name)
     unreadable = [
         Unreadable(Path(failure.filename).relative_to(folder).as_posix(), _os_reason(failure))
         for failure in failures
     ]
-    return dict(sorted(found.items())), unreadable
+    return dict(sorted(found.items())), sorted(others), unreadable
 
 
 def _is_new(folder: Path, visited: set[Path]) -> bool:
@@ -93,32 +162,42 @@ def _is_new(folder: Path, visited: set[Path]) -> bool:
     return True
 
 
-def _read(name: str, file: Path, memory: Memory | None) -> Document | Unreadable:
-    try:
-        data = _bytes_of(file)
-        pages = _remembered_pages(file.suffix.lower(), data, memory)
-    except Refusal as refusal:
-        return Unreadable(name, str(refusal))
-    starts = accumulate((len(page) + len(PAGE_BREAK) for page in pages[:-1]), initial=0)
-    has_pages = file.suffix.lower() == ".pdf"
-    return Document(
+def _read(name: str, file: Path, memory: Memory | None, ocr: str | None) -> tuple[Document, list[Remark]]:
+    suffix = file.suffix.lower()
+    data = _bytes_of(file)
+    reading = _remembered(suffix, data, file, memory, ocr)
+    starts = accumulate((len(page) + len(PAGE_BREAK) for page in reading.pages[:-1]), initial=0)
+    document = Document(
         name=name,
-        text=PAGE_BREAK.join(pages),
-        page_starts=tuple(starts) if has_pages else (),
+        text=PAGE_BREAK.join(reading.pages),
+        page_starts=tuple(starts) if suffix in _WITH_PAGES else (),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+    return document, [replace(remark, document=name) for remark in reading.remarks]
 
 
-def _remembered_pages(suffix: str, data: bytes, memory: Memory | None) -> list[str]:
+def _remembered(suffix: str, data: bytes, file: Path, memory: Memory | None, ocr: str | None) -> _Reading:
+    reader = page_reader(ocr, file) if ocr else None
     if memory is None:
-        return _pages_of(suffix, data)
-    key = digest([suffix, hashlib.sha256(data).hexdigest(), version("pypdf"), VERSION])
+        return _reading(suffix, data, reader)
+    parts = [suffix, hashlib.sha256(data).hexdigest(), *map(_version, _LIBRARIES), ocr or "", VERSION]
+    key = digest(parts)
     known = memory.recall(PAGES, [key])
     if key in known:
-        return [str(page) for page in json.loads(known[key])]
-    pages = _pages_of(suffix, data)
-    memory.keep(PAGES, {key: json.dumps(pages).encode()})
-    return pages
+        kept = json.loads(known[key])
+        remarks = [Remark(kind, detail, tuple(pages)) for kind, detail, pages in kept["remarks"]]
+        return _Reading(kept["pages"], remarks)
+    reading = _reading(suffix, data, reader)
+    told = [[remark.kind, remark.detail, remark.pages] for remark in reading.remarks]
+    memory.keep(PAGES, {key: json.dumps({"pages": reading.pages, "remarks": told}).encode()})
+    return reading
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -137,21 +216,38 @@ def _os_reason(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
-def _pages_of(suffix: str, data: bytes) -> list[str]:
-    """Return the cleaned text of each page; a format without pages is one page."""
+def _reading(suffix: str, data: bytes, ocr: PageOCR | None) -> _Reading:
+    """Read a file by its format.
+
+    Raises:
+        Refusal: It has no text, or none that can be read.
+    """
     if suffix == ".pdf":
-        return pdf_pages(data)
-    if suffix not in SUFFIXES:
+        return _Reading(*pdf_pages(data, ocr))
+    if suffix == ".pptx":
+        pages, remarks = pptx_pages(data)
+        pages = [cleaned(page) for page in pages]
+    elif suffix not in SUFFIXES:
         raise Refusal(f'has the suffix "{suffix}"' if suffix else "has no suffix")
-    text = _decoded(data)
-    text = cleaned(html_text(text) if suffix in (".html", ".htm") else text)
-    if not text.strip():
-        raise Refusal("has no text")
-    return [text]
+    else:
+        text, remarks = _text_of(suffix, data)
+        pages = [cleaned(text)]
+    if not any(page.strip() for page in pages):
+        raise Refusal("; ".join(["has no text", *(remark.detail for remark in remarks)]))
+    return _Reading(pages, remarks)
 
 
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise Refusal(f"not UTF-8 text (byte 0x{data[error.start]:02X} at {error.start})") from error
+def _text_of(suffix: str, data: bytes) -> tuple[str, list[Remark]]:
+    if suffix == ".docx":
+        return docx_text(data)
+    if suffix == ".epub":
+        return epub_text(data)
+    text, lost = decoded(data, is_markup=suffix in _HTML)
+    remarks = [Remark("damaged", f"{lost:,} characters are none in its encoding")] if lost else []
+    if suffix in _HTML:
+        text, found = html_text(text, is_xml=suffix == ".xhtml" or text.lstrip().startswith("<?xml"))
+        remarks += found
+    share = illegible_share(text) if len(text) >= _LONG_ENOUGH else 0.0
+    if share > NO_TEXT:
+        raise Refusal(f"is not text: {share:.0%} of its signs are no letters")
+    return text, remarks

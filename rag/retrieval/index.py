@@ -21,8 +21,10 @@ from rag_evals.rag.tracing.spans import span
 if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode, NodeWithScore
 
+# Counts up when the same documents give another index than before.
+VERSION = 2
 # The vector index and the node store carry these; they are not for the embedder or the model to read.
-_PLACE = ("document", "page", "start", "end")
+_PLACE = ("document", "page", "start", "end", "page_end")
 
 
 class Index:
@@ -95,6 +97,7 @@ class Index:
 
 def _identity(corpus: Corpus, config: PipelineConfig, embedder: Embedder) -> dict[str, Any]:
     return {
+        "version": VERSION,
         # The text as read, not the files: another version of a PDF reader gives another text.
         "documents": {d.name: digest([d.text, d.page_starts]) for d in corpus.documents},
         "retriever": config.retriever,
@@ -181,7 +184,9 @@ def _place(nodes: Sequence[BaseNode], document: Document) -> None:
         end = start + len(text)
         starts[node.node_id] = start
         latest[parent] = (start, end)
-        node.metadata = dict(zip(_PLACE, (document.name, document.page_at(start), start, end), strict=True))
+        page, last = document.page_at(start), document.page_at(max(start, end - 1))
+        place = (document.name, page, start, end, last if last != page else None)
+        node.metadata = dict(zip(_PLACE, place, strict=True))
         node.excluded_embed_metadata_keys = list(_PLACE)
         node.excluded_llm_metadata_keys = list(_PLACE)
 

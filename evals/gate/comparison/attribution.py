@@ -96,7 +96,7 @@ def _has_place(source: Source) -> bool:
 def _span(context: Context) -> Span:
     has_place = context.start is not None and context.end is not None
     start, end = (context.start, context.end) if has_place else (None, None)
-    return Span(context.document, context.page, start, end)
+    return Span(context.document, context.page, start, end, context.page_end)
 
 
 def _covers(source: Source, spans: Iterable[Span]) -> bool:
@@ -128,7 +128,10 @@ def _is_on_page(source: Source, spans: Sequence[Span]) -> bool:
     """Return whether a span is on the page of `source`; where no page is known, in its document."""
     if source.page is None or all(span.page is None for span in spans):
         return bool(spans)
-    return any(span.page == source.page for span in spans)
+    pages = [(span.page, span.page_end or span.page) for span in spans]
+    return any(
+        first <= source.page <= last for first, last in pages if first is not None and last is not None
+    )
 
 
 def _is_kept(span: Span, contexts: Sequence[Context]) -> bool:

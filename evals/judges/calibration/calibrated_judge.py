@@ -140,7 +140,7 @@ def _unfit(answer: Answer) -> str | None:
 def _where(closest: Context | None) -> str:
     if closest is None or not closest.document:
         return ""
-    return f" (closest: {closest.document}{f' p.{closest.page}' if closest.page else ''})"
+    return f" (closest: {closest.document}{f' p.{closest.pages}' if closest.pages else ''})"
 
 
 def _quoted(text: str, width: int = 120) -> str:

@@ -124,7 +124,7 @@ def _content(example: Labelled) -> dict[str, Any]:
 # --- file to examples ---
 
 _READERS = readers_for("examples")
-_CONTEXT_KEYS = ("text", "document", "page", "start", "end")
+_CONTEXT_KEYS = ("text", "document", "page", "start", "end", "page_end")
 _KEYS = ("id", "question", "contexts", "context", "answer", "reference", *LABELS, "source", "kind")
 
 
@@ -189,6 +189,7 @@ def _parse_context(value: Mapping[str, Any], problems: list[str]) -> Context:
         page=parse_whole_number(value, "page", 1, problems),
         start=parse_whole_number(value, "start", 0, problems),
         end=parse_whole_number(value, "end", 0, problems),
+        page_end=parse_whole_number(value, "page_end", 1, problems),
     )
     check_span(context.start, context.end, problems)
     return context

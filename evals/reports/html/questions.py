@@ -178,12 +178,12 @@ def _context(context: Context, where: str, change: str) -> TemplateData:
 
 
 def _place(context: Context) -> str:
-    return visible_text(_spot(context.document or "passage", context.page, context.start, context.end))
+    return visible_text(_spot(context.document or "passage", context.pages, context.start, context.end))
 
 
-def _spot(document: str, page: int | None, start: int | None, end: int | None) -> str:
+def _spot(document: str, pages: int | str | None, start: int | None, end: int | None) -> str:
     chars = f", characters {start:,} to {end:,}" if start is not None and end is not None else ""
-    return place(document, page, chars)
+    return place(document, pages, chars)
 
 
 def _spent(evaluation: Evaluation) -> str:

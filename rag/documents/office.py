@@ -1,0 +1,148 @@
+"""DOCX, PPTX and EPUB as text, by the libraries of the extra `documents`."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote
+
+from rag_evals.rag.documents.document import PAGE_BREAK, Refusal, Remark, error_line
+from rag_evals.rag.documents.encodings import decoded
+from rag_evals.rag.documents.html import html_text
+
+# What the parts of a file may come to, unpacked: a small archive can hold endless zeros.
+_MOST_BYTES = 512 * 2**20
+_NEEDED = "needs more libraries: pip install 'rag-evals[documents]'"
+_CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
+_PACKAGE = "{http://www.idpf.org/2007/opf}"
+
+
+def docx_text(data: bytes) -> tuple[str, list[Remark]]:
+    """Return the text of a Word document with its tables, lists, notes and text boxes.
+
+    Raises:
+        Refusal: It cannot be read, or the library is missing.
+    """
+    _check_archive(data)
+    try:
+        import mammoth
+    except ModuleNotFoundError as error:
+        raise Refusal(_NEEDED) from error
+    try:
+        # Pictures by their description alone.
+        page = mammoth.convert_to_html(
+            BytesIO(data), convert_image=mammoth.images.img_element(lambda _: {"src": ""})
+        )
+    except Exception as error:
+        raise Refusal(f"is not a readable DOCX file: {error_line(error)}") from error
+    return html_text(page.value)
+
+
+def pptx_pages(data: bytes) -> tuple[list[str], list[Remark]]:
+    """Return the text of each slide, with its tables and the speaker's notes; slides of pictures are named.
+
+    Raises:
+        Refusal: It cannot be read, or the library is missing.
+    """
+    _check_archive(data)
+    try:
+        from pptx import Presentation
+    except ModuleNotFoundError as error:
+        raise Refusal(_NEEDED) from error
+    try:
+        slides = [_slide(slide) for slide in Presentation(BytesIO(data)).slides]
+    except Exception as error:
+        raise Refusal(f"is not a readable PPTX file: {error_line(error)}") from error
+    pictures = tuple(
+        number for number, (text, has_picture) in enumerate(slides, 1) if has_picture and not text
+    )
+    remarks = [Remark("no text", "has no text (a picture)", pictures)] if pictures else []
+    return [text for text, _ in slides], remarks
+
+
+def _slide(slide: Any) -> tuple[str, bool]:
+    parts, has_picture = [], False
+    for shape in _shapes(slide.shapes):
+        if shape.has_text_frame:
+            parts.append(shape.text_frame.text)
+        elif getattr(shape, "has_table", False):
+            parts.append("\n".join(" ".join(cell.text for cell in row.cells) for row in shape.table.rows))
+        has_picture = has_picture or hasattr(shape, "image")
+    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+        parts.append(slide.notes_slide.notes_text_frame.text)
+    return "\n\n".join(part.strip() for part in parts if part.strip()), has_picture
+
+
+def _shapes(shapes: Any) -> Iterator[Any]:
+    for shape in shapes:
+        if hasattr(shape, "shapes"):  # a group
+            yield from _shapes(shape.shapes)
+        else:
+            yield shape
+
+
+def epub_text(data: bytes) -> tuple[str, list[Remark]]:
+    """Return the chapters of a book in reading order.
+
+    Raises:
+        Refusal: It cannot be read, or is protected.
+    """
+    _check_archive(data)
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        names = frozenset(archive.namelist())
+        if "META-INF/rights.xml" in names or _is_protected(archive, names):
+            raise Refusal("is protected (DRM); give a copy without protection")
+        try:
+            chapters = list(_chapters(archive))
+        except Exception as error:
+            raise Refusal(f"is not a readable EPUB file: {error_line(error)}") from error
+        texts, remarks = [], []
+        for chapter in chapters:
+            try:
+                text, found = html_text(decoded(archive.read(chapter), is_markup=True)[0], is_xml=True)
+            except (KeyError, Refusal, zipfile.BadZipFile) as error:
+                text, found = "", [Remark("damaged", f"{posixpath.basename(chapter)}: {error_line(error)}")]
+            texts.append(text)
+            remarks += found
+    return PAGE_BREAK.join(filter(None, texts)), remarks
+
+
+def _is_protected(archive: zipfile.ZipFile, names: frozenset[str]) -> bool:
+    """Return whether more than fonts is encrypted."""
+    if "META-INF/encryption.xml" not in names:
+        return False
+    return b".xhtml" in (listing := archive.read("META-INF/encryption.xml")) or b".html" in listing
+
+
+def _chapters(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Yield the files of the book's spine."""
+    root = _xml(archive.read("META-INF/container.xml")).find(f".//{_CONTAINER}rootfile").get("full-path")
+    package = _xml(archive.read(root))
+    files = {item.get("id"): item.get("href") for item in package.iterfind(f".//{_PACKAGE}item")}
+    for item in package.iterfind(f".//{_PACKAGE}itemref"):
+        if (href := files.get(item.get("idref"))) and item.get("linear") != "no":
+            yield posixpath.normpath(posixpath.join(posixpath.dirname(root), unquote(href)))
+
+
+def _xml(data: bytes) -> Any:
+    from lxml import etree
+
+    return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
+
+
+def _check_archive(data: bytes) -> None:
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        kind = (
+            "is an older or encrypted Office file; save it anew without a password"
+            if data.startswith(b"\xd0\xcf\x11\xe0")
+            else f"is damaged: {error_line(error)}"
+        )
+        raise Refusal(kind) from error
+    if size > _MOST_BYTES:
+        raise Refusal(f"comes to {size / 2**20:,.0f} MiB unpacked, more than {_MOST_BYTES // 2**20} MiB")
