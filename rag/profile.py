@@ -28,6 +28,7 @@ class Profile:
         is_cacheable: Whether the fingerprint says when what it makes changes.
         runs_in_test: Of a pipeline: whether the test that waits for its answer asks it, in its own thread and
             on its own loop, as clients need that were made there; else a thread of the harness does.
+        remarks: Gives what of its documents was not read or will not be found, a line each.
         members: The profiles of those that it is made of, each with models of its own; empty for one alone.
     """
 
@@ -41,6 +42,7 @@ class Profile:
     unscored_is_final: bool = False
     is_cacheable: bool = True
     runs_in_test: bool = False
+    remarks: Callable[[], Sequence[str]] = tuple
     members: tuple[Profile, ...] = ()
 
     @property

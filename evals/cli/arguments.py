@@ -12,7 +12,7 @@ from rag_evals.evals.engine.cache import FILE, Cache
 from rag_evals.evals.runs.run import find_run
 from rag_evals.evals.trackers.wandb.fetched_files import run_of
 from rag_evals.evals.trackers.wandb.reference import is_reference
-from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, remark_lines
 from rag_evals.rag.documents.read import read_documents
 
 
@@ -53,20 +53,29 @@ def named_run(text: str, home: Path, baselines: Path | None = None) -> Path:
     return run_of(text, home) if is_reference(text) else find_run(text, home, baselines)
 
 
-def read_corpus(docs: Path, home: Path) -> Corpus:
-    """Read the documents, and say which give no text; a cache that is there spares the work."""
-    cache = Cache(home / FILE) if (home / FILE).exists() else None
-    corpus = read_documents(docs, cache)
-    if cache:
-        cache.close()
-    say_unreadable(corpus)
+def add_ocr(parser: argparse.ArgumentParser) -> None:
+    """Declare `--ocr`."""
+    parser.add_argument(
+        "--ocr", metavar="COMMAND", help="command that writes the text of page {page} of {file}, an image"
+    )
+
+
+def read_corpus(docs: Path, home: Path, ocr: str | None = None) -> Corpus:
+    """Read the documents, and say what was not read; a cache that is there spares the work."""
+    corpus = cached_corpus(docs, home, ocr)
+    for line in remark_lines(corpus.unreadable, corpus.remarks, MOST_REMARKS):
+        print(line, file=sys.stderr)
     return corpus
 
 
-def say_unreadable(corpus: Corpus) -> None:
-    """Print which documents give no text."""
-    for skipped in corpus.unreadable:
-        print(f"left out {printable(skipped.name)}: {printable(skipped.reason)}", file=sys.stderr)
+def cached_corpus(docs: Path, home: Path, ocr: str | None) -> Corpus:
+    """Read the documents, what the cache has of them from there."""
+    cache = Cache(home / FILE) if (home / FILE).exists() else None
+    try:
+        return read_documents(docs, cache, ocr=ocr)
+    finally:
+        if cache:
+            cache.close()
 
 
 def write_text(file: Path, text: str) -> None:

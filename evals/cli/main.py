@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "write a suite into this repository: a test, a pipeline, questions",
     ),
     "run": ("start:add_run", "put the bundled suite to work in this folder; takes pytest's arguments"),
+    "docs": ("start:add_docs", "read documents and show what was read of them, and what was not"),
     "ask": ("start:add_ask", "put one question, or several, to a pipeline and show the answer"),
     "plan": (
         "start:add_plan",

@@ -1,4 +1,4 @@
-"""The commands to begin with: `init`, a suite of one's own; `run`, the bundled one; `plan`; and `ask`."""
+"""The commands to begin with: `init` and `run`, a suite; `plan`; `docs`; and `ask`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import display_path, printable
-from rag_evals.evals.cli.arguments import add_home, add_offline, say_unreadable
+from rag_evals.evals.cli.arguments import add_home, add_ocr, add_offline, cached_corpus, read_corpus
 from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.evals.reports.text import aligned
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.config import config_for
-from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.documents.document import remark_lines
 from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline
 
@@ -194,6 +196,33 @@ def _pytest(*arguments: str) -> int:
     return subprocess.run([sys.executable, "-P", "-m", "pytest", *given]).returncode
 
 
+def add_docs(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `docs`."""
+    parser.add_argument("path", type=Path, metavar="PATH", help="a document or a folder of documents")
+    add_ocr(parser)
+    add_home(parser, "the cache, which keeps the text of documents if there is one")
+    parser.set_defaults(run=_docs)
+
+
+def _docs(options: argparse.Namespace) -> int:
+    """Show each document with its pages, its characters and what of it was not read."""
+    corpus = cached_corpus(options.path, options.home, options.ocr)
+    rows = [
+        (printable(one.name), f"{len(one.page_starts):,}" if one.page_starts else "", f"{len(one.text):,}")
+        for one in corpus.documents
+    ]
+    lines = aligned([("document", "pages", "characters"), *rows])
+    print(lines[0])
+    for line, document in zip(lines[1:], corpus.documents, strict=True):
+        print(line)
+        for remark in corpus.remarks:
+            if remark.document == document.name:
+                print(f"  {replace(remark, document='')}")
+    for line in remark_lines(corpus.unreadable, [remark for remark in corpus.remarks if not remark.document]):
+        print(line)
+    return 0
+
+
 def add_ask(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `ask`."""
     parser.add_argument("questions", nargs="+", metavar="QUESTION")
@@ -201,6 +230,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pipeline", default="baseline", help="name of a pipeline (default: baseline)")
     parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
     parser.add_argument("--model", help="language model in place of the pipeline's own: name, path or URL")
+    add_ocr(parser)
     add_offline(parser)
     add_home(parser, "indexes")
     parser.set_defaults(run=_ask)
@@ -210,8 +240,7 @@ def _ask(options: argparse.Namespace) -> int:
     if options.offline:
         forbid_connections()
     config = config_for(options.pipeline, path=options.config, model=options.model)
-    corpus = read_documents(options.docs)
-    say_unreadable(corpus)
+    corpus = read_corpus(options.docs, options.home, options.ocr)
     pipeline = build_pipeline(
         config, corpus, Resources(offline=options.offline), options.home.absolute() / "indexes"
     )

@@ -194,7 +194,14 @@ class Evaluate:
             if self._session.is_first(name, part.fingerprint):
                 profile = profile_of(part)
                 told = _as_json(profile.settings), _as_json(profile.identity)
-                info = ComponentInfo(kind, name, part.fingerprint, *told, versioned=profile.is_cacheable)
+                info = ComponentInfo(
+                    kind,
+                    name,
+                    part.fingerprint,
+                    *told,
+                    versioned=profile.is_cacheable,
+                    remarks=tuple(map(str, profile.remarks())),
+                )
                 attach_about(self._item, component_to_json(info))
 
 

@@ -14,7 +14,7 @@ from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, questions_digest, short_digest
-from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, remark_lines
 
 TYPE = "question-set"
 SCHEMA = 1
@@ -34,6 +34,7 @@ class Manifest:
         generator: What wrote the questions; None when nothing did.
         curated: How many questions were written or edited by hand.
         created_with: Version of this package.
+        remarks: What of the documents was not read, a line each.
     """
 
     digest: str
@@ -44,6 +45,7 @@ class Manifest:
     generator: Mapping[str, Any] | None
     curated: int
     created_with: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def manifest_of(
         generator=generator,
         curated=sum(map(is_curated, questions)),
         created_with=version("rag-evals"),
+        remarks=tuple(remark_lines(corpus.unreadable, corpus.remarks, MOST_REMARKS)) if corpus else (),
     )
 
 
@@ -102,7 +105,11 @@ def is_curated(question: Question) -> bool:
 
 def save_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest of the question file `path`."""
-    corpus = {"sha256": manifest.corpus, "documents": dict(sorted(manifest.documents.items()))}
+    corpus: dict[str, Any] = {
+        "sha256": manifest.corpus,
+        "documents": dict(sorted(manifest.documents.items())),
+        **({"remarks": list(manifest.remarks)} if manifest.remarks else {}),
+    }
     value = {
         "type": TYPE,
         "schema": SCHEMA,
@@ -160,6 +167,7 @@ def _manifest_from(value: Mapping[str, Any]) -> Manifest:
         generator=dict(generator) if generator else None,
         curated=int(value["curated"]),
         created_with=str(value["created_with"]),
+        remarks=tuple(map(str, corpus.get("remarks") or ())),
     )
 
 

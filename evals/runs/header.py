@@ -105,6 +105,7 @@ class ComponentInfo:
         settings: What it says of itself; None where the line has none.
         identity: What the fingerprint is made of, by name; None where the line has none.
         versioned: Whether the fingerprint tells when it changes.
+        remarks: What of a pipeline's documents was not read or will not be found, a line each.
         others: Whatever else the line has; it stays when the line is written again.
     """
 
@@ -114,6 +115,7 @@ class ComponentInfo:
     settings: Mapping[str, Any] | None = None
     identity: Mapping[str, Any] | None = None
     versioned: bool = True
+    remarks: tuple[str, ...] = ()
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -136,7 +138,11 @@ def component_from_json(line: Mapping[str, Any]) -> ComponentInfo:
     given = {key: others.pop(key) for key in objects}
     # Only that it is not is ever written.
     versioned = others.pop("versioned") if line.get("versioned") is False else True
-    return ComponentInfo(kind, str(name), str(fingerprint), **given, versioned=versioned, others=others)
+    remarks = _members(others, "remarks", str)
+    others.pop("remarks", None)
+    return ComponentInfo(
+        kind, str(name), str(fingerprint), **given, versioned=versioned, remarks=remarks, others=others
+    )
 
 
 def component_to_json(info: ComponentInfo) -> dict[str, Any]:
@@ -149,4 +155,5 @@ def component_to_json(info: ComponentInfo) -> dict[str, Any]:
         "fingerprint": info.fingerprint,
         **{key: value for key, value in given.items() if value is not None},
         **({} if info.versioned else {"versioned": False}),
+        **({"remarks": list(info.remarks)} if info.remarks else {}),
     }

@@ -135,9 +135,14 @@ def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != key}
 
 
+# Fields that are written only where they say something.
+_RARE = frozenset({"page_end"})
+
+
 def fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return {name: held for name, held in fields.items() if held is not None or name not in _RARE}
 
 
 def from_fields(into: type[T], values: Mapping[str, Any]) -> T:

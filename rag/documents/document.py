@@ -12,6 +12,8 @@ from itertools import groupby
 from typing import Literal
 
 PAGE_BREAK = "\n\n"
+# So many of a kind are shown and kept with a run; `rag-evals docs` shows all.
+MOST_REMARKS = 10
 RemarkKind = Literal[
     "no text", "damaged", "unreadable letters", "not read", "copy", "passed over", "not embedded"
 ]

@@ -38,6 +38,8 @@ _HEAD = 4096
 _COMMENT = re.compile(rb"<!--.*?(-->|$)", re.DOTALL)
 _META = re.compile(rb"<meta\b[^>]*?\bcharset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _XML = re.compile(rb"\s*<\?xml\b[^>]*?\bencoding\s*=\s*[\"']([\w.:-]+)", re.IGNORECASE)
+# Of fewer bytes nothing can be told.
+_ENOUGH = 16
 # A text in UTF-16 has a zero byte in each blank and line end at least.
 _ZEROS = 0.02
 
@@ -110,6 +112,8 @@ def _wide(data: bytes) -> str | None:
 
 
 def _likely(data: bytes) -> str | None:
+    if len(data) < _ENOUGH:
+        return None
     from charset_normalizer import from_bytes
 
     best = from_bytes(data[:100_000]).best()

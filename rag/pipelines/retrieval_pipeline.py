@@ -78,6 +78,7 @@ class RetrievalPipeline:
             identity=self.identity,
             # Every knob and the models in use.
             settings={**asdict(config), "reranker": reranker.name, "index": index.fingerprint},
+            remarks=lambda: index.remarks,
         )
 
     @property

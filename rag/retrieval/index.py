@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_evals.rag.answer import Context, Retrieval, Span
 from rag_evals.rag.config import PipelineConfig
-from rag_evals.rag.documents.document import Corpus, Document
+from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, Document, remark_lines
 from rag_evals.rag.identity import digest
 from rag_evals.rag.retrieval.embedder import Embedder
 from rag_evals.rag.tracing.conventions import RETRIEVED, documents
@@ -48,6 +48,11 @@ class Index:
         self._lock = threading.Lock()
         self.built = False
         self._vectors: Any = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What of the documents was not read, a line each, with the first of many of a kind."""
+        return remark_lines(self._corpus.unreadable, self._corpus.remarks, MOST_REMARKS)
 
     def load(self) -> None:
         """Open the index; build it first where it is not there.

@@ -29,7 +29,7 @@ def test_ask(capsys, tmp_path):
         assert re.fullmatch(r"A: .+", answered)
         assert 3 <= len(passages) <= 8
         assert all(
-            re.match(r"   \d\. primer\.pdf p\.\d+ \[\d+:\d+\] \d\.\d\d  \S", line) for line in passages
+            re.match(r"   \d\. primer\.pdf p\.\d+(-\d+)? \[\d+:\d+\] \d\.\d\d  \S", line) for line in passages
         )
         assert re.fullmatch(
             r"   retrieve \d+\.\d s, rerank 0\.0 s, generate \d+\.\d s; "

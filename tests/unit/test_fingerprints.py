@@ -72,13 +72,16 @@ class Kept(dict):
 
 
 def test_the_key_of_a_document(tmp_path):
-    """The text of a file is kept under its suffix, its bytes, the PDF library, and a number of our own."""
+    """The text of a file is kept under its suffix, its bytes, the libraries, and a number of our own."""
     (tmp_path / "a.md").write_bytes(b"Two of eight.\r\n")
     kept = Kept()
     (first,) = read_documents(tmp_path, kept).documents
     sha256 = hashlib.sha256(b"Two of eight.\r\n").hexdigest()
-    key = PAGES, digest([".md", sha256, version("pypdf"), 1])
-    assert kept == {key: b'["Two of eight.\\n"]'}
-    kept[key] = b'["As it was read before."]'
-    (second,) = read_documents(tmp_path, kept).documents
+    libraries = map(version, ("pypdf", "lxml", "mammoth", "python-pptx"))
+    key = PAGES, digest([".md", sha256, *libraries, "", 2])
+    assert kept == {key: b'{"pages": ["Two of eight.\\n"], "remarks": []}'}
+    kept[key] = b'{"pages": ["As it was read before."], "remarks": [["no text", "an image", [2]]]}'
+    again = read_documents(tmp_path, kept)
+    (second,) = again.documents
     assert (first.text, second.text) == ("Two of eight.\n", "As it was read before.")
+    assert [str(remark) for remark in again.remarks] == ["a.md: page 2: an image"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from rag_evals.evals.base.errors import GenerationError, UsageError
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, printable
-from rag_evals.evals.cli.arguments import add_home, read_corpus
+from rag_evals.evals.cli.arguments import add_home, add_ocr, read_corpus
 from rag_evals.evals.cli.questions.review import add_review
 from rag_evals.evals.generation.audit import audit_of, audit_to_json
 from rag_evals.evals.generation.work_file import work_path
@@ -29,7 +29,6 @@ from rag_evals.evals.questions.sources.locate import SourceFinder
 from rag_evals.evals.reports.terminal.question_audit import audit_lines, drop_lines
 from rag_evals.evals.reports.terminal.question_check import check_lines
 from rag_evals.rag.documents.document import Corpus
-from rag_evals.rag.documents.read import read_documents
 
 
 def add_questions(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +87,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the new places of what has moved, the tag `stale`, and the manifest",
     )
+    add_ocr(parser)
     add_home(parser, "the cache, which keeps the text of documents if there is one")
     parser.set_defaults(run=_check)
 
@@ -96,7 +96,7 @@ def _check(options: argparse.Namespace) -> int:
     # Read before the questions are: what is written later is held against these bytes.
     file = read_writable(options.file) if options.write else None
     found = load_set(options.file)
-    corpus = read_corpus(options.docs, options.home)
+    corpus = read_corpus(options.docs, options.home, options.ocr)
     finder = SourceFinder(corpus, found.manifest.documents if found.manifest else None)
     checked = check_questions(found.questions, finder)
     outdated = outdated_refusals(found.questions, finder)
@@ -142,6 +142,8 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         help="which column holds what, as question=Q,reference=A (csv, huggingface); fields: question, "
         "reference, contexts, document, page, tags, answerable, id",
     )
+    add_ocr(parser)
+    add_home(parser, "the cache, which keeps the text of documents if there is one")
     parser.set_defaults(run=_import)
 
 
@@ -151,7 +153,7 @@ def _import(options: argparse.Namespace) -> int:
     check_free(options.out)
     columns = parse_map(options.map)
     form = format_of(options.file) if options.format == "auto" else format_named(options.format)
-    corpus = _corpus(options.docs)
+    corpus = read_corpus(options.docs, options.home, options.ocr) if options.docs else None
     passage_search = PassageSearch(corpus.documents) if corpus else None
     imported = import_set(options.file, form, columns, passage_search)
     save_set(options.out, imported.questions, corpus)
@@ -160,15 +162,6 @@ def _import(options: argparse.Namespace) -> int:
     for line in imported.lines(has_documents=passage_search is not None):
         print(f"  {line}")
     return 0
-
-
-def _corpus(docs: Path | None) -> Corpus | None:
-    if docs is None:
-        return None
-    corpus = read_documents(docs)
-    for file in corpus.unreadable:
-        print(printable(f"  left out: {file.name} {file.reason}"))
-    return corpus
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

@@ -212,4 +212,5 @@ def head_of(session: EvalsSession, folder: Path, args: Sequence[str]) -> dict[st
         ],
         "stale": sorted(session.questions.stale),
         "used": [fetched.told for fetched in session.materials.used()],
+        "remarks": session.materials.remarks,
     }

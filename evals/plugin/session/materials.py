@@ -10,7 +10,7 @@ from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.trackers.wandb.fetch import FetchedArtifact, fetch_text, fetched_in
 from rag_evals.evals.trackers.wandb.reference import is_reference
-from rag_evals.rag.documents.document import Corpus
+from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, remark_lines
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.native.hosting.models_folder import models_folder
 from rag_evals.rag.pipelines.resources import Resources
@@ -52,7 +52,20 @@ class Materials:
         """
         if self._settings.docs is None:
             raise UsageError("no documents: give --evals-docs PATH, or set evals_docs in the ini file")
-        return read_documents(self._settings.docs, self._cache())
+        return read_documents(self._settings.docs, self._cache(), ocr=self._settings.ocr)
+
+    @property
+    def losses(self) -> list[str]:
+        """What was not read of the documents, a line each; files of other formats are none."""
+        lost = [remark for remark in self.corpus.remarks if remark.kind not in ("passed over", "copy")]
+        return remark_lines(self.corpus.unreadable, lost, MOST_REMARKS)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Everything that is remarked on the documents, a line each; nothing where none were read."""
+        if "corpus" not in self.__dict__:
+            return []
+        return remark_lines(self.corpus.unreadable, self.corpus.remarks, MOST_REMARKS)
 
     def fetched(self, text: str, *, is_offline: bool = False) -> FetchedArtifact:
         """Return the artifact that a reference means; `is_offline` takes what was fetched before.

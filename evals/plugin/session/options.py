@@ -168,6 +168,7 @@ OPTIONS = (
     ),
     Option("generate", "whole", "0", "generate N questions about the documents, once, and ask them", "N"),
     Option("docs", "path", "", "a document or a folder of documents to answer from", "PATH"),
+    Option("ocr", "if_any", "", "command that writes the text of page {page} of {file}, an image", "COMMAND"),
     Option(
         "rules.mode",
         "mode",

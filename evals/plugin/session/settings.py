@@ -50,6 +50,7 @@ class Settings:
     questions: tuple[str, ...]
     generate: int
     docs: Path | None
+    ocr: str | None
     baseline: str | None
     baselines: Path
     update_baseline: bool

@@ -87,6 +87,7 @@ def _page(run: Run, beside: OtherRun, compared: TemplateData, gate: Sequence[Lin
         subheading=_subheading(run),
         gate=[{"text": visible_text(line.text), "kind": line.verdict or ""} for line in gate],
         judges=[visible_text(line) for line in judge_lines(run.judges, (), floor=0.0)],
+        remarks=[visible_text(line) for line in dict.fromkeys(r for p in run.pipelines for r in p.remarks)],
         before_name=beside.name,
         after_name=name,
     )

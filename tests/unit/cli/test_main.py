@@ -36,7 +36,7 @@ def test_a_folder_with_nothing_readable(capsys, tmp_path):
     assert headline == f"ERROR: no readable document in {tmp_path}"
     assert offenders[0] == "  a.txt: is empty"
     assert offenders[1].startswith("  b.pdf: is not a readable PDF: ")
-    assert formats == "read are .pdf, .md, .markdown, .txt, .html, .htm"
+    assert formats == "read are .pdf, .md, .markdown, .txt, .html, .htm, .xhtml, .docx, .pptx, .epub"
 
 
 def test_unknown_pipeline(capsys, tmp_path):

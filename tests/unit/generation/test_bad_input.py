@@ -22,7 +22,7 @@ from rag_evals.rag.pipelines.resources import Resources
 
 from tests.unit.of_rag.documents.test_read import pdf, scanned
 
-READ = "read are .pdf, .md, .markdown, .txt, .html, .htm\n"
+READ = "read are .pdf, .md, .markdown, .txt, .html, .htm, .xhtml, .docx, .pptx, .epub\n"
 ENGLISH = (
     "Questions are written from running English text, in passages of at least 30 words: "
     "give documents that have some.\n"
@@ -135,10 +135,10 @@ def test_nothing_to_read(generate, capsys):
     Path("blank.md").write_text(" \n")
     Path("scan.pdf").write_bytes(scanned(2))
     Path("half.pdf").write_bytes(pdf(mills(3))[:200])
-    Path("mills.docx").write_bytes(b"PK")
+    Path("mills.xlsx").write_bytes(b"PK")
     said = {
         name: refused(generate, capsys, name)
-        for name in ("nowhere", "empty", "pictures", "empty.md", "blank.md", "scan.pdf", "mills.docx")
+        for name in ("nowhere", "empty", "pictures", "empty.md", "blank.md", "scan.pdf", "mills.xlsx")
     }
     assert said == {
         "nowhere": "ERROR: no such file or folder: nowhere\n",
@@ -150,8 +150,8 @@ def test_nothing_to_read(generate, capsys):
             "ERROR: no readable document in scan.pdf\n"
             f"  scan.pdf: has no text layer (2 pages of images); run OCR first\n{READ}"
         ),
-        "mills.docx": (
-            f'ERROR: no readable document in mills.docx\n  mills.docx: has the suffix ".docx"\n{READ}'
+        "mills.xlsx": (
+            f'ERROR: no readable document in mills.xlsx\n  mills.xlsx: has the suffix ".xlsx"\n{READ}'
         ),
     }
     assert refused(generate, capsys, "half.pdf").startswith(
@@ -177,6 +177,7 @@ def test_more_than_there_is(generate, capsys):
         Path("docs", name).write_text(f"{mills(6)}\n\nShort.\n")
     Path("docs/c.md").write_text(GERMAN * 4)
     assert refused(generate, capsys, "docs", "--n", "60") == (
+        "b.md: the same text as a.md\n"
         "ERROR: 60 questions are wanted, but the documents can give at most 6: one for each sentence that "
         "can be asked about by itself, of 1 passage in 3 documents of 234 words\n"
         "  left out: text that is not English: 64 words\n"

@@ -199,10 +199,10 @@ def test_a_file_that_changes_meanwhile_is_not_overwritten(capsys, monkeypatch):
     edit("A router", "First of all.\n\nA router")
     real = read_documents
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         with Path("q.jsonl").open("a") as file:
             file.write('{"id": "theirs", "question": "Why?"}\n')
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr("rag_evals.evals.cli.arguments.read_documents", slow)
     manifest = Path("q.manifest.json").read_bytes()

@@ -74,6 +74,7 @@ EXAMPLES = {
     ),
     "evals_generate": ("generate", 0, "20", 20),
     "evals_docs": ("docs", None, "docs", Path("/project/docs")),
+    "evals_ocr": ("ocr", None, "ocr.sh {file} {page}", "ocr.sh {file} {page}"),
     "evals_mode": ("rules.mode", "strict", "report", "report"),
     "evals_gate": (
         "rules.conditions",
