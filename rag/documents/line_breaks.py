@@ -13,6 +13,8 @@ from rag_evals.rag.documents.document import cleaned
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 # Arabic letters by the shape they have in a word, Hebrew ones with points, radicals in the place of Chinese.
 _SHAPED = re.compile(r"[\u2f00-\u2fdf\ufb1d-\ufdff\ufe70-\ufefc]+")
+# The bullets of symbol fonts, which word processors begin the lines of a list with.
+SYMBOL_BULLET = re.compile(r"(?m)^(\s*)[\uf020-\uf0ff](?=\s)")
 _BLANKS = re.compile(r"[^\S\n]+")
 _SOFT_BREAK = re.compile(r"\xad[^\S\n]*\n")
 _WORD = re.compile(r"\w+(?:-\w+)*")
@@ -41,6 +43,7 @@ def flowing_pages(pages: Sequence[str]) -> list[str]:
 
 def _tidy(page: str) -> str:
     text = cleaned(_SOFT_BREAK.sub("", page)).translate(_LIGATURES)
+    text = SYMBOL_BULLET.sub(r"\1•", text)
     text = _SHAPED.sub(lambda found: normalize("NFKC", found[0]), text)
     return re.sub(r" ?\n ?", "\n", _BLANKS.sub(" ", text)).strip()
 

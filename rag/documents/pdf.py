@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag_evals.rag.documents.document import Refusal, Remark, RemarkKind, error_line
 from rag_evals.rag.documents.legibility import NO_TEXT, REMARKABLE, illegible_share
-from rag_evals.rag.documents.line_breaks import flowing_pages
+from rag_evals.rag.documents.line_breaks import SYMBOL_BULLET, flowing_pages
 from rag_evals.rag.documents.right_to_left import Piece, in_reading_order, is_right_to_left
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _page(reader: PdfReader, number: int, warnings: _Warnings) -> _Page:
     except Refusal as refusal:
         return _Page(kind="damaged", loss=f"cannot be read: {refusal}")
     read = _Page()
-    share = illegible_share(text)
+    share = illegible_share(SYMBOL_BULLET.sub("", text))
     signs = f"{share:.1%} of its signs are no letters"
     if share > NO_TEXT:
         text, read.kind = "", "unreadable letters"

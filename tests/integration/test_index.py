@@ -74,6 +74,7 @@ def assert_places(corpus: Corpus, index: Index) -> None:
         document = documents[place.document]
         assert document.text[place.start : place.end] == node.text
         assert place.page == document.page_at(place.start)
+        assert (place.page_end or place.page) == document.page_at(place.end - 1)
 
 
 # --- places ---

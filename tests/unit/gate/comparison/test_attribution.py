@@ -15,8 +15,8 @@ CORPUS = {"a.pdf", "b.pdf"}
 FAILING = {"relevancy": 0.1}
 
 
-def context(start=None, end=None, *, text="x", document="a.pdf", page=None) -> Context:
-    return Context(text, document, page, start, end)
+def context(start=None, end=None, *, text="x", document="a.pdf", page=None, page_end=None) -> Context:
+    return Context(text, document, page, start, end, page_end=page_end)
 
 
 def evaluation(*contexts: Context, sources=(GOLD,), candidates=(), scores=FAILING, **changes) -> Evaluation:
@@ -140,7 +140,9 @@ def test_pages_and_documents():
     """The coarsest that both sides tell."""
     page, document = Source("a.pdf", 4), Source("a.pdf")
     assert is_in_contexts(page, [context(page=4)])
+    assert is_in_contexts(page, [context(page=2, page_end=4)])
     assert not is_in_contexts(page, [context(page=5)])
+    assert not is_in_contexts(page, [context(page=2, page_end=3)])
     assert is_in_contexts(page, [context()])
     assert is_in_contexts(document, [context(page=5)])
     assert not is_in_contexts(document, [context(document="b.pdf")])

@@ -21,6 +21,7 @@ from pypdf.generic import (
     TextStringObject,
 )
 from rag_evals.rag.documents.document import Remark
+from rag_evals.rag.documents.line_breaks import flowing_pages
 from rag_evals.rag.documents.pdf import pdf_pages
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.errors import DocumentError
@@ -305,14 +306,16 @@ def test_hyphens_at_line_ends(page, text):
 
 def test_another_hyphen():
     """U+2010 breaks words as the hyphen of ASCII does."""
-    from rag_evals.rag.documents.line_breaks import flowing_pages
-
     assert flowing_pages(["the retrie\u2010\nval"]) == ["the retrieval"]
+
+
+def test_bullets_of_symbol_fonts():
+    """They are bullets, and no letters that nobody can read."""
+    assert flowing_pages(["Parts:\n\uf0b7 a pump\n\uf0a7 a valve"]) == ["Parts:\n• a pump\n• a valve"]
 
 
 def test_time_grows_with_the_text():
     """A page without a blank takes no quadratic time."""
-    from rag_evals.rag.documents.line_breaks import flowing_pages
 
     def seconds(count: int) -> float:
         start = time.process_time()
