@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from rag_evals.rag.documents.document import Remark
+from rag_evals.rag.documents.document import Remark, printable
 from rag_evals.rag.documents.html_formulas import formula, lowered, raised
 
 # What is never shown as text: code, and what stands in for something that cannot be played or drawn.
@@ -22,6 +22,10 @@ _BLOCKS = re.compile(
 )
 _KEEPS_BLANKS = frozenset({"pre", "textarea"})
 _CELLS = frozenset({"td", "th"})
+_BLANKS = re.compile(r"\s+")
+# A line end between two signs of a script without blanks is none of the text (CSS Text 3, section 4.1.3).
+_WIDE = r"[\u2e80-\u312f\u31a0-\u31bf\u31f0-\u9fff\uf900-\ufaff\uff01-\uff60]"
+_WITHIN_WORDS = re.compile(rf"(?<={_WIDE})[ \t\r]*\n\s*(?={_WIDE})")
 _TYPED = frozenset({"", "email", "number", "search", "tel", "text", "url", "date", "time"})
 _HIDING_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 # These take all that follows for their own when they are not closed; so does a comment.
@@ -64,7 +68,13 @@ def _parsed(markup: str, *, is_xml: bool) -> tuple[Any, list[Remark]]:
     except etree.XMLSyntaxError:  # nothing in it but a comment
         root = None
     deep = any("depth" in entry.message for entry in parser.error_log)
-    return root, [*([_TOO_DEEP] if deep else []), *_swallowed(markup, root)]
+    return root, [*([_TOO_DEEP] if deep else []), *_swallowed(markup, root), *_framed(root)]
+
+
+def _framed(root: Any) -> Iterator[Remark]:
+    """Say which files the parts of a page come from."""
+    if root is not None and (frames := [one.get("src") or "" for one in root.iter("frame")]):
+        yield Remark("not read", f"its frames are files of their own: {printable(', '.join(frames))[:120]}")
 
 
 _TOO_DEEP = Remark("not read", "elements lie more than 2,048 deep in each other: what comes after is lost")
@@ -170,7 +180,8 @@ class _Reader:
 
     def _add(self, text: str | None) -> None:
         if text:
-            self._pieces.append(text if self._preformatted else re.sub(r"\s+", " ", text))
+            flowing = text if self._preformatted else _BLANKS.sub(" ", _WITHIN_WORDS.sub("", text))
+            self._pieces.append(flowing)
 
     def _end_paragraph(self) -> None:
         """Close the paragraph under way; one of nothing but blanks is dropped."""

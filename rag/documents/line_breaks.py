@@ -15,7 +15,9 @@ _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi",
 _SHAPED = re.compile(r"[\u2f00-\u2fdf\ufb1d-\ufdff\ufe70-\ufefc]+")
 # The bullets of symbol fonts, which word processors begin the lines of a list with.
 SYMBOL_BULLET = re.compile(r"(?m)^(\s*)[\uf020-\uf0ff](?=\s)")
-_BLANKS = re.compile(r"[^\S\n]+")
+_BLANKS = re.compile(r"[^\S\t]+")
+# Between the cells of a row, where the file has blanks there at all.
+_GAP = re.compile(r"\s{3,}|\t")
 _SOFT_BREAK = re.compile(r"\xad[^\S\n]*\n")
 _WORD = re.compile(r"\w+(?:-\w+)*")
 _LAST_WORD = re.compile(r"\w+(?:-\w+)*\Z")
@@ -45,7 +47,20 @@ def _tidy(page: str) -> str:
     text = cleaned(_SOFT_BREAK.sub("", page)).translate(_LIGATURES)
     text = SYMBOL_BULLET.sub(r"\1•", text)
     text = _SHAPED.sub(lambda found: normalize("NFKC", found[0]), text)
-    return re.sub(r" ?\n ?", "\n", _BLANKS.sub(" ", text)).strip()
+    return "\n".join(_tidy_lines(text.split("\n"))).strip("\n")
+
+
+def _tidy_lines(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the lines with single blanks, gaps between cells as tabs, and their indents beyond the least."""
+    least = min((_indent(line) for line in lines if line.strip()), default=0)
+    for line in lines:
+        flat = _BLANKS.sub(" ", _GAP.sub("\t", line.strip()))
+        indent = _indent(line) - least
+        yield " " * indent + flat if flat and indent > 1 else flat
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _breaks(text: str) -> Iterator[tuple[int, str, int, str]]:
@@ -97,7 +112,8 @@ def _flowing(text: str, words: frozenset[str]) -> str:
     width = _usual_width(text.split("\n"))
     if _breaks_korean_words(text.split("\n")):
         text = _WITHIN_KOREAN.sub("", text)
-    return "\n\n".join(_paragraph(lines.split("\n"), width, words) for lines in re.split(r"\n{2,}", text))
+    paragraphs = (_paragraph(lines.split("\n"), width, words) for lines in re.split(r"\n{2,}", text))
+    return "\n\n".join(paragraphs).replace("\t", "  ")
 
 
 def _usual_width(lines: Sequence[str]) -> int:
@@ -125,6 +141,8 @@ _CAPTION = re.compile(r"(Figure|Table) \d+: ")
 
 def _joint(line: str, following: str, width: int, words: frozenset[str]) -> str:
     """Choose what replaces the break between two lines; a PDF tells only how long they are."""
+    if line[0] == " " or following[0] == " " or ("\t" in line and "\t" in following):
+        return "\n"  # code, and the rows of a table
     is_short = len(line) < 0.7 * width
     if is_short and (_SENTENCE_END.search(line) or _HEADING.match(line)):
         return "\n\n"

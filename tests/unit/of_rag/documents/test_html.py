@@ -51,6 +51,7 @@ from rag_evals.rag.documents.html import html_text
             "Donau\xaddampf\xadschiff, indeed, unbelievable",
         ),
         ("<p><ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp>字<rt>ji</rt></ruby>を読む", "漢字を読む"),
+        ("<p>水泵的额定压\n  力为四十巴。\n펌프는\n사십 바", "水泵的额定压力为四十巴。 펌프는 사십 바"),
         # what swallows the rest elsewhere
         ("<title>a <script> b</title><p>c", "a <script> b\n\nc"),
         ("<p>One.</p><![foo bar]><p>Two.", "One.\n\nTwo."),
@@ -98,6 +99,12 @@ def test_scripts_that_write_scripts_are_closed():
     """A script's own text is no element."""
     markup = "<script>document.write('<script src=a><\\/script><p>x')</script><p>One."
     assert html_text(markup) == ("One.", [])
+
+
+def test_frames():
+    """The text of a frame is in another file, which is named."""
+    text, (remark,) = html_text("<frameset><frame src='a.html'><noframes><p>None.</noframes></frameset>")
+    assert (text, remark.detail) == ("", "its frames are files of their own: a.html")
 
 
 def test_a_tree_without_end():

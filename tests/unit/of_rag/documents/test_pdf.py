@@ -309,6 +309,16 @@ def test_another_hyphen():
     assert flowing_pages(["the retrie\u2010\nval"]) == ["the retrieval"]
 
 
+def test_rows_and_code():
+    """Lines whose cells are apart, and those that are indented, stay lines."""
+    table = "Part       Material       Supplier\nImpeller   bronze         Northern Works"
+    code = "def run(pump):\n    if pump.pressure > 40:\n        pump.stop()\nThen call it on\nevery start."
+    assert flowing_pages([table, code]) == [
+        "Part  Material  Supplier\nImpeller  bronze  Northern Works",
+        "def run(pump):\n    if pump.pressure > 40:\n        pump.stop()\nThen call it on every start.",
+    ]
+
+
 def test_bullets_of_symbol_fonts():
     """They are bullets, and no letters that nobody can read."""
     assert flowing_pages(["Parts:\n\uf0b7 a pump\n\uf0a7 a valve"]) == ["Parts:\n• a pump\n• a valve"]
