@@ -14,7 +14,7 @@ _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi",
 # Arabic letters by the shape they have in a word, Hebrew ones with points, radicals in the place of Chinese.
 _SHAPED = re.compile(r"[\u2f00-\u2fdf\ufb1d-\ufdff\ufe70-\ufefc]+")
 # The bullets of symbol fonts, which word processors begin the lines of a list with.
-SYMBOL_BULLET = re.compile(r"(?m)^(\s*)[\uf020-\uf0ff](?=\s)")
+SYMBOL_BULLET = re.compile(r"(?m)^([^\S\n]*)[\uf020-\uf0ff](?=\s)")
 _BLANKS = re.compile(r"[^\S\t]+")
 # Between the cells of a row, where the file has blanks there at all.
 _GAP = re.compile(r"\s{3,}|\t")

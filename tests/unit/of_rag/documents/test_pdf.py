@@ -329,7 +329,7 @@ def test_time_grows_with_the_text():
 
     def seconds(count: int) -> float:
         start = time.process_time()
-        flowing_pages(["a" * count, "a-" * count, "a-\n" * count])
+        flowing_pages(["a" * count, "a-" * count, "a-\n" * count, "\n" * count, " \n" * count])
         return time.process_time() - start
 
     assert seconds(200_000) < 30 * max(seconds(20_000), 0.02)
