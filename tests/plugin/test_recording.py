@@ -57,6 +57,7 @@ def other():
         "offline": False,
         "trackers": {},
         "used": [],
+        "remarks": [],
         "questions": [{"path": "../../../questions.jsonl", "digest": questions_digest(asked)}],
         "stale": [],
     }
