@@ -163,6 +163,8 @@ def read_toml(path: Path, where: str) -> dict[str, Any]:
         return tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         raise ConfigError(f"{where}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where}: not TOML: nested too deeply") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: not TOML: {error}") from error
 

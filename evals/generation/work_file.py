@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import GenerationError
 from rag_evals.evals.base.files import next_lines, whole_lines
 from rag_evals.evals.base.messages import printable
@@ -108,7 +109,7 @@ class WorkFile:
 
     def _parsed(self, number: int, line: str) -> dict[str, Any]:
         try:
-            value = json.loads(line)
+            value = parse_json(line)
             if isinstance(value, dict) and value.get("type") == ("work" if number == 1 else "item"):
                 return value
         except ValueError:

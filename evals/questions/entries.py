@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rag_evals.evals.base.bounds import bounded, check_yaml
 from rag_evals.evals.base.messages import display_path, quoted
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ def _json_lines(text: str) -> Entries:
     decoder = _strict_decoder()
     for number, line in plain_lines(text):
         try:
-            yield number, decoder.decode(line)
+            yield number, bounded(decoder.decode(line))
         except (ValueError, RecursionError) as error:
             yield number, Fault((_json_problem(error),))
 
@@ -134,7 +135,8 @@ def _json_list(text: str, members: str) -> Entries:
 def _json_item(decoder: json.JSONDecoder, text: str, position: int) -> tuple[Any, int]:
     """Return an item and where it ends; one that is refused for its values does not hide those behind it."""
     try:
-        return decoder.raw_decode(text, position)
+        value, end = decoder.raw_decode(text, position)
+        return bounded(value), end
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:
@@ -208,18 +210,23 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error).partition("\n")[0]
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if "integer string conversion" in str(error):
+        return "a whole number has more than 4,300 digits"
+    return str(error).partition("\n")[0]
 
 
 def _yaml_list(text: str, members: str) -> Entries:
     import yaml
 
     try:
+        check_yaml(yaml.parse(text, _yaml_loader()))
         loader = _yaml_loader()(text)
         node = loader.get_single_node()
     except yaml.YAMLError as error:
         yield _yaml_fault(error)
-    except RecursionError as error:
+    except (ValueError, RecursionError) as error:
         yield 0, Fault((_first_line(error),))
     else:
         if isinstance(node, yaml.SequenceNode):

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
@@ -133,7 +134,7 @@ def load_manifest(path: Path) -> Manifest | None:
     """
     file = manifest_path(path)
     try:
-        value = json.loads(file.read_bytes())
+        value = parse_json(file.read_bytes())
         _check_head(value)
         return _manifest_from(value)
     except FileNotFoundError:

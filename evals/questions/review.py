@@ -7,7 +7,6 @@ questions that were dropped are kept there whole.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.files import all_lines, replace_file
 from rag_evals.evals.base.messages import display_path, printable
@@ -235,7 +235,7 @@ def _decisions(log: Path) -> dict[str, tuple[str, str]]:
         return known
     for row in all_lines(log):
         try:
-            line = json.loads(row)
+            line = parse_json(row)
             known[line["id"]] = (line["verdict"], line["digest"])
         except (ValueError, KeyError, TypeError):
             continue

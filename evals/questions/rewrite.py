@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.questions.entries import plain_lines
@@ -65,7 +66,7 @@ def _lines(text: str, changes: Changes) -> str:
     rows = text.split("\n")
     gone = set()
     for number, line in plain_lines(text.removeprefix("\ufeff")):
-        value = json.loads(line)
+        value = parse_json(line)
         if value["id"] not in changes:
             continue
         question = changes[value["id"]]
@@ -81,7 +82,7 @@ def _lines(text: str, changes: Changes) -> str:
 def _json(text: str, changes: Changes) -> str:
     values = [
         _merged(value, changed) if (changed := changes.get(value["id"])) else value
-        for value in json.loads(text.removeprefix("\ufeff"))
+        for value in parse_json(text.removeprefix("\ufeff"))
         if changes.get(value["id"], value) is not None
     ]
     lines = json.dumps(values, indent=2, ensure_ascii=False).split("\n")

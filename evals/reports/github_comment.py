@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.decision import Decision
 from rag_evals.evals.reports.github import summary_text
@@ -64,7 +65,7 @@ def pull_request_of(environ: Mapping[str, str]) -> PullRequest | None:
 
 def _event(path: str) -> dict[str, Any]:
     try:
-        event = json.loads(Path(path).read_bytes()) if path else {}
+        event = parse_json(Path(path).read_bytes()) if path else {}
     except (OSError, ValueError):
         return {}
     return event if isinstance(event, dict) else {}

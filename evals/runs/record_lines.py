@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.runs.evaluation import SCHEMA, Evaluation, evaluation_from_json
 from rag_evals.evals.runs.header import COMPONENTS
@@ -39,8 +39,8 @@ def parse_line(line: bytes, *, is_first: bool) -> RecordLine:
         ValueError: It is none that a run has there.
     """
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = parse_json(line)
+    except ValueError:
         raise ValueError(NOT_JSON) from None
     is_finite = _is_finite(event)
     event = event if is_finite else _finite(event)

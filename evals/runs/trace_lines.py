@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.masking import masked_text
@@ -119,7 +119,7 @@ def read_traces(folder: Path) -> Iterator[tuple[EvaluationKey, tuple[TraceSpan, 
 def _spans(lines: Iterator[bytes]) -> Iterator[TraceSpan]:
     for line in lines:
         try:
-            yield span_from_json(json.loads(line))
+            yield span_from_json(parse_json(line))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
 

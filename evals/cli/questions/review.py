@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.base.messages import printable
@@ -75,7 +75,7 @@ def audit_numbers(path: Path) -> Mapping[str, Mapping[str, float]]:
     file = work_path(path)
     for row in whole_lines(file) if file.is_file() else ():
         try:
-            line = json.loads(row)
+            line = parse_json(row)
             values = line["values"].items()
             numbers[line["candidate"]["question"]["id"]] = {
                 str(rule): float(value) for rule, value in values if value is not None

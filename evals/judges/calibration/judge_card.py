@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy
@@ -176,7 +177,7 @@ def load_card(path: Path) -> JudgeCard:
         UsageError: It cannot be read, is no judge card, or is from a newer version.
     """
     try:
-        line = json.loads(path.read_text(encoding="utf-8"))
+        line = parse_json(path.read_text(encoding="utf-8"))
         if line["type"] != "judge-card":
             raise ValueError(f"its type is {line['type']!r}")
         if line["schema"] > SCHEMA:

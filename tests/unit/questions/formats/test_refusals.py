@@ -128,7 +128,9 @@ def test_nested_too_deeply():
     """What Python reads but cannot go through is refused, not met with a traceback."""
     metadata = '{"a": ' * 700 + "1" + "}" * 700
     lines = ['{"input": "A?"}', f'{{"input": "B?", "additional_metadata": {metadata}}}']
-    assert refusal("deepeval", "in.jsonl", "\n".join(lines))[1:] == ["  in.jsonl:2: nested too deeply"]
+    assert refusal("deepeval", "in.jsonl", "\n".join(lines))[1:] == [
+        "  in.jsonl:2: nested more than 100 deep"
+    ]
 
 
 def beir(qrels: str, **files: str) -> list[str]:
