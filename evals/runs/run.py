@@ -25,6 +25,8 @@ from rag_evals.evals.runs.record_lines import NOT_JSON, parse_line
 from rag_evals.evals.runs.undecided import asked_in, never_reached
 
 RECORDS = "records.jsonl"
+# The link to the newest run.
+LATEST = "latest"
 LISTED = 10
 
 
@@ -173,6 +175,8 @@ def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
     """
     for path in (Path(text), home / "runs" / text):
         folder = path.parent if path.name == RECORDS else path
+        if folder.name == LATEST and not folder.is_symlink() and (newest := _newest(folder.parent)):
+            return newest
         if _is_file(folder / RECORDS):
             return folder
     if baselines is not None:
@@ -180,6 +184,13 @@ def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
             if _is_file(file):
                 return file
     raise RunFileError(_not_found(text, home, baselines))
+
+
+def _newest(runs: Path) -> Path | None:
+    """Return the newest run: a `latest` that is no link, as after a copy, would be the same for ever."""
+    # Ids begin with the time.
+    found = sorted(file.parent for file in runs.glob(f"*/{RECORDS}") if file.parent.name != LATEST)
+    return found[-1] if found else None
 
 
 def _is_file(path: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from rag_evals.evals.runs.evaluation import SCHEMA, evaluation_from_json, last_attempts
 from rag_evals.evals.runs.header import COMPONENTS, component_from_json, header_from_json
 from rag_evals.evals.runs.masking import masked
-from rag_evals.evals.runs.run import Run
+from rag_evals.evals.runs.run import LATEST, Run
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
 from rag_evals.rag.identity import canonical
 
@@ -78,8 +78,8 @@ class RunFolder:
             self._traces.close()
 
     def _point_latest(self) -> None:
-        latest = self._home / "runs" / "latest"
-        scratch = latest.with_name(f"latest-{self.run_id}")
+        latest = self._home / "runs" / LATEST
+        scratch = latest.with_name(f"{LATEST}-{self.run_id}")
         # A file system without symbolic links goes without; two sessions at once must not race.
         with contextlib.suppress(OSError):
             scratch.symlink_to(self.run_id, target_is_directory=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,20 @@ def test_what_is_not_there(file, tmp_path, text):
     ]
     with pytest.raises(RunFileError, match=r"\n  runs there: none$"):
         find_run("gone", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["link", "copy", "none"])
+def test_the_latest_run(tmp_path, kind):
+    """A `latest` that is no link, as after a copy that follows links, is not taken for the newest run."""
+    runs = tmp_path / "runs"
+    for name in ("20260101-000000-aaaaaa", "20260102-000000-bbbbbb"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "records.jsonl").write_text("{}\n")
+    if kind == "copy":
+        shutil.copytree(runs / "20260101-000000-aaaaaa", runs / "latest")
+    elif kind == "link":
+        (runs / "latest").symlink_to("20260102-000000-bbbbbb")
+    newest = runs / "20260102-000000-bbbbbb"
+    assert find_run("latest", tmp_path).resolve() == newest
+    assert find_run(str(runs / "latest"), tmp_path).resolve() == newest
+    assert find_run(str(runs / "latest" / "records.jsonl"), tmp_path).resolve() == newest
