@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rag_evals.evals.engine.cache_database import CacheDatabase
+from rag_evals.evals.runs.masking import masked
 
 T = TypeVar("T")
 
@@ -320,7 +321,7 @@ def _storable(text: str) -> str:
 def _identity_text(identity: Mapping[str, Any]) -> str:
     """Return `identity`, which may come from a user's own pipeline, as JSON as far as it has such a form."""
     try:
-        return json.dumps(identity, sort_keys=True, default=str)
+        return json.dumps(masked(json.loads(json.dumps(identity, default=str))), sort_keys=True)
     except (TypeError, ValueError, RecursionError):
         return "{}"
 

@@ -6,10 +6,13 @@ commit: only what it is called tells them apart.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, TypeVar
+from unicodedata import normalize
 
 MASK = "***"
 # Where secrets touch, one may be seen only when the one before it is gone.
@@ -21,8 +24,10 @@ T = TypeVar("T")
 _ENDING = re.compile(
     r"(?:(?:api|access|secret|private|session|signing|encryption|subscription|account|storage|master|deploy|ssh"
     r"|auth|openai|anthropic|wandb|huggingface|gemini|cohere|mistral|groq)keys?|accesskeyid|password|passwd"
-    r"|passphrase|passcode|pwd|secret|authorization|bearer|credential|cookie|(?:api|access|auth|bearer|refresh"
-    r"|session)token)s?$"
+    r"|passphrase|passcode|pwd|secret|secretvalue|authorization|bearer|credential|cookie|jwt|webhook(?:url)?"
+    r"|(?:api|access|auth|bearer|refresh|session)token"
+    # German, French, Spanish, Portuguese
+    r"|passwort|kennwort|cle(?:secrete|api|dapi)|motdepasse|contrasena|clave(?:secreta|api)|senha)s?$"
 )
 _PASSWORD = re.compile(r"(?i)(?:password|passwd|passphrase|passcode|pwd)$")
 # A token of a language model, or many: one that stands in a text, or how many do.
@@ -31,6 +36,8 @@ _TOKEN_OF_TEXT = re.compile(
     r"|image|audio|think|thinking|separator|prefix|suffix|answer|one|each|new)token$"
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# Names that are one by themselves, and the last word of many others that are none.
+_ALONE = frozenset(("pat", "pats"))
 _NO_VALUES = frozenset(("none", "null", "true", "false", ""))
 # Only in the query of a URL; elsewhere they are anything.
 _OF_QUERIES = frozenset(("key", "sig", "signature"))
@@ -48,7 +55,7 @@ _SHAPES = re.compile(
     r"|(?:hf|api_org)_[A-Za-z0-9]{30,}"  # Hugging Face
     r"|(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA)[A-Z0-9]{16}(?![A-Za-z0-9])"  # AWS
     r"|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # Google
-    r"|xox[abceoprs]-[\w-]{10,}|xapp-\d-[\w-]{10,}"  # Slack
+    r"|xox[abceoprs]-[\w-]{10,}|xapp-\d-[\w-]{10,}|(?<=hooks\.slack\.com/)\w+/[\w/-]{20,}"  # Slack
     r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"  # JSON Web Tokens
     r"|(?:gsk_|r8_|npm_|pplx-|xai-|tvly-|nvapi-|pcsk_|lsv2_|jina_|pypi-|dapi|dop_v1_|SG\.)[\w.-]{24,}"
     r")"
@@ -59,7 +66,10 @@ _PEM = re.compile(
 _USER = re.compile(r"://([^/\s?#\"'<>]+)@")
 
 # Without one of these there is no name of a credential in a text.
-_HINTS = ("key", "token", "pass", "pwd", "secret", "auth", "bearer", "credential", "cookie", "sig")
+_HINTS = (
+    *("key", "token", "pass", "pwd", "secr", "auth", "bearer", "credential", "cookie", "sig", "jwt"),
+    *("webhook", "kennwort", "clé", "contrase", "clave", "senha"),
+)
 # A name begins where it can, once in a run of letters: so a long text is gone through once.
 _NAMED = re.compile(
     rf"(?i)(?<![\w.-])([\w.-]{{0,80}}?(?:{'|'.join(_HINTS)})[\w.-]{{0,40}})(\\?[\"']?\s{{0,3}}[=:](?!:)\s{{0,3}})"
@@ -81,11 +91,17 @@ _BEHIND = re.compile(
 
 def masked(value: T) -> T:
     """Return nested JSON with `***` in place of everything that looks like a secret; its structure stays."""
-    return _masked(value)  # type: ignore[no-any-return]
+    return _masked(value, _environment_secrets(frozenset(os.environ.items())))  # type: ignore[no-any-return]
 
 
 def masked_text(text: str) -> str:
     """Return a text, such as an error or a command line, with `***` in place of what looks like a secret."""
+    return _masked_text(text, _environment_secrets(frozenset(os.environ.items())))
+
+
+def _masked_text(text: str, own: re.Pattern[str] | None) -> str:
+    if own is not None:
+        text = own.sub(MASK, text)
     for _ in range(MOST_PASSES):
         before, text = text, _pass(text)
         if text == before:
@@ -107,15 +123,35 @@ def _pass(text: str) -> str:
     return _BEHIND.sub(rf"\1\2{MASK}", text)
 
 
+@lru_cache(maxsize=1)
+def _environment_secrets(environment: frozenset[tuple[str, str]]) -> re.Pattern[str] | None:
+    """Return what finds the credentials of the environment, whatever their form; None where there are none.
+
+    A short word, as a password of a test server is, may well be a word of a text.
+    """
+    values = {value for name, value in environment if is_credential(name) and _is_own(value)}
+    return re.compile("|".join(map(re.escape, sorted(values, key=len, reverse=True)))) if values else None
+
+
+def _is_own(value: str) -> bool:
+    return len(value) >= 16 or (len(value) >= 8 and any(map(str.isdigit, value)) and not value.isdigit())
+
+
 def is_credential(name: str) -> bool:
     """Return whether a key, an option or a variable of this name holds a credential."""
-    words = [word.lower() for word in _WORD.findall(name)] if _has_hint(name) else []
+    if name.lower() in _ALONE:
+        return True
+    words = [word.lower() for word in _WORD.findall(_without_accents(name))] if _has_hint(name) else []
     if not words or words[0] in ("no", "without"):
         return False
     joined = "".join(words)
     if words[-1] == "token":
         return not _TOKEN_OF_TEXT.search(joined)
     return words[-1] == "auth" or _ENDING.search(joined) is not None
+
+
+def _without_accents(name: str) -> str:
+    return name if name.isascii() else normalize("NFKD", name).encode("ascii", "ignore").decode()
 
 
 def _has_hint(text: str) -> bool:
@@ -126,27 +162,27 @@ def _has_hint(text: str) -> bool:
 # --- nested values ---
 
 
-def _masked(value: Any, *, is_secret: bool = False) -> Any:
+def _masked(value: Any, own: re.Pattern[str] | None, *, is_secret: bool = False) -> Any:
     if isinstance(value, str):
-        return MASK if is_secret and value.lower() not in _NO_VALUES else masked_text(value)
+        return MASK if is_secret and value.lower() not in _NO_VALUES else _masked_text(value, own)
     if isinstance(value, Mapping):
-        return {_key(key): _member(key, part, is_secret) for key, part in value.items()}
+        return {_key(key, own): _member(key, part, own, is_secret) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        parts = [_masked(part, is_secret=is_secret) for part in value]
+        parts = [_masked(part, own, is_secret=is_secret) for part in value]
         return type(value)(_without_arguments(value, parts))
     return value
 
 
-def _key(key: Any) -> Any:
-    return masked_text(key) if isinstance(key, str) else key
+def _key(key: Any, own: re.Pattern[str] | None) -> Any:
+    return _masked_text(key, own) if isinstance(key, str) else key
 
 
-def _member(key: Any, value: Any, is_secret: bool) -> Any:
+def _member(key: Any, value: Any, own: re.Pattern[str] | None, is_secret: bool) -> Any:
     if not isinstance(key, str) or not is_credential(key):
-        return _masked(value, is_secret=is_secret)
+        return _masked(value, own, is_secret=is_secret)
     # Other credentials have no numbers, and a number of them is none.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return MASK if is_number and _PASSWORD.search(key) else _masked(value, is_secret=True)
+    return MASK if is_number and _PASSWORD.search(key) else _masked(value, own, is_secret=True)
 
 
 def _without_arguments(given: Sequence[Any], parts: list[Any]) -> list[Any]:

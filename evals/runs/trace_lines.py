@@ -10,7 +10,7 @@ from typing import Any
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.masking import masked_text
+from rag_evals.evals.runs.masking import masked, masked_text
 from rag_evals.evals.runs.score import fields_of, without
 from rag_evals.rag.identity import canonical
 from rag_evals.rag.tracing.attributes import bounded_text, plain_attributes
@@ -64,7 +64,8 @@ def span_to_json(span: TraceSpan) -> dict[str, Any]:
     return {
         **without(fields_of(span), "kind"),
         "type": "span",
-        "attributes": {KIND: span.kind, **span.attributes},
+        "name": masked_text(span.name),
+        "attributes": masked({KIND: span.kind, **span.attributes}),
         "error": None if span.error is None else masked_text(span.error),
     }
 

@@ -13,6 +13,7 @@ import pytest
 from rag_evals.testing import FakeJudge
 from rag_evals import Answer
 from rag_evals.rag.profile import Profile
+from rag_evals.rag.tracing.spans import span
 
 class Remote:
     name = "baseline"
@@ -25,6 +26,8 @@ class Remote:
     async def answer(self, question):
         if "refused" in question:
             raise OSError("401 from https://localhost/v1?token={SECRET} for {TOKEN}")
+        with span("search", api_key="{SECRET}", note="Bearer {SECRET}") as step:
+            step.set({{"evals.url": "https://me:{SECRET}@localhost"}})
         return Answer(question)
 
 class Judge(FakeJudge):
@@ -54,7 +57,11 @@ def test_nothing_is_kept(project, how):
     result = project.run(*how, *options, "--api-key", SECRET, "--evals-update-baseline")
     assert result.ret == 1, "a session that writes its own baseline fails"
     (run,) = project.runs
-    kept = [*run.rglob("*"), project.path / "report.html", project.path / "evals-baselines" / "main.jsonl"]
+    kept = [
+        *(project.path / ".rag-evals").rglob("*"),
+        project.path / "report.html",
+        project.path / "evals-baselines" / "main.jsonl",
+    ]
     found = [str(file) for file in kept if file.is_file() and _is_in(file)]
     assert found == []
     assert SECRET not in result.stdout.str()

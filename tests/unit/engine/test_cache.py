@@ -166,9 +166,11 @@ class Odd:
     [
         ({"path": Odd()}, {"path": "odd"}),
         ({"documents": {"caf\udce9.md": "a"}}, {"documents": {"caf\udce9.md": "a"}}),
-        ({1: 2, "a": 3}, {}),
+        ({1: 2, "a": 3}, {"1": 2, "a": 3}),
+        ({("a",): 2}, {}),
+        ({"url": "https://me:hunter2@host", "api_key": "x"}, {"url": "https://***@host", "api_key": "***"}),
     ],
-    ids=["no JSON", "a name that is no Unicode", "keys that cannot be sorted"],
+    ids=["no JSON", "a name that is no Unicode", "keys that cannot be sorted", "odd keys", "secrets"],
 )
 def test_makers_of_any_kind(cache, identity, expected):
     """A user's own pipeline says what it likes about itself: the item is kept all the same."""

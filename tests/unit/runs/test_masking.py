@@ -56,13 +56,14 @@ api_key apikey API-Key apiKey OPENAI_API_KEY x-api-key openai_key api_keys token
 accessToken auth-token access_tokens secret client_secret clientSecret password Password db_passwd
 passphrase authorization Proxy-Authorization auth basic_auth bearer private_key privateKey
 credential credentials cookie Set-Cookie session_key access_key AWS_ACCESS_KEY_ID
-aws_secret_access_key Ocp-Apim-Subscription-Key wandb-api-key --api-key
+aws_secret_access_key Ocp-Apim-Subscription-Key wandb-api-key --api-key secretValue jwt session_jwt
+slack_webhook webhookUrl clé_secrète contraseña Kennwort clave_api
 """
 OTHERS = """
 max_tokens context_tokens tokens token_count tokens_per_second maxTokens n_tokens eos_token
 pad_token yes_token usd_per_token seconds_to_first_token tokenizer author key keys question_key
 monkey keyword api_key_env password_file token_file secretary authentication model compass
-evals_model no_auth signal bypass cookie_jar_size
+evals_model no_auth signal bypass cookie_jar_size pattern compatible enclave
 """
 
 
@@ -272,3 +273,32 @@ def test_speed():
         "versions": {f"package-{number}": "1.2.3" for number in range(50)},
     }
     assert min(timeit.repeat(lambda: masked(head), number=1, repeat=30)) < 0.002
+
+
+def test_a_personal_access_token():
+    """`pat` alone is one; as a word of a text, or in another word, it is none."""
+    assert masked({"pat": "hunter2", "pattern": "a", "a pat on": "b"}) == {
+        "pat": "***",
+        "pattern": "a",
+        "a pat on": "b",
+    }
+
+
+def test_webhooks():
+    """The path of a webhook is its password."""
+    path = f"T{made(8)}/B{made(8)}/{made(24)}"
+    assert masked_text(f"https://hooks.slack.com/services/{path}") == "https://hooks.slack.com/***"
+
+
+def test_the_credentials_of_the_environment(monkeypatch):
+    """Their values are masked wherever they stand, in whatever form; short words and names of files stay."""
+    monkeypatch.setenv("MY_API_KEY", "correct-horse-battery")
+    monkeypatch.setenv("DB_PASSWORD", "postgres")
+    monkeypatch.setenv("PIN_TOKEN", "20261129")
+    monkeypatch.setenv("EDITOR", "/usr/bin/an-editor-of-mine")
+    told = "said correct-horse-battery to postgres on 20261129 with /usr/bin/an-editor-of-mine"
+    expected = "said *** to postgres on 20261129 with /usr/bin/an-editor-of-mine"
+    assert masked_text(told) == expected
+    assert masked({"note": [told]}) == {"note": [expected]}
+    monkeypatch.delenv("MY_API_KEY")
+    assert masked_text(told) == told
