@@ -64,7 +64,7 @@ def check_yaml(events: Iterator[Any]) -> None:
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, size = under_way.pop()
         elif isinstance(event, yaml.AliasEvent):
-            anchor, size = None, sizes.get(event.anchor, 1)
+            anchor, size = None, sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         else:

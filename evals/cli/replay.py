@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
@@ -24,13 +25,20 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trackers", metavar="NAME[,NAME]", help="send it to these (default: those of its session)"
     )
+    parser.add_argument(
+        "--as-recorded",
+        action="store_true",
+        help="send a run from elsewhere to the addresses that its records name",
+    )
     add_home(parser)
     parser.set_defaults(run=_replay)
 
 
 def _replay(options: argparse.Namespace) -> int:
-    run = read_run(named_run(options.run_name, options.home), strict=True)
+    folder = named_run(options.run_name, options.home)
+    run = read_run(folder, strict=True)
     told = _trackers(run, options)
+    _check_targets(run, folder, told, options)
     if not told:
         raise UsageError(f"run {run.name} was sent nowhere: say where with --wandb PROJECT")
     status = 0
@@ -42,6 +50,30 @@ def _replay(options: argparse.Namespace) -> int:
             print(printable(f"{name}: {sent.problem}"))
             status = 1
     return status
+
+
+def _check_targets(
+    run: Run, folder: Path, told: Mapping[str, Mapping[str, Any]], options: argparse.Namespace
+) -> None:
+    """Hold a run that came from elsewhere to what was said on the command line.
+
+    Raises:
+        UsageError: Its records name an address that nobody gave here.
+    """
+    is_own = folder.resolve().parent == (options.home / "runs").resolve()
+    recorded = {name: its for name, its in told.items() if its == run.header.trackers.get(name) and its}
+    if is_own or options.as_recorded or not recorded:
+        return
+    places = ", ".join(f"{name} ({_place(its)})" for name, its in recorded.items())
+    raise UsageError(
+        f"run {run.name} is none of {options.home / 'runs'}, and its records say where to send it: "
+        f"{printable(places)}. Say where with --wandb PROJECT, or --as-recorded if you trust them"
+    )
+
+
+def _place(its: Mapping[str, Any]) -> str:
+    where = its.get("endpoint") or "/".join(str(its[key]) for key in ("entity", "project") if its.get(key))
+    return str(where or "its own settings")
 
 
 def _trackers(run: Run, options: argparse.Namespace) -> Mapping[str, Mapping[str, Any]]:

@@ -209,7 +209,7 @@ def _questions(evaluations: Sequence[Evaluation], scratch: Path) -> TrackedFile:
 
 def _judge(judge: ComponentInfo, scratch: Path) -> TrackedFile:
     text = json.dumps(component_to_json(judge), indent=1, sort_keys=True) + "\n"
-    file = _write(scratch / f"judge-{judge.fingerprint[:16]}.json", text)
+    file = _write(scratch / f"judge-{digest(judge.fingerprint)[:16]}.json", text)
     known = {"judge": judge.name, "fingerprint": judge.fingerprint}
     return TrackedFile("judge-card", "judge-card", {"judge-card.json": file}, is_used=True, about=known)
 
@@ -223,9 +223,11 @@ def _index(pipeline: ComponentInfo, home: Path, scratch: Path) -> TrackedFile | 
     made_from = _write(scratch / f"index-{digest(identity)[:16]}.json", text)
     fingerprint = str((pipeline.settings or {}).get("index") or "")
     folder = home / "indexes" / fingerprint[:16]
-    stored = sorted(folder.iterdir()) if fingerprint and folder.is_dir() else []
+    # The records may be somebody else's: what they name is one of our own indexes or nothing, and no link.
+    is_ours = re.fullmatch(r"[0-9a-f]{64}", fingerprint) and folder.is_dir() and not folder.is_symlink()
+    stored = [file for file in sorted(folder.iterdir()) if is_plain(file)] if is_ours else []
     small = sum(file.stat().st_size for file in stored) <= MOST_INDEX_BYTES
-    paths = {file.name: file for file in stored if small and file.is_file()}
+    paths = {file.name: file for file in stored if small}
     return TrackedFile(
         f"index-{pipeline.name}",
         "index",
@@ -239,9 +241,14 @@ def _records(run: Path, scratch: Path, run_id: str) -> TrackedFile:
     paths = {}
     # A copy: what is sent must not change while it is read.
     for name in (RECORDS, TRACES):
-        if (run / name).exists():
+        if is_plain(run / name):
             paths[name] = Path(shutil.copyfile(run / name, scratch / name))
     return TrackedFile("run-records", "run-records", paths, aliases=(run_id,))
+
+
+def is_plain(file: Path) -> bool:
+    """Return whether it is a file and no link: the target of a link may be anything of this machine."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _write(file: Path, text: str) -> Path:

@@ -116,6 +116,22 @@ def test_offline_run(offline, copy, server):
     assert len(server.alerts) == 1
 
 
+def test_a_run_from_elsewhere(offline, copy, server):
+    """Where its records want to go is shown, and wants a word: somebody else may have written them."""
+    project = copy(offline)
+    name = project.folder_of_run.name
+    project.folder_of_run.rename(project.folder / "from-mail")
+    done = project.replay("from-mail", **server.env)
+    assert (done.returncode, done.stderr) == (
+        4,
+        f"ERROR: run {name} is none of .rag-evals/runs, and its records say where to send it: "
+        "wandb (loopback/rag). Say where with --wandb PROJECT, or --as-recorded if you trust them\n",
+    )
+    assert server.requests == []
+    assert project.replay("from-mail", "--as-recorded", **server.env).returncode == 0
+    assert [run.project for run in server.runs.values()] == ["rag"]
+
+
 def test_replay_after_wandb_sync(offline, server):
     """What wandb itself has sent is not sent again. It has not moved: its artifacts are found."""
     (left,) = (offline.folder_of_run / "wandb").glob("offline-run-*")

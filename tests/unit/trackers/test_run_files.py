@@ -15,7 +15,8 @@ from rag_evals.evals.generation.work_file import WorkFile, WorkItem, load_work, 
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.question import Question, Source, questions_digest
 from rag_evals.evals.questions.question_set import load_set, save_set
-from rag_evals.evals.trackers.run_files import COLUMNS, sets_of
+from rag_evals.evals.runs.header import ComponentInfo
+from rag_evals.evals.trackers.run_files import COLUMNS, files_of, sets_of
 from rag_evals.rag.documents.document import Corpus, Document
 
 KEY = "sk-" + "a1B2" * 8
@@ -235,3 +236,30 @@ def test_files_that_are_no_sets(run, tmp_path):
     save_set(tmp_path / "changed/questions.jsonl", load_questions([tmp_path / "plain/questions.jsonl"])[:2])
     gone = {"path": "gone.jsonl", "digest": "0"}
     assert sets(run, plain, damaged, changed, gone, {}, {"path": "\0"}, {"path": ""}) == []
+
+
+@pytest.mark.parametrize("index", ["../../secrets", "/etc", "..", "a" * 64, 5, ["a"]])
+def test_records_of_somebody_else(run, tmp_path, index):
+    """They name no folder of this machine, no file through a link, and no place to write."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "id_rsa").write_text("private")
+    indexes = tmp_path / "home" / "indexes"
+    indexes.mkdir()
+    (indexes / ("a" * 16)).symlink_to(secrets)
+    (run / "records.jsonl").write_text("{}\n")
+    (run / "traces.jsonl").symlink_to(secrets / "id_rsa")
+    scratch = run / "scratch"
+    scratch.mkdir()
+    components = (
+        ComponentInfo("pipeline", "p", "f", {"index": index}, {"index": {"documents": {}}}),
+        ComponentInfo("judge", "j", "../../../../gone"),
+    )
+    kept = {file.name: file.paths for file in files_of([], components, run, scratch, run_id="R")}
+    assert {name: set(paths) for name, paths in kept.items()} == {
+        "eval-questions": {"questions.jsonl", "questions.txt"},
+        "index-p": {"made-from.json"},
+        "judge-card": {"judge-card.json"},
+        "run-records": {"records.jsonl"},
+    }
+    assert all(scratch in path.parents for paths in kept.values() for path in paths.values())
