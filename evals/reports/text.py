@@ -72,11 +72,12 @@ def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list
             line = joined
             continue
         lines += [line] if line else []
-        while display_width(word) > room:
-            piece = _head(word, room)
+        start = 0
+        # No more of the word is looked at than a line may hold: a word may be very long.
+        while len(piece := _head(word[start:], room)) < len(word) - start:
             lines.append(piece)
-            word = word[len(piece) :]
-        line = word
+            start += len(piece)
+        line = piece
     lines += [line] if line or not lines else []
     return [f"{rest if n else first}{line}".rstrip() for n, line in enumerate(lines)]
 

@@ -120,8 +120,16 @@ _EMPTY = frozenset(_NOTHING.split())
 _WAS = re.compile(r"\b(?:was|were|had been|did)\b")
 
 
+_LONGEST = 1000
+
+
 def dangling(question: str) -> list[str]:
-    """Return the words of `question` that point at something outside it, in no particular order."""
+    """Return the words of `question` that point at something outside it, in no particular order.
+
+    Of a question of more than a thousand characters the beginning is looked at: each word is held against
+    those before it.
+    """
+    question = question[:_LONGEST]
     found = [match[0] for pattern in (_POINTING, _OWN, _AUTHORS) for match in pattern.finditer(question)]
     found += _unnamed(question)
     found += [match[0] for match in _PRONOUN.finditer(question) if not _stands_for(question, match)]

@@ -33,11 +33,11 @@ _MARKDOWN = re.compile(r"#{1,6}\s+(.+?)\s*#*")
 _OPENING = re.compile(r"(?:abstract|summary|introduction|conclusions?|appendix\b.*)", re.IGNORECASE)
 _NUMBERING = re.compile(r"(?:\d{1,2}|[A-Z])(?:\.\d{1,2})*\.? +")
 _CAPTION = re.compile(r"[*_]{0,2}(?:figure|fig\.|table|listing|algorithm)\s+\d+\s*[.:]", re.IGNORECASE)
-_REFERENCE = re.compile(r"\s*(?:\[\d{1,3}\]|\d{1,3}\.|[-*•])?\s*[A-Z].*(?:\b(?:19|20)\d\d\b|arXiv)")
+_REFERENCE = re.compile(r"\s*+(?:\[\d{1,3}\]|\d{1,3}\.|[-*•])?+\s*+[A-Z].*(?:\b(?:19|20)\d\d\b|arXiv)")
 _CITED = re.compile(r"arXiv[: ]|\bet al\.,? |\bIn Proceedings\b|\bpp?\. ?\d|\bdoi\b|pages \d|^\s*\[\d{1,3}\]")
 _BY_NAME = re.compile(r"[A-Z][\w’'-]+, [A-Z]\.[-,& ].*\b(?:19|20)\d\d\b")
 _DOTS = re.compile(r"(?:\.\s?){4,}\s*\d+\s*\Z")
-_ADDRESS = re.compile(r"\S@\S|\A\W*\d{0,2}\s*https?://\S+\W*\Z")
+_ADDRESS = re.compile(r"\S@\S|\A\W*+\d{0,2}+\s*+https?://\S++\W*+\Z")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _END = re.compile(r"[.!?:;,][\"'”’)\]*_]*\Z")
 
@@ -188,7 +188,7 @@ def _reason(line: _Line, repeated: frozenset[str]) -> str:
         return "markup"
     if text.startswith("|") or _is_row(text):
         return "tables and rows of numbers"
-    if _DOTS.search(text):
+    if _DOTS.search(text[-80:]):
         return "contents"
     if _CAPTION.match(text):
         return "captions"
