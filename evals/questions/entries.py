@@ -32,12 +32,18 @@ Entries = Iterator[tuple[int, Any]]  # line (0: the file as a whole), and its va
 EntryReader = Callable[[str], Entries]
 
 
-def readers_for(members: str) -> dict[str, EntryReader]:
-    """Return readers of JSON Lines, JSON and YAML by suffix; a JSON or YAML file is a list of `members`."""
-    json_list, yaml_list = partial(_json_list, members=members), partial(_yaml_list, members=members)
+def readers_for(members: str, *, nan: bool = False) -> dict[str, EntryReader]:
+    """Return readers of JSON Lines, JSON and YAML by suffix; a JSON or YAML file is a list of `members`.
+
+    With `nan` a NaN, which other tools write for what is missing, is null; else it is refused.
+    """
+    decoder = strict_decoder(nan=nan)
+    json_lines = partial(_json_lines, decoder=decoder)
+    json_list = partial(_json_list, members=members, decoder=decoder)
+    yaml_list = partial(_yaml_list, members=members)
     return {
-        ".jsonl": _json_lines,
-        ".ndjson": _json_lines,
+        ".jsonl": json_lines,
+        ".ndjson": json_lines,
         ".json": json_list,
         ".yaml": yaml_list,
         ".yml": yaml_list,
@@ -104,8 +110,7 @@ def plain_lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line.removesuffix("\r")
 
 
-def _json_lines(text: str) -> Entries:
-    decoder = _strict_decoder()
+def _json_lines(text: str, decoder: json.JSONDecoder) -> Entries:
     for number, line in plain_lines(text):
         try:
             yield number, bounded(decoder.decode(line))
@@ -113,9 +118,8 @@ def _json_lines(text: str) -> Entries:
             yield number, Fault((_json_problem(error),))
 
 
-def _json_list(text: str, members: str) -> Entries:
+def _json_list(text: str, members: str, decoder: json.JSONDecoder) -> Entries:
     """Yield the entries of a JSON list, decoded one by one so that each has its line."""
-    decoder = _strict_decoder()
     start = _past_blanks(text, 0)
     line, counted_to = text.count("\n", 0, start) + 1, start
     if text[start:] and text[start] != "[":
@@ -182,14 +186,19 @@ def _past_blanks(text: str, position: int) -> int:
     return blanks.end() if blanks else position
 
 
-def _strict_decoder() -> json.JSONDecoder:
-    """Return a decoder that also refuses NaN, Infinity, numbers beyond a float, and keys given twice."""
+def strict_decoder(*, nan: bool = False) -> json.JSONDecoder:
+    """Return a decoder that also refuses Infinity, numbers beyond a float, keys given twice, and NaN.
+
+    With `nan` a NaN is None.
+    """
     return json.JSONDecoder(
-        parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object_of
+        parse_constant=partial(_constant, nan=nan), parse_float=_finite, object_pairs_hook=_object_of
     )
 
 
-def _refuse_constant(name: str) -> Any:
+def _constant(name: str, *, nan: bool) -> None:
+    if nan and name == "NaN":
+        return
     raise ValueError(f"{name} is not JSON; leave the value out")
 
 
@@ -221,8 +230,8 @@ def _yaml_list(text: str, members: str) -> Entries:
     import yaml
 
     try:
-        check_yaml(yaml.parse(text, _yaml_loader()))
-        loader = _yaml_loader()(text)
+        check_yaml(yaml.parse(text, yaml_loader()))
+        loader = yaml_loader()(text)
         node = loader.get_single_node()
     except yaml.YAMLError as error:
         yield _yaml_fault(error)
@@ -256,7 +265,7 @@ def _yaml_fault(error: Exception) -> tuple[int, Fault]:
     return mark.line + 1, Fault((f"invalid YAML at column {mark.column + 1}: {problem}",))
 
 
-def _yaml_loader() -> type[Any]:
+def yaml_loader() -> type[Any]:
     """Return a safe loader that leaves dates as text, as JSON does, and refuses keys given twice."""
     import yaml
 

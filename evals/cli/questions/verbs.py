@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag_evals.evals.base.errors import GenerationError, UsageError
+from rag_evals.evals.base.errors import GenerationError, QuestionFileError, UsageError
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, printable
 from rag_evals.evals.cli.arguments import add_home, add_ocr, read_corpus
@@ -17,7 +17,13 @@ from rag_evals.evals.cli.questions.review import add_review
 from rag_evals.evals.generation.audit import audit_of, audit_to_json
 from rag_evals.evals.generation.work_file import work_path
 from rag_evals.evals.questions.formats import format_named
-from rag_evals.evals.questions.formats.conversion import check_free, export_set, format_of, import_set
+from rag_evals.evals.questions.formats.conversion import (
+    SkippableError,
+    check_free,
+    export_set,
+    format_of,
+    import_set,
+)
 from rag_evals.evals.questions.formats.passage_search import PassageSearch
 from rag_evals.evals.questions.formats.table_columns import parse_map
 from rag_evals.evals.questions.load import load_questions
@@ -128,7 +134,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "--format",
         default="auto",
         metavar="NAME",
-        help="llamaindex, ragas, deepeval, beir, csv or huggingface (default: auto, by its content)",
+        help="llamaindex, ragas, deepeval, beir, csv, huggingface or json (default: auto, by its content)",
     )
     parser.add_argument("--out", type=Path, default=Path("questions.jsonl"), help="default: questions.jsonl")
     parser.add_argument(
@@ -139,8 +145,11 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FIELD=COLUMN",
-        help="which column holds what, as question=Q,reference=A (csv, huggingface); fields: question, "
-        "reference, contexts, document, page, tags, answerable, id",
+        help="which column holds what, as question=Q,reference=A; a part of a nested one is A.B; fields: "
+        "question, reference, contexts, document, page, tags, answerable, id",
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="import what can be read, and say what was skipped and why"
     )
     add_ocr(parser)
     add_home(parser, "the cache, which keeps the text of documents if there is one")
@@ -155,7 +164,11 @@ def _import(options: argparse.Namespace) -> int:
     form = format_of(options.file) if options.format == "auto" else format_named(options.format)
     corpus = read_corpus(options.docs, options.home, options.ocr) if options.docs else None
     passage_search = PassageSearch(corpus.documents) if corpus else None
-    imported = import_set(options.file, form, columns, passage_search)
+    try:
+        imported = import_set(options.file, form, columns, passage_search, skip_bad=options.skip_bad)
+    except SkippableError as error:
+        others = count_of(error.others, "other question")
+        raise QuestionFileError(f"{error}\n--skip-bad imports the {others}") from error
     save_set(options.out, imported.questions, corpus)
     source, out = printable(display_path(options.file)), printable(display_path(options.out))
     print(f"{count_of(len(imported.questions), 'question')} of {source} ({form.description}) in {out}")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import count_of, display_path, listing, printable, quoted
+from rag_evals.evals.base.messages import NAMED, count_of, display_path, listing, printable, quoted
 from rag_evals.evals.questions.entries import Fault, gather
-from rag_evals.evals.questions.formats import FORMATS, Format, beir, deepeval, format_named
-from rag_evals.evals.questions.formats.csv_files import column_names
-from rag_evals.evals.questions.formats.foreign_files import entries
+from rag_evals.evals.questions.formats import FORMATS, Format, deepeval, format_named, ragas
+from rag_evals.evals.questions.formats.beir import folder as beir
+from rag_evals.evals.questions.formats.foreign_files import JSON, is_object, json_object
 from rag_evals.evals.questions.formats.foreign_question import (
     ForeignQuestion,
     ImportedQuestion,
+    Note,
     imported_question,
     question_passages,
 )
-from rag_evals.evals.questions.formats.huggingface import shards_of
 from rag_evals.evals.questions.formats.passage_search import PassageSearch
+from rag_evals.evals.questions.formats.tables import json_questions
+from rag_evals.evals.questions.formats.tables.csv_files import TABLES, column_names
+from rag_evals.evals.questions.formats.tables.huggingface import SUFFIXES, shards_of
+from rag_evals.evals.questions.load import parse_question
 from rag_evals.evals.questions.question import Question
 
 
@@ -35,6 +38,8 @@ class Imported:
         placed: How many passages were found in the documents.
         quoted: How many are kept as the words of a document that the file names.
         loose: How many are of no known document, and are kept in the provenance.
+        notes: What became of other parts of the file.
+        skipped: What is wrong with the entries that were skipped, with their places.
     """
 
     questions: tuple[Question, ...]
@@ -42,10 +47,13 @@ class Imported:
     placed: int
     quoted: int
     loose: int
+    notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def lines(self, has_documents: bool) -> Iterator[str]:
         """Yield what was read, a line each."""
         passages = self.placed + self.quoted + self.loose
+        yield from self.notes
         if self.twice:
             yield f"{count_of(self.twice, 'question')} left out: the same stands there before, word for word"
         if self.placed:
@@ -58,6 +66,21 @@ class Imported:
             yield f"{count_of(self.loose, 'passage')} of no known document ({hint}): kept in the provenance"
         if silent := sum(question.reference is None and question.answerable for question in self.questions):
             yield f"{count_of(silent, 'question')} without a reference"
+        if self.skipped:
+            headline = f"skipped, with {count_of(len(self.skipped), 'problem')}:"
+            yield from listing(headline, self.skipped, most=NAMED).split("\n")
+
+
+class SkippableError(QuestionFileError):
+    """Raised for a file with something wrong in it of which other questions could be read.
+
+    Attributes:
+        others: How many.
+    """
+
+    def __init__(self, message: str, others: int) -> None:
+        super().__init__(message)
+        self.others = others
 
 
 def import_set(
@@ -65,26 +88,53 @@ def import_set(
     form: Format,
     columns: Mapping[str, str] | None = None,
     passage_search: PassageSearch | None = None,
+    *,
+    skip_bad: bool = False,
 ) -> Imported:
     """Read a file or folder of another format; passages are looked for in the documents of `passage_search`.
 
-    For the formats that have columns, `columns` says which holds what.
+    `columns` says which column holds what, over what the format says. With `skip_bad` an entry with something
+    wrong is skipped and told, unless all are.
 
     Raises:
         QuestionFileError: Anything is wrong with it; every problem is listed with its place.
-        UsageError: Columns were told of a format without such, or are not there.
+        UsageError: Columns that were told are not there.
     """
-    if columns and not form.has_columns:
-        raise UsageError(f"--map is for csv and huggingface: the keys of {form.name} are fixed")
-    tally: Counter[str] = Counter()
-    outcomes = _once(path, form, columns or {}, passage_search, tally)
+    reading = _Reading()
+    outcomes = _once(path, form, columns or {}, passage_search, reading)
     made, problems = gather(outcomes, lambda one: one.question.id)
     if not (made or problems):
         problems = [f"{display_path(path)}: no questions in it"]
-    if problems:
+    shown = tuple(map(printable, problems))
+    if problems and not (skip_bad and made):
         headline = f"{count_of(len(problems), 'problem')} in {form.description}:"
-        raise QuestionFileError(listing(headline, map(printable, problems)))
-    return Imported(tuple(one.question for one in made), tally["twice"], *_counts(made))
+        message = listing(headline, shown)
+        raise SkippableError(message, len(made)) if made else QuestionFileError(message)
+    questions = tuple(one.question for one in made)
+    return Imported(questions, reading.twice, *_counts(made), tuple(reading.lines()), shown)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is counted while a file is read.
+
+    Attributes:
+        twice: Questions that stood there before.
+        notes: Alike notes: how many, and where the first is.
+    """
+
+    twice: int = 0
+    notes: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, note: Note, place: str) -> None:
+        """Count a note with those that are alike."""
+        count, first = self.notes.get((note.noun, note.text), (0, place))
+        self.notes[note.noun, note.text] = (count + note.count, first)
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for all that are alike."""
+        for (noun, text), (count, first) in self.notes.items():
+            yield printable(f"{count_of(count, noun)} {text} (first at {first})" if noun else text)
 
 
 def _once(
@@ -92,18 +142,23 @@ def _once(
     form: Format,
     columns: Mapping[str, str],
     passage_search: PassageSearch | None,
-    tally: Counter[str],
+    reading: _Reading,
 ) -> Iterator[tuple[str, ImportedQuestion | Fault]]:
     """Yield every question but those that stand there a second time, word for word; these are counted."""
     seen: set[str] = set()
     for place, item in form.read(path, columns):
+        if isinstance(item, Note):
+            reading.add(item, place)
+            continue
         outcome = item if isinstance(item, Fault) else imported_question(item, form.name, passage_search)
-        if isinstance(outcome, ImportedQuestion) and isinstance(item, ForeignQuestion) and not item.is_ours:
+        if isinstance(outcome, ImportedQuestion) and isinstance(item, ForeignQuestion):
             id = outcome.question.id
-            if id != item.id and id in seen:  # an id by content: it is the very same
-                tally["twice"] += 1
+            if id != item.id and id in seen and not item.is_ours:  # an id by content: it is the very same
+                reading.twice += 1
                 continue
             seen.add(id)
+            for note in item.notes:
+                reading.add(note, place)
         yield place, outcome
 
 
@@ -123,6 +178,8 @@ def export_set(questions: Sequence[Question], form: Format, path: Path) -> tuple
     Raises:
         UsageError: Something is at `path`, its ending is not one of the format, or it cannot be written.
     """
+    if form.write is None:
+        raise UsageError(f"{form.name} is only read: a question file is JSON Lines already")
     if path.suffix.lower() not in form.suffixes:
         endings = ", ".join(suffix or "a folder" for suffix in form.suffixes)
         raise UsageError(f"--out {printable(display_path(path))}: {form.name} is written as {endings}")
@@ -158,9 +215,6 @@ def _notes(questions: Sequence[Question], form: Format, path: Path) -> Iterator[
         )
 
 
-_BEGINNING = 4096
-
-
 def format_of(path: Path) -> Format:
     """Return the format of a file or folder.
 
@@ -188,31 +242,26 @@ def _of_folder(path: Path) -> str | None:
 
 def _of_file(path: Path) -> str | None:
     suffix = path.suffix.lower()
-    if suffix == ".parquet":
+    if suffix in SUFFIXES:
         return "huggingface"
-    if suffix in (".csv", ".tsv"):
+    if suffix in TABLES:
         return _of_keys(dict.fromkeys(column_names(path), "")) or "csv"
-    if suffix in (".jsonl", ".ndjson", ".json"):
-        return _of_json(path)
-    return None
+    return _of_json(path) if suffix in JSON else None
 
 
-def _of_json(path: Path) -> str | None:
-    if path.suffix.lower() == ".json" and _first_character(path) == "{":
-        return "llamaindex"  # the only one here that is one object
-    first = next((value for _, value in entries(path) if not isinstance(value, Fault)), None)
-    if isinstance(first, dict) and "question" in first and "id" in first:
+def _of_json(path: Path) -> str:
+    found = json_questions.rows(path)
+    first = next((value for _, value in found if not isinstance(value, Fault | Note)), None)
+    if is_object(path):
+        whole = json_object(path)
+        return "llamaindex" if isinstance(whole, dict) and "examples" in whole else "json"
+    if isinstance(first, dict) and isinstance(parse_question(first), Question):
         raise QuestionFileError(f"{display_path(path)} is a question file already: it can be used as it is")
-    return _of_keys(first) if isinstance(first, dict) else None
+    return (_of_keys(first) if isinstance(first, dict) else None) or "json"
 
 
 def _of_keys(keys: Mapping[str, Any]) -> str | None:
-    if "user_input" in keys:
+    if "user_input" in keys or ragas.is_old(keys):
         return "ragas"
     has_golden = "input" in keys and keys.keys() & {"expected_output", "actual_output", "context"}
     return "deepeval" if has_golden or "scenario" in keys else None
-
-
-def _first_character(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(_BEGINNING).decode("utf-8-sig", "replace").lstrip()[:1]

@@ -13,11 +13,18 @@ from typing import Any
 
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_object, parse_text
-from rag_evals.evals.questions.formats.csv_files import read_rows, write_rows
-from rag_evals.evals.questions.formats.foreign_files import entries, new_file, objects, parse_texts
+from rag_evals.evals.questions.formats.cells import parse_answer
+from rag_evals.evals.questions.formats.foreign_files import (
+    PlacedEntries,
+    entries,
+    new_file,
+    objects,
+    parse_texts,
+)
 from rag_evals.evals.questions.formats.foreign_question import (
     OURS,
     ForeignQuestion,
+    PlacedItems,
     imported_fields,
     ours_of,
     parse_ours,
@@ -25,6 +32,7 @@ from rag_evals.evals.questions.formats.foreign_question import (
     question_passages,
 )
 from rag_evals.evals.questions.formats.passage_search import file_name
+from rag_evals.evals.questions.formats.tables.csv_files import TABLES, read_rows, write_rows
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Context
 
@@ -36,11 +44,15 @@ _TEXTS = ("name", "comments", "source_file")
 _COLUMNS = ("input", "expected_output", "context", *_TEXTS, _METADATA)
 
 
-def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
+def read(path: Path) -> PlacedItems:
     """Yield the goldens of a file; JSON Lines and CSV are read one golden at a time."""
-    is_csv = path.suffix.lower() == ".csv"
-    for place, entry in objects(_parsed_rows(path) if is_csv else entries(path)):
-        yield place, entry if isinstance(entry, Fault) else _item(entry)
+    for place, entry in objects(rows(path)):
+        yield place, _item(entry) if isinstance(entry, dict) else entry
+
+
+def rows(path: Path) -> PlacedEntries:
+    """Yield the goldens as they stand in the file."""
+    return _parsed_rows(path) if path.suffix.lower() in TABLES else entries(path)
 
 
 def write(questions: Sequence[Question], path: Path) -> None:
@@ -63,7 +75,7 @@ def _item(entry: dict[str, Any]) -> ForeignQuestion | Fault:
         )
     problems: list[str] = []
     question = parse_text(entry, "input", problems, is_required=True) or ""
-    reference = parse_text(entry, "expected_output", problems, may_be_blank=True)
+    reference = parse_answer(entry, "expected_output", problems)
     fields: dict[str, Any] = {
         key: text for key in _TEXTS if (text := parse_text(entry, key, problems, may_be_blank=True))
     }
@@ -75,7 +87,7 @@ def _item(entry: dict[str, Any]) -> ForeignQuestion | Fault:
     document = file_name(fields.get("source_file", ""))
     return ForeignQuestion(
         question=question,
-        reference=reference if reference and reference.strip() else None,
+        reference=reference,
         contexts=tuple(Context(text, document) for text in contexts),
         fields=fields | ({_METADATA: metadata} if metadata else {}),
         more=ours or {},
@@ -123,8 +135,8 @@ def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parsed_rows(path: Path) -> Iterator[tuple[str, Any]]:
     for place, row in read_rows(path):
-        cell = None if isinstance(row, Fault) else row.get(_METADATA)
-        if isinstance(row, Fault) or cell is None:
+        cell = row.get(_METADATA) if isinstance(row, dict) else None
+        if not isinstance(row, dict) or cell is None:
             yield place, row
             continue
         try:

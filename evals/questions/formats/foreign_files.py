@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import io
 import json
 import shutil
 import tempfile
-import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +13,27 @@ from typing import IO, Any
 from rag_evals.evals.base import files
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.messages import display_path, kind_name, printable, short_repr
-from rag_evals.evals.questions.entries import Fault, read_entries, readers_for
+from rag_evals.evals.questions.entries import Fault, read_entries, readers_for, strict_decoder, yaml_loader
 from rag_evals.evals.questions.fields import parse_list, text_problem
+from rag_evals.evals.questions.formats.cells import is_nothing
+from rag_evals.evals.questions.formats.foreign_question import Note
 
-PlacedEntries = Iterator[tuple[str, Any]]  # place, and the entry's value or a Fault
+YAML = (".yaml", ".yml")
+JSON = (".json", ".jsonl", ".ndjson", *YAML)
+_READERS = readers_for("questions", nan=True)
+
+QUESTION_NAMES = (
+    *("question", "query", "user_input", "input", "prompt", "question_text", "query_text", "instruction"),
+)
+"""The names by which a question is known, those that are surest first."""
+
+PlacedEntries = Iterator[tuple[str, Any]]  # place, and the entry's value, a Fault or a Note
 
 
 def json_lines(path: Path) -> PlacedEntries:
     """Yield every line of a JSON Lines file; no more than one is held at a time."""
-    read_line = readers_for("questions")[".jsonl"]
-    for number, raw in _raw_lines(path):
+    read_line = _READERS[".jsonl"]
+    for number, raw in raw_lines(path):
         place = f"{display_path(path)}:{number}"
         try:
             text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -41,12 +49,62 @@ def json_lines(path: Path) -> PlacedEntries:
 
 def json_list(path: Path) -> PlacedEntries:
     """Yield every member of a JSON list; the file is read whole."""
-    return read_entries(path, "files of questions", {path.suffix.lower(): readers_for("questions")[".json"]})
+    return read_entries(path, "files of questions", {path.suffix.lower(): _READERS[".json"]})
 
 
 def entries(path: Path) -> PlacedEntries:
-    """Yield the entries of a `.jsonl`, `.ndjson` or `.json` file."""
-    return json_list(path) if path.suffix.lower() == ".json" else json_lines(path)
+    """Yield the entries of a list of JSON or YAML, or of JSON Lines; these may be in a file `.json` too."""
+    if path.suffix.lower() in YAML:
+        return read_entries(path, "files of questions", _READERS)
+    is_list = path.suffix.lower() == ".json" and not _is_lines(path)
+    return json_list(path) if is_list or first_character(path) == "[" else json_lines(path)
+
+
+def is_object(path: Path) -> bool:
+    """Return whether a file is one JSON object, in a line or in many, and no JSON Lines."""
+    return first_character(path) == "{" and not _is_lines(path)
+
+
+def _is_lines(path: Path) -> bool:
+    """Return whether a file is JSON Lines: its first line is a value, and more follow or its name says so.
+
+    One line alone is one of such lines when it is a question.
+    """
+    is_named = path.suffix.lower() != ".json"
+    lines = (raw for _, raw in raw_lines(path) if raw.strip())
+    first, more = _value(next(lines, b"")), next(lines, b"")
+    if first is not None:
+        return is_named or bool(more) or is_question(first)
+    return is_named and _value(path.read_bytes()) is None
+
+
+def is_question(value: object) -> bool:
+    """Return whether a value is a question by one of the names that questions have."""
+    return isinstance(value, dict) and any(isinstance(value.get(name), str) for name in QUESTION_NAMES)
+
+
+def _value(data: bytes) -> Any:
+    """Return a JSON value, None when it is none."""
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def first_character(path: Path) -> str:
+    """Return the first character of a file that is no white space."""
+    _, raw = next(((number, raw) for number, raw in raw_lines(path) if raw.strip()), (0, b""))
+    return raw.decode("utf-8-sig", "replace").lstrip()[:1]
+
+
+def yaml_value(path: Path) -> Any:
+    """Read one YAML value; None when it cannot be read, which is told where its entries are read."""
+    import yaml
+
+    try:
+        return yaml.load(path.read_bytes().decode("utf-8-sig"), yaml_loader())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
 
 
 def json_object(path: Path) -> Any:
@@ -56,7 +114,7 @@ def json_object(path: Path) -> Any:
         QuestionFileError: It cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return strict_decoder(nan=True).decode(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise QuestionFileError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
@@ -69,59 +127,32 @@ def json_object(path: Path) -> Any:
         raise QuestionFileError(f"{display_path(path)}: invalid JSON: {printable(str(error))}") from error
 
 
-def objects(found: PlacedEntries) -> Iterator[tuple[str, dict[str, Any] | Fault]]:
+def objects(found: PlacedEntries) -> Iterator[tuple[str, dict[str, Any] | Fault | Note]]:
     """Yield the entries that are objects; any other is a Fault."""
     for place, value in found:
-        if isinstance(value, dict | Fault):
+        if isinstance(value, dict | Fault | Note):
             yield place, value
         else:
             yield place, Fault((f"not an object but {kind_name(value)} ({short_repr(value)})",))
 
 
 def parse_texts(entry: Mapping[str, Any], key: str, problems: list[str]) -> tuple[str, ...] | None:
-    """Return the texts under a key, None when there are none; blank ones are left out."""
-    if entry.get(key) is None:
+    """Return the texts under a key, None when there are none; those that say nothing are left out."""
+    if is_nothing(entry.get(key)):
         return None
     texts = parse_list(entry, key, "texts", problems)
     for number, text in enumerate(texts):
-        if problem := text_problem(text, may_be_blank=True):
+        if not is_nothing(text) and (problem := text_problem(text, may_be_blank=True)):
             problems.append(f"{key}[{number}] {problem}")
     return tuple(text for text in texts if isinstance(text, str) and text.strip())
 
 
-class RunTogetherError(ValueError):
-    """Raised for a list as NumPy prints it: nothing parts its texts, which Python would read as one."""
-
-
-def parse_cell_list(cell: str) -> list[Any]:
-    """Return the list that a cell of a table holds, as JSON or as Python writes it.
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file as they are, counted from 1.
 
     Raises:
-        RunTogetherError: It holds a list as NumPy prints it.
-        ValueError: It holds no list.
+        QuestionFileError: It cannot be read.
     """
-    try:
-        value = json.loads(cell)
-    except (ValueError, RecursionError):
-        value = _python_list(cell)
-    if not isinstance(value, list):
-        raise ValueError("is not a list")
-    return value
-
-
-def _python_list(cell: str) -> Any:
-    try:
-        value = ast.literal_eval(cell)
-        tokens = list(tokenize.generate_tokens(io.StringIO(cell).readline))
-    except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError) as error:
-        raise ValueError("is not a list, neither in JSON nor in Python") from error
-    kinds = [token.type for token in tokens if token.type not in (tokenize.NL, tokenize.NEWLINE)]
-    if any(kinds[at : at + 2] == [tokenize.STRING] * 2 for at in range(len(kinds))):
-        raise RunTogetherError("is a list as NumPy prints it, without commas; write it as JSON")
-    return value
-
-
-def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as file:
             yield from enumerate(file, start=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,21 @@ _MOST_WORDS = 40
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What became of parts of a file, said when all of it is read; alike ones are counted together.
+
+    Attributes:
+        noun: What there are `count` of; empty when the note is not about a number of things.
+        text: What became of them.
+        count: How many.
+    """
+
+    noun: str
+    text: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignQuestion:
     """One question as a foreign file has it.
 
@@ -40,6 +55,7 @@ class ForeignQuestion:
         fields: What else the file says; it is kept in the provenance.
         more: What a question file would say, by its keys: tags, answerable, and so on.
         is_ours: Whether `more` was written by an export: then it is the whole question, but for its texts.
+        notes: What of the item is not in the question.
     """
 
     question: str
@@ -49,6 +65,11 @@ class ForeignQuestion:
     fields: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
     is_ours: bool = False
+    notes: tuple[Note, ...] = ()
+
+
+PlacedItems = Iterator[tuple[str, ForeignQuestion | Fault | Note]]
+"""What a reader yields: a place, and the item there, what is wrong with it, or what became of a part."""
 
 
 @dataclass(frozen=True, slots=True)

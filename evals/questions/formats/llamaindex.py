@@ -8,7 +8,7 @@ along.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,18 @@ from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.messages import display_path
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_object, parse_text
-from rag_evals.evals.questions.formats.foreign_files import json_object, new_file, objects, parse_texts
+from rag_evals.evals.questions.formats.cells import parse_answer
+from rag_evals.evals.questions.formats.foreign_files import (
+    PlacedEntries,
+    json_object,
+    new_file,
+    objects,
+    parse_texts,
+)
 from rag_evals.evals.questions.formats.foreign_question import (
     OURS,
     ForeignQuestion,
+    PlacedItems,
     imported_fields,
     ours_of,
     parse_ours,
@@ -32,17 +40,24 @@ NAME = "llamaindex"
 _BY = ("query_by", "reference_answer_by")
 
 
-def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
-    """Yield the examples of a dataset; the file is read whole."""
+def read(path: Path) -> PlacedItems:
+    """Yield the examples of a dataset."""
+    for place, entry in objects(rows(path)):
+        yield place, _item(entry) if isinstance(entry, dict) else entry
+
+
+def rows(path: Path) -> PlacedEntries:
+    """Yield the examples as they stand in the file, which is read whole.
+
+    Raises:
+        QuestionFileError: It cannot be read, or is no dataset.
+    """
     whole = json_object(path)
     examples = whole.get("examples") if isinstance(whole, dict) else None
     if not isinstance(examples, list):
         raise QuestionFileError(f'{display_path(path)}: no list "examples", which a LabelledRagDataset has')
-    places = (
-        (f"{display_path(path)}: examples[{number}]", example) for number, example in enumerate(examples)
-    )
-    for place, entry in objects(places):
-        yield place, entry if isinstance(entry, Fault) else _item(entry)
+    for number, example in enumerate(examples):
+        yield f"{display_path(path)}: examples[{number}]", example
 
 
 def write(questions: Sequence[Question], path: Path) -> None:
@@ -58,7 +73,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
 def _item(entry: dict[str, Any]) -> ForeignQuestion | Fault:
     problems: list[str] = []
     query = parse_text(entry, "query", problems, is_required=True) or ""
-    answer = parse_text(entry, "reference_answer", problems, may_be_blank=True) or ""
+    answer = parse_answer(entry, "reference_answer", problems)  # blank: the model knows no missing answer
     contexts = parse_texts(entry, "reference_contexts", problems)
     fields = {key: by for key in _BY if (by := parse_object(entry, key, problems))}
     ours = parse_ours(entry, problems)
@@ -66,7 +81,7 @@ def _item(entry: dict[str, Any]) -> ForeignQuestion | Fault:
         return Fault(tuple(problems))
     return ForeignQuestion(
         question=query,
-        reference=answer if answer.strip() else None,  # the model knows no missing answer
+        reference=answer,
         contexts=tuple(map(Context, contexts or ())),
         fields=fields,
         more=ours or {},

@@ -87,7 +87,7 @@ def test_import_refused(here, goldens):
     for arguments in (
         (goldens, "--out", "there.jsonl"),
         (goldens, "--out", "set.csv"),
-        (goldens, "--map", "question=input"),
+        (goldens, "--map", "question=ask"),
         ("bad.json", "--format", "deepeval"),
         (goldens, "--format", "excel"),
     ):
@@ -97,9 +97,10 @@ def test_import_refused(here, goldens):
     assert refusals == [
         "--out there.jsonl is there already: remove it, or give another name",
         "--out set.csv: a question set ends in .jsonl",
-        "--map is for csv and huggingface: the keys of deepeval are fixed",
+        'goldens.json: no such column; its columns are "input", "expected_output", "context":\n'
+        "  question=ask",
         '1 problem in goldens of DeepEval:\n  bad.json:1: "input" is not text but a number (1)',
-        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, csv, huggingface',
+        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, csv, huggingface, json',
     ]
     assert sorted(here.iterdir()) == before
     assert Path("there.jsonl").read_text("utf-8") == "mine"

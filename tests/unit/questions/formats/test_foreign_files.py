@@ -280,19 +280,19 @@ def test_recognised(file, content, name):
 def test_not_recognised():
     """No such file, a question file, and what is like nothing known."""
     write("mine.jsonl", [{"id": "a", "question": "A?"}])
-    write("other.jsonl", [{"a": 1}])
+    write("other.bin", b"")
     Path("empty").mkdir()
     refusals = []
-    for file in ("gone.json", "mine.jsonl", "other.jsonl", "empty"):
+    for file in ("gone.json", "mine.jsonl", "other.bin", "empty"):
         with pytest.raises((QuestionFileError, UsageError)) as caught:
             format_of(Path(file))
         refusals.append(str(caught.value))
     which = "which format it has cannot be told; say --format with one of"
-    names = "llamaindex, ragas, deepeval, beir, csv, huggingface"
+    names = "llamaindex, ragas, deepeval, beir, csv, huggingface, json"
     assert refusals == [
         "gone.json: no such file or folder",
         "mine.jsonl is a question file already: it can be used as it is",
-        f"other.jsonl: {which} {names}",
+        f"other.bin: {which} {names}",
         f"empty: {which} {names}",
     ]
 

@@ -142,20 +142,26 @@ def beir(qrels: str, **files: str) -> list[str]:
 
 
 def test_beir():
-    """Judgements of what is not there, judgements that are none, lines without an id."""
+    """Judgements that are none, lines without an id."""
     queries = '{"_id": "q1", "text": "A?"}\n{"text": "B?"}\n{"_id": "q1", "text": "C?"}'
     corpus = '{"_id": "d1", "text": "One."}\n{"_id": 2, "text": "Two."}'
     qrels = "q1\td1\t1\nq9\td9\t1\nq1\t\t1\nq1\td1\thigh\nq1\td1\n"
     assert beir(qrels, queries=queries, corpus=corpus) == [
-        "8 problems in a BEIR folder: queries, corpus and qrels:",
+        "5 problems in a BEIR folder: queries, corpus and qrels:",
         '  set/qrels/test.tsv:4: no "query-id" and "corpus-id" in it',
-        '  set/qrels/test.tsv:5: "score" is not a whole number but "high"',
+        '  set/qrels/test.tsv:5: "score" is not a number but "high"',
         "  set/qrels/test.tsv:6: 2 cells, but the first line names 3",
-        '  set/corpus.jsonl:2: "_id" is not text but a number (2)',
         '  set/queries.jsonl:2: missing "_id"',
         '  set/queries.jsonl:3: duplicate id "q1" (first at set/queries.jsonl:1)',
-        '  set/qrels/test.tsv:3: query "q9" is not in queries.jsonl',
-        '  set/qrels/test.tsv:3: passage "d9" is not in corpus.jsonl',
+    ]
+
+
+def test_beir_of_another_set():
+    """Judgements of which no query is there are of another set: one id of each is named."""
+    queries, corpus = '{"_id": "PLAIN-1", "text": "A?"}', '{"_id": "d1", "text": "A"}'
+    assert beir("q1\td1\t1\n", queries=queries, corpus=corpus) == [
+        "1 problem in a BEIR folder: queries, corpus and qrels:",
+        '  set: no query of the judgements is in queries.jsonl: ids there are such as "PLAIN-1", here "q1"',
     ]
 
 
@@ -192,8 +198,9 @@ def test_columns():
     assert refusal("csv", "in.csv", "question,a,a\nx,y,z\n") == [
         'in.csv:1: more than one column is called "a"'
     ]
-    assert refusal("ragas", "in.jsonl", '{"user_input": "A?"}', question="user_input") == [
-        "--map is for csv and huggingface: the keys of ragas are fixed"
+    assert refusal("ragas", "in.jsonl", '{"user_input": {"a": "A?"}}', question="user_input.b") == [
+        'in.jsonl: no such column; its columns are "user_input", "user_input.a":',
+        "  question=user_input.b",
     ]
 
 
@@ -215,13 +222,20 @@ def test_cells():
 
 
 def test_what_is_no_csv():
-    """A quote that is not closed ends the reading; a byte that is no text has its line."""
+    """A quote that is not closed ends the reading, and is named where it opens."""
     assert refusal("csv", "in.csv", 'question,answer\nA?,"open\nB?,x\n')[1:] == [
-        "  in.csv:3: not CSV: unexpected end of data"
+        "  in.csv:2: not CSV: a quote that opens here is never closed: all behind it is lost"
     ]
-    assert refusal("csv", "in.csv", b"question,answer\nA?,x\nB?,\xe9\n")[1:] == [
-        "  in.csv:3: not UTF-8 text (byte 0xE9)"
+
+
+def test_text_in_another_alphabet():
+    """One byte a letter, and not Western European: the line is named, and what to do."""
+    answers = "\u0434\u0430,\u043d\u0435\u0442".encode("cp1251")
+    remedy = "nothing from here on is read; save the file as UTF-8"
+    assert refusal("csv", "in.csv", b"question,answer\nA?,x\n" + answers)[1:] == [
+        f"  in.csv:3: not UTF-8 text (byte 0xE4): {remedy}"
     ]
+    assert refusal("csv", "in.csv", answers) == [f"in.csv:1: not UTF-8 text (byte 0xE4): {remedy}"]
 
 
 def test_text_cannot_drive_the_terminal():

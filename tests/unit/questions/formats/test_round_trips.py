@@ -226,5 +226,5 @@ def test_an_unknown_name():
     with pytest.raises(UsageError) as caught:
         format_named("excel")
     assert str(caught.value) == (
-        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, csv, huggingface'
+        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, csv, huggingface, json'
     )

@@ -1,4 +1,4 @@
-"""BEIR folders: `corpus.jsonl`, `queries.jsonl` and `qrels/*.tsv`.
+"""BEIR folders: `corpus.jsonl`, `queries.jsonl` and `qrels/test.tsv`.
 
 Layout: the README of github.com/beir-cellar/beir, and `beir/datasets/data_loader.py` of beir 2.2.0. A query's
 `metadata` is read by nobody there, and holds what is ours. The format has no place for a right answer.
@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import display_path, printable, quoted, short_repr
+from rag_evals.evals.base.messages import display_path, short_repr
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_object, parse_text
-from rag_evals.evals.questions.formats.csv_files import read_rows
+from rag_evals.evals.questions.formats.beir.qrels import Judged, read_qrels, split_file
+from rag_evals.evals.questions.formats.cells import plain_text
 from rag_evals.evals.questions.formats.foreign_files import json_lines, new_folder, objects
 from rag_evals.evals.questions.formats.foreign_question import (
     OURS,
     ForeignQuestion,
+    Note,
+    PlacedItems,
     imported_fields,
     ours_of,
     parse_ours,
     question_passages,
 )
+from rag_evals.evals.questions.formats.table_columns import items_of
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Context
 from rag_evals.rag.identity import digest
@@ -39,10 +43,11 @@ def is_folder(path: Path) -> bool:
     return (path / _QUERIES).is_file()
 
 
-def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
+def read(path: Path, columns: Mapping[str, str]) -> PlacedItems:
     """Yield the queries that a passage is judged relevant to, of the split `test` or of the only one.
 
-    Queries and judgements are held; the corpus is gone through once, and only what is judged is kept.
+    Queries and judgements are held; the corpus is gone through once, and only what is judged is kept. What is
+    judged and not there is counted: published sets have such. The columns told are those of `queries.jsonl`.
 
     Raises:
         QuestionFileError: A file is missing.
@@ -57,15 +62,44 @@ def read(path: Path, _columns: Mapping[str, str]) -> Iterator[tuple[str, Foreign
     passages: dict[str, Context] = {}
     yield from _read_corpus(path / _CORPUS, judged, passages)
     seen: set[str] = set()
-    for place, entry in objects(json_lines(path / _QUERIES)):
-        outcome = entry if isinstance(entry, Fault) else _item(entry, judged, passages)
-        if isinstance(outcome, Fault):
-            yield place, outcome
+    yield from ((place, item) for place, item in _queries(path / _QUERIES, columns, judged, passages, seen))
+    if judged.relevant and seen.isdisjoint(judged.relevant):
+        yield display_path(path), Fault((_no_match(judged, seen),))
+    yield from judged.missing(seen, passages)
+
+
+def _queries(
+    path: Path,
+    columns: Mapping[str, str],
+    judged: Judged,
+    passages: Mapping[str, Context],
+    seen: set[str],
+) -> PlacedItems:
+    """Yield the queries with the passages that answer them; the ids of all queries are added to `seen`."""
+    plain = ((place, _item(e) if isinstance(e, dict) else e) for place, e in objects(json_lines(path)))
+    found = (
+        items_of(lambda: json_lines(path), {"id": "_id", **columns}, display_path(path)) if columns else plain
+    )
+    for place, item in found:
+        if not isinstance(item, ForeignQuestion):
+            yield place, item
             continue
-        seen.add(str(entry["_id"] if isinstance(entry, dict) else ""))
-        if outcome.contexts or outcome.is_ours:
-            yield place, outcome
-    yield from judged.dangling(seen, passages)
+        id = item.id or ""
+        seen.add(id)
+        relevant = judged.relevant.get(id, ())
+        there = [passages[name] for name in relevant if name in passages]
+        asked = replace(item, contexts=tuple(passage for passage in there if passage.text.strip()))
+        if asked.contexts or asked.is_ours:
+            yield place, asked
+        elif relevant:
+            yield place, Note("question", "left out: no passage that answers it is there")
+
+
+def _no_match(judged: Judged, seen: Collection[str]) -> str:
+    examples = (short_repr(next(iter(ids), "")) for ids in (judged.relevant, seen))
+    return "no query of the judgements is in queries.jsonl: ids there are such as {1}, here {0}".format(
+        *examples
+    )
 
 
 def write(questions: Sequence[Question], path: Path) -> None:
@@ -90,13 +124,13 @@ def write(questions: Sequence[Question], path: Path) -> None:
         (folder / _QRELS / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{lines}", "utf-8")
 
 
-def _read_corpus(path: Path, judged: Judged, passages: dict[str, Context]) -> Iterator[tuple[str, Fault]]:
+def _read_corpus(path: Path, judged: Judged, passages: dict[str, Context]) -> PlacedItems:
     for place, entry in objects(json_lines(path)):
         problems: list[str] = []
-        if isinstance(entry, Fault):
+        if not isinstance(entry, dict):
             yield place, entry
             continue
-        id = parse_text(entry, "_id", problems, is_required=True)
+        id = parse_id(entry, problems)
         if id in judged.passages:
             text = parse_text(entry, "text", problems, is_required=True, may_be_blank=True)
             about = parse_object(entry, "metadata", problems) or {}
@@ -106,27 +140,28 @@ def _read_corpus(path: Path, judged: Judged, passages: dict[str, Context]) -> It
             yield place, Fault(tuple(problems))
 
 
-def _item(
-    entry: Mapping[str, Any], judged: Judged, passages: Mapping[str, Context]
-) -> ForeignQuestion | Fault:
+def _item(entry: Mapping[str, Any]) -> ForeignQuestion | Fault:
     problems: list[str] = []
-    id = parse_text(entry, "_id", problems, is_required=True) or ""
+    id = parse_id(entry, problems)
     text = parse_text(entry, "text", problems, is_required=True) or ""
     metadata = parse_object(entry, "metadata", problems) or {}
     ours = parse_ours(metadata, problems)
     if problems:
         return Fault(tuple(problems))
-    relevant = (passages.get(name) for name in judged.relevant.get(id, ()))
     reference = (ours or {}).get("reference")
     return ForeignQuestion(
         question=text,
         reference=reference,
-        contexts=tuple(passage for passage in relevant if passage and passage.text.strip()),
         id=id,
         fields={"metadata": metadata} if metadata else {},
         more=ours or {},
         is_ours=ours is not None,
     )
+
+
+def parse_id(entry: Mapping[str, Any], problems: list[str]) -> str:
+    """Return the id of a query or passage, a number as text."""
+    return parse_text({"_id": plain_text(entry.get("_id"))}, "_id", problems, is_required=True) or ""
 
 
 def _query(question: Question) -> dict[str, Any]:
@@ -153,73 +188,3 @@ def _passage_id(passage: Context) -> str:
 def _write_lines(path: Path, lines: Iterator[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
-
-
-_QUERY, _PASSAGE, _SCORE = "query-id", "corpus-id", "score"
-
-
-@dataclass(slots=True)
-class Judged:
-    """What was judged relevant, filled while the file is read.
-
-    Attributes:
-        relevant: Ids of the passages by id of the query, in the order of the file.
-        passages: Ids of all of them.
-        places: Where each query and each passage first stands.
-    """
-
-    relevant: dict[str, list[str]] = field(default_factory=dict)
-    passages: set[str] = field(default_factory=set)
-    places: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def add(self, query: str, passage: str, place: str) -> None:
-        """Note that a passage answers a query."""
-        self.relevant.setdefault(query, []).append(passage)
-        self.passages.add(passage)
-        self.places.setdefault(("query", query), place)
-        self.places.setdefault(("passage", passage), place)
-
-    def dangling(self, queries: Collection[str], passages: Collection[str]) -> Iterator[tuple[str, Fault]]:
-        """Yield a Fault for each query and passage that is judged but not there."""
-        known = {"query": ("queries.jsonl", queries), "passage": ("corpus.jsonl", passages)}
-        for (kind, id), place in self.places.items():
-            file, ids = known[kind]
-            if id not in ids:
-                yield place, Fault((f"{kind} {quoted(id)} is not in {file}",))
-
-
-def split_file(folder: Path) -> Path:
-    """Return the judgements of the split `test`, or of the only one that there is.
-
-    Raises:
-        QuestionFileError: There are none, or several without `test`.
-    """
-    files = sorted(folder.glob("*.tsv"))
-    test = folder / "test.tsv"
-    if test in files:
-        return test
-    if len(files) == 1:
-        return files[0]
-    found = f"only {printable(', '.join(file.name for file in files))}" if files else "no file"
-    raise QuestionFileError(
-        f"{display_path(folder)}: no test.tsv, but {found}: keep one file of judgements there"
-    )
-
-
-def read_qrels(path: Path, judged: Judged) -> Iterator[tuple[str, Fault]]:
-    """Fill `judged` with what is judged above 0; yield a Fault for each line that is no judgement."""
-    for place, row in read_rows(path):
-        if isinstance(row, Fault):
-            yield place, row
-            continue
-        query, passage, score = (row.get(key) for key in (_QUERY, _PASSAGE, _SCORE))
-        if not (query and passage):
-            yield place, Fault((f'no "{_QUERY}" and "{_PASSAGE}" in it',))
-        elif not _is_whole(score):
-            yield place, Fault((f'"{_SCORE}" is not a whole number but {short_repr(score)}',))
-        elif int(score or 0) > 0:
-            judged.add(query, passage, place)
-
-
-def _is_whole(text: str | None) -> bool:
-    return text is not None and text.removeprefix("-").isdecimal()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.messages import display_path
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_text
-from rag_evals.evals.questions.formats.csv_files import column_names, read_rows, write_rows
-from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion, ours_of
-from rag_evals.evals.questions.formats.table_columns import chosen_columns, item_of
+from rag_evals.evals.questions.formats.cells import parse_cell
+from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion, PlacedItems, ours_of
+from rag_evals.evals.questions.formats.table_columns import chosen_columns, column_notes, item_of
+from rag_evals.evals.questions.formats.tables.csv_files import column_names, read_rows, write_rows
 from rag_evals.evals.questions.question import Question
 
 # What a spreadsheet takes for a formula when a cell begins with it; the last four are full-width forms.
@@ -22,7 +23,7 @@ _WOULD_RUN = re.compile(f"'*[{_FORMULA}]")
 _ESCAPED = re.compile(f"'+[{_FORMULA}]")
 
 
-def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
+def read(path: Path, columns: Mapping[str, str]) -> PlacedItems:
     """Yield the rows of a table, one at a time; a table of ours is read as such unless columns are told.
 
     Raises:
@@ -30,13 +31,27 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQ
     """
     names = column_names(path)
     is_ours = is_own(names) and not columns
-    chosen = {} if is_ours else chosen_columns(columns, names, display_path(path))
+    parts = {path: path.partition(".")[0] for path in columns.values() if path not in names}
+    nested = {top for top in parts.values() if top in names}
+    known = (*names, *(path for path, top in parts.items() if top in nested))
+    chosen = {} if is_ours else chosen_columns(columns, known, display_path(path))
+    if not is_ours:
+        yield from ((display_path(path), note) for note in column_notes(chosen, columns, names))
     for place, row in read_rows(path):
-        if isinstance(row, Fault):
+        if not isinstance(row, dict):
             yield place, row
             continue
         plain = {name: _plain(cell) for name, cell in row.items()}
-        yield place, own_item(_answerable(plain)) if is_ours else item_of(plain, chosen)
+        objects = {name: _object(plain.get(name)) for name in nested}
+        yield place, own_item(_answerable(plain)) if is_ours else item_of(plain | objects, chosen)
+
+
+def _object(cell: str | None) -> Any:
+    """Return the object or list that a cell holds, of which a part was asked for."""
+    try:
+        return parse_cell(cell or "")
+    except ValueError:
+        return None
 
 
 def write(questions: Sequence[Question], path: Path) -> None:

@@ -1,5 +1,7 @@
 """Parquet as Hugging Face's datasets library reads and writes it: a file, or a folder of shards.
 
+A folder of its `save_to_disk`, of streams of Arrow, is read too.
+
 Layout: huggingface.co/docs/datasets/repository_structure; in a folder `data`, `SPLIT-00000-of-00001.parquet`.
 Tried with datasets 5.0.1. Needs pyarrow, the extra `tables`.
 """
@@ -7,45 +9,57 @@ Tried with datasets 5.0.1. Needs pyarrow, the extra `tables`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.messages import display_path, printable
-from rag_evals.evals.questions.entries import Fault
-from rag_evals.evals.questions.formats.csv_questions import COLUMNS, OBJECTS, is_own, own_item, question_row
 from rag_evals.evals.questions.formats.foreign_files import new_export_path, new_folder
-from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion
-from rag_evals.evals.questions.formats.table_columns import chosen_columns, item_of
+from rag_evals.evals.questions.formats.foreign_question import PlacedItems
+from rag_evals.evals.questions.formats.table_columns import (
+    SUPPORTING,
+    chosen_columns,
+    column_notes,
+    item_of,
+)
+from rag_evals.evals.questions.formats.tables.csv_questions import (
+    COLUMNS,
+    OBJECTS,
+    is_own,
+    own_item,
+    question_row,
+)
 from rag_evals.evals.questions.question import Question
 
 if TYPE_CHECKING:
     import pyarrow
 
 _BATCH = 1000
+SUFFIXES = (".parquet", ".arrow")
 _SHARD = "test-00000-of-00001.parquet"
 
 
 def shards_of(path: Path) -> tuple[Path, ...]:
-    """Return the Parquet files at a path, those of a folder sorted by name."""
-    if path.is_dir():
-        return tuple(sorted(file for file in path.rglob("*.parquet") if file.is_file()))
-    return (path,)
+    """Return the Parquet files at a path, else those of Arrow; those of a folder sorted by name."""
+    if not path.is_dir():
+        return (path,)
+    found = (sorted(file for file in path.rglob(f"*{suffix}") if file.is_file()) for suffix in SUFFIXES)
+    return tuple(next((files for files in found if files), ()))
 
 
 def dotted_columns(path: Path) -> tuple[str, ...]:
-    """Return the columns of a file, the parts of a structured one as `column.part`.
+    """Return the columns of a file, the parts of structured ones, and of lists of such, as `column.part`.
 
     Raises:
         QuestionFileError: It is no Parquet file.
         UsageError: pyarrow is not installed.
     """
-    schema = _opened(path).schema_arrow
-    return tuple(name for field in schema for name in (field.name, *_parts(field)))
+    schema, _ = _opened(path)
+    return tuple(name for field in schema for name in _paths(field.name, field.type))
 
 
-def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQuestion | Fault]]:
+def read(path: Path, columns: Mapping[str, str]) -> PlacedItems:
     """Yield the rows of all shards, some at a time; tables of ours are read as such unless columns are told.
 
     Raises:
@@ -59,9 +73,11 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, ForeignQ
         names = dotted_columns(shard)
         is_ours = is_own(names) and not columns
         chosen = {} if is_ours else chosen_columns(columns, names, display_path(shard))
-        for number, row in enumerate(_rows(shard, COLUMNS if is_ours else chosen.values())):
+        if not is_ours and shard == shards[0]:
+            yield from ((display_path(shard), note) for note in column_notes(chosen, columns, names))
+        for number, row in enumerate(_rows(shard, COLUMNS if is_ours else (*chosen.values(), SUPPORTING))):
             place = f"{display_path(shard)}: row {number}"
-            yield place, own_item(_without_none(row)) if is_ours else item_of(_flat(row, chosen), chosen)
+            yield place, own_item(_without_none(row)) if is_ours else item_of(row, chosen)
 
 
 def write(questions: Sequence[Question], path: Path) -> None:
@@ -98,10 +114,10 @@ def _schema(pyarrow: Any) -> pyarrow.Schema:
 def _rows(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows with the wanted columns only; of a structured one the whole."""
     pyarrow, _ = _arrow()
-    opened = _opened(path)
-    there = set(opened.schema_arrow.names)
-    columns = sorted({name if name in there else name.partition(".")[0] for name in wanted})
-    batches = opened.iter_batches(batch_size=_BATCH, columns=columns)
+    schema, read_batches = _opened(path)
+    there = set(schema.names)
+    columns = sorted({name if name in there else name.partition(".")[0] for name in wanted} & there)
+    batches = read_batches(columns)
     while True:
         try:
             batch = next(batches, None)
@@ -110,17 +126,6 @@ def _rows(path: Path, wanted: Iterable[str]) -> Iterator[dict[str, Any]]:
         if batch is None:
             return
         yield from batch.to_pylist()
-
-
-def _flat(row: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
-    """Return the chosen cells, those of a part of a structured column by its whole name."""
-    cells = dict(row)
-    for name in chosen.values():
-        column, dot, part = name.partition(".")
-        if dot and name not in row:
-            whole = row.get(column)
-            cells[name] = whole.get(part) if isinstance(whole, dict) else None
-    return cells
 
 
 def _without_none(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,18 +137,27 @@ def _without_none(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "sources": told}
 
 
-def _parts(field: Any) -> list[str]:
-    kind = field.type
-    count = kind.num_fields if str(kind).startswith("struct") else 0
-    return [f"{field.name}.{kind.field(number).name}" for number in range(count)]
+def _paths(name: str, kind: Any) -> list[str]:
+    inner = kind
+    while hasattr(inner, "value_type"):
+        inner = inner.value_type
+    fields = list(inner) if str(inner).startswith("struct") else []
+    return [name, *(path for field in fields for path in _paths(f"{name}.{field.name}", field.type))]
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> tuple[pyarrow.Schema, Callable[[list[str]], Iterator[Any]]]:
+    """Return the schema of a file, and what yields its batches with the named columns."""
     pyarrow, parquet = _arrow()
+    is_arrow = path.suffix.lower() == ".arrow"
     try:
-        return parquet.ParquetFile(path)
+        if is_arrow:
+            stream = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
+            return stream.schema, lambda columns: (batch.select(columns) for batch in stream)
+        opened = parquet.ParquetFile(path)
+        return opened.schema_arrow, lambda columns: opened.iter_batches(batch_size=_BATCH, columns=columns)
     except (OSError, pyarrow.ArrowException) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "not a Parquet file"
+        kind = "an Arrow stream, as save_to_disk writes it" if is_arrow else "a Parquet file"
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"not {kind}"
         raise QuestionFileError(f"{printable(display_path(path))}: {reason}") from error
 
 

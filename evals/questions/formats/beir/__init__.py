@@ -1,0 +1,1 @@
+"""BEIR folders and their judgements of relevance."""
