@@ -19,6 +19,7 @@ class Context:
         end: Character offset behind the passage.
         score: The retriever's or reranker's score, higher is better; None where there is none.
         page_end: 1-based page on which the passage ends, where that is another one.
+        copies: Where else the same text stands, in this document or in others.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Context:
     end: int | None = None
     score: float | None = None
     page_end: int | None = None
+    copies: tuple[Span, ...] = ()
 
     @property
     def pages(self) -> str:
@@ -36,9 +38,22 @@ class Context:
             return ""
         return f"{self.page}" if self.page_end is None else f"{self.page}-{self.page_end}"
 
+    @property
+    def places(self) -> tuple[Span, ...]:
+        """Every place where the text stands, its own first."""
+        return (Span(self.document, self.page, self.start, self.end, self.page_end), *self.copies)
+
+    @property
+    def other_documents(self) -> tuple[str, ...]:
+        """The other documents in which the same text stands."""
+        names = dict.fromkeys(span.document for span in self.copies if span.document != self.document)
+        return tuple(names)
+
     def part(self, start: int, end: int) -> Context:
         """Return the characters from `start` to `end`, with their own offsets where the passage has some."""
-        piece = replace(self, text=self.text[start:end])
+        # Copies are alike but for white space: where in them the piece stands is not known.
+        copies = tuple(replace(span, start=None, end=None) for span in self.copies)
+        piece = replace(self, text=self.text[start:end], copies=copies)
         # A passage that was cleaned or joined is not its document's text character by character.
         if self.start is None or self.end != self.start + len(self.text):
             return piece

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class RagError(Exception):
     """Base of every error that `rag` raises on purpose."""
@@ -47,3 +49,8 @@ def one_line(text: str, limit: int = 200) -> str:
     """Text of a server or a tool made fit for one line of a terminal."""
     clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def say(text: str) -> None:
+    """Say something in one line on stderr: what was done unasked, or what was lost."""
+    sys.stderr.write(f"rag-evals: {one_line(text, limit=1000)}\n")

@@ -6,6 +6,7 @@ It is imported with the first evaluation: sessions that evaluate nothing have th
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -40,6 +41,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_to_json
 from rag_evals.rag.answer import Pipeline
+from rag_evals.rag.errors import DocumentWarning
 from rag_evals.rag.profile import profile_of
 
 
@@ -138,6 +140,9 @@ class Evaluate:
         attach_evaluation(self._item, held)
         self._item.stash[IS_EVALUATED] = self._attempt
         session.names[group_of(self._item)] = task.name
+        if session.is_first("asked", task.name):
+            # What the embedder does not read is known once the first question has opened the index.
+            self._describe(task, is_asked=True)
         attach_trace(self._item, held)
         if session.progress.given_up:
             session.stop(session.progress.given_up)
@@ -184,15 +189,22 @@ class Evaluate:
         asks = self._session.lookahead.behind(self._item.nodeid, ask, AHEAD * places)
         return [replace(task, question=question, repeat=repeat) for question, repeat in asks]
 
-    def _describe(self, task: Task) -> None:
-        """Put what the pipeline and the judge are made of on the report."""
+    def _describe(self, task: Task, *, is_asked: bool = False) -> None:
+        """Put what the pipeline and the judge are made of on the report.
+
+        Once a pipeline `is_asked`, again where something is remarked that was not known before: a warning.
+        """
         described: tuple[tuple[ComponentKind, str, Pipeline | Judge], ...] = (
             ("pipeline", task.name, task.pipeline),
             ("judge", task.judge.name, task.judge),
         )
         for kind, name, part in described:
-            if self._session.is_first(name, part.fingerprint):
+            if self._session.is_first(name, part.fingerprint) or is_asked:
                 profile = profile_of(part)
+                remarks = tuple(map(str, profile.remarks()))
+                new = [line for line in remarks if self._session.is_first("remark", name, line)]
+                if is_asked and not new:
+                    continue
                 told = _as_json(profile.settings), _as_json(profile.identity)
                 info = ComponentInfo(
                     kind,
@@ -200,9 +212,11 @@ class Evaluate:
                     part.fingerprint,
                     *told,
                     versioned=profile.is_cacheable,
-                    remarks=tuple(map(str, profile.remarks())),
+                    remarks=remarks,
                 )
                 attach_about(self._item, component_to_json(info))
+                for line in new if is_asked else ():
+                    warnings.warn(line, DocumentWarning, stacklevel=1)
 
 
 def _as_json(described: object) -> dict[str, Any]:

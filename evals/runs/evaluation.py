@@ -12,6 +12,8 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.score import (
     Score,
+    context_from_json,
+    context_to_json,
     fields_of,
     from_fields,
     score_from_json,
@@ -20,7 +22,7 @@ from rag_evals.evals.runs.score import (
     tokens_to_json,
     without,
 )
-from rag_evals.rag.answer import Answer, Context, Span, Tokens
+from rag_evals.rag.answer import Answer, Span, Tokens
 from rag_evals.rag.tracing.spans import TraceSpan
 
 SCHEMA = 1
@@ -223,7 +225,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "answer": answer.text if answer else None,
         "finished": answer.finished if answer else None,
         "omitted": answer.omitted if answer else None,
-        "contexts": [fields_of(context) for context in answer.contexts] if answer else [],
+        "contexts": [context_to_json(context) for context in answer.contexts] if answer else [],
         "candidates": [fields_of(span) for span in answer.candidates] if answer else [],
         "scores": {
             score.metric: {
@@ -254,7 +256,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     """
     answer = None
     if line["answer"] is not None:
-        contexts = tuple(from_fields(Context, context) for context in line["contexts"])
+        contexts = tuple(context_from_json(context) for context in line["contexts"])
         answer = Answer(
             line["answer"],
             contexts,
@@ -292,7 +294,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Return `answer` as it is kept in the cache."""
     return {
         **fields_of(answer),
-        "contexts": [fields_of(context) for context in answer.contexts],
+        "contexts": [context_to_json(context) for context in answer.contexts],
         "candidates": [fields_of(span) for span in answer.candidates],
         "seconds": dict(answer.seconds),
         "tokens": tokens_to_json(answer.tokens),
@@ -303,7 +305,7 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
     """Read back what `answer_to_json` wrote."""
     return Answer(
         kept["text"],
-        tuple(from_fields(Context, context) for context in kept["contexts"]),
+        tuple(context_from_json(context) for context in kept["contexts"]),
         kept["seconds"],
         tokens_from_json(kept["tokens"]),
         kept["omitted"],

@@ -10,7 +10,7 @@ from itertools import repeat
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from rag_evals.rag.answer import Context, Tokens
+from rag_evals.rag.answer import Context, Span, Tokens
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def score_to_json(score: Score) -> dict[str, Any]:
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
-    return {**fields_of(claim), "closest": fields_of(claim.closest) if claim.closest else None}
+    return {**fields_of(claim), "closest": context_to_json(claim.closest) if claim.closest else None}
 
 
 def tokens_to_json(tokens: Mapping[str, Tokens]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def score_from_json(metric: str, line: Mapping[str, Any]) -> Score:
 
 def _claim(line: Mapping[str, Any]) -> ClaimScore:
     closest = line.get("closest")
-    return from_fields(ClaimScore, {**line, "closest": from_fields(Context, closest) if closest else None})
+    return from_fields(ClaimScore, {**line, "closest": context_from_json(closest) if closest else None})
 
 
 def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -143,6 +143,18 @@ def fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return {name: held for name, held in fields.items() if held is not None or name not in _RARE}
+
+
+def context_to_json(context: Context) -> dict[str, Any]:
+    """Return a passage as records have it."""
+    copies = [fields_of(span) for span in context.copies]
+    return {**without(fields_of(context), "copies"), **({"copies": copies} if copies else {})}
+
+
+def context_from_json(line: Mapping[str, Any]) -> Context:
+    """Return a passage of a record."""
+    copies = tuple(from_fields(Span, span) for span in line.get("copies") or ())
+    return from_fields(Context, {**line, "copies": copies})
 
 
 def from_fields(into: type[T], values: Mapping[str, Any]) -> T:

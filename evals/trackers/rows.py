@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from rag_evals.evals.base.intervals import QUANTILE, Interval
+from rag_evals.evals.base.messages import first_names
 from rag_evals.evals.gate.comparison.attribution import stage_of
 from rag_evals.evals.gate.condition import parse_condition
 from rag_evals.evals.gate.run_gate import check_conditions
@@ -129,7 +130,9 @@ def evaluation_row(
 
 def _shown(context: Context) -> str:
     page = f", page{'s' * ('-' in context.pages)} {context.pages}" if context.pages else ""
-    return f"[{context.document}{page}] {context.text}" if context.document else context.text
+    others = context.other_documents
+    same = f"; the same in {first_names(others)}" if others else ""
+    return f"[{context.document}{page}{same}] {context.text}" if context.document else context.text
 
 
 def _thresholds(evaluation: Evaluation) -> str:

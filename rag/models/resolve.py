@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -256,7 +255,9 @@ def _fetched(entry: CatalogueEntry, cache: Path) -> Model:
             if seen and not seen.damage:
                 return _accepted(entry, folder, seen, "cache")
             if seen:
-                _say(f"{entry.title} in the cache is damaged ({'; '.join(seen.damage)}); fetching it anew")
+                errors.say(
+                    f"{entry.title} in the cache is damaged ({'; '.join(seen.damage)}); fetching it anew"
+                )
             _clean_stale(cache, work)
             return _from_sources(entry, folder, work)
     except OSError as exc:
@@ -272,7 +273,7 @@ def _from_sources(entry: CatalogueEntry, folder: Path, work: Path) -> Model:
     for source, label, fetch in _sources(entry, work):
         shutil.rmtree(work / "ready", ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
-        _say(
+        errors.say(
             f"fetching {entry.title} ({model_sources.human_size(_pinned_size(entry))}) from {_place(source)}"
         )
         try:
@@ -323,7 +324,7 @@ def _landed(
     ready.replace(folder)
     shutil.rmtree(work, ignore_errors=True)
     if source == "url":
-        _say(f"SHA-256 {fetched[0].sha256}: computed, no checksum is known for {entry.title}")
+        errors.say(f"SHA-256 {fetched[0].sha256}: computed, no checksum is known for {entry.title}")
     return _accepted(entry, folder, Inspection(files, (), is_stamped=True), source)
 
 
@@ -335,7 +336,7 @@ def _lock(entry: CatalogueEntry, cache: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        _say(f"waiting for another process that fetches {entry.title}")
+        errors.say(f"waiting for another process that fetches {entry.title}")
         lock.acquire()
     try:
         yield
@@ -370,7 +371,3 @@ def _remedy(entry: CatalogueEntry, folder: Path) -> str:
 
 def _fetch_command(entry: CatalogueEntry) -> str:
     return f"rag-evals models fetch {entry.title}"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"rag-evals: {errors.one_line(text, limit=1000)}\n")

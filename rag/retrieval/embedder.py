@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from rag_evals.rag.identity import Memory, digest
 from rag_evals.rag.llm.threads import let_threads_sleep
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.hosted_model import TORCH, HostedModel
+from rag_evals.rag.retrieval.coverage import Coverage, CoverageMeter
 from rag_evals.rag.tracing.conventions import embedded
 from rag_evals.rag.tracing.spans import span
 
@@ -27,6 +29,8 @@ Vectors: TypeAlias = "NDArray[np.float32]"
 VECTOR = "vector"
 # So many vectors at most are lost when a process is killed.
 KEPT_AT_ONCE = 64
+# A message to the model's process holds so many texts.
+MEASURED_AT_ONCE = 256
 
 
 class Embedder:
@@ -82,6 +86,18 @@ class Embedder:
             step.set_from(embedded, self.name, texts)
             return self._embedded(texts, progress)
 
+    def coverage(self, texts: Sequence[str]) -> tuple[list[Coverage], int | None]:
+        """Return what the model reads of each text, and how many tokens of a text it reads; None for all.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+        """
+        counts: list[Coverage] = []
+        for start in range(0, len(texts), MEASURED_AT_ONCE):
+            counted = self._hosted.call("coverage", list(texts[start : start + MEASURED_AT_ONCE]))
+            counts += (Coverage(*one) for one in counted)
+        return counts, self._hosted.call("length") if texts else None
+
     def _embedded(self, texts: Sequence[str], progress: str | None) -> Vectors:
         import numpy as np
 
@@ -117,6 +133,7 @@ class SentenceModel:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._loaded: Any = None
+        self._meter: CoverageMeter | None = None
 
     def load(self) -> None:
         """Load the model now, where it is not loaded yet.
@@ -131,6 +148,18 @@ class SentenceModel:
         self.load()
         vector = self._loaded.encode(text, normalize_embeddings=True, show_progress_bar=False)
         return bytes(vector.astype("<f4").tobytes())
+
+    def length(self) -> int | None:
+        """Return how many tokens of a text are read; None for all."""
+        self.load()
+        length = self._loaded.max_seq_length
+        return None if length is None else int(length)
+
+    def coverage(self, texts: Sequence[str]) -> list[tuple[int, int, int]]:
+        """Return the fields of the `Coverage` of each text."""
+        length = self.length()
+        self._meter = self._meter or CoverageMeter(self._loaded.tokenizer, length)
+        return [astuple(self._meter.count(text)) for text in texts]
 
 
 def _load(path: Path) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 from rag_evals.rag.answer import Context, Retrieval, Span
 from rag_evals.rag.config import PipelineConfig
 from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, Document, remark_lines
+from rag_evals.rag.errors import say
 from rag_evals.rag.identity import digest
+from rag_evals.rag.retrieval.coverage import Coverage, by_document
 from rag_evals.rag.retrieval.embedder import Embedder
+from rag_evals.rag.retrieval.index_notes import NOTES, IndexNotes, read_notes, write_notes
 from rag_evals.rag.tracing.conventions import RETRIEVED, documents
 from rag_evals.rag.tracing.spans import span
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode, NodeWithScore
 
 # Counts up when the same documents give another index than before.
-VERSION = 2
+VERSION = 3
 # The vector index and the node store carry these; they are not for the embedder or the model to read.
 _PLACE = ("document", "page", "start", "end", "page_end")
 
@@ -48,17 +52,28 @@ class Index:
         self._lock = threading.Lock()
         self.built = False
         self._vectors: Any = None
+        self._notes: IndexNotes | None = None
 
     @property
     def remarks(self) -> list[str]:
-        """What of the documents was not read, a line each, with the first of many of a kind."""
-        return remark_lines(self._corpus.unreadable, self._corpus.remarks, MOST_REMARKS)
+        """What of the documents was not read, a line each, with the first of many of a kind.
+
+        What the embedder does not read of them is among it once the index is built.
+        """
+        notes = self._notes or read_notes(self._place)
+        remarks = [*self._corpus.remarks, *(notes.remarks(self._embedder.name) if notes else ())]
+        return remark_lines(self._corpus.unreadable, remarks, MOST_REMARKS)
+
+    @property
+    def _place(self) -> Path:
+        return self._folder / self.fingerprint[:16]
 
     def load(self) -> None:
         """Open the index; build it first where it is not there.
 
         Building happens in a temporary folder that is renamed into place, under a lock: a killed build leaves
-        nothing behind that looks like an index, and of two processes one builds and the other reads.
+        nothing behind that looks like an index, and of two processes one builds and the other reads. One that
+        is damaged is built anew, which a line on stderr says.
 
         Raises:
             ModelError: The embedder cannot be loaded.
@@ -68,21 +83,41 @@ class Index:
         with self._lock:
             if self._vectors is not None:
                 return
-            place = self._folder / self.fingerprint[:16]
+            place = self._place
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / f"{place.name}.lock"):
-                self.built = not place.exists()
+                opened = _opened(place, self._embedder) if place.exists() else None
+                self.built = opened is None
                 if self.built:
                     _build(self._corpus, self._config, self._embedder, place)
-            self._vectors = _load(place, self._embedder)
+                self._vectors, self._notes = opened or _load(place, self._embedder)
+            if self.built:
+                for remark in self._notes.remarks(self._embedder.name):
+                    say(str(remark))
 
     def retrieve(self, question: str) -> Retrieval:
         """Find the passages for `question`, best first: nearest chunks, merged where the retriever merges."""
         self.load()
         nearest = self._vectors.as_retriever(similarity_top_k=self._config.top_k).retrieve(question)
-        candidates = tuple(Span(**{key: found.node.metadata[key] for key in _PLACE}) for found in nearest)
-        merged = nearest if self._config.retriever == "vector" else self._merged(question, nearest)
-        return Retrieval(_without_nested([_context(found) for found in merged]), candidates=candidates)
+        is_merging = self._config.retriever == "auto_merging"
+        candidates = tuple(
+            place
+            for context in map(self._with_copies, nearest)
+            for number, place in enumerate(context.places)
+            # Copies within a document are found each by itself where they may be merged.
+            if not (number and is_merging and place.document == context.document)
+        )
+        merged = self._merged(question, nearest) if is_merging else nearest
+        contexts: dict[str, Context] = {}
+        for context in map(self._with_copies, merged):
+            contexts.setdefault(_words(context.text), context)
+        return Retrieval(_without_nested(list(contexts.values())), candidates=candidates)
+
+    def _with_copies(self, found: NodeWithScore) -> Context:
+        """Return a passage with every place where its text stands."""
+        context = _context(found)
+        copies = self._notes.copies.get(found.node.node_id) if self._notes else None
+        return replace(context, copies=copies) if copies else context
 
     def _merged(self, question: str, nearest: Sequence[NodeWithScore]) -> Sequence[NodeWithScore]:
         """Put parents in the place of chunks of which enough were found."""
@@ -119,7 +154,8 @@ def _build(corpus: Corpus, config: PipelineConfig, embedder: Embedder, place: Pa
     from rag_evals.rag.retrieval.llamaindex import LlamaIndexEmbedding
 
     nodes = [node for document in corpus.documents for node in _split(document, config)]
-    leaves = get_leaf_nodes(nodes) if config.retriever == "auto_merging" else nodes
+    is_merging = config.retriever == "auto_merging"
+    leaves = _without_copies(get_leaf_nodes(nodes) if is_merging else nodes, across=is_merging)
     vectors = embedder.embed([node.get_content() for node in leaves], progress=f"embedding for {config.name}")
     for node, vector in zip(leaves, vectors, strict=True):
         node.embedding = vector.tolist()
@@ -129,17 +165,87 @@ def _build(corpus: Corpus, config: PipelineConfig, embedder: Embedder, place: Pa
     scratch = Path(tempfile.mkdtemp(prefix="building-", dir=place.parent))
     try:
         storage.persist(str(scratch))
+        write_notes(scratch, IndexNotes(len(leaves), _copies(nodes), *_coverage(leaves, embedder)))
         scratch.rename(place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _load(place: Path, embedder: Embedder) -> Any:
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _without_copies(leaves: Sequence[BaseNode], *, across: bool) -> list[BaseNode]:
+    """Leave out leaves whose text another has: they would fill the places of other passages.
+
+    The first one stays. `across` documents only, those of its document stay too: where leaves are merged, a
+    text that a section repeats counts for that section.
+    """
+    first: dict[str, BaseNode] = {}
+    kept = []
+    for leaf in leaves:
+        known = first.setdefault(_words(leaf.get_content()), leaf)
+        if known is leaf or (across and known.metadata["document"] == leaf.metadata["document"]):
+            kept.append(leaf)
+    return kept
+
+
+def _copies(nodes: Sequence[BaseNode]) -> dict[str, tuple[Span, ...]]:
+    """Return where else the text of a node stands, by the id of each node that has copies."""
+    places: dict[str, dict[Span, None]] = {}
+    for node in nodes:
+        places.setdefault(_words(node.get_content()), {})[_span(node)] = None
+    found = {}
+    for node in nodes:
+        if others := tuple(span for span in places[_words(node.get_content())] if span != _span(node)):
+            found[node.node_id] = others
+    return found
+
+
+def _coverage(leaves: Sequence[BaseNode], embedder: Embedder) -> tuple[Mapping[str, Coverage], int | None]:
+    """Return what the embedder reads of each document; nothing for an embedder that does not tell."""
+    if not hasattr(embedder, "coverage"):
+        return {}, None
+    counts, length = embedder.coverage([node.get_content() for node in leaves])
+    return by_document([node.metadata["document"] for node in leaves], counts), length
+
+
+def _opened(place: Path, embedder: Embedder) -> tuple[Any, IndexNotes] | None:
+    """Read an index; None for one that is damaged, which is taken away."""
+    try:
+        return _load(place, embedder)
+    except PermissionError:
+        raise  # it cannot be taken away either
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        say(f"the index in {place} is damaged ({type(error).__name__}: {error}): it is built anew")
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+    return None
+
+
+def _load(place: Path, embedder: Embedder) -> tuple[Any, IndexNotes]:
+    """Read an index.
+
+    Raises:
+        OSError, ValueError, LookupError, TypeError, AttributeError: It is damaged.
+    """
     from llama_index.core import StorageContext, load_index_from_storage
     from rag_evals.rag.retrieval.llamaindex import LlamaIndexEmbedding
 
+    notes = read_notes(place)
+    if notes is None:
+        raise ValueError(f"{NOTES} is missing or cut short")
     storage = StorageContext.from_defaults(persist_dir=str(place))
-    return load_index_from_storage(storage, embed_model=LlamaIndexEmbedding(embedder))
+    vectors: Any = load_index_from_storage(storage, embed_model=LlamaIndexEmbedding(embedder))
+    known = vectors.index_struct.nodes_dict
+    kept = vectors.vector_store.data.embedding_dict
+    if len(known) != notes.passages or not all(
+        id in kept and vectors.docstore.document_exists(id) for id in known.values()
+    ):
+        raise ValueError("passages are missing")
+    return vectors, notes
 
 
 def _split(document: Document, config: PipelineConfig) -> list[BaseNode]:
@@ -218,6 +324,10 @@ def _lies_within(one: Context, other: Context) -> bool:
 
 def _merge_told(nearest: Sequence[NodeWithScore], found: Sequence[NodeWithScore]) -> dict[str, Any]:
     return {"evals.passages_before": len(nearest), **documents(RETRIEVED, list(map(_context, found)))}
+
+
+def _span(node: BaseNode) -> Span:
+    return Span(**{key: node.metadata[key] for key in _PLACE})
 
 
 def _context(found: NodeWithScore) -> Context:

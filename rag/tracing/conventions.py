@@ -63,9 +63,16 @@ def passage_place(context: Context) -> str:
 
 
 def _metadata(context: Context) -> str:
-    about = {"document": context.document, "page": context.page, "start": context.start, "end": context.end}
+    about: dict[str, Any] = {
+        "document": context.document,
+        "page": context.page,
+        "start": context.start,
+        "end": context.end,
+    }
     if context.page_end is not None:
         about["page_end"] = context.page_end
+    if context.other_documents:
+        about["same_in"] = list(context.other_documents)
     return json.dumps({name: value for name, value in about.items() if value not in (None, "")})
 
 

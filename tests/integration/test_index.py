@@ -323,6 +323,111 @@ def test_equal_passages_come_in_one_order(tmp_path):
     assert found[0] == found[1]
 
 
+@BOTH
+def test_a_text_counts_once(config, tmp_path):
+    """Copies take no places from other passages; the passage knows every document that it stands in."""
+    copies = ["The pump runs at 40 bar\nand never dry."] * 3 + ["The pump runs at 40 bar and never dry."]
+    index = opened(corpus_of(*copies, "The valve closes at 5 bar."), replace(config, top_k=2), tmp_path)
+    found = index.retrieve("pump")
+    (pump,) = (context for context in found.contexts if "pump" in context.text)
+    assert len(found.contexts) == 2
+    assert pump.document == "0.txt"
+    assert pump.other_documents == ("1.txt", "2.txt", "3.txt")
+    assert [(span.start, span.end) for span in pump.copies] == [(0, 38)] * 3
+    assert {span.document for span in found.candidates} == {f"{n}.txt" for n in range(5)}
+
+
+def test_a_text_that_a_document_repeats(tmp_path):
+    """So does a text that stands twice in one document."""
+    text = " ".join(["One of eight experts."] * 30)
+    corpus = corpus_of(f"{text}\n\n\n{'Other words. ' * 40}\n\n\n{text}")
+    config = replace(VECTOR, chunk_sizes=(32,), chunk_overlap=0, top_k=8)
+    contexts = opened(corpus, config, tmp_path).retrieve("x").contexts
+    assert len({" ".join(context.text.split()) for context in contexts}) == len(contexts)
+    assert any(context.copies for context in contexts)
+    places = {(span.start, span.end) for context in contexts for span in context.places}
+    assert len(places) > len(contexts)
+
+
+# --- damage ---
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "file", ["docstore.json", "default__vector_store.json", "index_store.json", "notes.json"]
+)
+def test_a_damaged_index_is_built_anew(paged, file, content, tmp_path, capsys):
+    """One line says so, and the index is whole again for whoever comes next."""
+    before = opened(paged, VECTOR, tmp_path).retrieve(EXPERTS).contexts
+    (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (place / file).write_bytes(content)
+    index = opened(paged, VECTOR, tmp_path)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"rag-evals: the index in {place} is damaged (")
+    assert said.endswith("): it is built anew")
+    assert index.built
+    assert index.retrieve(EXPERTS).contexts == before
+    assert not opened(paged, VECTOR, tmp_path).built
+
+
+def test_a_file_in_the_place_of_an_index(paged, tmp_path):
+    """Whatever stands there, and an index that another version wrote without its notes, is no index."""
+    name = fingerprint(paged, HashEmbedder())[:16]
+    (tmp_path / name).write_text("x")
+    assert opened(paged, VECTOR, tmp_path).built
+    (tmp_path / name / "notes.json").unlink()
+    assert opened(paged, VECTOR, tmp_path).built
+
+
+# --- what the embedder reads ---
+
+# "The pump runs at a pressure of forty bar. My cat likes to sleep on the roof."
+THAI = (
+    "\u0e1b\u0e31\u0e4a\u0e21\u0e19\u0e49\u0e33\u0e17\u0e33\u0e07\u0e32\u0e19\u0e17\u0e35"
+    "\u0e48\u0e41\u0e23\u0e07\u0e14\u0e31\u0e19\u0e2a\u0e35\u0e48\u0e2a\u0e34\u0e1a\u0e1a"
+    "\u0e32\u0e23\u0e4c \u0e41\u0e21\u0e27\u0e02\u0e2d\u0e07\u0e09\u0e31\u0e19\u0e0a"
+    "\u0e2d\u0e1a\u0e19\u0e2d\u0e19\u0e1a\u0e19\u0e2b\u0e25\u0e31\u0e07\u0e04\u0e32\u0e1a"
+    "\u0e49\u0e32\u0e19 "
+)
+# "The pump of series seven runs at a pressure of {} bar and must never run dry."
+RUSSIAN = (
+    "\u041d\u0430\u0441\u043e\u0441 \u0441\u0435\u0434\u044c\u043c\u043e\u0439 "
+    "\u0441\u0435\u0440\u0438\u0438 \u0440\u0430\u0431\u043e\u0442\u0430\u0435\u0442"
+    " \u043f\u0440\u0438 \u0434\u0430\u0432\u043b\u0435\u043d\u0438\u0438 "
+    "{} \u0431\u0430\u0440 \u0438 \u043d\u0438\u043a\u043e\u0433"
+    "\u0434\u0430 \u043d\u0435 \u0434\u043e\u043b\u0436\u0435\u043d \u0440"
+    "\u0430\u0431\u043e\u0442\u0430\u0442\u044c \u0432\u0441\u0443\u0445\u0443\u044e"
+    ". "
+)
+
+
+@pytest.mark.model
+def test_what_the_embedder_does_not_read(embedder, tmp_path, capsys):
+    """Words that it does not know, and text beyond its length, are said with the index and kept with it."""
+    texts = (
+        THAI * 30,
+        "".join(RUSSIAN.format(n) for n in range(60)),
+        "".join(f"The pump runs at {n} bar and never dry. " for n in range(60)),
+    )
+    config = replace(VECTOR, chunk_sizes=(160,))
+    index = Index(corpus_of(*texts), config, embedder, tmp_path)
+    assert index.remarks == []
+    index.load()
+    unknown, beyond = index.remarks
+    assert "(0.txt 100%) are of words that the embedder all-minilm-l6-v2 does not know" in unknown
+    assert "(1.txt " in beyond
+    assert "beyond the 256 tokens that the embedder all-minilm-l6-v2 reads of a passage" in beyond
+    assert capsys.readouterr().err.splitlines() == [f"rag-evals: {unknown}", f"rag-evals: {beyond}"]
+    # Known without opening it, once it is on disk.
+    assert Index(corpus_of(*texts), config, embedder, tmp_path).remarks == [unknown, beyond]
+
+
+@pytest.mark.model
+def test_english_is_read_whole(embedder, tmp_path):
+    corpus = read_documents(ROOT / "fixtures/corpus/primer.pdf")
+    assert opened(corpus, config_for("baseline"), tmp_path, embedder).remarks == []
+
+
 def test_no_network(paged, tmp_path, monkeypatch):
     """Splitting, indexing and retrieving open no connection."""
 

@@ -68,6 +68,35 @@ def test_remarks_of_a_run(documents):
     assert "a.md p.3-4" in report
 
 
+INDEXES = """
+
+class Indexes(Reads):
+    def __init__(self):
+        self.found = []
+        self.profile = Profile(remarks=lambda: self.found)
+
+    async def answer(self, question):
+        self.found = ["half is not read"]
+        return await super().answer(question)
+
+
+@pytest.fixture(scope="session")
+def indexes():
+    return Indexes()
+"""
+
+
+def test_what_is_known_with_the_first_answer(documents):
+    """A remark of the index, which the first question opens, is a warning once and kept like the others."""
+    (documents.path / "conftest.py").write_text(CONFTEST + INDEXES)
+    result = documents.run("--evals-pipelines=indexes", "--evals-html=report.html", "-W", "default")
+    result.assert_outcomes(passed=len(documents.evaluations), warnings=1)
+    result.stdout.fnmatch_lines(["*DocumentWarning: half is not read"])
+    told = [line.get("remarks") for line in documents.lines if line["type"] == "pipeline"]
+    assert told == [None, ["half is not read"]]
+    assert "What was not read of the documents: 1" in (documents.path / "report.html").read_text("utf-8")
+
+
 def test_a_loss_as_an_error(documents):
     """Who wants all of the documents or nothing asks pytest."""
     result = documents.run("--evals-docs=docs", "--evals-pipelines=reads", "-W", "error::UserWarning")

@@ -58,15 +58,16 @@ def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | 
 
 def is_in_contexts(source: Source, contexts: Sequence[Context]) -> bool:
     """Return whether at least half of `source` is in `contexts`."""
-    own = [context for context in contexts if context.document == source.document]
-    placed = [span for span in map(_span, own) if span.start is not None]
+    own = [span for context in contexts for span in context.places if span.document == source.document]
+    placed = [span for span in own if _is_placed(span)]
     if _has_place(source) and len(placed) == len(own):
         return _covers(source, placed)
     if source.quote and source.quote.strip():
-        return any(_is_quoted(source.quote, context.text) for context in own)
+        texts = [c.text for c in contexts if any(span.document == source.document for span in c.places)]
+        return any(_is_quoted(source.quote, text) for text in texts)
     if _has_place(source) and placed:
         return _covers(source, placed)
-    return _is_on_page(source, list(map(_span, own)))
+    return _is_on_page(source, own)
 
 
 def _use_of(evaluation: Evaluation) -> Stage | None:
@@ -93,10 +94,8 @@ def _has_place(source: Source) -> bool:
     return source.start is not None and source.end is not None and source.end > source.start
 
 
-def _span(context: Context) -> Span:
-    has_place = context.start is not None and context.end is not None
-    start, end = (context.start, context.end) if has_place else (None, None)
-    return Span(context.document, context.page, start, end, context.page_end)
+def _is_placed(span: Span) -> bool:
+    return span.start is not None and span.end is not None
 
 
 def _covers(source: Source, spans: Iterable[Span]) -> bool:
@@ -139,10 +138,11 @@ def _is_kept(span: Span, contexts: Sequence[Context]) -> bool:
     if span.start is None or span.end is None:
         return False
     return any(
-        context.document == span.document
-        and context.start is not None
-        and context.end is not None
-        and context.start <= span.start
-        and span.end <= context.end
+        place.document == span.document
+        and place.start is not None
+        and place.end is not None
+        and place.start <= span.start
+        and span.end <= place.end
         for context in contexts
+        for place in context.places
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rag_evals.evals.base.messages import first_names
 from rag_evals.evals.gate.comparison.attribution import Stage, stage_of
 from rag_evals.evals.gate.comparison.comparability import Corpora
 from rag_evals.evals.questions.question import Question, Source
@@ -178,7 +179,9 @@ def _context(context: Context, where: str, change: str) -> TemplateData:
 
 
 def _place(context: Context) -> str:
-    return visible_text(_spot(context.document or "passage", context.pages, context.start, context.end))
+    spot = _spot(context.document or "passage", context.pages, context.start, context.end)
+    others = context.other_documents
+    return visible_text(f"{spot}; the same in {first_names(others)}" if others else spot)
 
 
 def _spot(document: str, pages: int | str | None, start: int | None, end: int | None) -> str:

@@ -200,8 +200,24 @@ def test_line_reads_back_as_it_was():
     assert read == replace(FULL, answer=replace(FULL.answer, seconds={}, tokens={}))
 
 
+def test_copies_are_in_the_line():
+    """A passage says where else its text stands; a line of a passage without copies is as ever."""
+    passage = Context("x", "a.md", copies=(Span("b.pdf", 2, 5, 6, 3), Span("c.md")))
+    evaluation = replace(FULL, answer=Answer("x", (passage, Context("y"))))
+    line = evaluation_to_json(evaluation)
+    assert line["contexts"][0]["copies"] == [
+        {"document": "b.pdf", "page": 2, "start": 5, "end": 6, "page_end": 3},
+        {"document": "c.md", "page": None, "start": None, "end": None},
+    ]
+    assert "copies" not in line["contexts"][1]
+    assert evaluation_from_json(line).answer.contexts == (passage, Context("y"))
+
+
 def filled(kind: Any, numbers: Iterator[int]) -> Any:
-    """Return a value of a type: no field of it has its default, and no two the same number or text."""
+    """Return a value of a type: no field of it has its default, and no two the same number or text.
+
+    Texts are in the order of their numbers, as a line has scores in the order of their metrics.
+    """
     origin, of = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
@@ -215,7 +231,7 @@ def filled(kind: Any, numbers: Iterator[int]) -> Any:
     if origin is UnionType:
         return filled(of[0], numbers)
     number = next(numbers)
-    return number + 0.5 if kind is float else number if kind is int else f"text {number}"
+    return number + 0.5 if kind is float else number if kind is int else f"text {number:03}"
 
 
 def differences(given: Any, read: Any, name: str = "") -> list[str]:

@@ -19,7 +19,7 @@ from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.evals.trackers.feed import Feed
 from rag_evals.evals.trackers.rows import Mean, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
-from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.answer import Answer, Context, Span, Tokens
 from rag_evals.rag.identity import canonical
 
 
@@ -169,16 +169,17 @@ def test_summary_has_the_same_keys_in_every_run():
 
 
 def test_row():
-    """One cell a column; a context has its page where it has one."""
+    """One cell a column; a context has its page where it has one, and the documents with the same text."""
     claims = (ClaimScore("worst", 0.1), ClaimScore("best", 0.9))
-    answer = Answer("yes", (Context("a", "a.pdf", 2), Context("b", "b.md"), Context("c")))
+    copied = Context("b", "b.md", copies=(Span("c.md"), Span("b.md"), Span("d.pdf", 3)))
+    answer = Answer("yes", (Context("a", "a.pdf", 2), copied, Context("c")))
     tokens = {"generate": Tokens(3, 2, 1), "judge": Tokens(4)}
     row = evaluation_row(
         evaluation(answer=answer, scores=(Score("faithfulness", 0.1, claims=claims),), tokens=tokens),
         ["mine"],
     )
     assert (row["contexts"], row["worst_claim"], row["thresholds"]) == (
-        "[a.pdf, page 2] a\n\n[b.md] b\n\nc",
+        "[a.pdf, page 2] a\n\n[b.md; the same in c.md, d.pdf] b\n\nc",
         "worst",
         "faithfulness 0.4",
     )

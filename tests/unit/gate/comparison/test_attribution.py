@@ -33,6 +33,7 @@ def evaluation(*contexts: Context, sources=(GOLD,), candidates=(), scores=FAILIN
 
 OTHER = context(900, 1000)
 HERE = context(90, 210)
+COPY = Context("x", "b.pdf", 1, 0, 120, copies=(Span("a.pdf", 4, 90, 210),))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,9 @@ HERE = context(90, 210)
         (evaluation(), "not in the contexts"),
         (evaluation(OTHER, candidates=[Span("a.pdf", 4, 90, 210)]), "lost in merging or reranking"),
         (evaluation(HERE), "in the contexts, not used"),
+        # The passage is from another document, in which the same text stands.
+        (evaluation(COPY), "in the contexts, not used"),
+        (evaluation(COPY, candidates=[Span("a.pdf", 9, 900, 1000)]), "in the contexts, not used"),
         (evaluation(HERE, scores={"refusal": 0.1}), "in the contexts, not used"),
         (evaluation(HERE, scores={"refusal": 0.1, "faithfulness": 0.2}), "contradicted"),
         # What the retriever found in small chunks is in the merged parent.

@@ -145,6 +145,7 @@ def test_the_catalogue_that_ships_is_complete():
         "mistral-7b-2.20bpw",
         "bge-small-en-v1.5",
         "all-minilm-l6-v2",
+        "granite-embedding-97m-multilingual-r2",
         "bge-reranker-base",
         "ms-marco-minilm-l-6-v2",
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rag_evals.evals.engine.engine import DaemonThreads
-from rag_evals.rag.answer import Context, Tokens
+from rag_evals.rag.answer import Context, Span, Tokens
 from rag_evals.rag.tracing import spans as tracing
 from rag_evals.rag.tracing.attributes import MOST_CHARACTERS
 from rag_evals.rag.tracing.conventions import (
@@ -294,6 +294,11 @@ def test_passages_are_told_by_the_conventions():
     )
     assert told["retrieval.documents.1.document.id"] == ""
     assert [passage["content"] for passage in described_passages(told)] == ["Two experts.", "Eight experts."]
+
+
+def test_a_passage_tells_where_else_it_stands():
+    told = retrieved("How many?", (Context("x", "a.md", copies=(Span("b.md", 2), Span("b.md", 4))),))
+    assert told["retrieval.documents.0.document.metadata"] == '{"document": "a.md", "same_in": ["b.md"]}'
 
 
 def test_a_reranker_tells_what_it_was_given_and_made():

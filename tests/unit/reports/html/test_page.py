@@ -23,7 +23,7 @@ from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo, header_from_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
-from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.answer import Answer, Context, Span, Tokens
 
 CONTEXT = Context("Each token uses two experts.", "moe.pdf", page=3, start=10, end=38, score=0.75)
 CLAIM = ClaimScore("Nine are used.", 0.25, 12, 26, closest=CONTEXT)
@@ -113,6 +113,12 @@ def test_claims_are_marked_in_place():
     title = "not supported: 0.25; closest: Each token uses two experts."
     marked = f'<mark class="low" title="{title}">Nine are used.</mark>'
     assert f"Experts. So {marked} Enough.</p>" in text
+
+
+def test_where_else_a_passage_stands():
+    copied = replace(CONTEXT, copies=(Span("a.md"), Span("moe.pdf", 9), Span("b.md", 2)))
+    page = Page(run_html(run_of(evaluation(answer=replace(ANSWER, contexts=(copied,))))))
+    assert "moe.pdf p.3, characters 10 to 38; the same in a.md, b.md" in page.text
 
 
 def test_the_closest_passage_is_pointed_to():
