@@ -224,6 +224,10 @@ def format_of(path: Path) -> Format:
     """
     if not path.exists():
         raise QuestionFileError(f"{printable(display_path(path))}: no such file or folder")
+    if path.suffix.lower() == ".txt" and path.is_file():
+        raise QuestionFileError(_already(path))
+    if path.suffix.lower() in _SPREADSHEETS:
+        raise UsageError(f"{printable(display_path(path))}: a spreadsheet; save it as CSV (UTF-8)")
     name = _of_folder(path) if path.is_dir() else _of_file(path)
     if name is None:
         known = ", ".join(form.name for form in FORMATS)
@@ -232,6 +236,13 @@ def format_of(path: Path) -> Format:
             f"say --format with one of {known}"
         )
     return format_named(name)
+
+
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
+
+
+def _already(path: Path) -> str:
+    return f"{printable(display_path(path))} is a question file already: it can be used as it is"
 
 
 def _of_folder(path: Path) -> str | None:
@@ -256,7 +267,7 @@ def _of_json(path: Path) -> str:
         whole = json_object(path)
         return "llamaindex" if isinstance(whole, dict) and "examples" in whole else "json"
     if isinstance(first, dict) and isinstance(parse_question(first), Question):
-        raise QuestionFileError(f"{display_path(path)} is a question file already: it can be used as it is")
+        raise QuestionFileError(_already(path))
     return (_of_keys(first) if isinstance(first, dict) else None) or "json"
 
 

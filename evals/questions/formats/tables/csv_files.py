@@ -180,6 +180,7 @@ def _header(sample: str) -> tuple[tuple[str, ...], str, int]:
 
 
 def _names(sample: str, delimiter: str) -> tuple[str, ...]:
+    sample = sample if "\n" in sample else sample.replace("\r", "\n")
     try:
         found = next(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), [])
     except csv.Error:
@@ -237,6 +238,11 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
             yield from file
         return
     with path.open("rb") as raw:
+        # Excel for the Mac ends lines with a carriage return alone.
+        beginning = raw.read(_SAMPLE)
+        is_mac = b"\r" in beginning and b"\n" not in beginning
+        raw.seek(0)
+        lines = (line + b"\n" for line in raw.read().split(b"\r")) if is_mac else raw
         # Decoded line by line, so that a byte that is no text has its line.
-        for number, line in enumerate(raw):
+        for number, line in enumerate(lines):
             yield line.decode("utf-8" if number and encoding == "utf-8-sig" else encoding)

@@ -57,8 +57,9 @@ def _rows_of(whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"data[{at}]", dict(zip(whole["columns"], cells, strict=False))
     elif {"queries", "corpus", "relevant_docs"} <= whole.keys():
         yield from _retrieval_rows(whole)
-    elif (name := _list_name(whole)) is not None:
-        yield from _listed_rows(name, whole[name])
+    elif names := _list_names(whole):
+        for name in names:
+            yield from _listed_rows(name, whole[name])
     elif values and all(isinstance(value, list) for value in values):  # a list a column
         yield from _column_rows({key: dict(enumerate(value)) for key, value in whole.items()})
     elif values and all(isinstance(value, dict) for value in values):
@@ -71,12 +72,15 @@ def _rows_of(whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "", dict(whole)
 
 
-def _list_name(whole: Mapping[str, Any]) -> str | None:
-    """Return the name of the only list of objects."""
+_SPLITS = {"train", "validation", "valid", "val", "dev", "test"}
+
+
+def _list_names(whole: Mapping[str, Any]) -> list[str]:
+    """Return the name of the only list of objects, or those of splits."""
     lists = [
         k for k, value in whole.items() if isinstance(value, list) and any(isinstance(v, dict) for v in value)
     ]
-    return lists[0] if len(lists) == 1 else None
+    return lists if len(lists) == 1 or _SPLITS.issuperset(lists) else []
 
 
 def _listed_rows(name: str, members: list[Any]) -> Iterator[tuple[str, Any]]:

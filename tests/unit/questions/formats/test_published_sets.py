@@ -282,6 +282,11 @@ def test_ids_as_pandas_has_them():
         ("in.csv", "Question,Ground Truth\nA?,a\n,\nB?,b\n"),
         ("in.csv", "# made by hand\nquestion;answer;\nA?;a\nB?;b;;\n"),
         ("in.tsv", "question\tanswer\nA?\ta\nB?\tb\n"),
+        ("in.csv", "question,answer\rA?,a\rB?,b\r"),
+        (
+            "in.json",
+            {"train": [{"question": "A?", "answer": "a"}], "test": [{"question": "B?", "answer": "b"}]},
+        ),
     ],
 )
 def test_plain_files(file, content):
@@ -475,6 +480,19 @@ def test_the_command(capsys):
 def test_a_table_with_ids_is_no_question_file():
     """Only what can be used as it is is said to be."""
     assert only(write("in.jsonl", [{"id": 1, "question": "A?", "answer": "a"}])).id == "1"
+
+
+def test_what_is_no_set_of_another_tool():
+    """A file of plain questions is used as it is; a spreadsheet has to be saved as CSV."""
+    refusals = []
+    for file in ("mine.txt", "in.xlsx"):
+        with pytest.raises((QuestionFileError, UsageError)) as caught:
+            format_of(write(file, "A?\n"))
+        refusals.append(str(caught.value))
+    assert refusals == [
+        "mine.txt is a question file already: it can be used as it is",
+        "in.xlsx: a spreadsheet; save it as CSV (UTF-8)",
+    ]
 
 
 def test_json_is_only_read():
