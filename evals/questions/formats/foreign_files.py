@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rag_evals.evals.base import files
+from rag_evals.evals.base.bounds import bounded, check_yaml, parse_json
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.messages import display_path, kind_name, printable, short_repr
 from rag_evals.evals.questions.entries import Fault, read_entries, readers_for, strict_decoder, yaml_loader
@@ -86,8 +87,8 @@ def is_question(value: object) -> bool:
 def _value(data: bytes) -> Any:
     """Return a JSON value, None when it is none."""
     try:
-        return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        return parse_json(data.decode("utf-8-sig"))
+    except ValueError:
         return None
 
 
@@ -102,7 +103,9 @@ def yaml_value(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.load(path.read_bytes().decode("utf-8-sig"), yaml_loader())
+        text = path.read_bytes().decode("utf-8-sig")
+        check_yaml(yaml.parse(text, yaml_loader()))
+        return yaml.load(text, yaml_loader())
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return None
 
@@ -114,7 +117,7 @@ def json_object(path: Path) -> Any:
         QuestionFileError: It cannot be read, or is not JSON.
     """
     try:
-        return strict_decoder(nan=True).decode(path.read_bytes().decode("utf-8-sig"))
+        return bounded(strict_decoder(nan=True).decode(path.read_bytes().decode("utf-8-sig")))
     except OSError as error:
         raise QuestionFileError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
