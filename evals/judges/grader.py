@@ -208,6 +208,8 @@ def log_odds(share: float) -> float:
 
 
 def _unclear(choice: Choice) -> str:
+    if choice.reason is not None:
+        return f"the judge gave no verdict: {choice.reason}"
     if choice.text is not None:
         return f"the judge said {choice.text[:80]!r}, neither yes nor no"
     return f"only {1.0 - choice.other:.2f} of the judge's probability fell on yes or no"

@@ -48,6 +48,7 @@ class Choice:
             probability, or none has any.
         text: The reply that an ungraded choice was read from, for the reason of a verdict that could not be
             had; None when graded.
+        reason: Why no option could be read from it, where more is known than the text.
     """
 
     probabilities: Mapping[str, float]
@@ -55,6 +56,7 @@ class Choice:
     tokens: Tokens
     graded: bool = True
     text: str | None = None
+    reason: str | None = None
 
     def share(self, option: str) -> float:
         """Return the probability of `option` against the other options alone; 0 where all have none."""

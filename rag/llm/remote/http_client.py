@@ -20,6 +20,7 @@ import tenacity
 import urllib3
 from rag_evals.rag.errors import ModelError, RemoteError, one_line
 from rag_evals.rag.llm.deadline import remaining
+from rag_evals.rag.llm.remote.failures import failure_in
 from rag_evals.rag.llm.remote.throttle import NoTurnError, Throttle, Turn
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -179,10 +180,16 @@ class Server:
         except HTTPError as error:
             # The frames below hold the key, and a report may show their variables.
             raise self._trouble(error, turn, connecting, answering) from None
-        if 200 <= response.status < 300:
-            turn.succeeded()
-            return data
-        raise self._http_error(response, data.decode(errors="replace"), turn)
+        status, text = response.status, data.decode(errors="replace")
+        said = f"{self.url} answered HTTP {status}: {self.printable(text)}"
+        if 200 <= status < 300:
+            failure = failure_in(data)
+            if failure is None:
+                turn.succeeded()
+                return data
+            status, text = failure.status, failure.text
+            said = f"{self.url} answered HTTP {response.status} with an error: {self.printable(failure.said)}"
+        raise self._http_error(status, text, said, response.headers.get("Retry-After"), turn)
 
     def _trouble(
         self, error: HTTPError, turn: Turn, connecting: float, answering: float
@@ -202,17 +209,15 @@ class Server:
         return _FailedTryError(said, remedy)
 
     def _http_error(
-        self, response: urllib3.BaseHTTPResponse, text: str, turn: Turn
+        self, status: int, text: str, said: str, retry_after: str | None, turn: Turn
     ) -> _FailedTryError | RemoteError:
-        status = response.status
         if status in TOO_OFTEN:
             turn.overloaded()
-        said = f"{self.url} answered HTTP {status}: {self.printable(text)}"
         is_passing = status in (408, 429) or (status >= 500 and status != 501)
         if is_passing and not self._is_final(status, text):
-            pause = asked_pause(response.headers.get("Retry-After"))
-            return _FailedTryError(said, _remedy(status), pause, is_too_often=status in TOO_OFTEN)
-        return RefusedError(f"{said}\n{_remedy(status)}", status, text)
+            pause = asked_pause(retry_after)
+            return _FailedTryError(said, _remedy(status, text), pause, is_too_often=status in TOO_OFTEN)
+        return RefusedError(f"{said}\n{_remedy(status, text)}", status, text)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """Return the seconds before the next try: what the server asks for, and no less than the backoff."""
@@ -315,7 +320,9 @@ def _reason(error: BaseException) -> str:
     return _reason(within[0]) if within else str(error)
 
 
-def _remedy(status: int) -> str:
+def _remedy(status: int, text: str) -> str:
+    if "content_filter" in text:
+        return "Have the server's content filter changed, or ask a model without one."
     if status in (401, 403):
         return "Put the server's API key into the environment variable RAG_EVALS_API_KEY."
     if status == 404:

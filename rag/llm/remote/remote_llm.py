@@ -30,7 +30,6 @@ from rag_evals.rag.llm.remote.replies import (
     object_or_empty,
     option_said,
     parsed_reply,
-    without_thoughts,
 )
 from rag_evals.rag.llm.remote.throttle import Throttle
 from urllib3.exceptions import LocationParseError
@@ -38,8 +37,9 @@ from urllib3.util import parse_url
 
 PREFIX = "openai:"
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
+FIRST_WORD_TOKENS = 4  # in which an answer begins behind blanks and marks of a layout
 REPLY_TOKENS = 16
-THOUGHT_TOKENS = 512
+THOUGHT_TOKENS = 2048
 
 # Control tokens of the common chat templates; the test of `without_template_tokens` names the family of each.
 _BEHIND_ANGLE = (
@@ -89,6 +89,7 @@ class RemoteLLM:
         offline: Refuse a server that is not on this machine.
         patience: How long the server is waited for, and how often it is tried.
         throttle: What gives turns to call the server; one without bounds per minute by default.
+        thought_tokens: Longest thoughts of a reasoning model, before an answer or a verdict.
 
     Raises:
         ModelError: The URL is none, has credentials in it, or leaves this machine although `offline` is set;
@@ -103,6 +104,7 @@ class RemoteLLM:
         offline: bool = False,
         patience: Patience | None = None,
         throttle: Throttle | None = None,
+        thought_tokens: int = THOUGHT_TOKENS,
     ) -> None:
         host = _host(model, url)
         self.name = f"{PREFIX}{model}@{host}"
@@ -114,6 +116,8 @@ class RemoteLLM:
         self._model = model
         self._url = url.rstrip("/")
         self._top_logprobs = TOP_LOGPROBS
+        self._first_tokens = 1
+        self._thought_tokens = thought_tokens
         self._form = _Form()
         self._throttle = throttle or Throttle()
         self._server = Server(
@@ -169,10 +173,15 @@ class RemoteLLM:
             RemoteError: The server cannot be reached, refuses, or answers something else.
         """
         reply = self._ask(prompt, max_tokens=max_tokens, schema=schema)
-        return Completion(without_thoughts(reply.text).strip(), reply.tokens, reply.finished)
+        spent = reply.tokens
+        if reply.thinks and not reply.finished and not reply.answer.strip():
+            # One bound is all that servers have: it was spent on thoughts.
+            reply = self._ask(prompt, max_tokens=max_tokens + self._thought_tokens, schema=schema)
+            spent += reply.tokens
+        return Completion(reply.answer.strip(), spent, reply.finished)
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
-        """Read the probability of each of `options` among the most probable tokens at the first position.
+        """Read the probability of each of `options` among the most probable tokens where the answer begins.
 
         Where the server gives no probabilities, or the model thinks first, the choice is read from the text
         of the reply: all or nothing, and marked as not graded.
@@ -181,31 +190,38 @@ class RemoteLLM:
             RemoteError: The server cannot be reached, refuses, or answers something else.
         """
         top = self._top_logprobs
-        reply = self._first_position(prompt, top) if top else None
+        reply = self._first_word(prompt, top, self._first_tokens) if top else None
+        if reply and reply.is_markup and not reply.thinks:
+            # Remembered: what the answer begins with is a matter of the template, and costs no verdict.
+            self._first_tokens = FIRST_WORD_TOKENS
+            spent = reply.tokens
+            reply = self._first_word(prompt, self._top_logprobs, FIRST_WORD_TOKENS) or reply
+            reply = replace(reply, tokens=spent + reply.tokens)
         if reply and reply.thinks:
             # Not remembered: whether a model thinks is a matter of the prompt, and verdicts must not
             # depend on the order of the questions.
-            return self._read(prompt, options, THOUGHT_TOKENS, spent=reply.tokens)
+            return self._read(prompt, options, self._thought_tokens, spent=reply.tokens)
         if reply and reply.distribution:
             return graded_choice(reply, options)
         choice = self._read(prompt, options, REPLY_TOKENS, spent=reply.tokens if reply else Tokens())
         # Remembered only now that the server takes the rest of the request.
-        self._top_logprobs = 0
+        if not (reply and reply.is_markup):
+            self._top_logprobs = 0
         return choice
 
     def close(self) -> None:
         """Close the connections."""
         self._close()
 
-    def _first_position(self, prompt: Prompt, top: int) -> Reply | None:
-        """Ask for the first position's probabilities; None if the server does not take such a request."""
+    def _first_word(self, prompt: Prompt, top: int, max_tokens: int) -> Reply | None:
+        """Ask for the probabilities of the first tokens; None if the server takes no such request."""
         try:
-            reply = self._ask(prompt, max_tokens=1, logprobs=True, top_logprobs=top)
+            reply = self._ask(prompt, max_tokens=max_tokens, logprobs=True, top_logprobs=top)
         except RefusedError as refused:
             if not _is_about_logprobs(refused.status, refused.body):
                 raise
             fewer = _maximum(refused.body.replace(self._model, ""), below=top)
-            return self._first_position(prompt, fewer) if fewer and top == TOP_LOGPROBS else None
+            return self._first_word(prompt, fewer, max_tokens) if fewer and top == TOP_LOGPROBS else None
         self._top_logprobs = top
         return reply
 
@@ -214,11 +230,15 @@ class RemoteLLM:
         # it does not know with HTTP 400.
         reply = self._ask(prompt, max_tokens=max_tokens)
         spent += reply.tokens
-        if reply.thinks and not reply.finished and max_tokens < THOUGHT_TOKENS:
-            return self._read(prompt, options, THOUGHT_TOKENS, spent=spent)
+        is_cut = reply.thinks and not reply.finished
+        if is_cut and max_tokens < self._thought_tokens:
+            return self._read(prompt, options, self._thought_tokens, spent=spent)
         said = option_said(reply, options)
         masses = {option: float(option == said) for option in options}
-        return Choice(masses, float(said is None), spent, graded=False, text=reply.text)
+        choice = Choice(masses, float(said is None), spent, graded=False, text=reply.text)
+        if said is not None or not is_cut:
+            return choice
+        return replace(choice, reason=f"its thoughts took all {max_tokens:,} tokens: raise thought_tokens")
 
     def _ask(
         self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None, **fields: Any

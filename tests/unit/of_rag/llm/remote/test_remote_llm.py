@@ -7,10 +7,9 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from rag_evals.rag.llm.remote.remote_llm import RemoteLLM, remote_llm, without_t
 from rag_evals.rag.llm.remote.throttle import Throttle
 
 from tests.servers.openai import Faults, LoopbackOpenAI, Said, graded, reply
+from tests.unit.of_rag.llm.remote.conftest import Pauses
 
 ROOT = Path(__file__).parents[5]
 PROMPT = Prompt(("Passage 1:\nRain fell.\n\n", "Did rain fall? Answer yes or no."), system="Be exact.")
@@ -37,54 +37,6 @@ KEY = "sk-very-secret-0123456789"
 NO_LOGPROBS = Said({"error": {"message": "This model does not support logprobs."}}, status=400)
 
 BUSY = Said("busy", status=503)
-UNSCRIPTED = Said("the script of this test has come to its end", status=400)
-
-Start = Callable[..., tuple[RemoteLLM, LoopbackOpenAI]]
-
-
-@dataclass
-class Pauses:
-    """A clock that moves by what is slept on it; nobody really waits."""
-
-    slept: list[float] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-    def clock(self) -> float:
-        return sum(self.slept)
-
-    def patience(self, **settings: Any) -> Patience:
-        return Patience(**{"sleep": self.sleep, "clock": self.clock, **settings})
-
-
-@pytest.fixture(autouse=True)
-def no_keys(monkeypatch):
-    for variable in ("RAG_EVALS_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def pauses() -> Pauses:
-    return Pauses()
-
-
-@pytest.fixture
-def start(pauses) -> Iterator[Start]:
-    """Start a server that gives these answers in turn, or those of a function, and a model that asks it."""
-    with ExitStack() as stack:
-
-        def started(
-            *said: Any, faults: Faults | None = None, throttle: Throttle | None = None, **settings: Any
-        ) -> tuple[RemoteLLM, LoopbackOpenAI]:
-            script = iter(said)
-            answer = said[0] if callable(said[0]) else lambda body: next(script, UNSCRIPTED)
-            server = stack.enter_context(LoopbackOpenAI(answer, faults or Faults()))
-            llm = RemoteLLM("m", server.url, patience=pauses.patience(**settings), throttle=throttle)
-            stack.callback(llm.close)
-            return llm, server
-
-        yield started
 
 
 @pytest.fixture
@@ -466,7 +418,7 @@ def test_a_model_that_thinks_first(start, thinking):
     choice = llm.choose(PROMPT, OPTIONS)
     assert choice == Choice({"yes": 1.0, "no": 0.0}, 0.0, Tokens(40, 0, 2), graded=False, text=text)
     assert llm.choose(PROMPT, OPTIONS).graded
-    assert [body["max_tokens"] for body in server.bodies] == [1, 512, 1]
+    assert [body["max_tokens"] for body in server.bodies] == [1, 2048, 1]
 
 
 def test_a_model_that_thinks_without_logprobs(start):
@@ -474,7 +426,7 @@ def test_a_model_that_thinks_without_logprobs(start):
     cut = reply("<think>It", finish="length")
     llm, server = start(NO_LOGPROBS, cut, reply("<think>It rained.</think>yes"))
     assert llm.choose(PROMPT, OPTIONS).probabilities["yes"] == 1.0
-    assert [body["max_tokens"] for body in server.bodies] == [1, 16, 512]
+    assert [body["max_tokens"] for body in server.bodies] == [1, 16, 2048]
 
 
 def test_a_thought_without_an_end(start):
@@ -945,7 +897,7 @@ def test_a_verdict_of_a_reasoning_model(start):
     llm, server = start(refused, reply("", finish="length", usage=hidden), reply("yes", usage=hidden))
     choice = llm.choose(PROMPT, OPTIONS)
     assert choice.probabilities == {"yes": 1.0, "no": 0.0}
-    assert [body["max_tokens"] for body in server.bodies] == [1, 16, 512]
+    assert [body["max_tokens"] for body in server.bodies] == [1, 16, 2048]
 
 
 def test_a_form_that_helps_nothing_is_not_remembered(start):
