@@ -18,7 +18,15 @@ class ModelError(RagError):
 
 
 class RemoteError(ModelError):
-    """Raised when a model's server cannot be reached, refuses or answers something else, after all tries."""
+    """Raised when a model's server cannot be reached, refuses or answers something else, after all tries.
+
+    Attributes:
+        is_final: Whether no further call will succeed in this run, such as when a quota is spent.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class ModelDiedError(ModelError):

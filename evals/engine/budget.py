@@ -240,6 +240,13 @@ class Budget:
         """Whether there is a bound to hold."""
         return self._max_minutes is not None or self._max_usd is not None
 
+    @property
+    def ends(self) -> float | None:
+        """When its minutes are over, on the clock; None before the first call, or without a bound."""
+        if self._max_minutes is None or self._begun is None:
+            return None
+        return self._begun + 60 * self._max_minutes
+
     def plan(self, tasks: Sequence[Task], *, places: int = 1) -> None:
         """Plan the evaluations of one pipeline, `places` of them at once.
 

@@ -42,6 +42,7 @@ class Engine:
         concurrency: How many tasks may be under way at once, where pipeline and judge do not say
             (`Profile.most_at_once`); 0 for one.
         seconds: What one task may take in all; None for no bound.
+        ends: Says when the run has to end, in seconds of `time.monotonic`; None for no such bound.
         watcher: Is told what the engine is at.
         is_traced: Whether evaluations come with the spans of what was done for them.
     """
@@ -52,6 +53,7 @@ class Engine:
         *,
         concurrency: int = 0,
         seconds: float | None = None,
+        ends: Callable[[], float | None] = lambda: None,
         watcher: Watcher | None = None,
         is_traced: bool = False,
     ) -> None:
@@ -59,6 +61,7 @@ class Engine:
         self._reuse_cache = reuse_cache or ReuseCache()
         self._concurrency = concurrency
         self._seconds = seconds
+        self._ends = ends
         self._watcher = watcher
         self._start()
 
@@ -140,7 +143,13 @@ class Engine:
 
     async def _evaluated(self, task: Task) -> Evaluation:
         async with self._places_for(task):
-            making = evaluate(task, self._reuse_cache, seconds=self._seconds, watcher=self._watcher)
+            making = evaluate(
+                task,
+                self._reuse_cache,
+                seconds=self._seconds,
+                latest=self._ends(),
+                watcher=self._watcher,
+            )
             return await (traced(task, making) if self._is_traced else making)
 
     def _places_for(self, task: Task) -> asyncio.Semaphore:

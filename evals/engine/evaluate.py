@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -32,6 +33,9 @@ class Watcher(Protocol):
     def stage(self, name: str) -> None:
         """Note what it is at."""
 
+    def waiting(self, seconds: float) -> None:
+        """Note that a server is to be left alone for so long; it is told in any thread."""
+
     def gave_up(self, reason: str) -> None:
         """Note that a model is not to be had any more: the evaluations to come need not be begun."""
 
@@ -49,7 +53,12 @@ class _Trouble(Exception):
 
 
 async def evaluate(
-    task: Task, reuse_cache: ReuseCache, *, seconds: float | None = None, watcher: Watcher | None = None
+    task: Task,
+    reuse_cache: ReuseCache,
+    *,
+    seconds: float | None = None,
+    latest: float | None = None,
+    watcher: Watcher | None = None,
 ) -> Evaluation:
     """Get the answer and its judgement, made now or before; thresholds are none of its business.
 
@@ -61,7 +70,8 @@ async def evaluate(
     Args:
         task: What is evaluated.
         reuse_cache: Has what was made before.
-        seconds: What the question may take in all; None for no bound.
+        seconds: What the question may take in all, but for waits that a server asks for; None for no bound.
+        latest: When it has to end in any case, in seconds of `time.monotonic`; None for no such bound.
         watcher: Is told of the stages.
 
     Raises:
@@ -69,7 +79,7 @@ async def evaluate(
     """
     if watcher:
         watcher.started(task.name, task.question.id)
-    with deadline(seconds) as bound:
+    with deadline(seconds, latest=latest, on_wait=watcher.waiting if watcher else None) as bound:
         evaluation = await _evaluation(task, reuse_cache, bound, watcher)
     if watcher:
         watcher.finished(evaluation)
@@ -124,10 +134,11 @@ async def _within(
     bound: Deadline, making: Awaitable[T], missing: str, trouble: Callable[[BaseException], _Trouble]
 ) -> T:
     """Wait for what pipeline or judge make; whatever they raise, or the end of the time, is trouble."""
-    limit = asyncio.timeout(bound.left)
+    limit = asyncio.timeout(None)
     try:
         async with limit:
-            return await making
+            with _timed(limit, bound):
+                return await making
     except UsageError:
         raise
     except (Exception, SystemExit) as error:  # the system under test may raise anything
@@ -136,11 +147,33 @@ async def _within(
         raise trouble(error) from error
 
 
+@contextmanager
+def _timed(limit: asyncio.Timeout, bound: Deadline) -> Iterator[None]:
+    """Let `limit` expire when no time is left; it is looked up again then, since waits stop the clock."""
+    loop = asyncio.get_running_loop()
+    look: asyncio.TimerHandle | None = None
+
+    def wait() -> None:
+        nonlocal look
+        left = bound.left
+        if left == 0.0:
+            limit.reschedule(loop.time())
+        elif left is not None:
+            look = loop.call_later(left, wait)
+
+    wait()
+    try:
+        yield
+    finally:
+        if look:
+            look.cancel()
+
+
 def _report_end(trouble: _Trouble, watcher: Watcher | None) -> None:
     """Tell the watcher when the trouble is a model that is given up."""
     cause = trouble.__cause__
-    if watcher and isinstance(cause, ModelDiedError) and cause.is_final:
-        watcher.gave_up(str(cause))
+    if watcher and isinstance(cause, ModelDiedError | RemoteError) and cause.is_final:
+        watcher.gave_up(masked_text(str(cause).replace("\n", "; ")))
 
 
 def _unanswered(error: BaseException) -> _Trouble:
@@ -152,8 +185,8 @@ def _unanswered(error: BaseException) -> _Trouble:
 
 def _unjudged(error: BaseException) -> _Trouble:
     """A judge that fails has given no verdict."""
-    if isinstance(error, ModelDiedError):
-        return _Trouble(f"there is no verdict: {error}")
+    if isinstance(error, RemoteError | ModelDiedError):
+        return _Trouble(masked_text(f"there is no verdict: {error}"))
     return _Trouble(f"the judge raised {_named(error)}")
 
 

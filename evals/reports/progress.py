@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
 import threading
@@ -51,6 +52,7 @@ class Progress:
         self._begun: dict[tuple[str, str], float] = {}
         self._current: tuple[str, str] | None = None
         self._stage = ""
+        self._waits_until = -math.inf
         self._values: dict[str, list[float]] = {}
         self._last = clock()
         # Seconds that the last ones took, and tokens of those that were computed.
@@ -80,6 +82,11 @@ class Progress:
         """Note what the evaluation that began last is at, such as `judge`."""
         with self._lock:
             self._stage = name
+
+    def waiting(self, seconds: float) -> None:
+        """Note that a server is at its limit, and left alone for so long."""
+        with self._lock:
+            self._waits_until = max(self._waits_until, self._clock() + seconds)
 
     def gave_up(self, reason: str) -> None:
         """Note that a model is not to be had any more."""
@@ -114,6 +121,7 @@ class Progress:
 
     def _pieces(self, now: float) -> Iterator[str]:
         yield self._count()
+        yield self._wait(now)
         yield self._left(now)
         if self._current:
             name, question_id = map(one_line, self._current)
@@ -126,6 +134,10 @@ class Progress:
         # A test may evaluate more than once: then there are more than were counted.
         total = f"/{max(self._total, self._done)}" if self._total else ""
         return f"evals {self._done}{total}"
+
+    def _wait(self, now: float) -> str:
+        left = self._waits_until - now
+        return f"waiting for the server's limit, {duration(math.ceil(left))}" if left > 0 else ""
 
     def _means(self) -> str:
         ordered = sorted(self._values, key=[*METRICS, *self._values].index)

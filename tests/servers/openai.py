@@ -13,6 +13,7 @@ import json
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,8 @@ class Faults:
         dropped: Share of the requests whose connection is closed in place of an answer.
         room: Requests that are served at full speed; n times as many take n times the delay. 0 for no bound.
         most: Requests under way beyond which further ones get `status`, as a full queue does. 0 for no bound.
+        allowance: Requests that are answered in each window; further ones get `status`. 0 for no bound.
+        window: Seconds of a window, which begins with its first request.
     """
 
     delay: float = 0.0
@@ -69,6 +72,8 @@ class Faults:
     dropped: float = 0.0
     room: int = 0
     most: int = 0
+    allowance: int = 0
+    window: float = 60.0
 
 
 def reply(text: Any, *, finish: str | None = "stop", usage: Any = USAGE, **message: Any) -> dict[str, Any]:
@@ -104,6 +109,8 @@ class LoopbackOpenAI:
     asked: list[Asked] = field(default_factory=list)
     under_way: int = 0
     peak: int = 0
+    _window_began: float = -math.inf
+    _in_window: int = 0
     _random: random.Random = field(default_factory=lambda: random.Random(7))
     _connections: set[_Connection] = field(default_factory=set)
 
@@ -156,7 +163,8 @@ class LoopbackOpenAI:
         faults = self.faults
         if self._happens(faults.dropped):
             return Said("", is_dropped=True)
-        if self._happens(faults.failing) or 0 < faults.most < self.under_way:
+        is_refused = 0 < faults.most < self.under_way or self._is_beyond_allowance(faults)
+        if self._happens(faults.failing) or is_refused:
             headers = {"Retry-After": faults.retry_after} if faults.retry_after else {}
             return Said('{"error": {"message": "not now"}}', faults.status, headers=headers)
         said = self.answer(asked.body)
@@ -164,6 +172,15 @@ class LoopbackOpenAI:
         crowd = max(1.0, self.under_way / faults.room) if faults.room else 1.0
         await asyncio.sleep(faults.delay * crowd + said.seconds)
         return said
+
+    def _is_beyond_allowance(self, faults: Faults) -> bool:
+        if not faults.allowance:
+            return False
+        now = time.monotonic()
+        if now - self._window_began >= faults.window:
+            self._window_began, self._in_window = now, 0
+        self._in_window += 1
+        return self._in_window > faults.allowance
 
     def _happens(self, share: float) -> bool:
         return share > 0 and self._random.random() < share
@@ -269,6 +286,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--retry-after", default="")
     parser.add_argument("--room", type=int, default=0)
     parser.add_argument("--most", type=int, default=0)
+    parser.add_argument("--allowance", type=int, default=0)
+    parser.add_argument("--window", type=float, default=60.0)
     settings = vars(parser.parse_args(arguments))
     port = settings.pop("port")
     with contextlib.suppress(KeyboardInterrupt):

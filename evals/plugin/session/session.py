@@ -128,6 +128,7 @@ class EvalsSession:
             self.reuse_cache,
             concurrency=self.settings.concurrency,
             seconds=self.settings.timeout,
+            ends=lambda: self.budget.ends,
             watcher=self.progress,
             is_traced=self.settings.is_traced,
         )

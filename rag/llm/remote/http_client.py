@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import random
-import re
-import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from urllib.parse import unquote
-from urllib.request import getproxies, proxy_bypass
 
-import certifi
 import tenacity
 import urllib3
-from rag_evals.rag.errors import ModelError, RemoteError, one_line
-from rag_evals.rag.llm.deadline import remaining
+from rag_evals.rag.errors import RemoteError, one_line
+from rag_evals.rag.llm.deadline import current, remaining
+from rag_evals.rag.llm.remote.connections import Secret, connections_to
 from rag_evals.rag.llm.remote.failures import failure_in
+from rag_evals.rag.llm.remote.limits import RateLimit, is_spent, told_pause
 from rag_evals.rag.llm.remote.throttle import NoTurnError, Throttle, Turn
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -30,15 +24,13 @@ from urllib3.exceptions import (
     ProtocolError,
 )
 from urllib3.exceptions import TimeoutError as TimedOut
-from urllib3.util import Timeout, make_headers, parse_url
+from urllib3.util import Timeout
 
-CONNECTIONS = 256  # kept open at most; what is called from more threads than that opens new ones
 # Seconds before the second try, doubled before each further one: most trouble is over at once, but who asks
 # too often is not to come back at once.
 FIRST_PAUSE = 0.1
 FIRST_PAUSE_OF_TOO_OFTEN = 1.0
 LONGEST_BACKOFF = 8.0
-LONGEST_PAUSE = 120.0  # seconds; a server that asks for more is given up
 GIVEN_UP = 10  # calls in a row without success after which each further one is tried once
 
 TOO_OFTEN = (429, 503, 529)  # 529: Anthropic's "overloaded"
@@ -52,6 +44,8 @@ class Patience:
         attempts: Requests that one call may cost, all of them failing.
         connecting: Longest wait for a connection, in seconds.
         answering: Longest time of one request, in seconds.
+        limited: Longest time in which the server answers nothing but that it is at its limit, in seconds,
+            where no question bounds it.
         sleep: Waits for that many seconds.
         clock: Seconds of a clock that never goes back.
     """
@@ -59,6 +53,7 @@ class Patience:
     attempts: int = 8
     connecting: float = 10.0
     answering: float = 120.0
+    limited: float = 900.0
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -103,14 +98,15 @@ class Server:
         is_near: bool,
     ) -> None:
         self.url = url
-        self._key = _Secret(key)
+        self._key = Secret(key)
         self._headers = {"Content-Type": "application/json", "User-Agent": "rag-evals"}
         if key:
-            self._headers["Authorization"] = _Secret(f"Bearer {key}")
+            self._headers["Authorization"] = Secret(f"Bearer {key}")
         self._patience = patience
         self._throttle = throttle
         self._is_final = is_final
-        self._manager = _manager(url, is_near=is_near)
+        self._manager = connections_to(url, is_near=is_near)
+        self._rate_limit = RateLimit(patience.clock)
         self._failed_in_row = 0
         self._lock = threading.Lock()
         self._retrying = tenacity.Retrying(
@@ -124,19 +120,48 @@ class Server:
     def post(self, body: bytes, *, tokens: int) -> bytes:
         """Send `body`, JSON, until the server answers it; return the answer's body.
 
-        `tokens` is an estimate of what the call costs.
+        A server that is at its limit is there: it is left alone by all calls for as long as it says, and
+        asked again. `tokens` is an estimate of what the call costs.
 
         Raises:
             RefusedError: The server refuses, and would refuse again.
             RemoteError: It cannot be reached or is in trouble, after all tries.
         """
-        try:
-            answer: bytes = self._retrying(self._try, _Call(body, tokens, self._patience.clock()))
-        except RefusedError:
-            self._failed_in_row = 0
-            raise
-        self._failed_in_row = 0
-        return answer
+        call = _Call(body, tokens, self._patience.clock())
+        while True:
+            try:
+                answer: bytes = self._retrying(self._try, call)
+            except _LimitedError as limited:
+                self._failed_in_row = 0
+                self._await_limit(limited, call)
+            except RefusedError:
+                self._failed_in_row = 0
+                raise
+            else:
+                self._failed_in_row = 0
+                self._rate_limit.end()
+                return answer
+
+    def _await_limit(self, limited: _LimitedError, call: _Call) -> None:
+        """Leave the server alone for as long as it asks.
+
+        Raises:
+            RemoteError: That is longer than it may take.
+        """
+        limit, bound = self._rate_limit, current().longest_wait
+        pause = limit.pause(limited.told, asked_at=call.asked_at)
+        most = self._patience.limited if bound is None else bound
+        if limit.is_given_up or limit.seconds + pause > most:
+            limit.is_given_up = limit.is_given_up or pause <= most
+            lasts = f"; it has said nothing else for {limit.seconds:,.0f} s" if limit.seconds >= 1 else ""
+            asks = f"; it asks for a pause of {limited.told:,.0f} s" if limited.told else ""
+            over = "" if bound is None else "; the question has no time left for another try"
+            raise self._given_up(limited, call, lasts + asks + over)
+        # One refusal among many answers is chance: the others go on.
+        if limited.told or limit.is_lasting:
+            self._throttle.hold(pause)
+        with current().waiting(pause):
+            self._patience.sleep(pause)
 
     def printable(self, text: str) -> str:
         """Return the first 200 characters fit for a terminal, without the API key that a server may echo."""
@@ -147,8 +172,12 @@ class Server:
         self._manager.clear()
 
     def _try(self, call: _Call) -> bytes:
+        call.tries += 1
+        bound = current().longest_wait
+        most = self._patience.limited if bound is None else bound
         try:
-            with self._throttle.slot(tokens=call.tokens, within=remaining()) as turn:
+            with self._throttle.slot(tokens=call.tokens, within=remaining(), longest_hold=most) as turn:
+                call.asked_at = self._patience.clock()
                 return self._exchange(call.body, turn)
         except NoTurnError as error:
             raise RemoteError(
@@ -189,7 +218,7 @@ class Server:
                 return data
             status, text = failure.status, failure.text
             said = f"{self.url} answered HTTP {response.status} with an error: {self.printable(failure.said)}"
-        raise self._http_error(status, text, said, response.headers.get("Retry-After"), turn)
+        raise self._http_error(status, text, said, response.headers, turn)
 
     def _trouble(
         self, error: HTTPError, turn: Turn, connecting: float, answering: float
@@ -209,24 +238,27 @@ class Server:
         return _FailedTryError(said, remedy)
 
     def _http_error(
-        self, status: int, text: str, said: str, retry_after: str | None, turn: Turn
-    ) -> _FailedTryError | RemoteError:
+        self, status: int, text: str, said: str, headers: Mapping[str, str], turn: Turn
+    ) -> _FailedTryError | _LimitedError | RemoteError:
         if status in TOO_OFTEN:
             turn.overloaded()
+        told = told_pause(headers, text) if status in (402, *TOO_OFTEN) else None
+        if is_spent(status, text, told):
+            return RemoteError(
+                f"{said}\nIts quota is spent: pay for more, or name another model.", is_final=True
+            )
         is_passing = status in (408, 429) or (status >= 500 and status != 501)
+        if status == 429 or told:
+            return _LimitedError(said, _remedy(429, text), told)
         if is_passing and not self._is_final(status, text):
-            pause = asked_pause(retry_after)
-            return _FailedTryError(said, _remedy(status, text), pause, is_too_often=status in TOO_OFTEN)
+            return _FailedTryError(said, _remedy(status, text), is_too_often=status in TOO_OFTEN)
         return RefusedError(f"{said}\n{_remedy(status, text)}", status, text)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
-        """Return the seconds before the next try: what the server asks for, and no less than the backoff."""
-        # A little more than asked for, and not the same for all: else all would come back together.
-        failure = _failure(state)
-        asked = (failure.pause or 0.0) * random.uniform(1.0, 1.2)
-        first = FIRST_PAUSE_OF_TOO_OFTEN if failure.is_too_often else FIRST_PAUSE
+        """Return the seconds before the next try."""
+        first = FIRST_PAUSE_OF_TOO_OFTEN if _failure(state).is_too_often else FIRST_PAUSE
         backoff = min(LONGEST_BACKOFF, first * 2.0 ** (state.attempt_number - 1))
-        return max(asked, backoff * random.uniform(0.5, 1.0))
+        return backoff * random.uniform(0.5, 1.0)
 
     def _why_no_more(self, state: tenacity.RetryCallState) -> str | None:
         """Return why there is no further try; None if there is one."""
@@ -235,63 +267,49 @@ class Server:
             return "; the calls before failed as well"
         if state.attempt_number >= self._patience.attempts:
             return ""
-        if state.upcoming_sleep > LONGEST_PAUSE:
-            return f"; it asks for a pause of {_failure(state).pause:,.0f} s"
         if left is not None and state.upcoming_sleep >= left:
             return "; the question has no time left for another try"
         return None
 
     def _give_up(self, state: tenacity.RetryCallState) -> bytes:
-        failure, call = _failure(state), state.args[0]
         why = self._why_no_more(state) or ""
         with self._lock:
             self._failed_in_row += 1
-        times = "once" if state.attempt_number == 1 else f"{state.attempt_number} times"
+        raise self._given_up(_failure(state), state.args[0], why)
+
+    def _given_up(self, failure: _FailedTryError | _LimitedError, call: _Call, why: str) -> RemoteError:
+        times = "once" if call.tries == 1 else f"{call.tries} times"
         seconds = self._patience.clock() - call.began
-        raise RemoteError(f"{failure.said} (tried {times} over {seconds:.1f} s{why})\n{failure.remedy}")
+        return RemoteError(f"{failure.said} (tried {times} over {seconds:.1f} s{why})\n{failure.remedy}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     body: bytes
     tokens: int
     began: float
+    asked_at: float = 0.0
+    tries: int = 0
 
 
 class _FailedTryError(Exception):
     """Raised when another try may succeed."""
 
-    def __init__(
-        self, said: str, remedy: str, pause: float | None = None, *, is_too_often: bool = False
-    ) -> None:
+    def __init__(self, said: str, remedy: str, *, is_too_often: bool = False) -> None:
         super().__init__(said)
         self.said = said
         self.remedy = remedy
-        self.pause = pause
         self.is_too_often = is_too_often
 
 
-class _Secret(str):
-    """A text that is sent and never shown."""
+class _LimitedError(Exception):
+    """Raised when the server is at its limit; `told` is the pause that it asks for, in seconds."""
 
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-def asked_pause(value: str | None) -> float | None:
-    """Read a Retry-After header, seconds or a date; None where there is none, or none that can be read."""
-    value = (value or "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
-        return float(value)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    # A date with the zone -0000 is in UTC and comes without a zone.
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    def __init__(self, said: str, remedy: str, told: float | None) -> None:
+        super().__init__(said)
+        self.said = said
+        self.remedy = remedy
+        self.told = told
 
 
 def _failure(state: tenacity.RetryCallState) -> _FailedTryError:
@@ -332,37 +350,3 @@ def _remedy(status: int, text: str) -> str:
     if status == 408 or status >= 500:
         return "See the server's log; it may still be loading the model."
     return "Check the URL, the model's name, and that the prompt fits the server's context window."
-
-
-def _manager(url: str, *, is_near: bool) -> urllib3.PoolManager:
-    address = parse_url(url)
-    trust = _trust(address.scheme)
-    # A proxy knows nothing of this machine's own servers.
-    proxies = {} if is_near or proxy_bypass(address.host or "") else getproxies()
-    proxy = proxies.get(address.scheme or "") or proxies.get("all")
-    if not proxy:
-        return urllib3.PoolManager(1, maxsize=CONNECTIONS, ssl_context=trust)
-    try:
-        before = parse_url(proxy if "://" in proxy else f"http://{proxy}")
-        headers = make_headers(proxy_basic_auth=unquote(before.auth)) if before.auth else {}
-        return urllib3.ProxyManager(
-            before._replace(auth=None).url,
-            1,
-            proxy_headers={name: _Secret(value) for name, value in headers.items()},
-            maxsize=CONNECTIONS,
-            ssl_context=trust,
-        )
-    except (HTTPError, AssertionError):
-        # Not shown: there may be a password in it.
-        raise ModelError(
-            f"the proxy for {address.scheme} in the environment cannot be used: it is no http:// or https:// "
-            "address\nCorrect HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or name the host in NO_PROXY."
-        ) from None
-
-
-def _trust(scheme: str | None) -> ssl.SSLContext | None:
-    if scheme != "https":
-        return None
-    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
-        return ssl.create_default_context()
-    return ssl.create_default_context(cafile=certifi.where())

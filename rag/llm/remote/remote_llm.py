@@ -119,11 +119,12 @@ class RemoteLLM:
         self._first_tokens = 1
         self._thought_tokens = thought_tokens
         self._form = _Form()
-        self._throttle = throttle or Throttle()
+        patience = patience or Patience()
+        self._throttle = throttle or Throttle(clock=patience.clock, sleep=patience.sleep)
         self._server = Server(
             f"{self._url}/chat/completions",
             _key(host),
-            patience=patience or Patience(),
+            patience=patience,
             throttle=self._throttle,
             is_final=_is_final,
             is_near=_is_loopback(host),

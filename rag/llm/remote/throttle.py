@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rag_evals.rag.errors import RagError
+from rag_evals.rag.llm.deadline import current
 
 MOST = 16  # calls under way at once, unless more are allowed
 BURST = 1.0  # seconds: the share of a minute's allowance that may be saved up
@@ -59,6 +60,7 @@ class Throttle:
         self._tokens = _Bucket(tokens_per_minute / 60, clock())
         self._waiting: deque[threading.Event] = deque()
         self._under_way = 0
+        self._held_until = -math.inf
         self.allow(most)
 
     @property
@@ -70,6 +72,16 @@ class Throttle:
     def limit(self) -> int:
         """Calls that may be under way at once now: 1 to `most`."""
         return int(self._limit)
+
+    @property
+    def held(self) -> float:
+        """Seconds for which no call gets a turn: the server is to be left alone."""
+        return max(0.0, self._held_until - self._clock())
+
+    def hold(self, seconds: float) -> None:
+        """Give no turn for so many seconds."""
+        with self._lock:
+            self._held_until = max(self._held_until, self._clock() + seconds)
 
     def allow(self, most: int) -> None:
         """Let up to `most` calls be under way at once, beginning with all of them.
@@ -87,18 +99,21 @@ class Throttle:
             self._admit()
 
     @contextmanager
-    def slot(self, *, tokens: int = 0, within: float | None = None) -> Iterator[Turn]:
+    def slot(
+        self, *, tokens: int = 0, within: float | None = None, longest_hold: float = math.inf
+    ) -> Iterator[Turn]:
         """Wait for a turn and hold it inside; say through it how the call went, or nothing.
 
         Args:
             tokens: Estimate of what the call will use; `correct` it when more is known.
-            within: Longest wait in seconds; None waits as long as it takes.
+            within: Longest wait in seconds, without the time in which none gets a turn; None waits as long as
+                it takes.
+            longest_hold: Longest time in which none gets a turn, in seconds.
 
         Raises:
             NoTurnError: No turn came in that time.
         """
-        began = self._clock()
-        self._enter(within)
+        began = self._enter_held(within, longest_hold)
         try:
             self._keep_pace(tokens, None if within is None else within - (self._clock() - began))
             yield Turn(self, self._clock())
@@ -109,6 +124,20 @@ class Throttle:
         """Replace the estimate of a call's tokens by what was used."""
         with self._lock:
             self._tokens.take(used - estimated)
+
+    def _enter_held(self, within: float | None, longest_hold: float) -> float:
+        """Take a place when the server may be asked again; return when the wait for it began."""
+        while True:
+            while (held := self.held) > 0:
+                if held > longest_hold:
+                    raise NoTurnError(f"the server is at its limit for {held:,.0f} s more")
+                with current().waiting(held):
+                    self._sleep(held)
+            began = self._clock()
+            self._enter(within)
+            if not self.held:
+                return began
+            self._leave()  # it was refused to another one meanwhile
 
     def _enter(self, within: float | None) -> None:
         """Take a place among the calls under way."""

@@ -223,6 +223,17 @@ def judged_by(*judges: Judge) -> Task:
     return replace(task, judge=EnsembleJudge(judges))
 
 
+def test_the_minutes_of_a_run_end(reuse_cache):
+    """They are counted from the first evaluation on; without a bound there is no end."""
+    held = Budget(reuse_cache, {}, max_minutes=2, clock=lambda: 100.0)
+    assert held.ends is None
+    held.exceeded()
+    assert held.ends == 220
+    unbounded = Budget(reuse_cache, {}, clock=lambda: 100.0)
+    unbounded.exceeded()
+    assert unbounded.ends is None
+
+
 def test_each_judge_of_an_ensemble_has_its_price(reuse_cache):
     """A judgement costs what its judges do, each at its own price; a local one costs nothing."""
     task = judged_by(Priced("a", "gpt"), Priced("b", "mini"), Priced("c", None))

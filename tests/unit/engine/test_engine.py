@@ -14,11 +14,13 @@ from rag_evals.evals.engine.engine import Engine, PendingEvaluation
 from rag_evals.evals.engine.reuse import scores_key
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.reports.progress import Progress
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import Judgement, Score
 from rag_evals.evals.testing import FakeJudge, FakePipeline
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.errors import ModelError, RemoteError
+from rag_evals.rag.llm.deadline import current
 from rag_evals.rag.profile import Profile
 
 QUESTION = Question("a", "How many?")
@@ -496,6 +498,42 @@ def test_what_fails_as_the_time_ends_has_run_out_of_it():
     bounded.close()
     assert (late.outcome, late.error) == ("unscored", None)
     assert {score.reason for score in late.scores} == {"there is no answer within 0.05 s"}
+
+
+def test_a_wait_that_a_server_asks_for_is_not_the_questions():
+    """The clock stands still meanwhile; the run's own end does not move."""
+
+    class Waits(Custom):
+        async def answer(self, question):
+            await asyncio.to_thread(self.wait)
+            return Answer("Two.")
+
+        def wait(self):
+            with current().waiting(0.3):
+                time.sleep(0.3)
+
+    judge = FakeJudge({"faithfulness": 0.9})
+    patient = Engine(seconds=0.2)
+    assert patient.submit(task(Waits(None), judge)).result(timeout=10).outcome == "passed"
+    patient.close()
+    ending = Engine(seconds=0.2, ends=lambda: time.monotonic() + 0.1)
+    late = ending.submit(task(Waits(None), judge)).result(timeout=10)
+    ending.close()
+    assert {score.reason for score in late.scores} == {"there is no answer within 0.2 s"}
+
+
+def test_a_spent_quota_is_told_to_the_run():
+    """No further call will succeed: the evaluations to come need not be begun."""
+
+    def fail():
+        raise RemoteError("http://h/v1 answered HTTP 429: no\nIts quota is spent: pay.", is_final=True)
+
+    progress = Progress()
+    engine = Engine(watcher=progress)
+    evaluation = engine.submit(task(Custom(fail))).result(timeout=10)
+    engine.close()
+    assert evaluation.outcome == "unscored"
+    assert progress.given_up == "http://h/v1 answered HTTP 429: no; Its quota is spent: pay."
 
 
 def test_a_server_that_fails_leaves_the_question_unscored():

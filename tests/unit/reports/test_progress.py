@@ -252,6 +252,17 @@ def test_narrow_terminals(run):
     ]
 
 
+def test_a_wait_for_a_server_is_said(run, clock):
+    """As long as it lasts, by the longest that any call waits for."""
+    run.waiting(34)
+    run.waiting(12)
+    assert run.now() == "evals 0/28 · waiting for the server's limit, 34 s"
+    clock.now += 30.5
+    assert run.now() == "evals 0/28 · waiting for the server's limit, 4 s"
+    clock.now += 4
+    assert run.now() == "evals 0/28"
+
+
 def test_ids_cannot_drive_the_terminal(run):
     """Names come from files: no control character, no line break, no endless id."""
     run.started("base\x1b[2Jline", "x\r\n\ty" + "z" * 300)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
-from rag_evals.rag.llm.deadline import deadline, remaining
+from rag_evals.rag.llm.deadline import current, deadline, remaining
 
 
 def test_no_bound():
@@ -73,3 +74,28 @@ def test_a_thread_of_its_own_has_no_bound():
         thread.start()
         thread.join()
     assert seen == [None]
+
+
+def test_a_wait_stops_the_clock():
+    """Of the part and of the whole; waits beside each other count once, and each is told."""
+    told: list[float] = []
+    with deadline(5, on_wait=told.append) as whole, deadline(3) as part:
+        with current().waiting(1), current().waiting(2):
+            time.sleep(0.1)
+            assert part.left == pytest.approx(3, abs=0.03)
+        assert whole.left == pytest.approx(5, abs=0.03)
+        time.sleep(0.1)
+        assert part.left == pytest.approx(2.9, abs=0.03)
+    assert told == [1, 2]
+
+
+def test_the_end_of_all_is_not_moved():
+    """A wait moves the question's end, not that of the run; it may take no longer than either."""
+    with deadline(5, latest=time.monotonic() + 2) as bound:
+        assert bound.longest_wait == pytest.approx(2, abs=0.05)
+        with bound.waiting(1):
+            time.sleep(0.1)
+        assert bound.left == pytest.approx(1.9, abs=0.05)
+    with deadline(5) as bound:
+        assert bound.longest_wait == 5
+    assert current().longest_wait is None

@@ -23,7 +23,8 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import deadline
 from rag_evals.rag.llm.load import load_llm
 from rag_evals.rag.llm.protocol import LLM, Choice, Completion, Prompt
-from rag_evals.rag.llm.remote.http_client import Patience, asked_pause
+from rag_evals.rag.llm.remote.http_client import Patience
+from rag_evals.rag.llm.remote.limits import asked_pause
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM, remote_llm, without_template_tokens
 from rag_evals.rag.llm.remote.throttle import Throttle
 
@@ -489,7 +490,6 @@ def test_a_refusal(start, status, remedy):
     ("status", "remedy"),
     [
         (408, "See the server's log; it may still be loading the model."),
-        (429, "The server is asked too often: try again later, or set requests_per_minute."),
         (500, "See the server's log; it may still be loading the model."),
         (503, "See the server's log; it may still be loading the model."),
     ],
@@ -739,7 +739,8 @@ def test_no_pause_goes_beyond_the_questions_time(start, pauses):
     with deadline(5):
         assert message_of(lambda: llm.complete(PROMPT, max_tokens=1)) == (
             f"{server.url}/chat/completions answered HTTP 429: (nothing) "
-            "(tried once over 0.0 s; the question has no time left for another try)\n"
+            "(tried once over 0.0 s; it asks for a pause of 20 s; "
+            "the question has no time left for another try)\n"
             "The server is asked too often: try again later, or set requests_per_minute."
         )
     assert pauses.slept == []
@@ -815,10 +816,10 @@ def test_settings_that_cannot_be(setting, message):
 
 def test_an_overload_makes_the_calls_fewer(start):
     """A server that refuses what is too much is asked for less at once."""
-    throttle = Throttle(8)
     faults = Faults(delay=0.01, most=2)
     # Many tries: in a hundredth of the time that pauses take, a busy machine may not answer any call at all.
-    short = {"attempts": 50, "sleep": lambda seconds: time.sleep(seconds / 100)}
+    fast = {"sleep": lambda seconds: time.sleep(seconds / 100), "clock": lambda: time.monotonic() * 100}
+    throttle, short = Throttle(8, **fast), {"attempts": 50, **fast}
     llm, _ = start(lambda body: reply("Yes."), faults=faults, throttle=throttle, **short)
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(lambda _: llm.complete(PROMPT, max_tokens=1).text, range(60)))

@@ -330,3 +330,29 @@ def test_threads_do_not_exceed_the_rate():
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(call, range(40)))
     assert max(starts) - min(starts) >= 0.19
+
+
+# --- left alone ---
+
+
+def test_no_turn_while_the_server_is_to_be_left_alone(hands):
+    """Every call waits for the longest pause that was asked for, and only then for its turn."""
+    throttle = throttle_on(hands)
+    throttle.hold(30)
+    throttle.hold(20)
+    assert throttle.held == 30
+    with throttle.slot(within=1) as turn:
+        assert turn.began == 130
+    assert (hands.slept, throttle.held) == ([30], 0)
+
+
+def test_a_hold_that_is_too_long(hands):
+    """A pause beyond the bound is not waited for."""
+    throttle = throttle_on(hands)
+    throttle.hold(3600)
+    with (
+        pytest.raises(NoTurnError, match=r"^the server is at its limit for 3,600 s more$"),
+        throttle.slot(longest_hold=900),
+    ):
+        pass
+    assert hands.slept == []
