@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,13 +26,46 @@ def _at_least(config: Any, **bounds: int) -> None:
             raise ConfigError(f"{key} = {getattr(config, key)}: at least {bound}")
 
 
+# More than most models think about a question with its passages; a bound costs nothing that is not used.
+THOUGHT_TOKENS = 2048
+# Fields of a request that are the harness's own.
+_OWN_FIELDS = (
+    "model",
+    "messages",
+    "stream",
+    "n",
+    "max_tokens",
+    "max_completion_tokens",
+    "logprobs",
+    "top_logprobs",
+    "response_format",
+)
+
+
+def _check_body(body: Mapping[str, Any]) -> None:
+    if own := [name for name in body if name in _OWN_FIELDS]:
+        raise ConfigError(f"extra_body: {own[0]} is set by the harness itself, take it out")
+    try:
+        json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"extra_body cannot be sent as JSON: {error}") from None
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not isinstance(value, str):
+            raise ConfigError(
+                f'headers: {name} is no header with a text: write headers = {{ NAME = "VALUE" }}'
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class LLMConfig:
     """A language model and how to run it.
 
     Attributes:
         model: A name of the catalogue, a path of a GGUF file, or a URL of one; `openai:MODEL@URL` asks an
-            OpenAI-compatible server, to which only the last three settings mean anything.
+            OpenAI-compatible server, to which only the settings from `request_timeout` on mean anything.
         n_ctx: Tokens of the context window.
         n_batch: Tokens evaluated in one pass.
         n_threads: Threads; 0 takes as many as were measured to be fastest, at most one a core.
@@ -44,6 +79,11 @@ class LLMConfig:
         request_timeout: Seconds that one request to a server may take.
         requests_per_minute: Bound on the requests to a server; 0 for none.
         tokens_per_minute: Bound on the tokens that they cost, read and written; 0 for none.
+        thought_tokens: Tokens that a reasoning model may think before an answer or a verdict.
+        reasoning_effort: How hard it is to think, in the words of the server; empty leaves it to the server.
+        extra_body: Further fields of each request.
+        headers: Further headers of each request; `$NAME` in one is an environment variable.
+        ca_file: File with certificates that are trusted as well, of a private authority; empty for none.
     """
 
     model: str = "qwen2.5-coder-1.5b-instruct"
@@ -57,10 +97,17 @@ class LLMConfig:
     request_timeout: float = 120.0
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+    thought_tokens: int = THOUGHT_TOKENS
+    reasoning_effort: str = ""
+    extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    ca_file: str = ""
 
     def __post_init__(self) -> None:
         _at_least(self, n_ctx=64, n_batch=8, n_threads=0, n_gpu_layers=-1, kept_tokens=0)
-        _at_least(self, requests_per_minute=0, tokens_per_minute=0)
+        _at_least(self, requests_per_minute=0, tokens_per_minute=0, thought_tokens=1)
+        _check_body(self.extra_body)
+        _check_headers(self.headers)
         if not 0 < self.request_timeout < math.inf:
             raise ConfigError(f"request_timeout = {self.request_timeout}: above 0")
         if self.cache_type not in get_args(CacheType):
@@ -137,20 +184,52 @@ class PipelineConfig:
 def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
     """Read pipelines from a TOML file; without one, those that come with the package.
 
-    The file has a table `[llm]`, a table `[defaults]` and a table `[pipelines.NAME]` each; a key in a
-    pipeline's own table wins.
+    The file has a table `[llm]`, a table `[judge]`, a table `[defaults]` and a table `[pipelines.NAME]` each;
+    a key in a pipeline's own table wins.
 
     Raises:
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
-    where = str(path) if path else "pipelines.toml"
-    data = read_toml(path or Path(__file__).with_name("pipelines.toml"), where)
-    _check_keys(where, "", data, ("llm", "defaults", "pipelines"))
-    for section in data:
-        _check_table(where, section, data[section])
+    where, data = _tables(path)
+    _checked(where, "judge", data.get("judge", {}), LLMConfig)
     if not data.get("pipelines"):
         raise ConfigError(f"{where}: no [pipelines.NAME] table in it")
     return {name: _pipeline(where, name, data) for name in data["pipelines"]}
+
+
+def judge_llm_for(path: Path | None, answering: LLMConfig, model: str | None) -> LLMConfig:
+    """Return the settings of the judging model: those of the answering one, those of `[judge]` over them.
+
+    Headers, further fields and the effort are for the model that they were written for: a judge on another
+    model has those of `[judge]` alone.
+
+    Args:
+        path: The TOML file of pipelines; None for the one that comes with the package.
+        answering: The settings of the answering model.
+        model: The judging model in place of the file's.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
+    """
+    where, data = _tables(path)
+    own = _checked(where, "judge", data.get("judge", {}), LLMConfig)
+    model = model or own.get("model") or answering.model
+    is_other = model != answering.model
+    shared = replace(answering, headers={}, extra_body={}, reasoning_effort="") if is_other else answering
+    try:
+        return replace(shared, **{**own, "model": model})
+    except ConfigError as error:
+        raise ConfigError(f"{where}: [judge] {error}") from None
+
+
+def _tables(path: Path | None) -> tuple[str, dict[str, Any]]:
+    """Return what messages call the file, and its tables."""
+    where = str(path) if path else "pipelines.toml"
+    data = read_toml(path or Path(__file__).with_name("pipelines.toml"), where)
+    _check_keys(where, "", data, ("llm", "judge", "defaults", "pipelines"))
+    for section in data:
+        _check_table(where, section, data[section])
+    return where, data
 
 
 def read_toml(path: Path, where: str) -> dict[str, Any]:
@@ -203,7 +282,8 @@ def _pipeline(where: str, name: str, data: Mapping[str, Any]) -> PipelineConfig:
 
 def _checked(where: str, section: str, table: Mapping[str, Any], into: type) -> dict[str, Any]:
     """Check the keys and types of `table` against the fields of the dataclass `into`."""
-    defaults = {field.name: field.default for field in fields(into) if field.name not in ("name", "llm")}
+    named = [each for each in fields(into) if each.name not in ("name", "llm")]
+    defaults = {each.name: {} if each.default is MISSING else each.default for each in named}
     _check_keys(where, section, table, defaults)
     return {key: _typed(where, section, key, value, defaults[key]) for key, value in table.items()}
 
@@ -223,7 +303,7 @@ def _typed(where: str, section: str, key: str, value: Any, default: Any) -> Any:
     raise ConfigError(f"{where}: [{section}] {key} = {value!r}: wants {kind}")
 
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_KINDS = {dict: "a table", bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def _check_table(where: str, section: str, table: Any) -> None:

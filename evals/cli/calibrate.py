@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from rag_evals.evals.judges.calibration.labels import load_labels, usable_metric
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
 from rag_evals.evals.plugin.session.option_values import parse_share
 from rag_evals.evals.reports.terminal.judge import canary_lines, card_lines
-from rag_evals.rag.config import load_configs
+from rag_evals.rag.config import judge_llm_for, load_configs
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.native.diagnosis import diagnose
 from rag_evals.rag.pipelines.resources import Resources
@@ -63,7 +64,8 @@ def _judge_models(options: argparse.Namespace) -> JudgeModels:
     if options.offline:
         forbid_connections()
     config = next(iter(load_configs(options.config).values()))
-    return JudgeModels(Resources(offline=options.offline), config, options.judge_model)
+    judging = judge_llm_for(options.config, config.llm, options.judge_model)
+    return JudgeModels(Resources(offline=options.offline), replace(config, llm=judging))
 
 
 def _calibrate(options: argparse.Namespace) -> int:

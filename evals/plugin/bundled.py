@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
@@ -18,7 +19,7 @@ from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
 from rag_evals.evals.questions.question import Question
-from rag_evals.rag.config import PipelineConfig, config_for, load_configs
+from rag_evals.rag.config import PipelineConfig, config_for, judge_llm_for, load_configs
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.errors import RagError
 from rag_evals.rag.pipelines.resources import Resources
@@ -50,10 +51,12 @@ def judge_of(settings: Settings, resources: Resources) -> Judge:
         UsageError: There is no such judge, or its card is of another one.
         ModelError: Its model cannot be found, fetched or verified.
     """
-    config = next(iter(load_configs(settings.config).values()))
+    name = next(iter(load_configs(settings.config)))
+    config = config_of(name, settings)
+    judging = judge_llm_for(settings.config, config.llm, settings.judge_model)
     return judge_for(
         settings.judge,
-        JudgeModels(resources, config, settings.judge_model or settings.model),
+        JudgeModels(resources, replace(config, llm=judging)),
         metrics=settings.metrics,
         folders=(settings.home / "cards", CARDS),
         card=load_card(settings.judge_card) if settings.judge_card else None,

@@ -7,7 +7,8 @@ from pathlib import Path
 from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.protocol import LLM
-from rag_evals.rag.llm.remote.remote_llm import PREFIX, remote_llm
+from rag_evals.rag.llm.remote.address import PREFIX
+from rag_evals.rag.llm.remote.remote_llm import remote_llm
 from rag_evals.rag.models.resolve import resolve
 
 

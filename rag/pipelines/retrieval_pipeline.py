@@ -17,6 +17,7 @@ from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.errors import ConfigError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import LLM, Prompt
+from rag_evals.rag.llm.remote.address import is_harmless
 from rag_evals.rag.pipelines.resources import AUTO_RERANKER, Resources, reranker_name
 from rag_evals.rag.profile import load, profile_of_model
 from rag_evals.rag.retrieval.index import Index
@@ -63,7 +64,7 @@ class RetrievalPipeline:
         prompt = [Prompt(()).system, *context_parts([Context("")]), question_part("")]
         self.identity: Mapping[str, Any] = {
             # The models count by their weights, not by the names they were asked for.
-            "knobs": asdict(replace(config, llm=LLMConfig(), embedder="", reranker="")),
+            "knobs": _knobs(config),
             "index": index.identity,
             "llm": llm.fingerprint,
             "reranker": reranker.fingerprint,
@@ -77,7 +78,7 @@ class RetrievalPipeline:
             expected=self._expected(),
             identity=self.identity,
             # Every knob and the models in use.
-            settings={**asdict(config), "reranker": reranker.name, "index": index.fingerprint},
+            settings={**_shown(config), "reranker": reranker.name, "index": index.fingerprint},
             remarks=lambda: index.remarks,
         )
 
@@ -174,6 +175,25 @@ class RetrievalPipeline:
                 f"{min(sizes.values())} tokens: raise context_tokens or use smaller chunk_sizes"
             )
         return tuple(kept)
+
+
+# Settings of servers, which came later than the fingerprints of many kept runs.
+_OF_SERVERS = ("thought_tokens", "reasoning_effort", "extra_body", "headers", "ca_file")
+
+
+def _shown(config: PipelineConfig) -> dict[str, Any]:
+    """Return every knob; what may be a credential among the headers is not shown."""
+    shown = asdict(config)
+    for name, value in config.llm.headers.items():
+        shown["llm"]["headers"][name] = value if is_harmless(name, value) else "***"
+    return shown
+
+
+def _knobs(config: PipelineConfig) -> dict[str, Any]:
+    knobs = asdict(replace(config, llm=LLMConfig(), embedder="", reranker=""))
+    for name in _OF_SERVERS:
+        del knobs["llm"][name]
+    return knobs
 
 
 # Of a pipeline's knobs those that say what is made of the passages once they are found.

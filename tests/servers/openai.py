@@ -12,10 +12,12 @@ import contextlib
 import json
 import math
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 USAGE = {"prompt_tokens": 20, "completion_tokens": 1}
@@ -98,6 +100,7 @@ class LoopbackOpenAI:
         answer: Called on the loop, one request at a time.
         faults: What goes wrong; may be replaced at any time.
         keeps: Whether `asked` is filled.
+        tls: Files of a certificate and its key, to be asked by https.
         asked: The requests in the order in which they came.
         under_way: Requests being answered now.
         peak: Most requests that were ever under way.
@@ -106,6 +109,7 @@ class LoopbackOpenAI:
     answer: Callable[[dict[str, Any]], Said | dict[str, Any] | str]
     faults: Faults = Faults()
     keeps: bool = True
+    tls: tuple[Path, Path] | None = None
     asked: list[Asked] = field(default_factory=list)
     under_way: int = 0
     peak: int = 0
@@ -118,6 +122,8 @@ class LoopbackOpenAI:
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(self.listen(0))
         self.url = url_of(self._server)
+        if self.tls:
+            self.url = self.url.replace("http://127.0.0.1", "https://localhost")
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         return self
@@ -131,7 +137,13 @@ class LoopbackOpenAI:
     async def listen(self, port: int) -> asyncio.Server:
         """Listen on a port of 127.0.0.1, 0 for a free one."""
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: _Connection(self), "127.0.0.1", port, backlog=512)
+        context = None
+        if self.tls:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*self.tls)
+        return await loop.create_server(
+            lambda: _Connection(self), "127.0.0.1", port, backlog=512, ssl=context
+        )
 
     @property
     def bodies(self) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from rag_evals.evals.trackers.wandb.fetched_files import question_files
 from rag_evals.evals.trackers.wandb.reference import is_reference
 from rag_evals.rag.config import config_for, load_configs
 from rag_evals.rag.errors import ModelError, RagError
-from rag_evals.rag.llm.remote.remote_llm import PREFIX
+from rag_evals.rag.llm.remote.address import PREFIX
 from rag_evals.rag.pipelines.resources import Resources
 
 

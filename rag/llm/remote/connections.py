@@ -72,10 +72,8 @@ def _trust(scheme: str | None, ca_file: str) -> ssl.SSLContext | None:
     if ca_file:
         try:
             trust.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            reason = (
-                error.strerror if isinstance(error, OSError) and error.strerror else "no certificate in it"
-            )
+        except OSError as error:
+            reason = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
             raise ModelError(
                 f"ca_file = {ca_file}: {reason}\n"
                 "Name a file with the certificates of your authority, each between BEGIN and END CERTIFICATE."

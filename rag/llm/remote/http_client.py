@@ -12,7 +12,7 @@ import tenacity
 import urllib3
 from rag_evals.rag.errors import RemoteError, one_line
 from rag_evals.rag.llm.deadline import current, remaining
-from rag_evals.rag.llm.remote.connections import Secret, connections_to
+from rag_evals.rag.llm.remote.connections import Secret
 from rag_evals.rag.llm.remote.failures import failure_in
 from rag_evals.rag.llm.remote.limits import RateLimit, is_spent, told_pause
 from rag_evals.rag.llm.remote.throttle import NoTurnError, Throttle, Turn
@@ -22,6 +22,7 @@ from urllib3.exceptions import (
     LocationValueError,
     NewConnectionError,
     ProtocolError,
+    ProxyError,
 )
 from urllib3.exceptions import TimeoutError as TimedOut
 from urllib3.util import Timeout
@@ -77,35 +78,29 @@ class Server:
 
     Args:
         url: The address, whole.
-        key: The API key, sent with each request and never shown; empty for none.
+        headers: Headers of each request; those that are a `Secret` are never shown.
         patience: How long it is waited for.
         throttle: What gives turns to call it.
         is_final: Says of an HTTP error, by its status and text, that the server will not say anything else.
-        is_near: Whether it is on this machine, where no proxy stands before it.
-
-    Raises:
-        ModelError: The proxy that the environment names cannot be used.
+        connections: Opens connections to it.
     """
 
     def __init__(
         self,
         url: str,
-        key: str,
+        headers: Mapping[str, str],
         *,
         patience: Patience,
         throttle: Throttle,
         is_final: Callable[[int, str], bool],
-        is_near: bool,
+        connections: urllib3.PoolManager,
     ) -> None:
         self.url = url
-        self._key = Secret(key)
-        self._headers = {"Content-Type": "application/json", "User-Agent": "rag-evals"}
-        if key:
-            self._headers["Authorization"] = Secret(f"Bearer {key}")
+        self._headers = dict(headers)
         self._patience = patience
         self._throttle = throttle
         self._is_final = is_final
-        self._manager = connections_to(url, is_near=is_near)
+        self._manager = connections
         self._rate_limit = RateLimit(patience.clock)
         self._failed_in_row = 0
         self._lock = threading.Lock()
@@ -164,8 +159,11 @@ class Server:
             self._patience.sleep(pause)
 
     def printable(self, text: str) -> str:
-        """Return the first 200 characters fit for a terminal, without the API key that a server may echo."""
-        return one_line(text.replace(self._key, "***") if self._key else text) or "(nothing)"
+        """Return the first 200 characters fit for a terminal, without the secrets that a server may echo."""
+        for value in self._headers.values():
+            if isinstance(value, Secret):
+                text = text.replace(value, "***").replace(value.rpartition(" ")[2], "***")
+        return one_line(text) or "(nothing)"
 
     def close(self) -> None:
         """Close the connections."""
@@ -233,7 +231,14 @@ class Server:
                 turn.overloaded()
         said = f"{self.url} cannot be used: {reason}"
         remedy = "Start the server, see whether it is overloaded, or correct the URL."
-        if isinstance(error, LocationValueError) or "CERTIFICATE_VERIFY_FAILED" in reason:
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            return RemoteError(
+                f"{said}\nName a file with the certificate of its authority: ca_file in the table [llm], "
+                "or the environment variable SSL_CERT_FILE."
+            )
+        if isinstance(error, ProxyError):
+            remedy = "See whether HTTP_PROXY or HTTPS_PROXY is right, or name the host in NO_PROXY."
+        if isinstance(error, LocationValueError) or "407" in reason:
             return RemoteError(f"{said}\n{remedy}")
         return _FailedTryError(said, remedy)
 
@@ -249,10 +254,10 @@ class Server:
             )
         is_passing = status in (408, 429) or (status >= 500 and status != 501)
         if status == 429 or told:
-            return _LimitedError(said, _remedy(429, text), told)
+            return _LimitedError(said, self._remedy(429, text), told)
         if is_passing and not self._is_final(status, text):
-            return _FailedTryError(said, _remedy(status, text), is_too_often=status in TOO_OFTEN)
-        return RefusedError(f"{said}\n{_remedy(status, text)}", status, text)
+            return _FailedTryError(said, self._remedy(status, text), is_too_often=status in TOO_OFTEN)
+        return RefusedError(f"{said}\n{self._remedy(status, text)}", status, text)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """Return the seconds before the next try."""
@@ -281,6 +286,24 @@ class Server:
         times = "once" if call.tries == 1 else f"{call.tries} times"
         seconds = self._patience.clock() - call.began
         return RemoteError(f"{failure.said} (tried {times} over {seconds:.1f} s{why})\n{failure.remedy}")
+
+    def _remedy(self, status: int, text: str) -> str:
+        if "content_filter" in text:
+            return "Have the server's content filter changed, or ask a model without one."
+        if status in (401, 403):
+            return "Put the server's API key into the environment variable RAG_EVALS_API_KEY."
+        if status == 404 and ".azure." in self.url:
+            return (
+                "On Azure the URL ends in /openai/v1 or in /openai/deployments/NAME?api-version=DATE, "
+                "and the model is the deployment's name."
+            )
+        if status == 404:
+            return "Check the model's name, and the URL: it mostly ends in /v1."
+        if status == 429:
+            return "The server is asked too often: try again later, or set requests_per_minute."
+        if status == 408 or status >= 500:
+            return "See the server's log; it may still be loading the model."
+        return "Check the URL, the model's name, and that the prompt fits the server's context window."
 
 
 @dataclass(slots=True)
@@ -336,17 +359,3 @@ def _reason(error: BaseException) -> str:
     """Return the innermost cause: urllib3 wraps the system's errors, some of them twice."""
     within = [each for each in (error.__cause__, *error.args) if isinstance(each, BaseException)]
     return _reason(within[0]) if within else str(error)
-
-
-def _remedy(status: int, text: str) -> str:
-    if "content_filter" in text:
-        return "Have the server's content filter changed, or ask a model without one."
-    if status in (401, 403):
-        return "Put the server's API key into the environment variable RAG_EVALS_API_KEY."
-    if status == 404:
-        return "Check the model's name, and the URL: it mostly ends in /v1."
-    if status == 429:
-        return "The server is asked too often: try again later, or set requests_per_minute."
-    if status == 408 or status >= 500:
-        return "See the server's log; it may still be loading the model."
-    return "Check the URL, the model's name, and that the prompt fits the server's context window."

@@ -7,23 +7,31 @@ it is a stranger's program.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
-import os
 import re
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import LLMConfig
-from rag_evals.rag.errors import ModelError, RemoteError, one_line
+from rag_evals.rag.config import THOUGHT_TOKENS, LLMConfig
+from rag_evals.rag.errors import ModelError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
+from rag_evals.rag.llm.remote.address import PREFIX, headers_for, is_harmless, misspelled, parse_address
+from rag_evals.rag.llm.remote.connections import connections_to
 from rag_evals.rag.llm.remote.http_client import Patience, RefusedError, Server
+from rag_evals.rag.llm.remote.quirks import (
+    Form,
+    form_after,
+    is_about_a_cut,
+    is_about_logprobs,
+    is_final,
+    most_logprobs,
+)
 from rag_evals.rag.llm.remote.replies import (
     Reply,
     graded_choice,
@@ -32,14 +40,10 @@ from rag_evals.rag.llm.remote.replies import (
     parsed_reply,
 )
 from rag_evals.rag.llm.remote.throttle import Throttle
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
 
-PREFIX = "openai:"
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
 FIRST_WORD_TOKENS = 4  # in which an answer begins behind blanks and marks of a layout
 REPLY_TOKENS = 16
-THOUGHT_TOKENS = 2048
 
 # Control tokens of the common chat templates; the test of `without_template_tokens` names the family of each.
 _BEHIND_ANGLE = (
@@ -48,8 +52,6 @@ _BEHIND_ANGLE = (
 _BEHIND_BRACKET = r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\]"
 # The first characters are matched, not looked back at: so the search leaps from one to the next.
 _TEMPLATE_TOKEN = re.compile(rf"<(?={_BEHIND_ANGLE})|\[(?={_BEHIND_BRACKET})")
-
-_ABOUT_JSON = re.compile(r"response_format|json_schema|json_object|structured.outputs?", re.IGNORECASE)
 
 
 def without_template_tokens(text: str) -> str:
@@ -70,12 +72,21 @@ def remote_llm(config: LLMConfig, *, offline: bool = False) -> RemoteLLM:
     """
     match = re.fullmatch(r"openai:(.+?)@((?i:https?)://.+)", config.model)
     if not match:
-        raise _misspelled(config.model)
+        raise misspelled(config.model)
     throttle = Throttle(
         requests_per_minute=config.requests_per_minute, tokens_per_minute=config.tokens_per_minute
     )
-    patience = Patience(answering=config.request_timeout)
-    return RemoteLLM(*match.groups(), offline=offline, patience=patience, throttle=throttle)
+    effort = {"reasoning_effort": config.reasoning_effort} if config.reasoning_effort else {}
+    return RemoteLLM(
+        *match.groups(),
+        offline=offline,
+        patience=Patience(answering=config.request_timeout),
+        throttle=throttle,
+        thought_tokens=config.thought_tokens,
+        extra_body={**effort, **config.extra_body},
+        headers=config.headers,
+        ca_file=config.ca_file,
+    )
 
 
 class RemoteLLM:
@@ -90,10 +101,13 @@ class RemoteLLM:
         patience: How long the server is waited for, and how often it is tried.
         throttle: What gives turns to call the server; one without bounds per minute by default.
         thought_tokens: Longest thoughts of a reasoning model, before an answer or a verdict.
+        extra_body: Further fields of each request.
+        headers: Further headers; `$NAME` in one is an environment variable.
+        ca_file: A file with certificates that are trusted as well; empty for none.
 
     Raises:
         ModelError: The URL is none, has credentials in it, or leaves this machine although `offline` is set;
-            or the API key is none, or the proxy of the environment.
+            or the API key is none, a header, `ca_file` or the proxy of the environment.
     """
 
     def __init__(
@@ -105,29 +119,34 @@ class RemoteLLM:
         patience: Patience | None = None,
         throttle: Throttle | None = None,
         thought_tokens: int = THOUGHT_TOKENS,
+        extra_body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        ca_file: str = "",
     ) -> None:
-        host = _host(model, url)
-        self.name = f"{PREFIX}{model}@{host}"
-        if offline and not _is_loopback(host):
+        address = parse_address(model, url)
+        self.name = f"{PREFIX}{model}@{address.host}"
+        if offline and not address.is_near:
             raise ModelError(
                 f"{self.name} is not on this machine, and offline nothing beyond it is asked\n"
                 "Use a server on 127.0.0.1 or a local model, or leave offline out."
             )
         self._model = model
-        self._url = url.rstrip("/")
+        self._address = address
+        self._extra_body = dict(extra_body or {})
+        self._harmless = {name: value for name, value in (headers or {}).items() if is_harmless(name, value)}
         self._top_logprobs = TOP_LOGPROBS
         self._first_tokens = 1
         self._thought_tokens = thought_tokens
-        self._form = _Form()
+        self._form = Form()
         patience = patience or Patience()
         self._throttle = throttle or Throttle(clock=patience.clock, sleep=patience.sleep)
         self._server = Server(
-            f"{self._url}/chat/completions",
-            _key(host),
+            f"{address.url}/chat/completions{address.query}",
+            headers_for(address, headers or {}),
             patience=patience,
             throttle=self._throttle,
-            is_final=_is_final,
-            is_near=_is_loopback(host),
+            is_final=is_final,
+            connections=connections_to(address.url, is_near=address.is_near, ca_file=ca_file),
         )
         # Nobody closes the models of a session, and a socket left open is an error where warnings are.
         self._close = weakref.finalize(self, self._server.close)
@@ -152,8 +171,19 @@ class RemoteLLM:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the model's name and the URL: what a server does behind them cannot be seen."""
-        return digest(["openai", self._model, self._url])
+        """SHA-256 over what is sent to which model at which URL: what the server does then cannot be seen.
+
+        Credentials are left out, and what is as it is by default, so that earlier results stay valid.
+        """
+        is_default = self._thought_tokens == THOUGHT_TOKENS
+        own = {
+            "body": self._extra_body,
+            "headers": self._harmless,
+            "thought_tokens": None if is_default else self._thought_tokens,
+        }
+        named = {name: value for name, value in own.items() if value}
+        url = self._address.url + self._address.query
+        return digest(["openai", self._model, url, *([named] if named else [])])
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens of `text`: a quarter of its characters, and no fewer than its words.
@@ -219,9 +249,9 @@ class RemoteLLM:
         try:
             reply = self._ask(prompt, max_tokens=max_tokens, logprobs=True, top_logprobs=top)
         except RefusedError as refused:
-            if not _is_about_logprobs(refused.status, refused.body):
+            if not is_about_logprobs(refused.status, refused.body):
                 raise
-            fewer = _maximum(refused.body.replace(self._model, ""), below=top)
+            fewer = most_logprobs(refused.body.replace(self._model, ""), below=top)
             return self._first_word(prompt, fewer, max_tokens) if fewer and top == TOP_LOGPROBS else None
         self._top_logprobs = top
         return reply
@@ -244,25 +274,28 @@ class RemoteLLM:
     def _ask(
         self, prompt: Prompt, *, max_tokens: int, schema: Mapping[str, Any] | None = None, **fields: Any
     ) -> Reply:
-        turns = (("system", prompt.system), ("user", "".join(prompt.parts)))
-        # plain() sees the joined parts: a token could be spelled across a border.
-        messages = [{"role": role, "content": without_template_tokens(text)} for role, text in turns]
-        size = sum(len(message["content"]) for message in messages) // 4
         form = self._form
         while True:
+            # The joined parts are seen: a token could be spelled across a border.
+            messages = [
+                {"role": role, "content": without_template_tokens(text)} for role, text in form.turns(prompt)
+            ]
+            size = sum(len(message["content"]) for message in messages) // 4
             body = {"model": self._model, "messages": messages, **form.fields(max_tokens), **fields}
-            body |= form.constraint(schema)
+            body |= {**form.constraint(schema), **self._extra_body}
             try:
                 reply = self._reply(body, size, max_tokens)
             except RefusedError as refused:
-                other = form.after(refused)
-                if other == form:
+                if is_about_a_cut(refused):
+                    reply = Reply("", "", finished=False, tokens=Tokens(), thinks=True)
+                elif (other := form_after(form, refused)) != form:
+                    form = other
+                    continue
+                else:
                     raise
-                form = other
-            else:
-                # Remembered only now that the server takes the rest of the request.
-                self._form = form
-                return reply
+            # Remembered only now that the server takes the rest of the request.
+            self._form = form
+            return reply
 
     def _reply(self, body: dict[str, Any], size: int, max_tokens: int) -> Reply:
         """Ask; `size` is an estimate of the prompt's tokens."""
@@ -286,107 +319,3 @@ class RemoteLLM:
             f"{self._server.url} answered HTTP 200 with {lack}: {said}\n"
             "Check that the URL is the base of an OpenAI-compatible API; it mostly ends in /v1."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How a server wants a request spelled; OpenAI's reasoning models want another than all the others.
-
-    Attributes:
-        bound: Name of the bound on the reply's length.
-        is_greedy: Whether the temperature is set, to 0.
-        json: How a reply in JSON is asked for: `json_schema`, `json_object`, or not at all.
-    """
-
-    bound: str = "max_tokens"
-    is_greedy: bool = True
-    json: str = "json_schema"
-
-    def fields(self, max_tokens: int) -> dict[str, Any]:
-        return {self.bound: max_tokens, **({"temperature": 0} if self.is_greedy else {})}
-
-    def constraint(self, schema: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the fields that ask for JSON of `schema`; none without one."""
-        if schema is None or not self.json:
-            return {}
-        if self.json == "json_object":
-            return {"response_format": {"type": "json_object"}}
-        # OpenAI wants a name. Strict: there every key is required and no other is allowed, as in our schemas.
-        named = {"name": "item", "strict": True, "schema": dict(schema)}
-        return {"response_format": {"type": "json_schema", "json_schema": named}}
-
-    def after(self, refused: RefusedError) -> _Form:
-        """Return the form that a refusal asks for; the same one if it is about something else."""
-        if self.json and _is_about_json(refused.status, refused.body):
-            return replace(self, json="json_object" if self.json == "json_schema" else "")
-        if refused.status not in (400, 422):
-            return self
-        if self.bound == "max_tokens" and re.search(r"\bmax_completion_tokens\b", refused.body):
-            return replace(self, bound="max_completion_tokens")
-        if self.is_greedy and "temperature" in refused.body and "support" in refused.body:
-            return replace(self, is_greedy=False)
-        return self
-
-
-def _is_final(status: int, body: str) -> bool:
-    return _is_about_logprobs(status, body) or _is_about_json(status, body)
-
-
-def _is_about_json(status: int, body: str) -> bool:
-    # llama_cpp.server refuses a form of reply that it does not know with status 500; so did llama-server.
-    return status in (400, 422, 500, 501) and bool(_ABOUT_JSON.search(body))
-
-
-def _is_about_logprobs(status: int, body: str) -> bool:
-    # llama_cpp.server says "logprobs is not supported" with status 500, OpenAI's reasoning models 403.
-    is_request = status in (400, 403, 422)
-    is_lack = status in (500, 501) and "support" in body
-    return (is_request or is_lack) and "logprobs" in body
-
-
-def _maximum(body: str, *, below: int) -> int | None:
-    """Return the number of probabilities that a refusal allows: 2 or more, or other options are hidden."""
-    numbers = [int(number) for number in re.findall(r"(?<![\w.-])\d{1,2}(?![\w-]|\.\d)", body)]
-    return max((number for number in numbers if 2 <= number < below), default=None)
-
-
-def _key(host: str) -> str:
-    for variable in ("RAG_EVALS_API_KEY", *(["OPENAI_API_KEY"] if host == "api.openai.com" else [])):
-        if key := os.environ.get(variable, "").strip():
-            # The client would quote the whole header in its error.
-            if not (key.isascii() and key.isprintable() and " " not in key):
-                raise ModelError(f"{variable} is no API key: it has spaces or odd characters in it")
-            return key
-    return ""
-
-
-def _host(model: str, url: str) -> str:
-    try:
-        address = parse_url(url)
-    except LocationParseError:
-        raise _misspelled(f"{PREFIX}{model}@{url}") from None  # the cause may show a password
-    if not address.host or address.port == 0:
-        raise _misspelled(f"{PREFIX}{model}@{url}")
-    host = address.host.strip("[]")
-    if address.auth or "?" in url or "#" in url:
-        raise ModelError(
-            f"the URL of {PREFIX}{model}@{host} has a user, a password or a query in it\n"
-            "Take it out: an API key belongs into the environment variable RAG_EVALS_API_KEY."
-        )
-    return host
-
-
-def _misspelled(spelled: str) -> ModelError:
-    # What stands between two @ may be a password, behind a ? a key.
-    shown = one_line(re.sub(r"@.*@", "@…@", re.split(r"[?#]", spelled)[0]))
-    return ModelError(
-        f"not a remote model: {shown}\n"
-        "Write openai:MODEL@URL, such as openai:qwen2.5@http://127.0.0.1:8080/v1."
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

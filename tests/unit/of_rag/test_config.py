@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rag_evals.rag.config import LLMConfig, PipelineConfig, config_for, load_configs
+from rag_evals.rag.config import LLMConfig, PipelineConfig, config_for, judge_llm_for, load_configs
 from rag_evals.rag.errors import ConfigError
 
 MINIMAL = "[pipelines.mine]\n"
@@ -145,12 +146,13 @@ def test_not_text(tmp_path):
         ("[pipelines]", "no [pipelines.NAME] table in it"),
         ("[llm]\nn_ctx = 512", "no [pipelines.NAME] table in it"),
         ("[pipeline.mine]", "unknown key 'pipeline', did you mean 'pipelines'?"),
-        ("[zebra]", "unknown key 'zebra': known are llm, defaults, pipelines"),
+        ("[zebra]", "unknown key 'zebra': known are llm, judge, defaults, pipelines"),
         (MINIMAL + "top_n = 3", "[pipelines.mine] unknown key 'top_n', did you mean 'top_k'?"),
         (
             "[llm]\ntemperature = 0\n" + MINIMAL,
             "[llm] unknown key 'temperature': known are model, n_ctx, n_batch, n_threads, n_gpu_layers, "
-            "kept_tokens, flash_attn, cache_type, request_timeout, requests_per_minute, tokens_per_minute",
+            "kept_tokens, flash_attn, cache_type, request_timeout, requests_per_minute, tokens_per_minute, "
+            "thought_tokens, reasoning_effort, extra_body, headers, ca_file",
         ),
         ("llm = 3\n" + MINIMAL, "[llm] is not a table"),
         ("defaults = 3\n" + MINIMAL, "[defaults] is not a table"),
@@ -214,6 +216,90 @@ def test_wrong_values(tmp_path, line, message):
 def test_a_wrong_value_for_the_model(tmp_path):
     """A wrong type among the model's keys names the model's table."""
     assert refusal(tmp_path, "[llm]\nn_ctx = '4k'\n" + MINIMAL) == "[llm] n_ctx = '4k': wants a whole number"
+
+
+SERVER = """
+[llm]
+model = "openai:m@http://h/v1"
+thought_tokens = 4000
+reasoning_effort = "low"
+extra_body = { chat_template_kwargs = { enable_thinking = false } }
+headers = { X-Team = "evals", X-Key = "$MY_KEY" }
+ca_file = "ca.pem"
+"""
+
+
+def test_settings_of_a_server(tmp_path):
+    """Further fields and headers are tables; a configuration with them can still be looked up."""
+    (config,) = load_configs(profile(tmp_path, SERVER + MINIMAL)).values()
+    assert config.llm == LLMConfig(
+        "openai:m@http://h/v1",
+        thought_tokens=4000,
+        reasoning_effort="low",
+        extra_body={"chat_template_kwargs": {"enable_thinking": False}},
+        headers={"X-Team": "evals", "X-Key": "$MY_KEY"},
+        ca_file="ca.pem",
+    )
+    assert {config.llm: 1}[config.llm] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("extra_body = 3", "[llm] extra_body = 3: wants a table"),
+        (
+            "extra_body = { model = 'x' }",
+            "[pipelines.mine] extra_body: model is set by the harness itself, take it out",
+        ),
+        (
+            "extra_body = { at = 12:00:00 }",
+            "[pipelines.mine] extra_body cannot be sent as JSON: "
+            "Object of type time is not JSON serializable",
+        ),
+        (
+            "headers = { X = 3 }",
+            '[pipelines.mine] headers: X is no header with a text: write headers = { NAME = "VALUE" }',
+        ),
+        (
+            "headers = { 'a b' = 'secret' }",
+            '[pipelines.mine] headers: a b is no header with a text: write headers = { NAME = "VALUE" }',
+        ),
+        ("thought_tokens = 0", "[pipelines.mine] thought_tokens = 0: at least 1"),
+    ],
+)
+def test_wrong_settings_of_a_server(tmp_path, line, message):
+    """What cannot be sent is refused by its name, and without a value that may be a secret."""
+    assert refusal(tmp_path, f"[llm]\n{line}\n{MINIMAL}") == message
+
+
+def test_the_judges_own_settings(tmp_path):
+    """The judge has those of the answering model but where `[judge]` says otherwise."""
+    path = profile(tmp_path, SERVER + "[judge]\nthought_tokens = 9\nn_ctx = 512\n" + MINIMAL)
+    answering = load_configs(path)["mine"].llm
+    judging = judge_llm_for(path, answering, None)
+    assert judging == replace(answering, thought_tokens=9, n_ctx=512)
+    assert judge_llm_for(None, answering, None) == answering
+
+
+@pytest.mark.parametrize("own", ["", 'model = "openai:j@http://j/v1"'])
+def test_a_judge_on_another_model_has_its_own_headers(tmp_path, own):
+    """Headers and fields that were written for one model, credentials among them, go to no other."""
+    path = profile(tmp_path, f'{SERVER}[judge]\nheaders = {{ X-Other = "1" }}\n{own}\n{MINIMAL}')
+    judging = judge_llm_for(path, load_configs(path)["mine"].llm, "" if own else "openai:j@http://j/v1")
+    assert judging == LLMConfig(
+        "openai:j@http://j/v1", thought_tokens=4000, headers={"X-Other": "1"}, ca_file="ca.pem"
+    )
+
+
+def test_wrong_settings_of_the_judge(tmp_path):
+    """They are refused by the name of their table."""
+    assert refusal(tmp_path, "[judge]\nthougt_tokens = 3\n" + MINIMAL) == (
+        "[judge] unknown key 'thougt_tokens', did you mean 'thought_tokens'?"
+    )
+    path = profile(tmp_path, "[judge]\nthought_tokens = 0\n" + MINIMAL)
+    with pytest.raises(ConfigError) as caught:
+        judge_llm_for(path, LLMConfig(), None)
+    assert str(caught.value) == f"{path}: [judge] thought_tokens = 0: at least 1"
 
 
 def test_values_given_in_code_are_checked_too():

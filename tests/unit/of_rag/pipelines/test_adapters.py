@@ -217,6 +217,17 @@ def test_every_knob_is_in_the_identity(knobs):
     assert pipeline().fingerprint != pipeline(**knobs).fingerprint
 
 
+def test_settings_of_servers_are_in_the_models_identity_alone():
+    """They change no pipeline that was fingerprinted before they came; in records a credential is masked."""
+    llm = LLMConfig(headers={"X-Key": "s3cr3t", "X-Env": "$MINE", "X-Team": "evals"}, reasoning_effort="low")
+    plain, other = pipeline(), pipeline(llm=llm)
+    assert plain.fingerprint == other.fingerprint
+    assert (
+        digest(plain.identity["knobs"]) == "90c6fe2de7d225c49d478b51301b680616b0072c4b9c7c9695de185ca8faa580"
+    )
+    assert other.profile.settings["llm"]["headers"] == {"X-Key": "***", "X-Env": "***", "X-Team": "evals"}
+
+
 def test_index_model_and_reranker_are_in_the_identity():
     """So is one on another index (documents, embedder), model, or reranker."""
     llm = ScriptedLLM(name="a")

@@ -164,10 +164,10 @@ def test_openais_own_key(load, monkeypatch):
     """At api.openai.com OPENAI_API_KEY counts, unless RAG_EVALS_API_KEY is set."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     llm = load("openai:gpt@https://api.openai.com/v1")
-    assert llm._server._key == KEY
+    assert llm._server._headers["Authorization"] == f"Bearer {KEY}"
     monkeypatch.setenv("RAG_EVALS_API_KEY", "other")
     llm = load("openai:gpt@https://api.openai.com/v1")
-    assert llm._server._key == "other"
+    assert llm._server._headers["Authorization"] == "Bearer other"
 
 
 def test_a_key_that_is_none(load, monkeypatch):

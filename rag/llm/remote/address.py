@@ -1,0 +1,132 @@
+"""Where a server is and how one is let in: its address, the API key, and further headers."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from rag_evals.rag.errors import ModelError, one_line
+from rag_evals.rag.llm.remote.connections import Secret
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+PREFIX = "openai:"
+_API_VERSION = re.compile(r"\?api-version=[\w.-]+\Z")
+_AZURE = (".azure.com", ".azure.us", ".azure.cn")
+# Variables with an API key: for any server, and for those of one house alone.
+_KEY = "RAG_EVALS_API_KEY"
+_KEYS_OF_HOUSES = (((".api.openai.com",), "OPENAI_API_KEY"), (_AZURE, "AZURE_OPENAI_API_KEY"))
+_CREDENTIAL = re.compile(r"key|token|auth|secret|passw|credential|cookie|signature", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a model is.
+
+    Attributes:
+        model: Its name as the server knows it.
+        url: Base of the API, without a slash at its end.
+        query: What each request has behind its path: Azure's `?api-version=…`, or nothing.
+        host: The host.
+    """
+
+    model: str
+    url: str
+    query: str
+    host: str
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is on this machine."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether it takes its key as Azure does."""
+        return bool(self.query) or self.host.endswith(_AZURE)
+
+
+def parse_address(model: str, url: str) -> Address:
+    """Take an address apart; one that names the path of chats is as good as its base.
+
+    Raises:
+        ModelError: It is none, or has credentials in it.
+    """
+    version = _API_VERSION.search(url)
+    query = version[0] if version else ""
+    base = url.removesuffix(query).rstrip("/").removesuffix("/chat/completions")
+    try:
+        address = parse_url(base)
+    except LocationParseError:
+        raise misspelled(f"{PREFIX}{model}@{url}") from None  # the cause may show a password
+    if not address.host or address.port == 0:
+        raise misspelled(f"{PREFIX}{model}@{url}")
+    host = address.host.strip("[]")
+    if address.auth or "?" in base or "#" in base:
+        raise ModelError(
+            f"the URL of {PREFIX}{model}@{host} has a user, a password or a query in it\n"
+            f"Take it out: an API key belongs into the environment variable {_KEY}."
+        )
+    return Address(model, base, query, host)
+
+
+def misspelled(spelled: str) -> ModelError:
+    """Return the error of a model that is no address, without its secrets."""
+    # What stands between two @ may be a password, behind a ? a key.
+    shown = one_line(re.sub(r"@.*@", "@…@", re.split(r"[?#]", spelled)[0]))
+    return ModelError(
+        f"not a remote model: {shown}\n"
+        "Write openai:MODEL@URL, such as openai:qwen2.5@http://127.0.0.1:8080/v1."
+    )
+
+
+def headers_for(address: Address, further: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of each request: the API key's, and `further` ones, which win.
+
+    In a further one `$NAME` is the value of an environment variable. What may be a credential is a `Secret`.
+
+    Raises:
+        ModelError: The API key or a header cannot be sent, or a variable is not set.
+    """
+    headers = {"Content-Type": "application/json", "User-Agent": "rag-evals"}
+    if key := _key(address.host):
+        headers |= (
+            {"api-key": Secret(key)} if address.is_azure else {"Authorization": Secret(f"Bearer {key}")}
+        )
+    for name, value in further.items():
+        sent = _VARIABLE.sub(partial(_variable, name), value)
+        if not (sent.isascii() and sent.isprintable()):
+            raise ModelError(f"the header {name} cannot be sent: it has odd characters in it")
+        headers = {known: kept for known, kept in headers.items() if known.lower() != name.lower()}
+        headers[name] = sent if is_harmless(name, value) else Secret(sent)
+    return headers
+
+
+def is_harmless(name: str, value: str) -> bool:
+    """Return whether a header holds no credential: neither by its name nor by a variable in its value."""
+    return not (_CREDENTIAL.search(name) or _VARIABLE.search(value))
+
+
+def _variable(header: str, found: re.Match[str]) -> str:
+    if not (value := os.environ.get(found[1], "").strip()):
+        raise ModelError(f"the header {header} wants the environment variable {found[1]}, which is not set")
+    return value
+
+
+def _key(host: str) -> str:
+    houses = [name for hosts, name in _KEYS_OF_HOUSES if f".{host}".endswith(hosts)]
+    for variable in (_KEY, *houses):
+        if key := os.environ.get(variable, "").strip():
+            # The client would quote the whole header in its error.
+            if not (key.isascii() and key.isprintable() and " " not in key):
+                raise ModelError(f"{variable} is no API key: it has spaces or odd characters in it")
+            return key
+    return ""
