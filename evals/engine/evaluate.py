@@ -173,12 +173,17 @@ def _report_end(trouble: _Trouble, watcher: Watcher | None) -> None:
     """Tell the watcher when the trouble is a model that is given up."""
     cause = trouble.__cause__
     if watcher and isinstance(cause, ModelDiedError | RemoteError) and cause.is_final:
-        watcher.gave_up(masked_text(str(cause).replace("\n", "; ")))
+        watcher.gave_up(_in_one_line(cause))
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Return what an error of a model says, its remedy behind a semicolon, without credentials."""
+    return masked_text(str(error).replace("\n", "; "))
 
 
 def _unanswered(error: BaseException) -> _Trouble:
     if isinstance(error, RemoteError | ModelDiedError):
-        return _Trouble(masked_text(f"there is no answer: {error}"))
+        return _Trouble(f"there is no answer: {_in_one_line(error)}")
     hint = _IN_TEST if any(text in str(error) for text in _ELSEWHERE) else ""
     return _Trouble(f"{_named(error)}{hint}", is_error=True)
 
@@ -186,7 +191,7 @@ def _unanswered(error: BaseException) -> _Trouble:
 def _unjudged(error: BaseException) -> _Trouble:
     """A judge that fails has given no verdict."""
     if isinstance(error, RemoteError | ModelDiedError):
-        return _Trouble(masked_text(f"there is no verdict: {error}"))
+        return _Trouble(f"there is no verdict: {_in_one_line(error)}")
     return _Trouble(f"the judge raised {_named(error)}")
 
 

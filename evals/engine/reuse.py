@@ -82,6 +82,7 @@ class ReuseCache:
             return KeyedResult(known, key, is_cached=True)
         await self._load(pipeline)
         if not retrieves_first(pipeline):
+            await self._check_judge(task)
             answer = await _answered(task)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return KeyedResult(answer, key)
@@ -91,6 +92,7 @@ class ReuseCache:
             answer = placed(known, retrieval)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return KeyedResult(answer, key, is_cached=True)
+        await self._check_judge(task)
         answer = await pipeline.write(asked, retrieval)
         self._keep(pipeline, {ANSWER: key, ANSWER_FROM_CONTEXTS: written}, answer_to_json(answer), task)
         return KeyedResult(answer, key)
@@ -157,6 +159,11 @@ class ReuseCache:
             return [(judged.parts, judged.seconds) for judged in judgements if judged]
         answers = (_read(data, answer_from_json) for data in made)
         return [((answer.total,), sum(answer.seconds.values())) for answer in answers if answer]
+
+    async def _check_judge(self, task: Task) -> None:
+        """Load a judge on a server before there is an answer: one that it cannot judge costs for nothing."""
+        if (profile_of(task.judge).most_at_once or 1) > 1:
+            await self._load(task.judge)
 
     async def _load(self, thing: Pipeline | Judge) -> None:
         # isinstance() of a protocol takes 6 microseconds, and this is asked for every evaluation.

@@ -62,6 +62,13 @@ class Deadline:
         around = self._around.longest_wait if self._around else None
         return _least(self.seconds, self._left_in_all(time.monotonic()), around)
 
+    def tell_wait(self, seconds: float) -> None:
+        """Tell of a wait that is not this work's own."""
+        if self._on_wait:
+            self._on_wait(seconds)
+        if self._around:
+            self._around.tell_wait(seconds)
+
     @contextmanager
     def waiting(self, seconds: float) -> Iterator[None]:
         """Stop the clock inside; `seconds` is what the wait will take. Waits beside each other count once."""
@@ -108,6 +115,16 @@ def deadline(
     token = _CURRENT.set(bound)
     try:
         yield bound
+    finally:
+        _CURRENT.reset(token)
+
+
+@contextmanager
+def unbounded() -> Iterator[None]:
+    """Let what is done inside for all questions take its time; its waits are told as this question's."""
+    token = _CURRENT.set(Deadline(on_wait=_CURRENT.get().tell_wait))
+    try:
+        yield
     finally:
         _CURRENT.reset(token)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from rag_evals.evals.base.messages import printable
@@ -10,6 +12,11 @@ from rag_evals.evals.reports.comparison_text import summaries_of
 from rag_evals.evals.reports.text import aligned, display_width
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Tokens
+
+# So many questions of a pipeline with the same trouble have a line each; more have one together.
+MOST_OF_ONE_CAUSE = 3
+# How often a server was tried, and for how long, is another for each call.
+_TRIES = re.compile(r" \(tried [^)]*\)")
 
 
 def summary_lines(
@@ -49,11 +56,26 @@ def _duration(seconds: float) -> str:
 
 
 def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
-    lines = []
-    for evaluation in evaluations:
-        found = (*(evaluation.breaches if breaches else ()), *evaluation.unscored)
-        lines += [f"{evaluation.pipeline} {evaluation.question.id}: {line}" for line in found]
+    """Return a line for each trouble, and one for all questions of a pipeline that many have."""
+    found = [
+        (evaluation, line)
+        for evaluation in evaluations
+        for line in (*(evaluation.breaches if breaches else ()), *evaluation.unscored)
+    ]
+    shared = Counter(_cause(evaluation, line) for evaluation, line in found)
+    lines, told = [], set()
+    for evaluation, line in found:
+        cause = _cause(evaluation, line)
+        is_shared = shared[cause] > MOST_OF_ONE_CAUSE
+        if not (is_shared and cause in told):
+            more = f" and {shared[cause] - 1:,} more" if is_shared else ""
+            lines.append(f"{evaluation.pipeline} {evaluation.question.id}{more}: {line}")
+        told.add(cause)
     return [*lines, ""] if lines else []
+
+
+def _cause(evaluation: Evaluation, line: str) -> tuple[str, str]:
+    return evaluation.pipeline, _TRIES.sub("", line)
 
 
 def _table(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:

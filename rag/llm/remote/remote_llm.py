@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import THOUGHT_TOKENS, LLMConfig
 from rag_evals.rag.errors import ModelError, RemoteError
 from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.deadline import unbounded
 from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
 from rag_evals.rag.llm.remote.address import PREFIX, headers_for, is_harmless, misspelled, parse_address
 from rag_evals.rag.llm.remote.connections import connections_to
@@ -44,6 +46,7 @@ from rag_evals.rag.llm.remote.throttle import Throttle
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
 FIRST_WORD_TOKENS = 4  # in which an answer begins behind blanks and marks of a layout
 REPLY_TOKENS = 16
+CHECK = Prompt(("Say yes.",))
 
 # Control tokens of the common chat templates; the test of `without_template_tokens` names the family of each.
 _BEHIND_ANGLE = (
@@ -136,6 +139,8 @@ class RemoteLLM:
         self._harmless = {name: value for name, value in (headers or {}).items() if is_harmless(name, value)}
         self._top_logprobs = TOP_LOGPROBS
         self._first_tokens = 1
+        self._loading = threading.Lock()
+        self._is_loaded = False
         self._thought_tokens = thought_tokens
         self._form = Form()
         patience = patience or Patience()
@@ -184,6 +189,19 @@ class RemoteLLM:
         named = {name: value for name, value in own.items() if value}
         url = self._address.url + self._address.query
         return digest(["openai", self._model, url, *([named] if named else [])])
+
+    def load(self) -> None:
+        """Ask one tiny question, once: what is wrong is said before the first real one, and quirks are known.
+
+        It is for all questions, so that none of them bounds it.
+
+        Raises:
+            RemoteError: The server cannot be reached, refuses, or answers something else.
+        """
+        with self._loading, unbounded():
+            if not self._is_loaded:
+                self._ask(CHECK, max_tokens=REPLY_TOKENS)
+                self._is_loaded = True
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens of `text`: a quarter of its characters, and no fewer than its words.

@@ -74,6 +74,22 @@ def test_breaches_are_listed_on_demand():
     ]
 
 
+def test_one_cause_is_told_once():
+    """What many questions have in common has one line, whatever it took to find out; a few have one each."""
+    reasons = [
+        f"there is no verdict: http://h answered HTTP 503 (tried 8 times over {n}.0 s)" for n in range(5)
+    ]
+    down = [evaluation(f"q{n}", Score("faithfulness", None, reason=text)) for n, text in enumerate(reasons)]
+    few = [
+        evaluation(f"p{n}", Score("faithfulness", None, reason="no key"), pipeline="mine") for n in range(3)
+    ]
+    assert summary_lines([*down, *few], breaches=False)[:5] == [
+        f"baseline q0 and 4 more: faithfulness unscored: {reasons[0]}",
+        *(f"mine p{n}: faithfulness unscored: no key" for n in range(3)),
+        "",
+    ]
+
+
 def test_names_in_wide_characters_are_aligned():
     """A name may take two columns a character; the numbers stand below each other all the same."""
     run = [evaluation("a", Score("refusal", 0.9), pipeline=name) for name in ("検索", "baseline")]

@@ -910,6 +910,39 @@ def test_a_form_that_helps_nothing_is_not_remembered(start):
     assert ["temperature" in body for body in server.bodies] == [True, False, True]
 
 
+# --- the check ---
+
+
+def test_a_server_is_checked_once(start):
+    """By one tiny question, in which its quirks are found out as well."""
+    llm, server = start(NO_TEMPERATURE, reply("Yes."), graded({"yes": 0.9, "no": 0.1}))
+    for _ in range(2):
+        llm.load()
+    assert llm.choose(PROMPT, OPTIONS).graded
+    assert [body["messages"][-1]["content"] for body in server.bodies[:2]] == ["Say yes."] * 2
+    assert [body["max_tokens"] for body in server.bodies] == [16, 16, 1]
+    assert "temperature" not in server.bodies[2]
+
+
+def test_a_check_that_fails_is_made_again(start):
+    """What was wrong may be put right meanwhile."""
+    llm, server = start(Said("", status=401), reply("Yes."))
+    assert message_of(llm.load) == (
+        f"{server.url}/chat/completions answered HTTP 401: (nothing)\n"
+        "Put the server's API key into the environment variable RAG_EVALS_API_KEY."
+    )
+    llm.load()
+
+
+def test_a_check_is_no_questions_own(start, pauses):
+    """The first question's time does not bound it; a wait for the server is told all the same."""
+    told: list[float] = []
+    llm, _ = start(Said("", status=429, headers={"Retry-After": "20"}), reply("Yes."))
+    with deadline(5, on_wait=told.append), deadline(4):
+        llm.load()
+    assert told == pauses.slept
+
+
 # --- secrets and proxies ---
 
 
