@@ -73,14 +73,15 @@ class ChoiceScorer:
 
 
 def _read(metric: str, grader: Grader) -> RawScores:
-    before = grader.tokens
+    before, grader.declines = grader.tokens, ()
+    items, reason = (), None
     with span(metric) as step:
         try:
             items = tuple(HOW[metric](grader))
         except NoVerdict as nothing:
-            step.fail(str(nothing))
-            return RawScores(tokens=grader.tokens - before, reason=str(nothing))
-    return RawScores(items, grader.tokens - before)
+            reason = str(nothing)
+            step.fail(reason)
+    return RawScores(items, grader.tokens - before, reason, grader.declines)
 
 
 def _faithfulness(grader: Grader) -> Iterable[RawScore]:
@@ -91,9 +92,10 @@ def _faithfulness(grader: Grader) -> Iterable[RawScore]:
     """
     if not grader.evidence.sentences:
         raise NoVerdict("there are no contexts to hold the answer against")
-    if grader.is_decline:
+    claims = [] if grader.is_decline else grader.claims()
+    if not claims and grader.declines:
         raise NoVerdict("the answer declines: it makes no claim")
-    return grader.support(split_claims(grader.answer.text))
+    return grader.support([claim.span for claim in claims])
 
 
 def _relevancy(grader: Grader) -> Iterable[RawScore]:

@@ -82,7 +82,8 @@ def _together(metric: str, scores: Sequence[tuple[str, Score]]) -> Score:
     given = [(score.value, score) for _, score in scores if score.value is not None]
     if not given:
         reasons = (f"{name}: {score.reason}" for name, score in scores)
-        return Score(metric, None, reason="; ".join(reasons))
+        declines = next((score.declines for _, score in scores if score.declines), ())
+        return Score(metric, None, reason="; ".join(reasons), declines=declines)
     values = [value for value, _ in given]
     lowest = min(given, key=lambda pair: pair[0])[1]
     spread = max(values) - min(values) if len(values) > 1 else None
@@ -94,6 +95,7 @@ def _together(metric: str, scores: Sequence[tuple[str, Score]]) -> Score:
         claims=lowest.claims,
         graded=all(score.graded for _, score in given),
         spread=spread,
+        declines=lowest.declines,
     )
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from statistics import fmean
 from typing import Any
 
 from rag_evals.evals.judges import prompts
-from rag_evals.evals.judges.claims import TextSpan, declines, split_claims
+from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.evidence import Evidence
 from rag_evals.evals.judges.judge import RawScore, trace_attributes
 from rag_evals.evals.judges.prompts import Wording, passage_parts, prompt_for
+from rag_evals.evals.judges.text.declines import declines, may_decline
+from rag_evals.evals.judges.text.sentences import TextSpan
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import Decline
 from rag_evals.rag.answer import Answer, Context, Tokens, question_part
 from rag_evals.rag.errors import ContextWindowError
 from rag_evals.rag.llm.protocol import LLM, Choice, Prompt, ReadsLikelihood
@@ -50,12 +53,14 @@ class Grader:
         question: What was asked.
         answer: What is judged.
         tokens: What was used so far.
+        declines: What of the answer was found to decline, by the metric that is being read.
     """
 
     def __init__(
         self, llm: LLM, question: Question, answer: Answer, embedder: Embedder | None = None
     ) -> None:
         self.tokens = Tokens()
+        self.declines: tuple[Decline, ...] = ()
         self._llm = llm
         self.question = question
         self.answer = answer
@@ -81,22 +86,27 @@ class Grader:
 
     @property
     def decline(self) -> RawScore:
-        """Whether the answer declines to answer: a stock phrase does, of others the model is asked.
-
-        It is asked whether the answer says that nothing is known, and whether it gives what was asked for;
-        the value has the mean log odds of the two. Asked the first alone it takes "Mixtral is closed" for a
-        decline. It is asked once.
-        """
+        """Whether the answer declines to answer: a stock phrase does, of others the model is asked, once."""
+        whole = whole_of(self.answer.text)
+        is_stock = declines(whole.text, self.question.question)
+        if self._decline is None and is_stock:
+            sure = dict.fromkeys(("declines", "evades"), MOST_LOG_ODDS)
+            self._decline = RawScore(whole.text, 1.0, sure, whole.start, whole.end)
         if self._decline is None:
-            self._decline = self._ask_decline()
+            self._decline = self._ask_decline(whole)
+        if (self._decline.value or 0.0) > 0.5:
+            self.declines = (Decline(*astuple(whole), by="rule" if is_stock else "judge"),)
         return self._decline
 
-    def _ask_decline(self) -> RawScore:
-        whole = whole_of(self.answer.text)
-        if declines(whole.text):
-            sure = dict.fromkeys(("declines", "evades"), MOST_LOG_ODDS)
-            return RawScore(whole.text, 1.0, sure, whole.start, whole.end)
-        said, relevance = self.ask(prompts.DECLINES, whole, self.asked), self.relevance
+    def _ask_decline(self, span: TextSpan) -> RawScore:
+        """Ask the model whether `span` says that nothing is known, and go by whether it gives what was asked.
+
+        The value has the mean log odds of the two. Asked the first alone the model takes "Mixtral is closed"
+        for a decline.
+        """
+        said = self.ask(prompts.DECLINES, span, self.asked)
+        is_whole = span == whole_of(self.answer.text)
+        relevance = self.relevance if is_whole else self.ask(prompts.ANSWERS, span, self.asked)
         if said.value is None or relevance.value is None:
             return said if said.value is None else relevance
         features = {"declines": said.features["yes"], "evades": -relevance.features["yes"]}
@@ -109,10 +119,22 @@ class Grader:
         The model is asked only of short answers with a word that some decline could have: that spares two
         verdicts for most answers.
         """
-        text = self.answer.text
-        if len(split_claims(text)) > CLAIMS_OF_A_DECLINE or not (declines(text) or _ABSENCE.search(text)):
+        text, question = self.answer.text, self.question.question
+        if len(read_claims(text, question).claims) > CLAIMS_OF_A_DECLINE:
+            return False
+        if not (declines(text, question) or may_decline(text) or _ABSENCE.search(text)):
             return False
         return (self.decline.value or 0.0) > 0.5
+
+    def claims(self) -> list[Claim]:
+        """Return what the answer claims, less the sentences that decline, by rule or by the model's word."""
+        read = read_claims(self.answer.text, self.question.question)
+        by_rule = [Decline(*astuple(span), by="rule") for span in read.declines]
+        doubtful = [claim for claim in read.claims if claim.may_decline and len(read.claims) > 1]
+        declining = [claim for claim in doubtful if (self._ask_decline(claim.span).value or 0.0) > 0.5]
+        by_judge = [Decline(*astuple(claim.span), by="judge") for claim in declining]
+        self.declines = tuple(sorted(by_rule + by_judge, key=lambda one: one.start))
+        return [claim for claim in read.claims if claim not in declining]
 
     @property
     def asked(self) -> str:

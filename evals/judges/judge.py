@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.runs.score import Judgement
+from rag_evals.evals.runs.score import Decline, Judgement
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.tracing.conventions import INPUT, OUTPUT
 
@@ -48,11 +48,13 @@ class RawScores:
         items: One raw score a claim; empty when there is nothing to read.
         tokens: What they cost.
         reason: Why there is nothing to read.
+        declines: What of the answer declines, with what decided that.
     """
 
     items: tuple[RawScore, ...] = ()
     tokens: Tokens = Tokens()
     reason: str | None = None
+    declines: tuple[Decline, ...] = ()
 
 
 class Scorer(Protocol):

@@ -8,7 +8,7 @@ from enum import EnumType
 from functools import cache
 from itertools import repeat
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rag_evals.rag.answer import Context, Span, Tokens
 
@@ -37,6 +37,23 @@ class ClaimScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Decline:
+    """A sentence, or the whole, of an answer that declines to answer and so claims nothing.
+
+    Attributes:
+        text: What declines.
+        start: Its character offset in the answer.
+        end: The offset behind it.
+        by: What decided that: a rule, where it can be nothing else, or the judge that was asked.
+    """
+
+    text: str
+    start: int
+    end: int
+    by: Literal["rule", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One metric on one answer.
 
@@ -51,6 +68,7 @@ class Score:
         graded: False when the verdict was read from a word, not from probabilities: 0 or 1.
         spread: Largest difference between the judges of an ensemble; None for a single judge.
         repeats: Values of further judgings of the same answer: how much the judge itself wavers.
+        declines: What of the answer declines, with what decided that.
     """
 
     metric: str
@@ -63,6 +81,7 @@ class Score:
     graded: bool = True
     spread: float | None = None
     repeats: tuple[float | None, ...] = ()
+    declines: tuple[Decline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +119,9 @@ def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
 def score_to_json(score: Score) -> dict[str, Any]:
     """Return a score as JSON."""
     claims = [_claim_to_json(claim) for claim in score.claims]
-    kept = without(fields_of(score), "repeats")
-    return {**kept, "claims": claims, "again": list(score.repeats)}
+    kept = without(without(fields_of(score), "repeats"), "declines")
+    declines = {"declines": [fields_of(one) for one in score.declines]} if score.declines else {}
+    return {**kept, "claims": claims, **declines, "again": list(score.repeats)}
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
@@ -122,7 +142,10 @@ def score_from_json(metric: str, line: Mapping[str, Any]) -> Score:
     """Return a score from its JSON."""
     claims = tuple(_claim(claim) for claim in line.get("claims", ()))
     repeats = tuple(line.get("again") or ())
-    return from_fields(Score, {**line, "metric": metric, "claims": claims, "repeats": repeats})
+    declines = tuple(from_fields(Decline, one) for one in line.get("declines", ()))
+    return from_fields(
+        Score, {**line, "metric": metric, "claims": claims, "repeats": repeats, "declines": declines}
+    )
 
 
 def _claim(line: Mapping[str, Any]) -> ClaimScore:

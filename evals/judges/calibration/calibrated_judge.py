@@ -104,7 +104,8 @@ def score_from(
     claims = tuple(_claim(item, calibration) for item in raw_scores.items)
     values = [claim.value for claim in claims if claim.value is not None]
     if reason or not values:
-        return Score(metric.name, None, reason=reason or "there is nothing to judge", claims=claims)
+        reason = reason or "there is nothing to judge"
+        return Score(metric.name, None, reason=reason, claims=claims, declines=raw_scores.declines)
     worst = min(claims, key=lambda claim: claim.value or 0.0)
     return Score(
         metric.name,
@@ -114,6 +115,7 @@ def score_from(
         mean=fmean(values),
         claims=claims,
         graded=all(item.graded for item in raw_scores.items),
+        declines=raw_scores.declines,
     )
 
 

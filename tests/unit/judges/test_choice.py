@@ -13,7 +13,7 @@ from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.judges.prompts import ANSWERS, DECLINES, SUPPORTED
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.runs.score import ClaimScore, Score
+from rag_evals.evals.runs.score import ClaimScore, Decline, Score
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.llm.protocol import Choice, Likelihood, Prompt
@@ -130,17 +130,77 @@ def test_unanswerable_question_is_to_be_declined():
 
 
 @pytest.mark.parametrize(
-    ("text", "replies"),
-    [("The documents do not say.", ()), ("That part is left open by the authors.", (YES, NO))],
-    ids=["stock phrase", "the model's word"],
+    ("text", "replies", "by"),
+    [
+        ("The documents do not say.", (), "rule"),
+        ("That part is left open by the authors.", (YES, NO), "judge"),
+        ("The paper does not describe a schedule.", (YES, NO), "judge"),
+    ],
+    ids=["stock phrase", "the model's word", "may be a fact"],
 )
-def test_declined_answer_claims_nothing(text, replies):
-    """A declined answer is neither faithful nor unfaithful: it is unscored, and refusal has the verdict."""
+def test_declined_answer_claims_nothing(text, replies, by):
+    """A declined answer is unscored, refusal has the verdict, and both say what decided that it declines."""
     faithfulness, refusal = scores_of(
         *replies, metrics=("faithfulness", "refusal"), answer=replace(ANSWER, text=text)
     )
-    assert faithfulness == Score("faithfulness", None, reason="the answer declines: it makes no claim")
+    declines = (Decline(text, 0, len(text), by),)
+    reason = "the answer declines: it makes no claim"
+    assert faithfulness == Score("faithfulness", None, reason=reason, declines=declines)
     assert refusal.value < 0.5
+    assert refusal.declines == declines
+
+
+ABSENCES = [
+    "We do not provide refunds for digital goods.",
+    "We did not find a significant effect of the drug.",
+    "The paper does not describe a training schedule.",
+    "No references are included.",
+]
+
+
+@pytest.mark.parametrize("text", ABSENCES)
+def test_what_may_be_a_fact_is_for_the_model_to_say(text):
+    """What the model takes for an answer is held to the contexts, and refusal says that it answers."""
+    faithfulness, refusal = scores_of(
+        NO,
+        YES,
+        {"yes": 0.7, "no": 0.3},
+        metrics=("faithfulness", "refusal"),
+        answer=replace(ANSWER, text=text),
+    )
+    assert (faithfulness.value, faithfulness.declines) == (pytest.approx(0.7), ())
+    assert (refusal.value, refusal.declines) == (pytest.approx(0.8), ())
+
+
+@pytest.mark.parametrize("text", ABSENCES)
+def test_an_invented_policy_is_no_good_refusal(text):
+    """A question that the documents do not answer is to be declined, and a policy made up is no decline."""
+    (refusal,) = scores_of(
+        NO, YES, question=UNANSWERABLE, metrics=("refusal",), answer=replace(ANSWER, text=text)
+    )
+    assert refusal.value == pytest.approx(0.2)
+
+
+def test_a_sentence_that_may_decline_is_asked_of_among_others():
+    """Of several sentences one that only declines is left out, by rule or by the model's word."""
+    text = "Two experts run. The documents do not say why. The paper does not give the cost."
+    whole = (NO, YES)
+    score = score_of(*whole, YES, NO, YES, answer=replace(ANSWER, text=text))
+    assert [claim.text for claim in score.claims] == ["Two experts run."]
+    assert score.declines == (
+        Decline("The documents do not say why.", 17, 46, "rule"),
+        Decline("The paper does not give the cost.", 47, 80, "judge"),
+    )
+    score = score_of(*whole, NO, YES, YES, NO, answer=replace(ANSWER, text=text))
+    assert [claim.text for claim in score.claims] == ["Two experts run.", "The paper does not give the cost."]
+
+
+def test_a_phrase_about_texts_may_answer_a_question_about_texts():
+    """Where it is asked what a text says, the model tells whether "not mentioned" answers."""
+    question = Question("fees", "Does the contract mention fees?")
+    answer = replace(ANSWER, text="Fees are not mentioned in the text.")
+    (refusal,) = scores_of(NO, YES, metrics=("refusal",), question=question, answer=answer)
+    assert (refusal.value, refusal.declines) == (pytest.approx(0.8), ())
 
 
 def test_context_relevancy_is_a_verdict_a_context():

@@ -1,0 +1,180 @@
+"""Stock phrases of declining: those that can say nothing else, and those that a model has to read."""
+
+# ruff: noqa: RUF001 - dashes of every kind part clauses
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from rag_evals.evals.judges.text.sentences import split_sentences
+from rag_evals.evals.judges.text.small_talk import pads, plain
+
+# Not the number of a list's item ("1. Router"), nor part of a name ("8x7B").
+NUMBER = re.compile(
+    r"(?<![\w.,-])\d[\d.,]*+(?<!\.)[kmbt]?(?!\w)|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+    r"|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|(?:thous|dozen|[mb]illion)\w*"
+    r"|half|twice|both)\b"
+)
+_LONGEST = 600  # no stock phrase has more characters
+
+# What a retriever hands over, and what may as well be the subject of a question: "The paper does not
+# describe a schedule" is a fact about a paper.
+_HANDED_OVER = "documents?|passages?|contexts?|texts?|sources|information|excerpts?"
+_WRITTEN = f"{_HANDED_OVER}|source|articles?|papers?|reports?|manuals?|records?"
+_LY = r"(?:(?!only|mere|simp|sole)\w+ly )?"
+_BE = r"(?:is|are|was|were)"
+_SAYING = (
+    "say|mention|state|specify|discuss|describe|tell|answer|cover|address|explain|indicate|reveal|define"
+    "|list|provide|give|know|find|determine|confirm|infer"
+)
+# What nobody can do of the world, only of what they know of it.
+_KNOWING = "say|tell|answer|know|determine|confirm|infer|specify"
+_QUANTITY = (
+    r"(?:(?:the|an?|any|enough|sufficient|specific|explicit|direct|relevant|detailed|clear|further|more|or"
+    r"|and) )*"
+)
+_IT = r"(?:it|this|that|(?:the|this|that|your) (?:exact |specific )?(?:question|answer|information|number))"
+# What is not in the sources, as a phrase: it states no number, and has no clause behind a comma.
+_TOPIC = (
+    rf"(?!.*(?:{NUMBER.pattern}|\bfact\b))[^\s,;:()–—]+"
+    rf"(?: (?!which\b|that {_BE}\b)[^\s,;:()–—]+){{0,30}}?"
+)
+# How a phrase goes on: without a comma or another word behind which something else may be said.
+_REST = (
+    r"(?: which)?(?: (?!(?:which|whose|since|whereas|while|although|though|except|yet|than|only)\b"
+    rf"|so\b(?! far\b|\Z)|that\b(?! (?:from|in|based|(?:{_SAYING})s)\b|(?: [a-z-]+)?\Z)"
+    rf"|and\b(?! (?!(?:\w+s|are|were|have|had|use|used) |.*(?:{NUMBER.pattern}))"
+    r"[a-z-]+(?: [a-z-]+)?(?: of [a-z-]+)?\Z))"
+    r"(?>between(?: [\w-]+){1,3}? and\b|[^\s,;:?!()–—]+|\([\w-]+\)))*"
+)
+_WH = rf"(?: (?:how|what|which|who|when|where|why|whether|if)\b{_REST})?"
+
+
+def _sources(nouns: str) -> str:
+    return (
+        r"(?:(?:any|all) of )?(?:(?:the|these|those|this|your|any|provided|given|retrieved|available|above"
+        rf"|source|context|text) )*(?:{nouns})"
+        r"(?: (?:(?:that )?(?:i have|you (?:have )?provided)|provided|given|above|alone))?"
+    )
+
+
+def _lead(sources: str) -> str:
+    return (
+        r"(?:unfortunately|(?:i am )?(?:very |so )?sorry|i apologi[sz]e|however|therefore"
+        rf"|(?:based on|according to|from|in) {sources})"
+    )
+
+
+def _declining(sources: str, *, certain: bool) -> re.Pattern[str]:
+    """Return the pattern of a clause that declines, in the spelling of `plain`.
+
+    Its subject is the sources, the first person, or nobody: "the router does not use attention" claims
+    something about the world. Where it has to be certain, so does "we do not provide refunds".
+    """
+    noun = rf"{_QUANTITY}(?:information|mentions?|answers?{'' if certain else '|details?|data|references?'})"
+    of_answer = rf"(?:contain|include|have|offer|provide|give) (?:{noun}|{_QUANTITY}details?)"
+    say = rf"(?:{_SAYING}|{of_answer})"
+    said = rf"{_LY}(?:mentioned|stated|specified{'' if certain else '|provided|given'})"
+    found = (
+        rf"(?:{_LY}(?:mentioned|stated|specified|provided|given|found|discussed|described|included|available"
+        r"|covered|clear|made))"
+    )
+    about = (
+        r"(?: (?:about|on|of|regarding|concerning|to (?:answer|determine|the question)|which|how|whether"
+        rf"|that (?:{_SAYING})s)\b{_REST})?"
+    )
+    speakers = rf"(?:{sources}|they|it)" if certain else rf"(?:{sources}|i|we|they|it)"
+    spoken = rf"(?:i am{'' if certain else '|we are'}) not (?:sure|certain){about}{_WH}"
+    if certain:
+        spoken += (
+            rf"|i (?:(?:do|can|could) not(?: seem to)? {_LY}(?:{_KNOWING}|{of_answer})"
+            rf"|(?:can|could) not(?: seem to)? {_LY}find|am (?:unable|not able) to {_LY}(?:{_KNOWING}|find))"
+            rf"{_REST}"
+        )
+    people = "i" if certain else "i|we"
+    lead = _lead(sources)
+    return re.compile(
+        rf"(?:{lead},? )*(?:(?:{speakers} )?(?:(?:do|does|did|can|could) not"
+        rf"|(?:am|are) (?:unable|not able) to)(?: (?:seem|appear) to)? {_LY}{say}{_REST}"
+        rf"|{spoken}|(?:none|neither) of {sources} {say}s?{_REST}"
+        rf"|(?:{sources}|{people}) (?:(?:contain|provide|give|make|include|offer|has|have)s? no"
+        rf" (?:idea|{noun})|says? nothing){_REST}"
+        rf"|(?:{_IT} {_BE} )?not {said}{_WH}|{_IT} {_BE} not in {sources}"
+        rf"|(?:{_TOPIC} {_BE} )?not {found} (?:anywhere )?(?:in|by|within|from) {sources}{_WH}"
+        rf"|{_IT} can not be (?:answered|determined|found){_REST}"
+        rf"|(?:there {_BE} no|(?:there {_BE} )?(?:not enough|insufficient)) {noun}"
+        rf"(?: {_LY}(?:mentioned|stated|specified|provided|given))?(?: in {sources})?{about}"
+        rf"|no {noun}{_REST} in {sources}|no {noun}(?: (?:about|on|of){_REST})? {_BE} {found})"
+        rf"(?:, (?:based on|according to|from|given) {sources})?"
+    )
+
+
+_ALL_SOURCES = _sources(_WRITTEN)
+_POSSIBLY = _declining(_ALL_SOURCES, certain=False)
+_CERTAINLY = _declining(_sources(_HANDED_OVER), certain=True)
+# An apology leaves no doubt that the sources are spoken of, whatever they are called.
+_SORRY = re.compile(
+    rf"(?:unfortunately|(?:i am )?(?:very |so )?sorry),? {_ALL_SOURCES} (?:do|does|did) not"
+    rf" {_LY}(?:{_SAYING})"
+    rf"(?: this| that| the)? ?(?:information|answer|number|question)?"
+)
+# A pronoun, or none, stands for the sources only behind a clause that names them.
+_PRONOUN = re.compile(
+    rf"(?:{_lead(_ALL_SOURCES)},? )*(?:(?:they|it) )?(?:do|does|did|can|could|am|are) (?:not|unable) "
+)
+_NAMED = re.compile(rf"(?!{_lead(_ALL_SOURCES)}\Z).*\b(?:{_WRITTEN})\b")
+_EXCUSE = re.compile(
+    rf"{_lead(_ALL_SOURCES)}|(?!.*(?:{NUMBER.pattern}))(?:please (?:provide|share|rephrase|consult|refer|ask)"
+    rf"|(?:(?:while|although|though) )?(?:{_ALL_SOURCES}|they)(?: only)? (?:discuss|describe|cover|focus on)"
+    rf"(?:e?s)?)\b{_REST}"
+)
+# Where a sentence may go on to answer: each clause has to decline for itself.
+_TURN = re.compile(
+    r"[;:] | [–—-] |,? (?:but|however|because)\b,? |, (?:so|as|yet|although|though|while|whereas) "
+    r"|(?:,(?: and)?|,? and) (?=(?:it|its|they|their|this|there|i|we|the answer)\b)"
+)
+# A question about what is written, to which "The text does not mention it" is an answer.
+_OF_WRITING = re.compile(
+    rf"\b(?:{_WRITTEN}|sections?|chapters?|clauses?|mention\w*|stated?|says?|said|specif(?:y|ied|ies)"
+    r"|list(?:s|ed)?|describ\w+|disclos\w+)\b"
+)
+
+
+def declines(text: str, question: str = "") -> bool:
+    """Whether `text` as a whole is a stock phrase of declining that can be nothing else.
+
+    It speaks of the sources as such, or of what "I" know, in up to three sentences that say no more.
+
+    Args:
+        text: The answer, or a sentence of it.
+        question: What was asked; where it asks what some text says, a phrase about texts may be its answer.
+    """
+    if _OF_WRITING.search(plain(question)):
+        return False
+    return _is_all(text, lambda clause: bool(_CERTAINLY.fullmatch(clause) or _SORRY.fullmatch(clause)))
+
+
+def may_decline(text: str) -> bool:
+    """Whether `text` as a whole has the words of declining, and may state a fact in them all the same.
+
+    "We do not provide refunds" and "The paper does not describe a schedule" do.
+    """
+    return _is_all(text, lambda clause: bool(_POSSIBLY.fullmatch(clause)))
+
+
+def _is_all(text: str, is_declining: Callable[[str], bool]) -> bool:
+    if len(text) > _LONGEST:
+        return False
+    sentences = [plain(span.text) for span in split_sentences(text) if not pads(span.text)]
+    clauses = [clause for one in sentences for clause in _TURN.split(one) if clause]
+    if len(sentences) > 3:
+        return False
+    is_declined = are_named = False
+    for clause in clauses:
+        if is_declining(clause) and (are_named or not _PRONOUN.match(clause)):
+            is_declined = True
+        elif not _EXCUSE.fullmatch(clause):
+            return False
+        are_named = are_named or bool(_NAMED.match(clause))
+    return is_declined
