@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.claims import declines, split_claims
-from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.claims import split_claims
+from rag_evals.evals.judges.claims.declines import declines
+from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.judges.grader import Grader, whole_of
 from rag_evals.evals.judges.judge import RawScore
 from rag_evals.evals.judges.prompts import COVERS, Wording, harmless_text, passage_parts

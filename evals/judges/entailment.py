@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.claims import TextSpan, declines, split_claims, split_sentences
+from rag_evals.evals.judges.claims import split_claims
+from rag_evals.evals.judges.claims.declines import declines
+from rag_evals.evals.judges.claims.sentences import TextSpan, split_sentences
 from rag_evals.evals.judges.grader import log_odds, whole_of
 from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
 from rag_evals.evals.questions.question import Question

@@ -7,9 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
-from rag_evals.evals.judges.claims import split_sentences
+from rag_evals.evals.judges.claims.sentences import split_sentences
+from rag_evals.evals.judges.claims.words import stems, wording
 from rag_evals.rag.answer import Context
 from rag_evals.rag.retrieval.embedder import Embedder, Vectors
 
@@ -18,22 +19,10 @@ SENTENCES = 4
 # Characters; a table or a text without full stops is cut into pieces of at most this length.
 LONGEST_SENTENCE = 600
 
-# Share of the stems of two sentences that both have: from here on one is a copy of the other.
+# Share of the stems of two sentences that both have: from here on they are nearly the same.
 NEAR_COPY = 0.8
 
-_WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
-_FUNCTION_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and are as at be been but by did do does for from had has have he her his how i in is it its no"
-        " not of on or our she so than that the their then there these they this those to was we were what"
-        " when where which who will with you your",
-    )
-)
-_NUMBER_WORDS = re.findall(r"\w+", "zero one two three four five six seven eight nine ten eleven twelve")
-_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS)}
-_ENDINGS = ("ings", "ing", "ies", "ied", "es", "ed", "ly", "s")
 
 
 class Evidence:
@@ -55,28 +44,64 @@ class Evidence:
         self._embedder = embedder
 
     def closest(self, claim: str, question: str = "", count: int = SENTENCES) -> tuple[Context, ...]:
-        """Return the `count` sentences closest to `claim`, closest first.
+        """Return the `count` sentences closest to `claim`, closest first, and what is nearly the same.
 
         Closest to the claim alone and behind its question count half each: "Two of them." is found by what
-        was asked. A near-copy of one that is closer is passed over: four copies of one sentence are no more
-        evidence than one, and would crowd out what contradicts it.
+        was asked. A copy of one that is closer is passed over: four copies of one sentence are no more
+        evidence than one, and would crowd out what contradicts it. So would rows of a list that differ in a
+        month, or versions of a document that differ in a dose, but the claim may rest on any of these: one
+        counts, and at most `count` of them in all are given beside.
         """
         if not self.sentences:
             return ()
         closeness = self._cosines if self._embedder else self._shared_words
         pairs = zip(closeness(claim), closeness(f"{question} {claim}"), strict=True)
         scores = [alone + behind for alone, behind in pairs]
-        chosen: list[int] = []
-        for n in sorted(range(len(scores)), key=lambda n: -scores[n]):
-            if len(chosen) == count:
-                break
-            if not any(self._are_copies(n, other) for other in chosen):
-                chosen.append(n)
-        return tuple(self.sentences[n] for n in chosen)
+        groups = self._groups(sorted(range(len(scores)), key=lambda n: -scores[n]), count)
+        wanted = set(stems(claim)), set(stems(question))
+        ranked = [self._ranked(group, *wanted) for group in groups]
+        # One more of each group in turn: a long list leaves room for the versions of what stands elsewhere.
+        beside = [
+            one for turn in zip_longest(*(group[1:] for group in ranked)) for one in turn if one is not None
+        ]
+        given = set(beside[:count])
+        return tuple(self.sentences[n] for group in ranked for n in group if n == group[0] or n in given)
 
-    def _are_copies(self, one: int, other: int) -> bool:
+    def _groups(self, order: Sequence[int], count: int) -> list[list[int]]:
+        """Put sentences together that are nearly the same, without copies; return `count` groups."""
+        groups: list[list[int]] = []
+        seen: set[tuple[str, ...]] = set()
+        for n in order:
+            if self._wordings[n] in seen:
+                continue
+            group = next((group for group in groups if self._are_near(n, group[0])), None)
+            if group is None and len(groups) == count:
+                continue
+            seen.add(self._wordings[n])
+            if group is None:
+                groups.append([n])
+            else:
+                group.append(n)
+        return groups
+
+    def _ranked(self, group: Sequence[int], claim: set[str], question: set[str]) -> list[int]:
+        """Order what is nearly the same by what it differs in: what the claim says comes first."""
+        common = set.intersection(*(self._stems[n] for n in group))
+        return sorted(
+            group,
+            key=lambda n: (
+                -len((self._stems[n] - common) & claim),
+                -len((self._stems[n] - common) & question),
+            ),
+        )
+
+    def _are_near(self, one: int, other: int) -> bool:
         ours, theirs = self._stems[one], self._stems[other]
         return len(ours & theirs) >= NEAR_COPY * len(ours | theirs)
+
+    @cached_property
+    def _wordings(self) -> list[tuple[str, ...]]:
+        return [wording(sentence.text) for sentence in self.sentences]
 
     def _cosines(self, claim: str) -> list[float]:
         assert self._embedder is not None
@@ -133,19 +158,6 @@ def _share(found: Iterable[bool]) -> float:
     """Return the share that is true; 1 of nothing, as nothing is missing."""
     hits = list(found)
     return sum(hits) / len(hits) if hits else 1.0
-
-
-def stems(text: str) -> list[str]:
-    """Return the content words of `text` without their endings, in order; number words become digits."""
-    words = (_NUMBERS.get(word, word) for word in (found.lower() for found in _WORD.findall(text)))
-    return [_stem(word) for word in words if word not in _FUNCTION_WORDS]
-
-
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) > len(ending) + 3:
-            return word[: -len(ending)]
-    return word.replace(",", "")
 
 
 def _sentences(context: Context) -> Iterator[Context]:

@@ -11,11 +11,11 @@ from typing import Any
 
 from rag_evals.evals.judges import prompts
 from rag_evals.evals.judges.claims import Claim, read_claims
+from rag_evals.evals.judges.claims.declines import declines, may_decline
+from rag_evals.evals.judges.claims.sentences import TextSpan
 from rag_evals.evals.judges.evidence import Evidence
 from rag_evals.evals.judges.judge import RawScore, trace_attributes
 from rag_evals.evals.judges.prompts import Wording, passage_parts, prompt_for
-from rag_evals.evals.judges.text.declines import declines, may_decline
-from rag_evals.evals.judges.text.sentences import TextSpan
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import Decline
 from rag_evals.rag.answer import Answer, Context, Tokens, question_part
@@ -29,6 +29,10 @@ from rag_evals.rag.tracing.conventions import INPUT, spoken, token_attributes
 LEAST_MASS = 0.5
 # A longer answer than this many claims says something, whatever it declines.
 CLAIMS_OF_A_DECLINE = 3
+# Small models take a fact of absence ("Parking is not included") for a decline, by so much in log odds: it is
+# between the highest fact and the lowest decline of 24 answers; of 24 others it is right for 23, without it
+# for 18 (docs/decisions/0005).
+LEANING = 0.63
 # Generous on purpose: what it lets through, the model decides.
 _ABSENCE = re.compile(
     r"\b(?:no|not|none|nothing|nowhere|never|neither|nor|cannot|\w+n['\u2019]t|un\w+|insufficient|incomplete"
@@ -101,16 +105,17 @@ class Grader:
     def _ask_decline(self, span: TextSpan) -> RawScore:
         """Ask the model whether `span` says that nothing is known, and go by whether it gives what was asked.
 
-        The value has the mean log odds of the two. Asked the first alone the model takes "Mixtral is closed"
-        for a decline.
+        The value has the mean log odds of the two, less the model's leaning where something is absent. Asked
+        the first alone the model takes "Mixtral is closed" for a decline.
         """
         said = self.ask(prompts.DECLINES, span, self.asked)
         is_whole = span == whole_of(self.answer.text)
         relevance = self.relevance if is_whole else self.ask(prompts.ANSWERS, span, self.asked)
         if said.value is None or relevance.value is None:
             return said if said.value is None else relevance
+        leaning = LEANING if self._may_decline(span.text) else 0.0
         features = {"declines": said.features["yes"], "evades": -relevance.features["yes"]}
-        return replace(said, value=share_of(fmean(features.values())), features=features)
+        return replace(said, value=share_of(fmean(features.values()) - leaning), features=features)
 
     @property
     def is_decline(self) -> bool:
@@ -119,12 +124,13 @@ class Grader:
         The model is asked only of short answers with a word that some decline could have: that spares two
         verdicts for most answers.
         """
-        text, question = self.answer.text, self.question.question
-        if len(read_claims(text, question).claims) > CLAIMS_OF_A_DECLINE:
+        text = self.answer.text
+        if len(read_claims(text, self.question.question).claims) > CLAIMS_OF_A_DECLINE:
             return False
-        if not (declines(text, question) or may_decline(text) or _ABSENCE.search(text)):
-            return False
-        return (self.decline.value or 0.0) > 0.5
+        return self._may_decline(text) and (self.decline.value or 0.0) > 0.5
+
+    def _may_decline(self, text: str) -> bool:
+        return declines(text, self.question.question) or may_decline(text) or bool(_ABSENCE.search(text))
 
     def claims(self) -> list[Claim]:
         """Return what the answer claims, less the sentences that decline, by rule or by the model's word."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.rules.rule import Criterion, Measured
-from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.retrieval.embedder import Embedder, Vectors
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.rules.rule import ANSWERED, Criterion, Measured
 from rag_evals.evals.generation.text.words import names_in
-from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.claims.words import stems
 
 # Of a reference; one with fewer words of content may share half of them with its question.
 LONG = 4

@@ -13,7 +13,7 @@ from itertools import takewhile
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.rules.rule import ANSWERED, Criterion, Measured
 from rag_evals.evals.generation.text.words import names_in
-from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.questions.sources.quotes import find_words
 
 CRITERION = Criterion(

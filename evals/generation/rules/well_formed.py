@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from rag_evals.evals.generation.candidate import Candidate
 from rag_evals.evals.generation.rules.rule import ANSWERED, Criterion, Measured
 from rag_evals.evals.generation.text.words import english_share
-from rag_evals.evals.judges.claims import declines
-from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.claims.declines import declines
+from rag_evals.evals.judges.claims.words import stems
 
 FEWEST_WORDS, MOST_WORDS = 3, 40
 MOST_REFERENCE_WORDS = 60

@@ -11,7 +11,7 @@ from rag_evals.evals.generation.candidate import Passage
 from rag_evals.evals.generation.kinds import QuestionKind
 from rag_evals.evals.generation.text.words import names_in
 from rag_evals.evals.generation.writing.prompts import EXAMPLE_WORDS
-from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.questions.fields import text_problem
 from rag_evals.evals.questions.question import Source
 

@@ -14,7 +14,7 @@ from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.fit import METHODS, Method, fit
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard
 from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest, usable_metrics
-from rag_evals.evals.judges.evidence import stems
+from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.judges.judge import RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS, Metric
 

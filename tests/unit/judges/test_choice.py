@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.choice import ChoiceScorer
-from rag_evals.evals.judges.grader import log_odds
+from rag_evals.evals.judges.grader import LEANING, log_odds, share_of
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.judges.prompts import ANSWERS, DECLINES, SUPPORTED
@@ -150,6 +150,9 @@ def test_declined_answer_claims_nothing(text, replies, by):
     assert refusal.declines == declines
 
 
+# Of NO and YES: small models lean to decline where something is absent.
+DECLINED = pytest.approx(share_of(log_odds(0.2) - LEANING))
+ANSWERED = pytest.approx(share_of(log_odds(0.8) + LEANING))
 ABSENCES = [
     "We do not provide refunds for digital goods.",
     "We did not find a significant effect of the drug.",
@@ -169,7 +172,7 @@ def test_what_may_be_a_fact_is_for_the_model_to_say(text):
         answer=replace(ANSWER, text=text),
     )
     assert (faithfulness.value, faithfulness.declines) == (pytest.approx(0.7), ())
-    assert (refusal.value, refusal.declines) == (pytest.approx(0.8), ())
+    assert (refusal.value, refusal.declines) == (ANSWERED, ())
 
 
 @pytest.mark.parametrize("text", ABSENCES)
@@ -178,7 +181,7 @@ def test_an_invented_policy_is_no_good_refusal(text):
     (refusal,) = scores_of(
         NO, YES, question=UNANSWERABLE, metrics=("refusal",), answer=replace(ANSWER, text=text)
     )
-    assert refusal.value == pytest.approx(0.2)
+    assert refusal.value == DECLINED
 
 
 def test_a_sentence_that_may_decline_is_asked_of_among_others():
@@ -200,7 +203,7 @@ def test_a_phrase_about_texts_may_answer_a_question_about_texts():
     question = Question("fees", "Does the contract mention fees?")
     answer = replace(ANSWER, text="Fees are not mentioned in the text.")
     (refusal,) = scores_of(NO, YES, metrics=("refusal",), question=question, answer=answer)
-    assert (refusal.value, refusal.declines) == (pytest.approx(0.8), ())
+    assert (refusal.value, refusal.declines) == (ANSWERED, ())
 
 
 def test_context_relevancy_is_a_verdict_a_context():

@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from rag_evals.evals.judges.text.sentences import split_sentences
-from rag_evals.evals.judges.text.small_talk import pads, plain
+from rag_evals.evals.judges.claims.sentences import split_sentences
+from rag_evals.evals.judges.claims.small_talk import pads, plain
 
 # Not the number of a list's item ("1. Router"), nor part of a name ("8x7B").
 NUMBER = re.compile(

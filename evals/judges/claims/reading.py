@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rag_evals.evals.judges.text.declines import NUMBER, declines, may_decline
-from rag_evals.evals.judges.text.sentences import CLOSERS, TextSpan, split_sentences, stripped
-from rag_evals.evals.judges.text.small_talk import pads, plain
+from rag_evals.evals.judges.claims.declines import NUMBER, declines, may_decline
+from rag_evals.evals.judges.claims.sentences import CLOSERS, TextSpan, split_sentences, stripped
+from rag_evals.evals.judges.claims.small_talk import pads, plain
 
 _TITLE = re.compile(r"#\s+(?:\d{1,2}[.)]\s+)?\Z")
 _ASKS = re.compile(r"(?:who|what|which|when|where|why|how)\b")

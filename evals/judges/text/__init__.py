@@ -1,1 +1,0 @@
-"""What the rules make of texts: sentences, words, stock phrases."""
