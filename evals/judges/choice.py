@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.claims import split_claims
+from rag_evals.evals.judges.claims import read_claims
 from rag_evals.evals.judges.grader import LEAST_MASS, Grader, whole_of
 from rag_evals.evals.judges.judge import RawScore, RawScores
 from rag_evals.evals.judges.prompts import (
@@ -30,7 +30,7 @@ from rag_evals.rag.tracing.spans import span
 # scored by default (benchmarks/results/judge_time.json).
 EXPECTED = Tokens(evaluated=365)
 # Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
-VERSION = 1
+VERSION = 2
 # All that it asks, in the order in which the fingerprint has it: another order would orphan every judge card.
 JUDGE_WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
 
@@ -95,7 +95,7 @@ def _faithfulness(grader: Grader) -> Iterable[RawScore]:
     claims = [] if grader.is_decline else grader.claims()
     if not claims and grader.declines:
         raise NoVerdict("the answer declines: it makes no claim")
-    return grader.support([claim.span for claim in claims])
+    return grader.support(claims)
 
 
 def _relevancy(grader: Grader) -> Iterable[RawScore]:
@@ -134,7 +134,7 @@ def _context_recall(grader: Grader) -> Iterable[RawScore]:
     """
     if not grader.evidence.sentences:
         raise NoVerdict("there are no contexts to find the reference in")
-    return grader.support(split_claims(grader.question.reference or ""))
+    return grader.support(read_claims(grader.question.reference or "").claims)
 
 
 def _correctness(grader: Grader) -> Iterable[RawScore]:

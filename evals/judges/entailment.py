@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.claims import split_claims
-from rag_evals.evals.judges.claims.declines import declines
+from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.claims.sentences import TextSpan, split_sentences
 from rag_evals.evals.judges.grader import log_odds, whole_of
 from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
@@ -19,7 +18,7 @@ from rag_evals.rag.retrieval.entailment import Entailment, EntailmentModel
 from rag_evals.rag.tracing.spans import OpenSpan, span
 
 # Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
-VERSION = 1
+VERSION = 2
 # A claim that leaves less than this share of the model's length to the premise is not read.
 LEAST_ROOM = 0.25
 
@@ -96,12 +95,12 @@ class PairReader:
         self._model = model
         self._count = cache(model.count_tokens)
 
-    def hold(self, claims: Sequence[TextSpan], premises: Sequence[Context]) -> list[ClaimEntailment]:
+    def hold(self, claims: Sequence[Claim], premises: Sequence[Context]) -> list[ClaimEntailment]:
         """Hold each of `claims` against all windows of `premises`, in one batch."""
         windows = [self._windows(claim, premises) for claim in claims]
         with span("entailment") as step:
             pairs = ((window, claim) for claim, of in zip(claims, windows, strict=True) for window in of)
-            said = self._model.read([(window.text, claim.text) for window, claim in pairs])
+            said = self._model.read([(window.text, claim.whole) for window, claim in pairs])
             self.tokens += said.tokens
             items = iter(said.items)
             found = [
@@ -120,25 +119,25 @@ class PairReader:
                 "verdict", "EVALUATOR", error=finding.reason, **told, **{"llm.model_name": self._model.name}
             )
 
-    def _windows(self, claim: TextSpan, premises: Sequence[Context]) -> list[Context]:
-        room = self._model.limit - self._count(claim.text)
+    def _windows(self, claim: Claim, premises: Sequence[Context]) -> list[Context]:
+        room = self._model.limit - self._count(claim.whole)
         if room < LEAST_ROOM * self._model.limit:
             return []
         return [window for premise in premises for window in context_windows(premise, room, self._count)]
 
     def _finding(
-        self, claim: TextSpan, windows: Sequence[Context], said: Sequence[Entailment]
+        self, claim: Claim, windows: Sequence[Context], said: Sequence[Entailment]
     ) -> ClaimEntailment:
         if not windows:
-            return ClaimEntailment(claim, reason=self._lack(claim))
+            return ClaimEntailment(claim.span, reason=self._lack(claim))
         best = max(range(len(said)), key=lambda n: said[n].entailed)
         against = [one.contradicted for one in said if one.contradicted is not None]
         return ClaimEntailment(
-            claim, Entailment(said[best].entailed, max(against, default=None)), windows[best]
+            claim.span, Entailment(said[best].entailed, max(against, default=None)), windows[best]
         )
 
-    def _lack(self, claim: TextSpan) -> str:
-        length, limit = self._count(claim.text), self._model.limit
+    def _lack(self, claim: Claim) -> str:
+        length, limit = self._count(claim.whole), self._model.limit
         if limit - length >= LEAST_ROOM * limit:
             return "there is no text to hold it against"
         return (
@@ -150,28 +149,33 @@ class PairReader:
 def _faithfulness(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:  # noqa: ARG001
     if not answer.contexts:
         raise NoVerdict("there are no contexts to hold the answer against")
-    if declines(answer.text):
+    read = read_claims(answer.text)
+    if read.declines and not read.claims:
         raise NoVerdict("the answer declines: it makes no claim")
-    found = bench.hold(split_claims(answer.text), answer.contexts)
+    found = bench.hold(read.claims, answer.contexts)
     return [finding.raw_score(finding.support) for finding in found]
 
 
 def _context_recall(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
     if not answer.contexts:
         raise NoVerdict("there are no contexts to find the reference in")
-    found = bench.hold(split_claims(question.reference or ""), answer.contexts)
+    found = bench.hold(read_claims(question.reference or "").claims, answer.contexts)
     return [finding.raw_score(finding.support) for finding in found]
 
 
 def _correctness(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
     """Two raw scores: the claim that agrees least with the reference; whether all of it is there."""
     reference, whole = question.reference or "", whole_of(answer.text)
-    claimed = bench.hold(split_claims(answer.text) or [whole], [Context(reference)])
-    wanted = bench.hold(split_claims(reference) or [whole_of(reference)], [Context(answer.text)])
+    claimed = bench.hold(_claims(answer.text), [Context(reference)])
+    wanted = bench.hold(_claims(reference), [Context(answer.text)])
     agrees = min(claimed, key=lambda finding: _or_least(finding.agreement))
     covers = replace(min(wanted, key=lambda finding: _or_least(finding.support)), claim=whole)
     raw_scores = (agrees.raw_score(agrees.agreement), covers.raw_score(covers.support))
     return [replace(raw_score, closest=None) for raw_score in raw_scores]
+
+
+def _claims(text: str) -> Sequence[Claim]:
+    return read_claims(text).claims or [Claim(whole_of(text))]
 
 
 def _or_least(value: float | None) -> float:

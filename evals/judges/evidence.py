@@ -6,10 +6,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise, zip_longest
 
-from rag_evals.evals.judges.claims.sentences import split_sentences
+from rag_evals.evals.judges.claims.blocks import split_blocks
+from rag_evals.evals.judges.claims.layout import cells_of, read_row
+from rag_evals.evals.judges.claims.sentences import sentences_of
 from rag_evals.evals.judges.claims.words import stems, wording
 from rag_evals.rag.answer import Context
 from rag_evals.rag.retrieval.embedder import Embedder, Vectors
@@ -40,7 +43,9 @@ class Evidence:
     """
 
     def __init__(self, contexts: Sequence[Context], embedder: Embedder | None = None) -> None:
-        self.sentences = tuple(piece for context in contexts for piece in _sentences(context))
+        pieces = [piece for context in contexts for piece in _sentences(context)]
+        self.sentences = tuple(sentence for sentence, _ in pieces)
+        self._texts = [text for _, text in pieces]
         self._embedder = embedder
 
     def closest(self, claim: str, question: str = "", count: int = SENTENCES) -> tuple[Context, ...]:
@@ -66,6 +71,11 @@ class Evidence:
         ]
         given = set(beside[:count])
         return tuple(self.sentences[n] for group in ranked for n in group if n == group[0] or n in given)
+
+    def as_read(self, sentences: Sequence[Context]) -> list[Context]:
+        """Return `sentences` in the order of the contexts, a table's row as it is read with its header."""
+        places = sorted(map(self.sentences.index, sentences))
+        return [replace(self.sentences[n], text=self._texts[n]) for n in places]
 
     def _groups(self, order: Sequence[int], count: int) -> list[list[int]]:
         """Put sentences together that are nearly the same, without copies; return `count` groups."""
@@ -101,7 +111,7 @@ class Evidence:
 
     @cached_property
     def _wordings(self) -> list[tuple[str, ...]]:
-        return [wording(sentence.text) for sentence in self.sentences]
+        return [wording(text) for text in self._texts]
 
     def _cosines(self, claim: str) -> list[float]:
         assert self._embedder is not None
@@ -111,7 +121,7 @@ class Evidence:
     @cached_property
     def _vectors(self) -> Vectors:
         assert self._embedder is not None
-        return self._embedder.embed([sentence.text for sentence in self.sentences])
+        return self._embedder.embed(self._texts)
 
     def _shared_words(self, claim: str) -> list[float]:
         wanted = set(stems(claim))
@@ -122,7 +132,7 @@ class Evidence:
 
     @cached_property
     def _stems(self) -> list[set[str]]:
-        return [set(stems(sentence.text)) for sentence in self.sentences]
+        return [set(stems(text)) for text in self._texts]
 
     @cached_property
     def _rarity(self) -> dict[str, float]:
@@ -151,7 +161,7 @@ class Evidence:
 
     @cached_property
     def _pairs(self) -> set[tuple[str, str]]:
-        return {pair for sentence in self.sentences for pair in pairwise(stems(sentence.text))}
+        return {pair for text in self._texts for pair in pairwise(stems(text))}
 
 
 def _share(found: Iterable[bool]) -> float:
@@ -160,8 +170,14 @@ def _share(found: Iterable[bool]) -> float:
     return sum(hits) / len(hits) if hits else 1.0
 
 
-def _sentences(context: Context) -> Iterator[Context]:
-    """Cut a context into its sentences, each with its own offsets where the context has some."""
-    for span in split_sentences(context.text):
-        for start in range(span.start, span.end, LONGEST_SENTENCE):
-            yield context.part(start, min(start + LONGEST_SENTENCE, span.end))
+def _sentences(context: Context) -> Iterator[tuple[Context, str]]:
+    """Cut a context into sentences, each with its own offsets if the context has some, and as it is read."""
+    for block in split_blocks(context.text):
+        header = cells_of(context.text[slice(*block.header)]) if block.header else []
+        for span in sentences_of(context.text, block):
+            if header and len(span.text) <= LONGEST_SENTENCE:
+                yield context.part(span.start, span.end), read_row(span.text, header)
+                continue
+            for start in range(span.start, span.end, LONGEST_SENTENCE):
+                piece = context.part(start, min(start + LONGEST_SENTENCE, span.end))
+                yield piece, piece.text

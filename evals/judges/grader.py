@@ -147,33 +147,36 @@ class Grader:
         """The prompt part with the question."""
         return question_part(prompts.harmless_text(self.question.question))
 
-    def support(self, claims: Sequence[TextSpan]) -> list[RawScore]:
+    def support(self, claims: Sequence[Claim]) -> list[RawScore]:
         """Hold each claim against the sentences of the contexts that are closest to it.
 
-        Besides the verdict (`yes`) the features have how much likelier the sentences make the words of the
-        claim (`gain`, mean of the log-likelihood a token), where the model tells likelihoods, and what plain
-        look-up finds.
+        A claim is read behind its lead-in, or the sentence it points back to; what is shown and looked up is
+        the claim alone. Besides the verdict (`yes`) the features have how much likelier the sentences make
+        its words (`gain`, mean of the log-likelihood a token), where the model tells likelihoods, and what
+        plain look-up finds.
         """
         # Without evidence first: all claims of an answer share that prefix.
         alone = [self._log_likelihood(claim, self.asked) for claim in claims]
         return [self._supported(claim, before) for claim, before in zip(claims, alone, strict=True)]
 
-    def _supported(self, claim: TextSpan, alone: float | None) -> RawScore:
-        closest = self.evidence.closest(claim.text, self.question.question)
-        passage = passage_parts(sorted(closest, key=self.evidence.sentences.index))
+    def _supported(self, claim: Claim, alone: float | None) -> RawScore:
+        question = self.question.question
+        closest = self.evidence.closest(claim.said, f"{question} {claim.lead}" if claim.lead else question)
+        passage = passage_parts(self.evidence.as_read(closest))
         # Likelihood first: the verdict goes on from what it left in the key/value cache.
         behind = self._log_likelihood(claim, *passage, self.asked)
-        raw_score = self.ask(prompts.SUPPORTED, claim, *passage, self.asked, closest=closest[0])
+        before = (*passage, self.asked)
+        raw_score = self.ask(prompts.SUPPORTED, claim.span, *before, closest=closest[0], read=claim.whole)
         if raw_score.value is None:
             return raw_score
         gain = {} if alone is None or behind is None else {"gain": behind - alone}
-        return replace(raw_score, features={**raw_score.features, **gain, **self.evidence.found(claim.text)})
+        return replace(raw_score, features={**raw_score.features, **gain, **self.evidence.found(claim.said)})
 
-    def _log_likelihood(self, claim: TextSpan, *before: str) -> float | None:
+    def _log_likelihood(self, claim: Claim, *before: str) -> float | None:
         """Return the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
         if not isinstance(self._llm, ReadsLikelihood):
             return None
-        prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.text)))
+        prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.whole)))
         with spans.span("likelihood", kind="LLM") as step:
             try:
                 read = self._llm.likelihood(prompt)
@@ -185,12 +188,28 @@ class Grader:
         # The first token is the colon behind the lead, the last the blank line: both are always there.
         return fmean(read.logs[1:-1]) if len(read.logs) > 2 else None
 
-    def ask(self, wording: Wording, span: TextSpan, *before: str, closest: Context | None = None) -> RawScore:
-        """Ask `wording` of `span`, behind the prompt parts `before`."""
+    def ask(
+        self,
+        wording: Wording,
+        span: TextSpan,
+        *before: str,
+        closest: Context | None = None,
+        read: str = "",
+    ) -> RawScore:
+        """Ask `wording` of `span`, behind the prompt parts `before`.
+
+        Args:
+            wording: What is asked.
+            span: What is judged, as it is shown.
+            *before: Leading parts of the prompt.
+            closest: The part of the contexts that is closest to it.
+            read: How it is read, with what stands around it; by default as it is shown.
+        """
         used = self.tokens
+        read = read or span.text
         with spans.span("verdict", kind="EVALUATOR") as step:
-            raw_score = self._ask(wording, span, *before, closest=closest)
-            step.set_from(self._told, raw_score, (*before, span.text, wording.task), used)
+            raw_score = self._ask(wording, span, read, *before, closest=closest)
+            step.set_from(self._told, raw_score, (*before, read, wording.task), used)
             if raw_score.reason:
                 step.fail(raw_score.reason)
         return raw_score
@@ -204,10 +223,12 @@ class Grader:
             **cost,
         }
 
-    def _ask(self, wording: Wording, span: TextSpan, *before: str, closest: Context | None) -> RawScore:
+    def _ask(
+        self, wording: Wording, span: TextSpan, read: str, *before: str, closest: Context | None
+    ) -> RawScore:
         nothing = RawScore(span.text, None, start=span.start, end=span.end, closest=closest)
         try:
-            choice = self._llm.choose(prompt_for(wording, span.text, *before), ("yes", "no"))
+            choice = self._llm.choose(prompt_for(wording, read, *before), ("yes", "no"))
         except ContextWindowError as error:
             # One endless claim is no verdict; what else is asked of the answer still has one.
             return replace(nothing, reason=str(error))

@@ -32,9 +32,9 @@ def test_the_wordings_of_the_choice_judge():
     scorer = ChoiceScorer(ScriptedLLM())
     wordings = digest(scorer.identity["wordings"])
     assert wordings == "05a7feb1348bc1e664357ef1f9e55444e13e7bba86433fd31e6f1559ea66421c"
-    assert scorer.fingerprint == "0ec22d4d46a3630101c5b82d7132356ca3c504387e45f850b5be028b51182f54"
+    assert scorer.fingerprint == "158718bd5773f5549e2bcf64e75bb95b32ba3990e8c25544077083c1fb015a67"
     fingerprint = CalibratedJudge(scorer).fingerprint
-    assert fingerprint == "95f86cf0718ba6ed7a53dc2a7f190907ab4bfa1200da869192f60c83bcfc27ac"
+    assert fingerprint == "38fe5665f202861f4be019ebd772c2bc9bb11dc9c62d35f752ae07deb13de528"
 
 
 def test_every_metric_can_be_read():

@@ -9,13 +9,8 @@ from collections.abc import Callable
 
 from rag_evals.evals.judges.claims.sentences import split_sentences
 from rag_evals.evals.judges.claims.small_talk import pads, plain
+from rag_evals.evals.judges.claims.words import NUMBER
 
-# Not the number of a list's item ("1. Router"), nor part of a name ("8x7B").
-NUMBER = re.compile(
-    r"(?<![\w.,-])\d[\d.,]*+(?<!\.)[kmbt]?(?!\w)|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
-    r"|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|(?:thous|dozen|[mb]illion)\w*"
-    r"|half|twice|both)\b"
-)
 _LONGEST = 600  # no stock phrase has more characters
 
 # What a retriever hands over, and what may as well be the subject of a question: "The paper does not

@@ -8,19 +8,11 @@ Every pattern is possessive, or is bounded, where a hostile text could make it g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-CLOSERS = "\"'”’»›)\\]}」』】）*_`"
+from rag_evals.evals.judges.claims.blocks import Block, split_blocks
 
-# What a line begins with that sets it apart from the line before. "12." is a marker and "2024." is not: it
-# is the end of a wrapped sentence.
-_MARKER = r"(?:(?:[-*•–◦▪‣](?!\S)|(?:\(?(?:\d{1,2}|[A-Za-z])\)|\d{1,2}\.)(?=\s++\S))\s*+)"
-_MARKS = re.compile(
-    rf"""\s*+(?: \Z | ([-*_=])(?:\s*\1){{2,}}\s*\Z | (?:`{{3,}}|~{{3,}})[\w+-]*\s*\Z
-               | (?P<alone>\#{{1,6}}\s++|(?=\|)){_MARKER}*+ | {_MARKER}++ )""",
-    re.VERBOSE,
-)
+CLOSERS = "\"'”’»›)\\]}」』】）*_`"
 
 # A run of stops with all that belongs to the sentence before: quotes, brackets, and citations, unless the
 # citation is the subject of what follows ("[3] shows that").
@@ -61,30 +53,19 @@ def split_sentences(text: str) -> tuple[TextSpan, ...]:
     Whitespace, list markers, heading marks, rules and code fences lie outside; all else is in a span. Takes
     time linear in the text's length.
     """
-    spans = []
-    for start, end in _blocks(text):
-        begin = start
-        for stop in _STOP.finditer(text, start, end):
-            if _ends(text, start, end, stop):
-                spans.append(stripped(text, begin, stop.end()))
-                begin = stop.end()
-        spans.append(stripped(text, begin, end))
-    return tuple(span for span in spans if span.text)
+    return tuple(span for block in split_blocks(text) for span in sentences_of(text, block))
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end of the stretches that no sentence leaves, their marks left out."""
-    start = end = 0
-    for line in text.splitlines(keepends=True):
-        if marks := _MARKS.match(line):
-            if start < end:
-                yield start, end
-            start = end + marks.end()
-        end += len(line)
-        if marks and marks["alone"] is not None:
-            yield start, end
-            start = end
-    yield start, end
+def sentences_of(text: str, block: Block) -> list[TextSpan]:
+    """Return the sentences of one block of `text`."""
+    start, end = block.start, block.end
+    spans, begin = [], start
+    for stop in _STOP.finditer(text, start, end):
+        if _ends(text, start, end, stop):
+            spans.append(stripped(text, begin, stop.end()))
+            begin = stop.end()
+    spans.append(stripped(text, begin, end))
+    return [span for span in spans if span.text]
 
 
 def _ends(text: str, start: int, end: int, stop: re.Match[str]) -> bool:

@@ -7,6 +7,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
+# A number that is stated: not that of a list's item ("1. Router"), nor part of a name ("8x7B").
+NUMBER = re.compile(
+    r"(?<![\w.,-])\d[\d.,]*+(?<!\.)[kmbt]?(?!\w)|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+    r"|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|(?:thous|dozen|[mb]illion)\w*"
+    r"|half|twice|both)\b"
+)
 # What is written without blanks between words (Chinese, Japanese kana, Thai, Lao, Khmer, Burmese) is compared
 # letter by letter; marks that belong to letters (vowel signs, points) are part of their word.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
