@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.claims import split_claims
+from rag_evals.evals.judges.claims import read_claims
 from rag_evals.evals.judges.claims.declines import declines
 from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.judges.grader import Grader, whole_of
@@ -83,7 +83,7 @@ class Examiner:
         Raises:
             NoVerdict: The model gave none, or nothing is claimed.
         """
-        claims = split_claims(said)
+        claims = read_claims(said).claims
         if not claims:
             raise NoVerdict("nothing is claimed")
         contexts = tuple(Context(passage) for passage in passages)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from rag_evals.evals.judges.claims import TextSpan, declines, split_claims, split_sentences
 
+from benchmarks.segmenters import SEGMENTERS, measured, paragraphs_of
+
 PRIMER = Path(__file__).parents[3].joinpath("fixtures/corpus/primer.md").read_text(encoding="utf-8")
 
 
@@ -105,6 +107,60 @@ def test_stops_end_sentences(text, expected):
 def test_other_periods_do_not(text, expected):
     """Abbreviations, initials, numbers and names hold a sentence together."""
     assert texts(split_sentences(text)) == expected
+
+
+@table(
+    {
+        "steps": (
+            "The steps are: 1. Open the lid. 2. Press Start. 3. Wait.",
+            ["The steps are: 1. Open the lid.", "2. Press Start.", "3. Wait."],
+        ),
+        "a ratio": ("The ratio is 5:1. Results vary.", ["The ratio is 5:1.", "Results vary."]),
+        "courts and offices": (
+            "Smith v. Jones was heard by Gov. Smith. It ended.",
+            ["Smith v. Jones was heard by Gov. Smith.", "It ended."],
+        ),
+        "articles": (
+            "Under Art. 5 GDPR, data must be minimal.",
+            ["Under Art. 5 GDPR, data must be minimal."],
+        ),
+        "U.K. Sales": (
+            "It was sold in the U.K. Sales rose by 5%.",
+            ["It was sold in the U.K.", "Sales rose by 5%."],
+        ),
+        "lower-case names": (
+            "iPhones are excluded. iPads are not. eBay sellers pay.",
+            ["iPhones are excluded.", "iPads are not.", "eBay sellers pay."],
+        ),
+        "no blank": ("Two experts are used.Each is an MLP.", ["Two experts are used.", "Each is an MLP."]),
+        "degrees": ("It is 80 °C. Use gloves.", ["It is 80 °C.", "Use gloves."]),
+        "German dates": ("Die Frist endet am 15. Januar 2024.", ["Die Frist endet am 15. Januar 2024."]),
+        "German abbreviations": (
+            "Das gilt, z. B. für 7 Mrd. Parameter. Gemäß Nr. 5 gilt Abs. 2.",
+            ["Das gilt, z. B. für 7 Mrd. Parameter.", "Gemäß Nr. 5 gilt Abs. 2."],
+        ),
+        "Spanish titles": ("La Sra. López firmó. Fin.", ["La Sra. López firmó.", "Fin."]),
+        "French quotes": ("« Tout est prêt. » Il part.", ["« Tout est prêt. »", "Il part."]),
+        "Russian initials": (
+            "Подписал И. И. Петров. Срок прошел.",
+            ["Подписал И. И. Петров.", "Срок прошел."],
+        ),
+        "Hindi": ("मॉडल में आठ विशेषज्ञ हैं। यह तेज़ है।", ["मॉडल में आठ विशेषज्ञ हैं।", "यह तेज़ है।"]),
+        "Arabic": ("من يدفع؟ يدفع المستأجر.", ["من يدفع؟", "يدفع المستأجر."]),
+        "Japanese quotes": ("「できた。」と言った。終わり。", ["「できた。」と言った。", "終わり。"]),
+        "Chinese dots": ("有40人……明年扩大。", ["有40人……", "明年扩大。"]),
+    }
+)
+def test_sentences_of_other_kinds_and_languages(text, expected):
+    """Steps, courts, countries, names that begin small; dates, titles, stops, quotes of other languages."""
+    assert texts(split_sentences(text)) == expected
+
+
+@pytest.mark.parametrize(("part", "least"), [("seen", 0.99), ("held out", 0.95)])
+def test_boundaries_in_ten_languages(part, least):
+    """Of 200 boundaries nearly all are found, and hardly one that is none."""
+    row = measured("rules", SEGMENTERS["rules"], paragraphs_of(part))
+    assert row["f1"] >= least
 
 
 @table(
