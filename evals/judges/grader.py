@@ -12,6 +12,7 @@ from typing import Any
 from rag_evals.evals.judges import prompts
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.claims.declines import declines, may_decline
+from rag_evals.evals.judges.claims.language import LANGUAGES, language_of
 from rag_evals.evals.judges.claims.sentences import TextSpan
 from rag_evals.evals.judges.evidence import Evidence
 from rag_evals.evals.judges.judge import RawScore, trace_attributes
@@ -73,6 +74,8 @@ class Grader:
         self._evidence: Evidence | None = None
         self._relevance: RawScore | None = None
         self._decline: RawScore | None = None
+        asked = question.question
+        self._language = language_of(asked) or language_of(f"{asked} {answer.text}")
 
     @property
     def evidence(self) -> Evidence:
@@ -130,7 +133,14 @@ class Grader:
         return self._may_decline(text) and (self.decline.value or 0.0) > 0.5
 
     def _may_decline(self, text: str) -> bool:
-        return declines(text, self.question.question) or may_decline(text) or bool(_ABSENCE.search(text))
+        if declines(text, self.question.question) or may_decline(text) or _ABSENCE.search(text):
+            return True
+        return not self._is_english(text)  # the words that tell are English
+
+    def _is_english(self, text: str) -> bool:
+        if self._language not in ("en", None):
+            return False
+        return text.isascii() or language_of(text) in ("en", None)
 
     def claims(self) -> list[Claim]:
         """Return what the answer claims, less the sentences that decline, by rule or by the model's word."""
@@ -141,6 +151,10 @@ class Grader:
         by_judge = [Decline(*astuple(claim.span), by="judge") for claim in declining]
         self.declines = tuple(sorted(by_rule + by_judge, key=lambda one: one.start))
         return [claim for claim in read.claims if claim not in declining]
+
+    @property
+    def _foreign(self) -> str:
+        return "" if self._language in ("en", None) else LANGUAGES[self._language]
 
     @property
     def asked(self) -> str:
@@ -228,7 +242,9 @@ class Grader:
     ) -> RawScore:
         nothing = RawScore(span.text, None, start=span.start, end=span.end, closest=closest)
         try:
-            choice = self._llm.choose(prompt_for(wording, read, *before), ("yes", "no"))
+            choice = self._llm.choose(
+                prompt_for(wording, read, *before, language=self._foreign), ("yes", "no")
+            )
         except ContextWindowError as error:
             # One endless claim is no verdict; what else is asked of the answer still has one.
             return replace(nothing, reason=str(error))

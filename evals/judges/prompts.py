@@ -39,15 +39,17 @@ CONTRADICTS = Wording("Reply", "Does the reply contradict the reference answer? 
 COVERS = Wording("Reply", "Does the reply say what the reference answer says? Answer yes or no.")
 
 
-def prompt_for(wording: Wording, text: str, *before: str) -> Prompt:
+def prompt_for(wording: Wording, text: str, *before: str, language: str = "") -> Prompt:
     """Return the prompt that asks `wording` of `text`: what others share comes first, the task last.
 
     Args:
         wording: What is asked.
         text: What is judged, as it came from a model or a document.
         *before: Leading parts, such as passages and the question, made harmless already.
+        language: The name of the question's language, to be said where it is not English.
     """
-    return Prompt((*before, judged_part(wording, text), wording.task))
+    said = f"The question is in {language}. " if language else ""
+    return Prompt((*before, judged_part(wording, text), f"{said}{wording.task}"))
 
 
 def judged_part(wording: Wording, text: str) -> str:

@@ -135,6 +135,27 @@ _OF_WRITING = re.compile(
     r"|list(?:s|ed)?|describ\w+|disclos\w+)\b"
 )
 
+# Words of declining in other languages: generous, as a model reads what they let through.
+_DENIES = re.compile(
+    r"\b(?:nicht|keine?[mnrs]?|nichts|leider|ne|n['’]\w+|aucune?|pas|ningun[ao]?|ningún|nada|non|nessun[ao]?|não|nenhuma?"
+    r"|niet|geen|не|нет|ничего)\b|[不没沒无無未]|ない|ません|ず|नहीं|कोई|(?:^|\s)(?:لا|لم|ليس|ليست|غير|لن)\b|없|않",
+    re.IGNORECASE,
+)
+# "No" alone is English as well.
+_SPANISH = re.compile(
+    r"(?=.{0,600}\bno\b).{0,600}\b(?:documentos?|textos?|fuentes?|contextos?|información|menciona\w*|sé|sabe)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_OF_KNOWING = re.compile(
+    r"\b(?:dokument\w*|texte?n?|quellen?|kontexte?s?|unterlagen|angaben?|informationen|weiß|sais|sait|savons|documents?"
+    r"|sources?|contextes?|informations?|mention\w*|sé|sabe|documentos?|textos?|fuentes?|contextos?|información"
+    r"|menciona\w*|so|documenti|testo|fonti|contesto|informazioni|fontes|informação|documenten|bronnen|informatie"
+    r"|документ\w*|текст\w*|источник\w*|контекст\w*|информаци\w*|знаю|известно|сказано|указан\w*)\b"
+    r"|文档|文件|资料|資料|上下文|提供|提及|提到|知道|说明|信息|情報|文書|文脈|記載|わかり|分かり|知り|言及"
+    r"|दस्तावेज़?|संदर्भ|जानकारी|उल्लेख|पता|स्रोत|الوثائق|المستند\w*|النص|السياق|المصادر|معلومات|أعرف|يذكر|تذكر|ذكر|문서|자료|정보",
+    re.IGNORECASE,
+)
+
 
 def declines(text: str, question: str = "") -> bool:
     """Whether `text` as a whole is a stock phrase of declining that can be nothing else.
@@ -153,8 +174,13 @@ def declines(text: str, question: str = "") -> bool:
 def may_decline(text: str) -> bool:
     """Whether `text` as a whole has the words of declining, and may state a fact in them all the same.
 
-    "We do not provide refunds" and "The paper does not describe a schedule" do.
+    "We do not provide refunds" and "The paper does not describe a schedule" do. In other
+    languages a short text may that denies something and speaks of texts, or of what is known.
     """
+    if len(text) <= _LONGEST and (
+        _SPANISH.match(text) or (_DENIES.search(text) and _OF_KNOWING.search(text))
+    ):
+        return True
     return _is_all(text, lambda clause: bool(_POSSIBLY.fullmatch(clause)))
 
 

@@ -1,5 +1,7 @@
 """The bundled judge: what it asks, how it reads the model's word, and when it has none."""
 
+# ruff: noqa: RUF001 - stops of every kind end questions
+
 from __future__ import annotations
 
 import asyncio
@@ -317,3 +319,44 @@ def test_judge_is_named_and_told_apart_by_its_model():
     assert judge.name == "choice (qwen)"
     assert judge.fingerprint == CalibratedJudge(ChoiceScorer(ScriptedLLM(name="qwen"))).fingerprint
     assert judge.fingerprint != CalibratedJudge(ChoiceScorer(ScriptedLLM(name="smollm"))).fingerprint
+
+
+GERMAN = Question("frist", "Wie lange ist die Kündigungsfrist für Angestellte?")
+
+
+def test_prompts_say_the_language_of_the_question():
+    """Every task says it, but for English; passages and claims stay as they are."""
+    llm = ScriptedLLM(NO, YES, YES)
+    answer = Answer("Die Frist beträgt vier Wochen.", (Context("Es gilt eine Frist von vier Wochen."),))
+    CalibratedJudge(ChoiceScorer(llm), metrics=("faithfulness",)).score_now(GERMAN, answer)
+    tasks = [prompt.parts[-1] for prompt in llm.prompts]
+    assert tasks == [
+        f"The question is in German. {wording.task}" for wording in (DECLINES, ANSWERS, SUPPORTED)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("Wie hoch ist die Gebühr?", "Das steht nicht in den Dokumenten."),
+        ("Wie hoch ist die Gebühr?", "Dazu findet sich leider gar nichts."),
+        ("Quel est le prix de la licence ?", "Je ne sais pas."),
+        ("许可证多少钱？", "我不知道。"),
+        ("ライセンスはいくらですか。", "文書には記載がありません。"),
+        ("How much is the licence?", "Das steht nicht in den Dokumenten."),
+    ],
+)
+def test_a_decline_in_another_language_is_for_the_model_to_say(asked, text):
+    """No rule knows it, so the model is asked, and the record says that it was."""
+    question = Question("q", asked)
+    (score,) = scores_of(YES, NO, question=question, answer=replace(ANSWER, text=text))
+    assert score.reason == "the answer declines: it makes no claim"
+    assert score.declines == (Decline(text, 0, len(text), "judge"),)
+
+
+def test_a_sentence_that_may_decline_in_another_language_is_asked_of():
+    """Beside others as well, where it denies something and speaks of texts."""
+    text = "Die Frist beträgt vier Wochen. Die Gebühr steht nicht in den Dokumenten."
+    score = score_of(NO, YES, YES, NO, YES, question=GERMAN, answer=replace(ANSWER, text=text))
+    assert [claim.text for claim in score.claims] == ["Die Frist beträgt vier Wochen."]
+    assert [decline.by for decline in score.declines] == ["judge"]
