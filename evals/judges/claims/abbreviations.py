@@ -16,17 +16,17 @@ WITHIN = _set(
     # English
     "Mr Mrs Ms Dr Prof St Gov Sen Rep Gen Col Capt Lt Sgt Maj Adm Rev Hon Pres Messrs Mt vs v e.g E.g"
     " i.e I.e cf Cf approx"
-    " Approx ca Ca resp Resp incl Incl excl Excl max Max min Min est Est viz"
+    " Approx ca Ca resp Resp incl Incl excl Excl max min est Est viz"
     # German
     " Hr Fr Frl Hrn Dipl Ing Fa Abt Tel z.B Z.B z z.T d.h D.h u.a u.U bzw Bzw evtl Evtl ggf Ggf inkl"
     " exkl zzgl abzgl vgl Vgl"
-    " sog Sog gem Gem insb Insb insg Insg mind Mind bspw Bspw einschl i.d.R o.g Dr.-Ing"
+    " sog Sog insb Insb insg Insg bspw Bspw einschl i.d.R o.g Dr.-Ing"
     # French
-    " MM Mme Mmes Mlle Mgr Me env Env p.ex Ex c.-à-d"
+    " MM Mme Mmes Mlle Mgr env Env p.ex Ex c.-à-d"
     # Spanish and Italian
     " Sr Sra Sres Sras Srta Dra Ud Uds Vd Dña Lic Arq Cía aprox Aprox p.ej ej sig Sig dott Dott"
-    " dott.ssa Dott.ssa ing Ing"
-    " avv Avv on Sen spett Spett ad es"
+    " dott.ssa Dott.ssa"
+    " avv Avv spett Spett"
     # Russian
     " т.е т им проф Проф акад доц ул пр пер д корп обл гр г-н г-жа"
     # Hindi and Arabic
@@ -34,7 +34,7 @@ WITHIN = _set(
 )
 # A number or a letter follows; before anything else the period ends a sentence: "The answer is no. It is".
 COUNTED = _set(
-    "fig figs Fig Figs eq eqs Eq Eqs sec Sec tab Tab no nos No Nos vol Vol p pp art Art arts Arts ch Ch"
+    "Max Min fig figs Fig Figs eq eqs Eq Eqs sec Sec tab Tab no nos No Nos vol Vol p pp art Art arts Arts ch Ch"
     " para Para cl Cl app"
     " App ex Ex Nr Nrn nr Abs abs Abb Kap kap Bd Rn Rdnr Ziff lit S s Anm Anl núm Núm n N nº pág págs"
     " Pág cap Cap párr tabl"
@@ -43,8 +43,8 @@ COUNTED = _set(
 # These may end a sentence, and do where the next word can only begin one.
 OFTEN = _set(
     "etc al Ph.D M.D B.A M.A Inc Ltd Co Corp Jr Sr Bros Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov"
-    " Dec min hrs hr sec mo yr"
-    " bn mn mio Mio Mrd Tsd usw u.s.w ff f Str Okt Dez Mai Jahrh Jh v.Chr n.Chr Chr GmbH KG AG MwSt"
+    " Dec "
+    " mio Mio Mrd Tsd usw u.s.w ff f Str Okt Dez Jahrh Jh v.Chr n.Chr Chr GmbH KG AG MwSt"
     " janv févr avr juil sept oct nov déc ecc S.A S.p.A S.r.l a.C d.C"
     " г гг в вв млн млрд тыс руб коп др пр т.д т.п мин ч н.э"
 )

@@ -118,6 +118,7 @@ _SORRY = re.compile(
 _PRONOUN = re.compile(
     rf"(?:{_lead(_ALL_SOURCES)},? )*(?:(?:they|it) )?(?:do|does|did|can|could|am|are) (?:not|unable) "
 )
+_BARE_PRONOUN = re.compile(r"(?:do|does|did|can|could|am|are) (?:not|unable) ")
 _NAMED = re.compile(rf"(?!{_lead(_ALL_SOURCES)}\Z).*\b(?:{_WRITTEN})\b")
 _EXCUSE = re.compile(
     rf"{_lead(_ALL_SOURCES)}|(?!.*(?:{NUMBER.pattern}))(?:please (?:provide|share|rephrase|consult|refer|ask)"
@@ -181,10 +182,10 @@ def may_decline(text: str) -> bool:
         _SPANISH.match(text) or (_DENIES.search(text) and _OF_KNOWING.search(text))
     ):
         return True
-    return _is_all(text, lambda clause: bool(_POSSIBLY.fullmatch(clause)))
+    return _is_all(text, lambda clause: bool(_POSSIBLY.fullmatch(clause)), strictly=False)
 
 
-def _is_all(text: str, is_declining: Callable[[str], bool]) -> bool:
+def _is_all(text: str, is_declining: Callable[[str], bool], *, strictly: bool = True) -> bool:
     if len(text) > _LONGEST:
         return False
     sentences = [plain(span.text) for span in split_sentences(text) if not pads(span.text)]
@@ -193,7 +194,8 @@ def _is_all(text: str, is_declining: Callable[[str], bool]) -> bool:
         return False
     is_declined = are_named = False
     for clause in clauses:
-        if is_declining(clause) and (are_named or not _PRONOUN.match(clause)):
+        pronoun = _PRONOUN.match(clause) if strictly else _BARE_PRONOUN.match(clause)
+        if is_declining(clause) and (are_named or not pronoun):
             is_declined = True
         elif not _EXCUSE.fullmatch(clause):
             return False

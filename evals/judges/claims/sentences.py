@@ -128,6 +128,8 @@ def _abbreviates(text: str, dot: int, after: re.Match[str]) -> bool:
     token = found[0] if found else ""
     if token in COUNTED and (_COUNT.match(after[1]) or after[1] in COUNTED):
         return True
+    if token == "min" and found and text[max(0, found.start() - 2) : found.start()].strip().isdigit():
+        return False  # minutes
     if token in WITHIN or (len(token) == len(after[1]) == 1 and text.startswith(".", after.end(1))):
         return True
     starts = bool(_STARTER.match(text, after.start(1)))

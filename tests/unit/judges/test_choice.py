@@ -200,6 +200,14 @@ def test_a_sentence_that_may_decline_is_asked_of_among_others():
     assert [claim.text for claim in score.claims] == ["Two experts run.", "The paper does not give the cost."]
 
 
+def test_a_pronoun_may_decline_as_well():
+    """What "it" is no rule can tell."""
+    text = "Two experts run. However, it does not provide information on the cost."
+    score = score_of(NO, YES, YES, NO, YES, answer=replace(ANSWER, text=text))
+    assert [claim.text for claim in score.claims] == ["Two experts run."]
+    assert [decline.by for decline in score.declines] == ["judge"]
+
+
 def test_a_phrase_about_texts_may_answer_a_question_about_texts():
     """Where it is asked what a text says, the model tells whether "not mentioned" answers."""
     question = Question("fees", "Does the contract mention fees?")

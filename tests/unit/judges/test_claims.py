@@ -133,6 +133,10 @@ def test_other_periods_do_not(text, expected):
             ["iPhones are excluded.", "iPads are not.", "eBay sellers pay."],
         ),
         "no blank": ("Two experts are used.Each is an MLP.", ["Two experts are used.", "Each is an MLP."]),
+        "words of one language are no abbreviations of another": (
+            "It is on my mind. Hiking helps. It goes on. The time is 5 min. Press Start.",
+            ["It is on my mind.", "Hiking helps.", "It goes on.", "The time is 5 min.", "Press Start."],
+        ),
         "degrees": ("It is 80 °C. Use gloves.", ["It is 80 °C.", "Use gloves."]),
         "German dates": ("Die Frist endet am 15. Januar 2024.", ["Die Frist endet am 15. Januar 2024."]),
         "German abbreviations": (
