@@ -34,7 +34,8 @@ WITHIN = _set(
 )
 # A number or a letter follows; before anything else the period ends a sentence: "The answer is no. It is".
 COUNTED = _set(
-    "Max Min fig figs Fig Figs eq eqs Eq Eqs sec Sec tab Tab no nos No Nos vol Vol p pp art Art arts Arts ch Ch"
+    "Max Min"
+    " fig figs Fig Figs eq eqs Eq Eqs sec Sec tab Tab no nos No Nos vol Vol p pp art Art arts Arts ch Ch"
     " para Para cl Cl app"
     " App ex Ex Nr Nrn nr Abs abs Abb Kap kap Bd Rn Rdnr Ziff lit S s Anm Anl núm Núm n N nº pág págs"
     " Pág cap Cap párr tabl"
