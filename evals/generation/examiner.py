@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.claims import read_claims
-from rag_evals.evals.judges.claims.declines import declines
+from rag_evals.evals.judges.claims.declines import declines, may_decline
 from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.judges.grader import Grader, whole_of
 from rag_evals.evals.judges.judge import RawScore
@@ -109,7 +109,7 @@ class Examiner:
 
 def is_silent(said: str) -> bool:
     """Return whether what is `said` is no answer."""
-    return not said.strip() or declines(said) or bool(_SILENCE.match(said))
+    return not said.strip() or declines(said) or may_decline(said) or bool(_SILENCE.match(said))
 
 
 def words_found(reference: str, said: str) -> float:

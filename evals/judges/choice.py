@@ -74,7 +74,8 @@ class ChoiceScorer:
 
 def _read(metric: str, grader: Grader) -> RawScores:
     before, grader.declines = grader.tokens, ()
-    items, reason = (), None
+    items: tuple[RawScore, ...] = ()
+    reason = None
     with span(metric) as step:
         try:
             items = tuple(HOW[metric](grader))

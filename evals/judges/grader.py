@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from rag_evals.evals.judges import prompts
 from rag_evals.evals.judges.claims import Claim, read_claims
@@ -102,7 +102,7 @@ class Grader:
         if self._decline is None:
             self._decline = self._ask_decline(whole)
         if (self._decline.value or 0.0) > 0.5:
-            self.declines = (Decline(*astuple(whole), by="rule" if is_stock else "judge"),)
+            self.declines = (_decline(whole, by="rule" if is_stock else "judge"),)
         return self._decline
 
     def _ask_decline(self, span: TextSpan) -> RawScore:
@@ -145,10 +145,10 @@ class Grader:
     def claims(self) -> list[Claim]:
         """Return what the answer claims, less the sentences that decline, by rule or by the model's word."""
         read = read_claims(self.answer.text, self.question.question)
-        by_rule = [Decline(*astuple(span), by="rule") for span in read.declines]
+        by_rule = [_decline(span, by="rule") for span in read.declines]
         doubtful = [claim for claim in read.claims if claim.may_decline and len(read.claims) > 1]
         declining = [claim for claim in doubtful if (self._ask_decline(claim.span).value or 0.0) > 0.5]
-        by_judge = [Decline(*astuple(claim.span), by="judge") for claim in declining]
+        by_judge = [_decline(claim.span, by="judge") for claim in declining]
         self.declines = tuple(sorted(by_rule + by_judge, key=lambda one: one.start))
         return [claim for claim in read.claims if claim not in declining]
 
@@ -258,6 +258,10 @@ class Grader:
 def whole_of(text: str) -> TextSpan:
     """Return the whole of `text` as one span."""
     return TextSpan(text, 0, len(text))
+
+
+def _decline(span: TextSpan, *, by: Literal["rule", "judge"]) -> Decline:
+    return Decline(span.text, span.start, span.end, by)
 
 
 def share_of(log_odds: float) -> float:
