@@ -14,7 +14,7 @@ Kind = Literal["text", "item", "heading", "header", "row"]
 # What a line begins with that sets it apart from the line before. "12." is a marker and "2024." is not: it
 # is the end of a wrapped sentence.
 _MARKER = (
-    r"(?:(?:[-*•–◦▪‣●·](?!\S)|(?:\(?(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})\)|\d{1,2}\.|[ivx]{1,4}\.)(?=\s++\S)"
+    r"(?:(?:[-*•–◦▪‣●·>](?!\S)|(?:\(?(?:\d{1,2}|[A-Za-z]|[ivx]{1,4})\)|\d{1,2}\.|[ivx]{1,4}\.)(?=\s++\S)"
     r"|[①-⓿❶-➓]|\d{1,2}、|[（(][一二三四五六七八九十]{1,3}[）)])\s*+)"
 )
 _MARKS = re.compile(

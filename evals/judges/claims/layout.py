@@ -14,7 +14,7 @@ _SOURCES = (
 )
 _SOURCES_TITLE = re.compile(_SOURCES)
 _SOURCES_LINE = re.compile(rf"\W{{0,8}}{_SOURCES}\W{{0,4}}[:：]\W{{0,4}}", re.IGNORECASE)
-_FOOTNOTE = re.compile(r"\[\^?\d{1,3}\]:?\s")
+_FOOTNOTE = re.compile(r"(?:\[\^?\d{1,3}\]|[¹²³⁴⁵⁶⁷⁸⁹⁰†‡]{1,3}):?\s")
 # What names a place where something is written.
 _PLACE = re.compile(
     r"\[[^][]{1,80}\]\([^()\s]{1,300}\)|\[\^?\d{1,3}\]|https?://\S{1,500}|www\.\S{1,500}|\barxiv:\S+|\bdoi:\S+"
@@ -29,6 +29,7 @@ _CONFIDENCE = re.compile(
     r"|[\d.]{1,6} ?%?(?: ?(?:/|out of) ?\d{1,3})?)"
 )
 _YEAR = re.compile(r"\b(?:19|20)\d\d[a-z]?\b")
+_CAPTION = re.compile(r"(?:table|figure|fig\.?) \d{1,3}[:.]?(?: [^\W\d_-]+){1,6}")
 # Words beside a place that still only name it: the title of a paper, "for details, see".
 _NAMES = 6
 _NUMBERED = re.compile(
@@ -49,7 +50,7 @@ def names_sources(text: str) -> bool:
         return all(_is_reference(line) for line in text[label.end() :].splitlines() if line.strip())
     if _LINKS.fullmatch(text):
         return True
-    return bool(_FOOTNOTE.match(text)) and bool(_PLACE.search(text[3:])) and _is_reference(text)
+    return bool(_FOOTNOTE.match(text)) and bool(_PLACE.search(text[2:])) and _is_reference(text)
 
 
 def is_reference(text: str) -> bool:
@@ -67,8 +68,10 @@ def _is_reference(line: str) -> bool:
 
 
 def is_label(text: str) -> bool:
-    """Whether `text` is a label that claims nothing of the matter: "Confidence: high"."""
-    return bool(_CONFIDENCE.fullmatch(plain(text)))
+    """Whether `text` is a label that claims nothing of the matter: "Confidence: high", "Table 1: Fees"."""
+    said = plain(text)
+    is_caption = text.lstrip("*_ ").startswith(("Table", "Figure", "Fig")) and not text.rstrip().endswith(".")
+    return bool(_CONFIDENCE.fullmatch(said) or (is_caption and _CAPTION.fullmatch(said)))
 
 
 def is_numbered(text: str) -> bool:

@@ -37,7 +37,7 @@ _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 # "「…。」と言った": what was said goes on to who said it.
 _QUOTED = re.compile(r"[」』”’\"]\s?(?:と|って|[他她它]?(?:说|問|问|道))")
 
-_NUMBERING = re.compile(r"\s*+[*_]{0,3}(?:(?:Figure|Table) )?\d{1,2}(?:\.\d{1,3}){0,3}")
+_NUMBERING = re.compile(r"\s*+[*_]{0,3}(?:(?:Figure|Table|Step|Part|Phase|Stage) )?\d{1,2}(?:\.\d{1,3}){0,3}")
 # A number that is the first of what follows ("the steps are: 1. Open"); an ordinal of a German date or name.
 _COUNTS_ON = re.compile(r"(?<!\d)[:;,：；，]\s?[(\"'„«]?\d{1,2}\Z")
 _ORDINAL = re.compile(

@@ -32,6 +32,24 @@ _NOTICE = (
     r"|please (?:consult|ask|see|contact) (?:a|an|your|the) (?:[a-z-]+ ){0,3}"
     rf"{_ADVISER}(?: for [a-z -]{{1,60}})?"
 )
+_ADVICE = r"(?:legal|medical|financial|professional|tax|investment)(?: [a-z]+)? advice"
+_DISCLAIMER = (
+    rf"as an ai(?: [a-z]+){{0,3}},? i (?:can not|am not able to|do not) (?:give|provide|offer) {_ADVICE}"
+    rf"|(?:disclaimer: )?this (?:is not|does not constitute|should not be taken as) {_ADVICE}"
+)
+# The commonest of other languages.
+_ELSEWHERE = (
+    r"hallo|guten (?:tag|morgen|abend)|gerne?|natürlich|ich hoffe,? das hilft(?: ihnen| dir)?(?: weiter)?"
+    r"|(?:bei )?(?:weitere[nr]? )?fragen (?:helfe ich gerne?|stehe ich (?:ihnen )?gerne? zur verfügung)"
+    r"|bonjour|bonsoir|bien sûr|j'espère que cela (?:vous|t')? ?aide(?:ra)?"
+    r"|n'hésitez pas(?: à [a-zà-ÿ' ]{1,40})?"
+    r"|hola|buenos días|buenas tardes|claro|por supuesto|espero que (?:esto )?(?:te|le)? ?ayude"
+    r"|no dude en (?:preguntar|contactarme)|ciao|buongiorno|certo"
+    r"|spero (?:che )?(?:questo )?(?:ti|le)? ?(?:aiuti|sia utile)"
+    r"|здравствуйте|привет|конечно|надеюсь,? это поможет"
+    r"|你好|您好|当然|好的|希望(?:这|以上)?(?:对您|对你|能)?有?所?帮助(?:到您|到你)?|如有(?:其他|任何)?(?:问题|疑问).{0,12}"
+    r"|こんにちは|もちろんです|お役に立てば幸いです|नमस्ते|ज़रूर|مرحبا|أهلا|بالتأكيد"
+)
 _PADDING = re.compile(
     r"sure(?: thing)?|certainly|of course|absolutely|(?:great|good|excellent) question|thank you|thanks"
     r"|(?:hello|hi|hey)(?: there)?|good (?:morning|afternoon|evening|day)|welcome"
@@ -39,7 +57,7 @@ _PADDING = re.compile(
     r"|(?:i )?hope (?:this|that|it) helps|(?:i am )?(?:happy|glad) to help"
     r"|(?:does|did) (?:this|that) (?:help|make sense|answer (?:your|the) question)"
     r"|here (?:is|are) (?:[a-z]+ ){0,3}(?:answer|summary|overview|points|details|steps|reasons|differences)"
-    rf"|{_FOUND}|{_NOTICE}"
+    rf"|{_FOUND}|{_NOTICE}|{_DISCLAIMER}|{_ELSEWHERE}"
     r"|(?:(?:please )?(?:let me know|feel free|do not hesitate)|would you like|is there anything|if you"
     rf"|just ask|please ask){_OFFER}"
 )
@@ -52,7 +70,7 @@ _FACE = re.compile(r"\s*(?:[:;]-?[)D(]|[\U0001f300-\U0001faff\u2600-\u27bf\ufe0f
 
 def pads(sentence: str) -> bool:
     """Whether `sentence` says nothing of anything: a greeting, an offer, thanks, a notice to the reader."""
-    said = _FACE.sub("", plain(sentence)).rstrip(" .!?:")
+    said = _FACE.sub("", plain(sentence)).rstrip(" .!?:。！？।،")
     if _PADDING.fullmatch(said):
         return True
     return sentence.rstrip().endswith("?") and bool(_ASKED.match(said)) and not NUMBER.search(said)

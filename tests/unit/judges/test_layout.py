@@ -59,6 +59,14 @@ def shown(text: str) -> list[str]:
         "what was found": (f"I found the following in the documents. {TWO}", [TWO]),
         "the documents answer": (f"The documents provide the answer. {TWO}", [TWO]),
         "thoughts": (f"<think>The passage says three.</think>\n\n{TWO}", [TWO]),
+        "caption": (f"{TWO}\n\n*Table 1: Sizes of experts*", [TWO]),
+        "raised footnote": (f"{TWO}¹\n\n¹ mixtral.pdf, p. 3", [f"{TWO}¹"]),
+        "disclaimer": (f"As an AI model, I cannot give legal advice. {TWO}", [TWO]),
+        "German small talk": (f"Gerne! {TWO} Ich hoffe, das hilft Ihnen weiter.", [TWO]),
+        "French small talk": (f"Bonjour ! {TWO} N'hésitez pas à me contacter.", [TWO]),
+        "Chinese small talk": ("您好！费用为5元。希望对您有所帮助！", ["费用为5元。"]),
+        "quoted lines": (f"> {TWO}\n\n{MLP}", [TWO, MLP]),
+        "steps in a line each": ("Step 1. Open.\nStep 2. Press.", ["Step 1. Open.", "Step 2. Press."]),
         "paragraphs of HTML": (f"<p>{TWO}</p><p>{MLP}</p>", [TWO, MLP]),
         "roman numbers": (f"i. {TWO}\nii. {MLP}\niii. Done.", [TWO, MLP, "Done."]),
         "numbers in circles": ("① 打开盖子\n② 按下开始", ["打开盖子", "按下开始"]),
@@ -84,6 +92,8 @@ def test_layout_and_small_talk_are_no_claims(text, expected):
         "Please note that this may change to five of sixteen experts.",
         "The documents provide the answer five of sixteen.",
         "Step 1 uses five of sixteen experts",
+        "Table 1: the router picks five of sixteen experts",
+        "As an AI model, I cannot give more than five of sixteen experts.",
     ],
 )
 def test_nothing_said_hides_in_layout(said):
