@@ -184,7 +184,10 @@ class Grader:
         if raw_score.value is None:
             return raw_score
         gain = {} if alone is None or behind is None else {"gain": behind - alone}
-        return replace(raw_score, features={**raw_score.features, **gain, **self.evidence.found(claim.said)})
+        found = dict(self.evidence.found(claim.said))
+        if self._language == "de":
+            del found["names"]  # every noun begins with a capital letter
+        return replace(raw_score, features={**raw_score.features, **gain, **found})
 
     def _log_likelihood(self, claim: Claim, *before: str) -> float | None:
         """Return the mean log-likelihood of the words of `claim`; None if the model does not tell it."""

@@ -343,6 +343,14 @@ def test_prompts_say_the_language_of_the_question():
     ]
 
 
+def test_german_nouns_are_no_names():
+    """Every noun begins with a capital letter, so that a missing one says nothing of names."""
+    answer = Answer("Es gilt die Frist.", (Context("Vier Wochen."),))
+    llm = ScriptedLLM(NO, YES, YES)
+    (raw_score,) = ChoiceScorer(llm).read(["faithfulness"], GERMAN, answer)["faithfulness"].items
+    assert set(raw_score.features) == {"yes", "words", "pairs", "numbers"}
+
+
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
