@@ -15,7 +15,7 @@ from rag_evals.evals.judges.build import CARDS, JudgeModels, scorer_for
 from rag_evals.evals.judges.calibration.accuracy import accuracy
 from rag_evals.evals.judges.calibration.calibrate import Observed, observe
 from rag_evals.evals.judges.calibration.calibrated_judge import score_from
-from rag_evals.evals.judges.calibration.judge_card import JudgeCard, find_card
+from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, find_card
 from rag_evals.evals.judges.calibration.labels import load_labels
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.rag.config import load_configs
@@ -26,6 +26,7 @@ from benchmarks.report import print_table, save
 
 LABELS = Path(__file__).parents[1] / "fixtures" / "labels" / "languages.jsonl"
 METRIC = METRICS["faithfulness"]
+WAYS = ("as it is", "own card")
 
 
 def main() -> None:
@@ -43,33 +44,30 @@ def main() -> None:
 def tell(judge: str, seen: Sequence[Observed], card: JudgeCard | None) -> None:
     """Print and write the figures of each language, and of all together."""
     languages = sorted({one.example.source.partition("-")[0] for one in seen})
-    rows = [_row(language, seen, card) for language in [*languages, ""]]
-    header = ["language", "answers", "with a verdict", "AUROC", "balanced accuracy", "passed"]
-    print_table(
-        [
-            header,
-            *([str(row[key]) for key in ("language", "answers", "scored")] + _shown(row) for row in rows),
-        ]
-    )
-    save("languages", {"judge": judge, "calibrated": card is not None, "rows": rows})
+    of_metric = card.metric(METRIC.name) if card else None
+    rows = [
+        _row(language, seen, of_metric.calibration if of_metric else None) for language in [*languages, ""]
+    ]
+    header = ["language", "answers", "with a verdict", *(f"{way}: AUROC, bal. acc., passed" for way in WAYS)]
+    print_table([header, *(_shown(row) for row in rows)])
+    save("languages", {"judge": judge, "card": card.digest if card else None, "rows": rows})
 
 
-def _row(language: str, seen: Sequence[Observed], card: JudgeCard | None) -> dict[str, Any]:
+def _row(language: str, seen: Sequence[Observed], calibration: Calibration | None) -> dict[str, Any]:
     ours = [one for one in seen if one.example.source.startswith(language)]
     scored = [one for one in ours if one.is_scored]
-    of_metric = card.metric(METRIC.name) if card else None
-    calibration = of_metric.calibration if of_metric else None
+    row = {"language": language or "all", "answers": len(ours), "scored": len(scored)}
+    ways = dict(zip(WAYS, (None, calibration), strict=True))
+    return {**row, **{way: _figures(scored, how) for way, how in ways.items() if how or way == WAYS[0]}}
+
+
+def _figures(scored: Sequence[Observed], calibration: Calibration | None) -> dict[str, Any]:
     threshold = calibration.threshold if calibration else DEFAULT_THRESHOLD
-    scores = [
-        score_from(METRIC, one.example.question, one.raw_scores, calibration).value or 0.0 for one in scored
-    ]
-    found = accuracy(
-        scores, [one.label for one in scored], [one.example.source for one in scored], threshold=threshold
-    )
+    values = [score_from(METRIC, one.example.question, one.raw_scores, calibration).value for one in scored]
+    scores = [value or 0.0 for value in values]
+    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
+    found = accuracy(scores, labels, sources, threshold=threshold)
     return {
-        "language": language or "all",
-        "answers": len(ours),
-        "scored": len(scored),
         "auroc": asdict(found.auroc),
         "balanced_accuracy": asdict(found.balanced_accuracy),
         "passed": sum(score >= threshold for score in scores),
@@ -77,8 +75,13 @@ def _row(language: str, seen: Sequence[Observed], card: JudgeCard | None) -> dic
 
 
 def _shown(row: dict[str, Any]) -> list[str]:
-    figures = [f"{row[key]['value']:.2f}" for key in ("auroc", "balanced_accuracy")]
-    return [*figures, str(row["passed"])]
+    told = [
+        f"{row[way]['auroc']['value']:.2f} {row[way]['balanced_accuracy']['value']:.2f} {row[way]['passed']}"
+        if way in row
+        else "-"
+        for way in WAYS
+    ]
+    return [row["language"], str(row["answers"]), str(row["scored"]), *told]
 
 
 if __name__ == "__main__":
