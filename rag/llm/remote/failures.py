@@ -9,7 +9,7 @@ from typing import Any
 
 # What an error without a number calls itself, and the HTTP status that says the same.
 _KINDS = (
-    ("quota", 402),
+    ("insufficient_quota", 402),
     ("rate_limit", 429),
     ("too_many", 429),
     ("exhausted", 429),
@@ -19,6 +19,8 @@ _KINDS = (
     ("server_error", 500),
     ("internal", 500),
 )
+# How a reply ends that a filter withholds: OpenAI's word, and those of Google that some gateways leave.
+_FILTERS = ("content_filter", "safety", "recitation", "prohibited_content")
 FILTERED = "the content filter withheld the reply"
 UPSTREAM = 502  # an error in the middle of a reply: what stands behind the server is lost
 
@@ -41,7 +43,7 @@ class Failure:
 def failure_in(data: bytes) -> Failure | None:
     """Return the failure that the body of a reply reports; None where it is a reply, or no JSON."""
     # Nearly every reply is one: it is not read twice.
-    if b'"error"' not in data and b"content_filter" not in data:
+    if b'"error"' not in data and not any(word.encode() in data.lower() for word in _FILTERS):
         return None
     try:
         table = json.loads(data)
@@ -55,7 +57,7 @@ def failure_in(data: bytes) -> Failure | None:
     choice = choices[0] if isinstance(choices, list) and choices else {}
     choice = choice if isinstance(choice, dict) else {}
     text = data.decode(errors="replace")
-    if choice.get("finish_reason") == "content_filter":
+    if str(choice.get("finish_reason")).lower() in _FILTERS:
         return Failure(200, FILTERED, text)
     if choice.get("finish_reason") == "error" or choice.get("error"):
         error = choice.get("error") or table.get("error")

@@ -13,7 +13,7 @@ import urllib3
 from rag_evals.rag.errors import RemoteError, one_line
 from rag_evals.rag.llm.deadline import current, remaining
 from rag_evals.rag.llm.remote.connections import Secret
-from rag_evals.rag.llm.remote.failures import failure_in
+from rag_evals.rag.llm.remote.failures import FILTERED, failure_in
 from rag_evals.rag.llm.remote.limits import RateLimit, is_spent, told_pause
 from rag_evals.rag.llm.remote.throttle import NoTurnError, Throttle, Turn
 from urllib3.exceptions import (
@@ -161,8 +161,8 @@ class Server:
     def printable(self, text: str) -> str:
         """Return the first 200 characters fit for a terminal, without the secrets that a server may echo."""
         for value in self._headers.values():
-            if isinstance(value, Secret):
-                text = text.replace(value, "***").replace(value.rpartition(" ")[2], "***")
+            if isinstance(value, Secret) and value.strip():
+                text = text.replace(value, "***").replace(value.split()[-1], "***")
         return one_line(text) or "(nothing)"
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ class Server:
             if failure is None:
                 turn.succeeded()
                 return data
-            status, text = failure.status, failure.text
+            status, text = failure.status, f"{failure.said}\n{failure.text}"
             said = f"{self.url} answered HTTP {response.status} with an error: {self.printable(failure.said)}"
         raise self._http_error(status, text, said, response.headers, turn)
 
@@ -288,7 +288,7 @@ class Server:
         return RemoteError(f"{failure.said} (tried {times} over {seconds:.1f} s{why})\n{failure.remedy}")
 
     def _remedy(self, status: int, text: str) -> str:
-        if "content_filter" in text:
+        if FILTERED in text or '"content_filter"' in text:
             return "Have the server's content filter changed, or ask a model without one."
         if status in (401, 403):
             return "Put the server's API key into the environment variable RAG_EVALS_API_KEY."

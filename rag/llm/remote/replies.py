@@ -77,7 +77,7 @@ def parsed_reply(choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Reply:
     return Reply(
         text,
         without_thoughts(text, is_apart=is_apart),
-        choice.get("finish_reason") != "length",
+        choice.get("finish_reason") not in ("length", "model_length", "max_tokens"),
         _tokens(usage),
         positions,
         thinks=is_apart or begins_thoughts(opened) or _thoughts(usage) > 0,

@@ -198,9 +198,10 @@ def test_a_failure_that_stays(start, pauses):
         )
 
 
-def test_a_content_filter(start):
+@pytest.mark.parametrize("finish", ["content_filter", "SAFETY", "recitation"])
+def test_a_content_filter(start, finish):
     """What a filter withholds is no answer and no verdict; another try would not change it."""
-    llm, server = start(lambda body: reply("Two of", finish="content_filter"))
+    llm, server = start(lambda body: reply("Two of", finish=finish))
     with pytest.raises(RemoteError) as caught:
         llm.choose(PROMPT, OPTIONS)
     assert str(caught.value) == (
