@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from rag_evals.rag.llm.remote.bodies import parsed_body
 
 # What an error without a number calls itself, and the HTTP status that says the same.
 _KINDS = (
@@ -46,7 +47,7 @@ def failure_in(data: bytes) -> Failure | None:
     if b'"error"' not in data and not any(word.encode() in data.lower() for word in _FILTERS):
         return None
     try:
-        table = json.loads(data)
+        table = parsed_body(data)
     except ValueError:
         return None
     if isinstance(table, list) and table:  # Gemini puts its error into a list
@@ -64,7 +65,9 @@ def failure_in(data: bytes) -> Failure | None:
         return Failure(_status(error) or UPSTREAM, _words(error) or "an error in place of a reply", text)
     error = table.get("error")
     status = _status(error)
-    return Failure(status, _words(error), text) if error and status and not choice else None
+    return (
+        Failure(status, _words(error), text) if error and status and not choice.get("finish_reason") else None
+    )
 
 
 def _status(error: Any) -> int | None:

@@ -24,6 +24,7 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import unbounded
 from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
 from rag_evals.rag.llm.remote.address import PREFIX, headers_for, is_harmless, misspelled, parse_address
+from rag_evals.rag.llm.remote.bodies import parsed_body
 from rag_evals.rag.llm.remote.connections import connections_to
 from rag_evals.rag.llm.remote.http_client import Patience, RefusedError, Server
 from rag_evals.rag.llm.remote.quirks import (
@@ -320,7 +321,7 @@ class RemoteLLM:
         estimated = size + max_tokens
         data = self._server.post(json.dumps(body).encode(), tokens=estimated)
         try:
-            table = object_or_empty(json.loads(data))
+            table = object_or_empty(parsed_body(data))
         except ValueError:
             raise self._no_api("no JSON", data) from None
         choices = table.get("choices")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from rag_evals.rag.answer import Tokens
 from rag_evals.rag.errors import RemoteError
 from rag_evals.rag.llm.protocol import Choice
 
-from tests.servers.openai import Said, graded, reply
+from tests.servers.openai import USAGE, Said, graded, reply
 from tests.unit.of_rag.llm.remote.conftest import OPTIONS, PROMPT
 
 NO_LOGPROBS = Said({"error": {"message": "This model does not support logprobs."}}, status=400)
@@ -89,6 +90,52 @@ def test_a_refusal_of_the_model_is_what_it_says(start):
     """A model that refuses beside the text has said that: it is no empty answer."""
     llm, _ = start(reply(None, refusal="I can't help with that."))
     assert llm.complete(PROMPT, max_tokens=9).text == "I can't help with that."
+
+
+def event(**choice: Any) -> str:
+    return f"data: {json.dumps({'choices': [{'index': 0, **choice}]})}\n\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event(delta={"role": "assistant", "content": ""})
+        + event(delta={"content": "Two "}, finish_reason=None)
+        + event(delta={"content": "experts."})
+        + event(delta={}, finish_reason="stop")
+        + f"data: {json.dumps({'choices': [], 'usage': USAGE})}\n\ndata: [DONE]\n\n",
+        json.dumps(reply("Two experts.")) + "\n\ndata: [DONE]\n\n",
+    ],
+)
+def test_a_stream_that_nobody_asked_for(start, body):
+    """Some gateways send every reply as one: it is put together."""
+    llm, _ = start(body)
+    completion = llm.complete(PROMPT, max_tokens=9)
+    assert (completion.text, completion.finished, completion.tokens) == (
+        "Two experts.",
+        True,
+        Tokens(20, 0, 1),
+    )
+
+
+ERROR = {"code": 502, "message": "upstream lost"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [event(delta={}, finish_reason="error", error=ERROR), f"data: {json.dumps({'error': ERROR})}\n\n"],
+)
+def test_a_stream_that_fails(start, pauses, broken):
+    """An error among the events is one in the middle of a reply."""
+    llm, _ = start(event(delta={"content": "Two "}) + broken, reply("Two experts."))
+    assert llm.complete(PROMPT, max_tokens=9).text == "Two experts."
+    assert len(pauses.slept) == 1
+
+
+def test_a_body_in_another_encoding(start):
+    """A server that sends Latin letters in one byte each is understood."""
+    llm, _ = start(Said(json.dumps(reply("Größe"), ensure_ascii=False).encode("latin-1")))
+    assert llm.complete(PROMPT, max_tokens=9).text == "Größe"
 
 
 # --- verdicts ---
