@@ -164,10 +164,10 @@ class Grader:
     def support(self, claims: Sequence[Claim]) -> list[RawScore]:
         """Hold each claim against the sentences of the contexts that are closest to it.
 
-        A claim is read behind its lead-in, or the sentence it points back to; what is shown and looked up is
-        the claim alone. Besides the verdict (`yes`) the features have how much likelier the sentences make
-        its words (`gain`, mean of the log-likelihood a token), where the model tells likelihoods, and what
-        plain look-up finds.
+        A claim is read behind its lead-in, or the sentence it points back to; what is shown, looked up and
+        read for its likelihood is the claim alone. Besides the verdict (`yes`) the features have how much
+        likelier the sentences make its words (`gain`, mean of the log-likelihood a token), where the model
+        tells likelihoods, and what plain look-up finds.
         """
         # Without evidence first: all claims of an answer share that prefix.
         alone = [self._log_likelihood(claim, self.asked) for claim in claims]
@@ -193,7 +193,7 @@ class Grader:
         """Return the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
         if not isinstance(self._llm, ReadsLikelihood):
             return None
-        prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.whole)))
+        prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.said)))
         with spans.span("likelihood", kind="LLM") as step:
             try:
                 read = self._llm.likelihood(prompt)

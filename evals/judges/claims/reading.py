@@ -37,6 +37,14 @@ _EMPTY = re.compile(
     r"|documents?|passages?|contexts?|texts?|sources?|two|three|four|five|six|\d+)\b[\s,:.)]*)+"
 )
 _LONGEST_LEAD = 300  # characters
+# What a lead-in says of itself: "Based on the passages, here are the benefits".
+_OF_ITSELF = re.compile(
+    r"(?:(?:based on|according to|from) (?:the |your )?(?:(?:given|provided|retrieved) )?"
+    r"(?:passages?|documents?|contexts?|texts?|sources?|information)(?: provided)?,? )?(?:here (?:is|are) )?",
+    re.IGNORECASE,
+)
+# An item of more words than these that ends with a stop says all by itself.
+_FRAGMENT = 4
 
 # What points back: to the sentence before, or to whatever that was about.
 _JOINED = (
@@ -179,7 +187,7 @@ class _Around:
     def claim(self, span: TextSpan, block: Block, text: str) -> Claim:
         """Return the claim of a sentence of `text`, with what it is read behind."""
         lead = ""
-        if block.kind in ("item", "row"):
+        if block.kind == "row" or (block.kind == "item" and not _is_complete(span.text)):
             lead = " ".join(told if told.endswith((":", "：")) else f"{told}:" for _, told in self.leads)
             lead = lead or (f"{self.title}:" if self.title else "")
         if not lead:
@@ -218,8 +226,13 @@ def _introduces(span: TextSpan, block: Block, following: Block, *, first: bool) 
     return first and bare.endswith(("?", "？")) and bool(_ASKS.match(said))
 
 
+def _is_complete(item: str) -> bool:
+    return item.rstrip(CLOSERS).endswith((".", "!", "?")) and len(item.split()) > _FRAGMENT
+
+
 def _unmarked(text: str) -> str:
-    return re.sub(r"^[*_`\s]*(?:\d{1,2}[.)]\s+)?|[*_`\s]+$", "", text).replace("**", "")
+    text = re.sub(r"^[*_`\s]*(?:\d{1,2}[.)]\s+)?|[*_`\s]+$", "", text).replace("**", "")
+    return _OF_ITSELF.sub("", text, count=1)
 
 
 def _has_word(text: str) -> bool:

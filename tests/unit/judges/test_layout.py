@@ -125,6 +125,14 @@ def test_nothing_said_hides_in_layout(said):
             "The Basic plan includes:\n- email support\n- a trial",
             ["The Basic plan includes: email support", "The Basic plan includes: a trial"],
         ),
+        "bullet that says all": (
+            "To start it:\n- Turn the key to the right and wait.\n- Wait.",
+            ["Turn the key to the right and wait.", "To start it: Wait."],
+        ),
+        "lead-in of itself": (
+            "Based on the given passages, here are the benefits of massage:\n- less pain",
+            ["the benefits of massage: less pain"],
+        ),
         "bullet behind a blank line": (
             "The Basic plan includes:\n\n- email support",
             ["The Basic plan includes: email support"],
