@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rag_evals.rag.documents.document import Remark, printable
-from rag_evals.rag.documents.html_formulas import formula, lowered, raised
+from rag_evals.rag.documents.html_formulas import formula, lowered, raised, tag_name
 
 # What is never shown as text: code, and what stands in for something that cannot be played or drawn.
 _UNSEEN = frozenset(
@@ -44,7 +44,7 @@ def html_text(markup: str, *, is_xml: bool = False) -> tuple[str, list[Remark]]:
     root, remarks = _parsed(markup, is_xml=is_xml)
     if root is None:
         return "", remarks
-    reader = _Reader(is_script_off=_is_unclosed("noscript", markup))
+    reader = _Reader(is_script_off=_is_unclosed("noscript", markup.lower()))
     reader.read(root)
     return "\n\n".join(reader.paragraphs), remarks
 
@@ -86,9 +86,9 @@ def _swallowed(markup: str, root: Any) -> Iterator[Remark]:
     start, what = lower.rfind("<!--"), "a comment"
     if start <= lower.rfind("-->"):
         last = [] if root is None else list(root.iterfind(".//*"))[-1:]
-        tag = _name(last[0]) if last else ""
+        tag = tag_name(last[0]) if last else ""
         if root is not None and (within := [a for e in last for a in e.iterancestors("template")]):
-            tag = _name(within[-1])
+            tag = tag_name(within[-1])
         if tag not in _SWALLOWS or not _is_unclosed(tag, lower):
             return
         start, what = lower.rfind(f"<{tag}"), f"<{tag}>"
@@ -99,8 +99,7 @@ def _swallowed(markup: str, root: Any) -> Iterator[Remark]:
         )
 
 
-def _is_unclosed(tag: str, markup: str) -> bool:
-    lower = markup.lower()
+def _is_unclosed(tag: str, lower: str) -> bool:
     return lower.rfind(f"<{tag}") > lower.rfind(f"</{tag}")
 
 
@@ -130,7 +129,7 @@ class _Reader:
                 if skipped is element:
                     skipped = None
                 else:
-                    self._end(element, _name(element))
+                    self._end(element, tag_name(element))
             if event != "start":
                 self._add(element.tail)
             # An entity that XML does not define, such as &nbsp;
@@ -142,7 +141,7 @@ class _Reader:
 
     def _begin(self, element: Any) -> bool:
         """Take the beginning of an element; return whether to go into it."""
-        tag = _name(element)
+        tag = tag_name(element)
         if tag in self._unseen or _is_hidden(element, tag):
             return False
         if tag == "math":
@@ -156,7 +155,7 @@ class _Reader:
         elif tag in _CELLS:
             self._pieces.append(" ")
         elif tag in ("sub", "sup"):
-            self._indices.append((len(self._pieces), any(_name(part) == "a" for part in element.iter())))
+            self._indices.append((len(self._pieces), any(tag_name(part) == "a" for part in element.iter())))
         elif tag == "img":
             self._add(f" {element.get('alt')} " if element.get("alt") else None)
         elif tag == "input" and element.get("type", "").lower() in _TYPED:
@@ -194,15 +193,10 @@ class _Reader:
             self.paragraphs.append(text.strip("\n") if self._preformatted else text.strip())
 
 
-def _name(element: Any) -> str:
-    """Return the name without a namespace; "" for what is no element."""
-    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
-
-
 def _is_block(element: Any, tag: str) -> bool:
     """Return whether a paragraph ends with it: not with the only one of a cell, a part of its row."""
     parent = element.getparent() if tag in ("p", "div") else None
-    if parent is not None and _name(parent) in _CELLS and len(parent) == 1:
+    if parent is not None and tag_name(parent) in _CELLS and len(parent) == 1:
         return False
     return bool(_BLOCKS.fullmatch(tag))
 
@@ -216,4 +210,4 @@ def _is_hidden(element: Any, tag: str) -> bool:
         return "open" not in attributes
     # The same formula a second time, drawn for the eye: the first is for screen readers, and for us.
     before = element.getprevious() if attributes.get("aria-hidden") == "true" else None
-    return before is not None and any(_name(part) == "math" for part in before.iter())
+    return before is not None and any(tag_name(part) == "math" for part in before.iter())

@@ -35,14 +35,14 @@ def lowered(before: str, text: str) -> str:
 def formula(math: Any) -> str:
     """Return a MathML element as text: its TeX where the page has it, else one made of its parts."""
     for part in math.iter():
-        if _tag(part) == "annotation" and "tex" in part.get("encoding", ""):
+        if tag_name(part) == "annotation" and "tex" in part.get("encoding", ""):
             return f" {' '.join((part.text or '').split())} "
     text = math.get("alttext") or _line(math, _DEPTH)
     return f" {' '.join(text.split())} "
 
 
 def _line(element: Any, depth: int) -> str:
-    tag = _tag(element)
+    tag = tag_name(element)
     if tag.startswith("annotation") or not tag:
         return ""
     if depth == 0:
@@ -69,5 +69,6 @@ def _grouped(text: str) -> str:
     return text if re.fullmatch(r"[-\u2212+]?\w+(?:[.,]\d+)?", text) else f"({text})"
 
 
-def _tag(element: Any) -> str:
+def tag_name(element: Any) -> str:
+    """Return an element's name without its namespace; "" for what is no element."""
     return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +21,21 @@ _CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
 _PACKAGE = "{http://www.idpf.org/2007/opf}"
 
 
+@contextmanager
+def _refused(kind: str) -> Iterator[None]:
+    """Turn a missing library, and whatever one raises of damaged input, into the reason.
+
+    Raises:
+        Refusal: Something was raised.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Refusal(_NEEDED) from error
+    except Exception as error:
+        raise Refusal(f"is not a readable {kind} file: {error_line(error)}") from error
+
+
 def docx_text(data: bytes) -> tuple[str, list[Remark]]:
     """Return the text of a Word document with its tables, lists, notes and text boxes.
 
@@ -27,17 +43,13 @@ def docx_text(data: bytes) -> tuple[str, list[Remark]]:
         Refusal: It cannot be read, or the library is missing.
     """
     _check_archive(data)
-    try:
+    with _refused("DOCX"):
         import mammoth
-    except ModuleNotFoundError as error:
-        raise Refusal(_NEEDED) from error
-    try:
+
         # Pictures by their description alone.
         page = mammoth.convert_to_html(
             BytesIO(data), convert_image=mammoth.images.img_element(lambda _: {"src": ""})
         )
-    except Exception as error:
-        raise Refusal(f"is not a readable DOCX file: {error_line(error)}") from error
     return html_text(page.value)
 
 
@@ -48,14 +60,10 @@ def pptx_pages(data: bytes) -> tuple[list[str], list[Remark]]:
         Refusal: It cannot be read, or the library is missing.
     """
     _check_archive(data)
-    try:
+    with _refused("PPTX"):
         from pptx import Presentation
-    except ModuleNotFoundError as error:
-        raise Refusal(_NEEDED) from error
-    try:
+
         slides = [_slide(slide) for slide in Presentation(BytesIO(data)).slides]
-    except Exception as error:
-        raise Refusal(f"is not a readable PPTX file: {error_line(error)}") from error
     pictures = tuple(
         number for number, (text, has_picture) in enumerate(slides, 1) if has_picture and not text
     )
@@ -95,10 +103,8 @@ def epub_text(data: bytes) -> tuple[str, list[Remark]]:
         names = frozenset(archive.namelist())
         if "META-INF/rights.xml" in names or _is_protected(archive, names):
             raise Refusal("is protected (DRM); give a copy without protection")
-        try:
+        with _refused("EPUB"):
             chapters = list(_chapters(archive))
-        except Exception as error:
-            raise Refusal(f"is not a readable EPUB file: {error_line(error)}") from error
         texts, remarks = [], []
         for chapter in chapters:
             try:
