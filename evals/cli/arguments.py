@@ -12,7 +12,7 @@ from rag_evals.evals.engine.cache import FILE, Cache
 from rag_evals.evals.runs.run import find_run
 from rag_evals.evals.trackers.wandb.fetched_files import run_of
 from rag_evals.evals.trackers.wandb.reference import is_reference
-from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, remark_lines
+from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.documents.read import read_documents
 
 
@@ -63,7 +63,7 @@ def add_ocr(parser: argparse.ArgumentParser) -> None:
 def read_corpus(docs: Path, home: Path, ocr: str | None = None) -> Corpus:
     """Read the documents, and say what was not read; a cache that is there spares the work."""
     corpus = cached_corpus(docs, home, ocr)
-    for line in remark_lines(corpus.unreadable, corpus.remarks, MOST_REMARKS):
+    for line in corpus.remarked:
         print(line, file=sys.stderr)
     return corpus
 

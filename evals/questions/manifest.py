@@ -15,7 +15,7 @@ from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, questions_digest, short_digest
-from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, remark_lines
+from rag_evals.rag.documents.document import Corpus
 
 TYPE = "question-set"
 SCHEMA = 1
@@ -94,7 +94,7 @@ def manifest_of(
         generator=generator,
         curated=sum(map(is_curated, questions)),
         created_with=version("rag-evals"),
-        remarks=tuple(remark_lines(corpus.unreadable, corpus.remarks, MOST_REMARKS)) if corpus else (),
+        remarks=tuple(corpus.remarked) if corpus else (),
     )
 
 

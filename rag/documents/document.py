@@ -89,6 +89,11 @@ class Corpus:
         contents = sorted((document.name, document.sha256) for document in self.documents)
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
+    @property
+    def remarked(self) -> list[str]:
+        """What was not read and what is remarked, a line each, with the first of many of a kind."""
+        return remark_lines(self.unreadable, self.remarks, MOST_REMARKS)
+
 
 def remark_lines(
     unreadable: Sequence[Unreadable], remarks: Sequence[Remark], most: int | None = None

@@ -65,7 +65,7 @@ class Materials:
         """Everything that is remarked on the documents, a line each; nothing where none were read."""
         if "corpus" not in self.__dict__:
             return []
-        return remark_lines(self.corpus.unreadable, self.corpus.remarks, MOST_REMARKS)
+        return self.corpus.remarked
 
     def fetched(self, text: str, *, is_offline: bool = False) -> FetchedArtifact:
         """Return the artifact that a reference means; `is_offline` takes what was fetched before.
