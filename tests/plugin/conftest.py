@@ -25,12 +25,14 @@ import statsmodels.stats.multitest  # noqa: F401
 
 from tests.servers.wandb import LoopbackWandb
 
+# Without the plugins of libraries that only our own tests need: loading them takes as long as all else of a
+# worker's start. tests/plugin/guests runs beside plugins of others.
 INI = """
 [pytest]
 asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 filterwarnings = error
-addopts = --strict-markers --strict-config
+addopts = --strict-markers --strict-config -p no:anyio -p no:hypothesispytest
 evals_pipelines = baseline
 evals_questions = questions.jsonl
 """
