@@ -1,12 +1,25 @@
-"""The chat template of a GGUF file, rendered in a sandbox."""
+"""The chat template of a GGUF file, rendered in a sandbox, within bounds, by a process that is ended."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from rag_evals.rag.errors import ModelError
+from rag_evals.rag.errors import ModelError, one_line
 from rag_evals.rag.models.resolve import Model
+
+# What a template may take. Those of published models have 20 kB at most, and render in milliseconds.
+CHARACTERS = 1_000_000  # of the template, and of what it writes beyond the words it is given
+SECONDS = 5  # of a processor
+BYTES = 512 * 2**20
+# A process that is kept waiting, as on a machine under load, is not at fault.
+_WAITING_SECONDS = 120
+_PROGRAM = Path(__file__).with_name("template_process.py")
+_MARKER = "\x00user\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,72 +31,93 @@ class ChatTemplate:
     bos: str
     eos: str
 
+    def check(self) -> None:
+        """Check that the template can be compiled.
+
+        Raises:
+            ModelError: It cannot.
+        """
+        self._rendered("cannot be read", [])
+
     def around_user_turn(self, system: str) -> tuple[str, str]:
         """Render one system and one user turn; return the text before and behind the user's words.
 
         Templates that refuse or drop a system turn get the system text at the head of the user's.
 
         Raises:
-            ModelError: The template fails, or drops the user's words.
+            ModelError: The template fails, takes too much time or memory, or drops the user's words.
         """
-        marker = "\x00user\x00"
-        try:
-            rendered = self._render(
-                [{"role": "system", "content": system}, {"role": "user", "content": marker}]
-            )
-        except ModelError:
-            rendered = ""
-        if system not in rendered or marker not in rendered:
-            rendered = self._render([{"role": "user", "content": f"{system}\n\n{marker}"}])
-        head, found, tail = rendered.partition(marker)
+        with_system = [{"role": "system", "content": system}, {"role": "user", "content": _MARKER}]
+        folded = [{"role": "user", "content": f"{system}\n\n{_MARKER}"}]
+        first, second = self._rendered("fails", [with_system, folded], given=len(system))
+        rendered = first.get("text", "")
+        if system not in rendered or _MARKER not in rendered:
+            if "error" in second:
+                raise self._refusal("fails", second["error"])
+            rendered = second["text"]
+        head, found, tail = rendered.partition(_MARKER)
         if not found:
             raise ModelError(f"the chat template of {self.model} drops the user's words: use another model.")
         return head, tail
 
-    def _render(self, turns: list[dict[str, str]]) -> str:
-        from jinja2 import TemplateError
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        def refuse(message: str) -> None:
-            raise TemplateError(message)
-
-        # A template comes with downloaded weights: it runs in a sandbox, set up as transformers does.
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.globals["raise_exception"] = refuse
+    def _rendered(
+        self, what: str, conversations: list[list[dict[str, str]]], *, given: int = 0
+    ) -> list[dict[str, str]]:
+        """Return for each conversation its `text`, or the `error` that the template raises."""
+        if len(self.source) > CHARACTERS:
+            raise self._refusal(what, f"it has {len(self.source):,} characters")
+        asked = {
+            "source": self.source,
+            "tokens": {"bos_token": self.bos, "eos_token": self.eos},
+            "conversations": conversations,
+            "characters": CHARACTERS + 2 * given,
+            "seconds": SECONDS,
+            "bytes": BYTES,
+        }
+        too_much = {"error": f"it takes more than {SECONDS} s or {BYTES // 2**20} MiB"}
         try:
-            # A model that would think aloud gets an empty thought, where its template knows that switch: the
-            # first answer position is then that of the answer.
-            return environment.from_string(self.source).render(
-                messages=turns,
-                add_generation_prompt=True,
-                enable_thinking=False,
-                bos_token=self.bos,
-                eos_token=self.eos,
+            ran = subprocess.run(
+                [sys.executable, "-P", str(_PROGRAM)],
+                input=json.dumps(asked).encode(),
+                capture_output=True,
+                timeout=_WAITING_SECONDS,
+                check=False,
             )
-        except Exception as error:  # a stranger's program may raise anything
-            raise ModelError(
-                f"the chat template of {self.model} fails ({error}): use another model."
-            ) from error
+            told = json.loads(ran.stdout) if ran.returncode == 0 else too_much
+        except (subprocess.TimeoutExpired, ValueError):
+            told = too_much
+        if isinstance(told, dict):
+            raise self._refusal(what, told["error"])
+        rendered: list[dict[str, str]] = told
+        return rendered
+
+    def _refusal(self, what: str, reason: str) -> ModelError:
+        return ModelError(
+            f"the chat template of {self.model} {what} ({one_line(reason)}): use another model."
+        )
 
 
 def read_chat_template(model: Model, llama: Any) -> ChatTemplate:
     """Return the chat template that a loaded model has in its file.
 
     Raises:
-        ModelError: It has none.
+        ModelError: It has none, or one that cannot be read.
     """
-    source = llama.metadata.get("tokenizer.chat_template")
+    source = llama.chat_template
     if not source:
         llama.close()
         raise ModelError(
             f"{model.name} has no chat template in its GGUF file, so it cannot be used as a chat model: "
             "use an instruction-tuned model."
         )
-    return ChatTemplate(
-        model.name, source, _token_text(llama, llama.token_bos()), _token_text(llama, llama.token_eos())
-    )
+    bos, eos = llama.token_bos(), llama.token_eos()
+    template = ChatTemplate(model.name, source, _token_text(llama, bos), _token_text(llama, eos))
+    try:
+        template.check()
+    except ModelError:
+        llama.close()
+        raise
+    return template
 
 
 def _token_text(llama: Any, token: int) -> str:

@@ -12,6 +12,8 @@ from rag_evals.rag.llm.threads import let_threads_sleep
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.free_memory import free_memory
 
+# Of the metadata: the chat template, and others by name.
+_TEMPLATES = "tokenizer.chat_template"
 # Bytes that a model takes at least besides its weights: caches, buffers, libraries.
 WORKING_MEMORY = 400_000_000
 
@@ -26,11 +28,19 @@ def load_llama(model: Model, config: LLMConfig) -> Any:
         check_memory(model, free_memory())
     let_threads_sleep()
     import llama_cpp
-    from jinja2 import TemplateError
+
+    class Llama(llama_cpp.Llama):
+        """A `Llama` that keeps the chat template of its file and does not compile it, which may never end."""
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "metadata":
+                self.chat_template = value.get("tokenizer.chat_template")
+                value = {key: text for key, text in value.items() if not key.startswith(_TEMPLATES)}
+            super().__setattr__(name, value)
 
     kind = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}[config.cache_type]
     try:
-        llama = llama_cpp.Llama(
+        llama = Llama(
             str(model.path),
             n_ctx=config.n_ctx,
             n_batch=config.n_batch,
@@ -47,10 +57,6 @@ def load_llama(model: Model, config: LLMConfig) -> Any:
         raise ModelError(
             f"{model.path} is not a model that llama.cpp can load ({error}). "
             "Check it with `rag-evals models verify`, or give another file."
-        ) from error
-    except TemplateError as error:
-        raise ModelError(
-            f"the chat template of {model.name} cannot be read ({error}): use another model."
         ) from error
     if config.n_threads == 0:
         _use_best_threads(llama, model, config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rag_evals.rag.errors import ModelError
+from rag_evals.rag.llm.local import chat_template
 from rag_evals.rag.llm.local.chat_template import ChatTemplate
 
 SYSTEM = "Be brief."
@@ -122,3 +123,64 @@ def test_words_of_the_system_text_are_no_template():
     """Template syntax in a system text is text."""
     head, _ = ChatTemplate("m", CHATML, "", "").around_user_turn("{{ 7 * 7 }}")
     assert head == "<|im_start|>system\n{{ 7 * 7 }}<|im_end|>\n<|im_start|>user\n"
+
+
+MEMORY = "it takes too much memory"
+BOUNDS = "it takes more than 1 s or 512 MiB"
+# A block of text of a million characters, which a template may well make, and then put together anew.
+BLOCK = "{% set a = 'a' * 1000000 %}"
+GROWING = (
+    "{% set n = namespace(a='ab') %}{% for i in range(60) %}{% set n.a = n.a ~ n.a %}{% endfor %}{{ n.a }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("{{ 'a' * 3000000000 }}", MEMORY),
+        ("{% set n = 3000000000 %}{{ 'a' * n }}", MEMORY),
+        ("{{ 'a'.ljust(3000000000) }}", MEMORY),
+        ("{{ 'a' | center(3000000000) }}", MEMORY),
+        ("{{ '%3000000000d' % 1 }}", MEMORY),
+        ("{{ '{:>3000000000}'.format('a') }}", MEMORY),
+        ("{{ 'a' | indent(3000000000) }}", ""),
+        ("{{ [0] * 3000000000 }}", MEMORY),
+        (GROWING, MEMORY),
+        (BLOCK + "{{ ([a] * 10000) | join }}", MEMORY),
+        (BLOCK + "{{ a.replace('a', a) }}", MEMORY),
+        (BLOCK + "{{ a | replace('a', a) }}", MEMORY),
+        (BLOCK + "{% for i in range(100000) %}{{ a }}{% endfor %}", MEMORY),
+        (BLOCK + "{{ a }}{{ a }}", "it writes 2,0"),
+        ("{{ 10 ** (10 ** 8) }}", BOUNDS),
+        ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", BOUNDS),
+        ("{% macro m(x) %}{{ m(x) }}{{ m(x) }}{% endmacro %}{{ m(1) }}", "maximum recursion depth exceeded"),
+        ("{{ " + "(" * 100_000 + "1" + ")" * 100_000 + " }}", ""),
+        ("{{ " + "-" * 50_000 + "1 }}", ""),
+        ("{% if 1 %}" * 5_000 + "{% endif %}" * 5_000, ""),
+        (" " * 1_000_001, "it has 1,000,"),
+    ],
+    ids=range(21),
+)
+def test_a_template_without_end_is_ended(source, reason, monkeypatch):
+    """Whatever a template does to take time or memory, one line refuses it."""
+    if reason == BOUNDS:
+        monkeypatch.setattr(chat_template, "SECONDS", 1)
+    found = refusal(CHATML + source)
+    assert found.startswith(f"the chat template of m fails ({reason}")
+    assert found.endswith("): use another model.")
+    assert "\n" not in found
+
+
+def test_a_template_that_is_not_compiled_within_bounds(monkeypatch):
+    """Jinja computes what is constant when it compiles a template: that is bounded as well."""
+    monkeypatch.setattr(chat_template, "SECONDS", 1)
+    with pytest.raises(ModelError) as caught:
+        ChatTemplate("m", "{{ 10 ** (10 ** 8) }}", "", "").check()
+    assert str(caught.value) == f"the chat template of m cannot be read ({BOUNDS}): use another model."
+
+
+def test_what_a_template_raises_is_one_line():
+    """A reason of a stranger is no page of text, and no line of its own."""
+    found = refusal("{{ raise_exception('one\\n' * 100000) }}")
+    assert found.startswith("the chat template of m fails (one one one")
+    assert len(found) < 300
