@@ -94,12 +94,16 @@ def _parse_entry(table: dict[str, Any]) -> CatalogueEntry:
         **{key: str(table[key]) for key in keys},  # type: ignore[arg-type]
         files=tuple(FilePin(**file) for file in files),
         hub=HubSource(**_no_other_keys(hub, {"repo", "revision"})) if hub else None,
-        index=_parse_index(_no_other_keys(index, {"wheels", "members", "folder"})) if index else None,
+        index=_parse_index(_no_other_keys(index, {"wheels", "members", "folder", "sha256"}))
+        if index
+        else None,
     )
 
 
 def _parse_index(table: dict[str, Any]) -> IndexSource:
-    return IndexSource(tuple(table.get("wheels", ())), table.get("members"), table.get("folder"))
+    _no_other_keys(table, {"wheels", "members", "folder", "sha256"})
+    wheels = tuple(table.get("wheels", ()))
+    return IndexSource(wheels, table.get("members"), table.get("folder"), table.get("sha256"))
 
 
 def _no_other_keys(table: dict[str, Any], known: set[str]) -> dict[str, Any]:

@@ -8,65 +8,41 @@ not those of the catalogue raise `WrongFileError`, because no other source makes
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rag_evals.rag.errors import one_line
+from rag_evals.rag.models.responses import (
+    at_pace,
+    opened,
+    reason_of,
+    response_status,
+    shown_url,
+    transport_error,
+)
 from rag_evals.rag.models.sources import (
     CHUNK,
     FetchedFile,
     FilePin,
     SourceFailed,
     check,
+    human_size,
     mismatch,
     move_ready,
     require_space,
     sha256_of,
 )
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
 ATTEMPTS = 5
+# Bytes of a file of which neither a pin nor the server says how large it is.
+MOST_UNANNOUNCED = 16_000_000
 
 
 def refuse_when_hub_offline() -> None:
     """Raise SourceFailed where the user has switched the hub off."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         raise SourceFailed("HF_HUB_OFFLINE is set")
-
-
-def hub_library() -> Any:
-    """Return the hub's library, which is not to tell anybody of us."""
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    # Without this every request also asks the public hub for a registry of AI agents and reports the one
-    # found in the environment (huggingface_hub 2.4, utils/_detect_agent.py), whatever HF_ENDPOINT says.
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    return huggingface_hub
-
-
-def transport_error() -> type[Exception]:
-    """Return the base of what the HTTP client raises."""
-    # The base of what the HTTP client raises: httpx's or httpx2's, as the hub library was built.
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined, unused-ignore]
-
-    error: type[Exception] = HTTPError
-    return error
-
-
-def response_status(response: Any) -> str:
-    """Return the status of a response in words."""
-    return one_line(f"HTTP {response.status_code} {response.reason_phrase}")
-
-
-def reason_of(exc: Exception) -> str:
-    """Return an error's text as part of a sentence."""
-    text = re.sub(r"^\[Errno -?\d+\] ", "", str(exc)) or type(exc).__name__
-    return one_line(text[:1].lower() + text[1:])
 
 
 def fetch_from_url(url: str, pin: FilePin, work: Path) -> tuple[FetchedFile, ...]:
@@ -84,46 +60,50 @@ def fetch_from_url(url: str, pin: FilePin, work: Path) -> tuple[FetchedFile, ...
     return (fetched,)
 
 
-def shown_url(url: str) -> str:
-    """An address without what may be secret in it: user, password, query."""
-    return one_line(re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", url)[0]))
-
-
 def download(url: str, pin: FilePin, work: Path, origin: str, headers: dict[str, str]) -> FetchedFile:
     """Download one file to `work/parts`, resuming while attempts bring bytes: a few, or a block and more."""
     part = work / "parts" / pin.name
     part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _receive_all(url, pin, part, origin, headers)
+    except BaseException:
+        if not _is_complete(part, pin) and not _resumable(part, pin)[1]:
+            for left in (part, _etag_file(part)):
+                left.unlink(missing_ok=True)
+        raise
+    fetched = FetchedFile(pin.name, _size(part), sha256_of(part))
+    check(pin, fetched, origin)
+    return fetched
+
+
+def _receive_all(url: str, pin: FilePin, part: Path, origin: str, headers: dict[str, str]) -> None:
     drops = 0
     while True:
         before = _size(part)
         try:
             _receive(url, pin, part, origin, headers)
-            break
+            return
         except transport_error():
             gained = _size(part) - before
             drops = 1 if gained >= CHUNK else drops + 1
             if gained == 0 or drops == ATTEMPTS:
                 raise
         time.sleep(0.2 * drops)
-    fetched = FetchedFile(pin.name, _size(part), sha256_of(part))
-    check(pin, fetched, origin)
-    return fetched
+
+
+def _is_complete(part: Path, pin: FilePin) -> bool:
+    return pin.sha256 is not None and pin.size == _size(part)
 
 
 def _receive(url: str, pin: FilePin, part: Path, origin: str, headers: dict[str, str]) -> None:
     """One request: append what is missing of a partial file, or write it from the start."""
-    if pin.sha256 is not None and pin.size == _size(part):
+    if _is_complete(part, pin):
         return  # complete; an earlier run broke off after it
     offset, validator = _resumable(part, pin)
-    asked = {**headers, "accept-encoding": "identity"}
-    if validator:
-        asked |= {"range": f"bytes={offset}-", "if-range": validator}
-    timeout = (CONNECT_SECONDS, READ_SECONDS, READ_SECONDS, CONNECT_SECONDS)
-    with hub_library().get_session().stream("GET", url, headers=asked, timeout=timeout) as response:
-        if (
-            response.status_code == 416
-        ):  # the partial file does not fit what is there now: next time from zero
-            part.unlink(missing_ok=True)
+    wanted = {"range": f"bytes={offset}-", "if-range": validator} if validator else {}
+    with opened(url, headers | wanted) as response:
+        if response.status_code == 416:
+            part.unlink(missing_ok=True)  # it does not fit what is there now: next time from zero
         if response.status_code not in {200, 206}:
             raise SourceFailed(response_status(response))
         goes_on = response.headers.get("content-range", "").startswith(f"bytes {offset}-")
@@ -133,17 +113,29 @@ def _receive(url: str, pin: FilePin, part: Path, origin: str, headers: dict[str,
             raise mismatch(pin.name, origin, "size", f"{pin.size} bytes", f"{total} bytes")
         require_space(part.parent, None if total is None else total - offset)
         _etag_file(part).write_text(_validator(response), encoding="utf-8")
-        _append(response.iter_bytes(), part, offset, total, pin)
+        _append(at_pace(response.iter_bytes()), part, offset, total, pin, origin)
 
 
-def _append(chunks: Iterable[bytes], part: Path, offset: int, total: int | None, pin: FilePin) -> None:
+def _append(
+    chunks: Iterable[bytes], part: Path, offset: int, total: int | None, pin: FilePin, origin: str
+) -> None:
+    """Write what comes, and nothing beyond the size that the pin or the server says."""
+    most = pin.size if pin.size is not None else total
     with part.open("r+b" if offset else "wb") as file, progress_bar(pin.name, total, offset) as bar:
         file.seek(offset)
         for chunk in chunks:
+            size = file.tell() + len(chunk)
+            if most is not None and size > most:
+                raise mismatch(pin.name, origin, "size", f"{most} bytes", f"{size} bytes or more")
+            if most is None and size > MOST_UNANNOUNCED:
+                break
             file.write(chunk)
             bar.update(len(chunk))
-            if pin.size is not None and file.tell() > pin.size:
-                return  # the check of the size names both
+        else:
+            return
+    part.unlink()
+    sent = human_size(MOST_UNANNOUNCED)
+    raise SourceFailed(f"the server does not say how large {pin.name} is, and sends more than {sent}")
 
 
 def _resumable(part: Path, pin: FilePin) -> tuple[int, str]:

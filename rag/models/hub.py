@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from rag_evals.rag.errors import one_line
-from rag_evals.rag.models.download import (
+from rag_evals.rag.models.download import download, refuse_when_hub_offline
+from rag_evals.rag.models.responses import (
     CONNECT_SECONDS,
-    download,
+    MOST_LISTED,
     hub_library,
+    opened,
+    read_whole,
     reason_of,
-    refuse_when_hub_offline,
     response_status,
     transport_error,
 )
@@ -37,6 +42,8 @@ NEEDED = (
     "*.model", "*.safetensors", "*.safetensors.index.json",
     "[0-9]_*/config.json", "[0-9]_*/*.safetensors",
 )  # fmt: skip
+MOST_FILES = 500
+NO_HUB = "what answers is not a Hugging Face hub"
 
 
 def fetch_from_hub(source: HubSource, pins: tuple[FilePin, ...], work: Path) -> tuple[FetchedFile, ...]:
@@ -68,17 +75,37 @@ def _hub_endpoint() -> str | None:
 
 
 def _hub_listing(source: HubSource, endpoint: str | None) -> tuple[str, tuple[FilePin, ...]]:
-    api = hub_library().HfApi(endpoint=endpoint)
-    info = api.model_info(source.repo, revision=source.revision, timeout=CONNECT_SECONDS)
-    names = sorted(sibling.rfilename for sibling in info.siblings or ())
+    hub = hub_library()
+    place = f"{endpoint or hub.constants.ENDPOINT}/api/models/{source.repo}"
+    with opened(
+        f"{place}/revision/{quote(source.revision, safe='')}", hub.utils.build_hf_headers()
+    ) as response:
+        if response.status_code != 200:
+            raise SourceFailed(_refusal(response))
+        body = read_whole(response, MOST_LISTED)
+    try:
+        info = json.loads(body)
+        names = sorted(str(sibling["rfilename"]) for sibling in info["siblings"])
+    except (ValueError, LookupError, TypeError, RecursionError) as exc:
+        raise SourceFailed(NO_HUB) from exc
     if bad := [name for name in names if not is_safe_name(name)]:
         raise WrongFileError(
             f"the hub lists file names of {source.repo} that leave the model's folder: {bad!r}"
         )
     needed = [name for name in names if _is_needed(name)]
+    if len(needed) > MOST_FILES:
+        raise SourceFailed(f"the repository has {len(needed):,} files to load, more than {MOST_FILES}")
     if not any(name.endswith(".safetensors") for name in needed):
         raise SourceFailed("the repository has no .safetensors weights")
-    return info.sha or source.revision, tuple(FilePin(name) for name in needed)
+    commit = str(info.get("sha"))
+    revision = commit if re.fullmatch(r"[0-9a-f]{40}", commit) else source.revision
+    return revision, tuple(FilePin(name) for name in needed)
+
+
+def _refusal(response: Any) -> str:
+    """Return the status of an answer that is none, and what may help."""
+    hint = ", or the repository is private: set HF_TOKEN" if response.status_code in {401, 403} else ""
+    return f"{response_status(response)}{hint}"
 
 
 def _is_needed(name: str) -> bool:
@@ -116,11 +143,8 @@ def _hub_errors(source: HubSource) -> Iterator[None]:
         name = str(getattr(getattr(exc, "response", None), "url", "")).rpartition("/")[2]
         raise SourceFailed(f"no file {one_line(name)} at revision {source.revision}") from exc
     except HfHubHTTPError as exc:
-        hint = (
-            ", or the repository is private: set HF_TOKEN" if exc.response.status_code in {401, 403} else ""
-        )
-        raise SourceFailed(f"{response_status(exc.response)}{hint}") from exc
+        raise SourceFailed(_refusal(exc.response)) from exc
     except FileMetadataError as exc:
-        raise SourceFailed("what answers is not a Hugging Face hub") from exc
+        raise SourceFailed(NO_HUB) from exc
     except (transport_error(), ConnectionError) as exc:
         raise SourceFailed(reason_of(exc)) from exc

