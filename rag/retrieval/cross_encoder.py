@@ -7,6 +7,7 @@ from typing import Any
 
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.llm.threads import let_threads_sleep
+from rag_evals.rag.models.folder_check import SAFE, check_model_folder
 from rag_evals.rag.retrieval.embedder import check_words
 
 
@@ -20,13 +21,16 @@ def load_cross_encoder(path: Path, *, kind: str, remedy: str = "", at_random: st
         at_random: What a model without a trained head would do, and what to use.
 
     Raises:
-        ModelError: It cannot be loaded, has no trained classification head (it would load with a random one),
-            or no vocabulary.
+        ModelError: It cannot be loaded, holds code or pickles, has no trained classification head (it would
+            load with a random one), or no vocabulary.
     """
+    check_model_folder(path)
     _check_head(path, kind, remedy, at_random)
     from sentence_transformers import CrossEncoder
 
-    encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
+    encoder = CrossEncoder(
+        str(path), device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs=SAFE
+    )
     check_words(encoder.tokenizer, path)
     return encoder
 
@@ -41,7 +45,7 @@ def _check_head(path: Path, kind: str, remedy: str, at_random: str) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         _, info = AutoModelForSequenceClassification.from_pretrained(
-            str(path), output_loading_info=True, local_files_only=True, trust_remote_code=False
+            str(path), output_loading_info=True, local_files_only=True, trust_remote_code=False, **SAFE
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

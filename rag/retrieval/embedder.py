@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.identity import Memory, digest
 from rag_evals.rag.llm.threads import let_threads_sleep
+from rag_evals.rag.models.folder_check import SAFE, check_model_folder
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.hosted_model import TORCH, HostedModel
 from rag_evals.rag.retrieval.coverage import Coverage, CoverageMeter
@@ -163,6 +164,7 @@ class SentenceModel:
 
 
 def _load(path: Path) -> Any:
+    check_model_folder(path)
     let_threads_sleep()
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
@@ -170,7 +172,9 @@ def _load(path: Path) -> Any:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one for every small model
     try:
-        loaded = SentenceTransformer(str(path), device="cpu", local_files_only=True)
+        loaded = SentenceTransformer(
+            str(path), device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs=SAFE
+        )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{path} is not an embedding model: {_first_line(error)}. "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +139,40 @@ def test_a_folder_that_is_no_embedder(damage: Callable[[Path], None], message, t
     with pytest.raises(ModelError) as caught:
         Embedder(Model("mine", path, "0" * 64, "path"), models_folder=MODELS).load()
     assert str(caught.value) == f"{path} {message.format(path=path)}"
+
+
+class Trap:
+    """What a pickle opens is a call: this one leaves a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_a_pickle_beside_the_weights_is_not_opened(tmp_path):
+    """Where there are safetensors too, they are what is loaded."""
+    path, trap = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(resolve("all-minilm-l6-v2").path, path)
+    (path / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(trap)))
+    Embedder(Model("mine", path, "0" * 64, "path"), models_folder=MODELS).load()
+    assert not trap.exists()
+
+
+def test_code_of_a_folder_is_not_run(tmp_path):
+    """A module that the folder brings along is refused before anything is imported."""
+    path, trap = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(resolve("all-minilm-l6-v2").path, path)
+    (path / "evil.py").write_text(
+        f"open({str(trap)!r}, 'w')\nfrom sentence_transformers.models import Normalize"
+    )
+    modules = json.loads((path / "modules.json").read_text())
+    (path / "modules.json").write_text(json.dumps([*modules[:2], modules[2] | {"type": "evil.Normalize"}]))
+    with pytest.raises(ModelError) as caught:
+        Embedder(Model("mine", path, "0" * 64, "path"), models_folder=MODELS).load()
+    assert str(caught.value) == (
+        f"the model in {path} is refused: modules.json names evil.Normalize, which is code that "
+        "sentence-transformers does not have: use a model whose modules are all sentence_transformers.*."
+    )
+    assert not trap.exists()

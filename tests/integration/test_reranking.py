@@ -180,6 +180,15 @@ def test_cut_weights_are_refused(copy):
     )
 
 
+def test_weights_that_are_a_pickle_are_refused(copy):
+    """A pickle may run code when it is opened, so that it is not."""
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    assert refusal(copy) == (
+        f"the model in {copy} is refused: its weights are a pickle (pytorch_model.bin), which may run code: "
+        "save it anew with `save_pretrained`, which writes model.safetensors, or use another model."
+    )
+
+
 def test_a_missing_vocabulary_is_refused(copy):
     """Without its vocabulary every word would be unknown, and every passage the same."""
     (copy / "tokenizer.json").unlink()

