@@ -9,14 +9,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Final, Literal
 
 PAGE_BREAK = "\n\n"
 # So many of a kind are shown and kept with a run; `rag-evals docs` shows all.
 MOST_REMARKS = 10
 RemarkKind = Literal[
-    "no text", "damaged", "unreadable letters", "not read", "copy", "passed over", "not embedded"
+    "no text", "damaged", "unreadable letters", "not read", "cut", "copy", "passed over", "not embedded"
 ]
+# The kind of a remark on what is beyond a bound: a reading with one of these is made anew the next time.
+CUT: Final = "cut"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,17 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
 
+from rag_evals.rag.documents.bounds import PREFIX, Bounds
 from rag_evals.rag.documents.document import PAGE_BREAK, Refusal, Remark, error_line
 from rag_evals.rag.documents.encodings import decoded
 from rag_evals.rag.documents.html import html_text
 
-# What the parts of a file may come to, unpacked: a small archive can hold endless zeros.
-_MOST_BYTES = 512 * 2**20
+# Parts of an archive; bytes of those of text, which libraries hold in memory many times over; and how much
+# larger a part may be than it is packed, beyond a size at which it does not matter.
+_MOST_PARTS = 20_000
+_MOST_TEXT = 64 * 10**6
+_MOST_EXPANSION, _SMALL = 200, 4 * 10**6
+_TEXT = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx", ".svg")
 _NEEDED = "needs more libraries: pip install 'rag-evals[documents]'"
 _CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
 _PACKAGE = "{http://www.idpf.org/2007/opf}"
@@ -36,13 +42,13 @@ def _refused(kind: str) -> Iterator[None]:
         raise Refusal(f"is not a readable {kind} file: {error_line(error)}") from error
 
 
-def docx_text(data: bytes) -> tuple[str, list[Remark]]:
+def docx_text(data: bytes, bounds: Bounds | None = None) -> tuple[str, list[Remark]]:
     """Return the text of a Word document with its tables, lists, notes and text boxes.
 
     Raises:
         Refusal: It cannot be read, or the library is missing.
     """
-    _check_archive(data)
+    _check_archive(data, bounds or Bounds())
     with _refused("DOCX"):
         import mammoth
 
@@ -53,13 +59,13 @@ def docx_text(data: bytes) -> tuple[str, list[Remark]]:
     return html_text(page.value)
 
 
-def pptx_pages(data: bytes) -> tuple[list[str], list[Remark]]:
+def pptx_pages(data: bytes, bounds: Bounds | None = None) -> tuple[list[str], list[Remark]]:
     """Return the text of each slide, with its tables and the speaker's notes; slides of pictures are named.
 
     Raises:
         Refusal: It cannot be read, or the library is missing.
     """
-    _check_archive(data)
+    _check_archive(data, bounds or Bounds())
     with _refused("PPTX"):
         from pptx import Presentation
 
@@ -92,19 +98,19 @@ def _shapes(shapes: Any) -> Iterator[Any]:
             yield shape
 
 
-def epub_text(data: bytes) -> tuple[str, list[Remark]]:
+def epub_text(data: bytes, bounds: Bounds | None = None) -> tuple[str, list[Remark]]:
     """Return the chapters of a book in reading order.
 
     Raises:
         Refusal: It cannot be read, or is protected.
     """
-    _check_archive(data)
+    _check_archive(data, bounds or Bounds())
     with zipfile.ZipFile(BytesIO(data)) as archive:
         names = frozenset(archive.namelist())
         if "META-INF/rights.xml" in names or _is_protected(archive, names):
             raise Refusal("is protected (DRM); give a copy without protection")
         with _refused("EPUB"):
-            chapters = list(_chapters(archive))
+            chapters = list(dict.fromkeys(_chapters(archive)))
         texts, remarks = [], []
         for chapter in chapters:
             try:
@@ -139,16 +145,34 @@ def _xml(data: bytes) -> Any:
     return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
 
 
-def _check_archive(data: bytes) -> None:
+def _check_archive(data: bytes, bounds: Bounds) -> None:
+    """Look at what an archive says of its parts: no more than that is read of them.
+
+    Raises:
+        Refusal: It is none, or comes to too much: a small archive can hold endless zeros.
+    """
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
-            size = sum(part.file_size for part in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
         kind = (
             "is an older or encrypted Office file; save it anew without a password"
             if data.startswith(b"\xd0\xcf\x11\xe0")
             else f"is damaged: {error_line(error)}"
         )
         raise Refusal(kind) from error
-    if size > _MOST_BYTES:
-        raise Refusal(f"comes to {size / 2**20:,.0f} MiB unpacked, more than {_MOST_BYTES // 2**20} MiB")
+    if len(parts) > _MOST_PARTS:
+        raise Refusal(f"has {len(parts):,} parts, more than {_MOST_PARTS:,}")
+    size = sum(part.file_size for part in parts) / 10**6
+    if size > bounds.megabytes:
+        raise Refusal(
+            f"comes to {size:,.0f} MB unpacked, more than {bounds.megabytes:,} MB ({PREFIX}MEGABYTES)"
+        )
+    text = sum(part.file_size for part in parts if part.filename.lower().endswith(_TEXT))
+    if text > _MOST_TEXT:
+        raise Refusal(f"comes to {text / 10**6:,.0f} MB of text unpacked, more than {_MOST_TEXT // 10**6} MB")
+    for part in parts:
+        if part.file_size > max(_SMALL, _MOST_EXPANSION * part.compress_size):
+            raise Refusal(
+                f"has a part that unpacks to {part.file_size // max(1, part.compress_size):,} times its size"
+            )

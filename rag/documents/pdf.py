@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rag_evals.rag.documents.document import Refusal, Remark, RemarkKind, error_line
+from rag_evals.rag.documents.bounds import PREFIX, Bounds, within
+from rag_evals.rag.documents.document import CUT, Refusal, Remark, RemarkKind, error_line
 from rag_evals.rag.documents.legibility import NO_TEXT, REMARKABLE, illegible_share
 from rag_evals.rag.documents.line_breaks import SYMBOL_BULLET, flowing_pages
 from rag_evals.rag.documents.right_to_left import Piece, in_reading_order, is_right_to_left
@@ -38,28 +41,80 @@ class _Page:
     notes: list[tuple[RemarkKind, str]] = field(default_factory=list)
 
 
-def pdf_pages(data: bytes, ocr: PageOCR | None = None) -> tuple[list[str], list[Remark]]:
+def pdf_pages(
+    data: bytes, ocr: PageOCR | None = None, bounds: Bounds | None = None
+) -> tuple[list[str], list[Remark]]:
     """Return the text of each page, and what was not read of which pages.
 
     Args:
         data: The file.
         ocr: Reads a page that has no text; None leaves it empty.
+        bounds: What it may have and take.
 
     Raises:
         Refusal: It is no readable PDF, or has no text on any page.
     """
+    bounds = bounds or Bounds()
+    until = time.monotonic() + bounds.seconds
     with _Warnings() as warnings:
-        reader, count = _opened(data)
-        if _is_placeholder(reader):
-            raise Refusal("is an XFA form, whose page is a placeholder; print it to a PDF and give that")
-        pages = [_page(reader, number, warnings) for number in range(count)]
+        try:
+            reader, count = within(bounds.seconds, lambda: _opened(data))
+        except TimeoutError as error:
+            raise Refusal(f"takes more than {bounds.seconds} s to open ({PREFIX}SECONDS)") from error
+        pages, cut = _pages(reader, count, warnings, bounds, until)
     for number, page in enumerate(pages, 1):
         if ocr and not page.text and page.loss != _BLANK:
             _read_image(page, number, ocr)
     texts = flowing_pages([page.text for page in pages])
     if not any(texts):
-        raise Refusal(_why_nothing(pages))
-    return texts, list(_remarks(pages))
+        reasons = [one.detail for one in cut] if cut and not pages else [_why_nothing(pages)]
+        raise Refusal("; ".join(reasons))
+    return texts, [*_remarks(pages), *cut]
+
+
+def _pages(
+    reader: PdfReader, count: int, warnings: _Warnings, bounds: Bounds, until: float
+) -> tuple[list[_Page], list[Remark]]:
+    """Read page by page while the bounds allow it; return the pages, and why there are no more."""
+    pages: list[_Page] = []
+    # By what it is in the file: a page that stands there a thousand times is read once.
+    known: dict[Any, _Page] = {}
+    characters = 0
+    for number in range(min(count, bounds.pages)):
+        reference = _reference(reader, number)
+        try:
+            if reference not in known:
+                seconds = min(until - time.monotonic(), bounds.page_seconds)
+                known[reference] = within(seconds, partial(_page, reader, number, warnings))
+            page = known[reference]
+        except TimeoutError:
+            if time.monotonic() >= until:
+                return pages, [_cut(f"takes more than {bounds.seconds} s", "SECONDS", number, count)]
+            took = f"takes more than {bounds.page_seconds} s: it is not read ({PREFIX}PAGE_SECONDS)"
+            page = _Page(kind=CUT, loss=took)
+        characters += len(page.text)
+        if characters > bounds.characters:
+            more = f"has more than {bounds.characters:,} characters"
+            return pages, [_cut(more, "CHARACTERS", number, count)]
+        pages.append(page)
+    if count > bounds.pages:
+        more = f"has {count:,} pages"
+        return pages, [_cut(more, "PAGES", bounds.pages, count)]
+    return pages, []
+
+
+def _cut(reason: str, bound: str, read: int, count: int) -> Remark:
+    rest = f"page {count:,} is" if read + 1 == count else f"pages {read + 1:,}-{count:,} are"
+    return Remark(CUT, f"{reason}: {rest} not read ({PREFIX}{bound})")
+
+
+def _reference(reader: PdfReader, number: int) -> Any:
+    """Return what a page is in the file, equal for equal pages; its number where it is nothing by itself."""
+    try:
+        reference = _tried(lambda: reader.pages[number].indirect_reference)
+    except Refusal:
+        return number
+    return number if reference is None else (reference.idnum, reference.generation)
 
 
 def _opened(data: bytes) -> tuple[PdfReader, int]:
@@ -71,11 +126,14 @@ def _opened(data: bytes) -> tuple[PdfReader, int]:
     try:
         # The reader itself tries the empty password, which is enough for files that only forbid printing.
         reader = PdfReader(BytesIO(data))
-        return reader, len(reader.pages)
+        count = len(reader.pages)
     except FileNotDecryptedError as error:
         raise Refusal("is encrypted; remove the password first") from error
     except Exception as error:  # damaged input: see _tried
         raise Refusal(f"is not a readable PDF: {error_line(error)}") from error
+    if _is_placeholder(reader):
+        raise Refusal("is an XFA form, whose page is a placeholder; print it to a PDF and give that")
+    return reader, count
 
 
 def _tried(read: Callable[[], T]) -> T:

@@ -17,7 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from pathlib import Path
 
+from rag_evals.rag.documents.bounds import PREFIX, Bounds, document_bounds, within
 from rag_evals.rag.documents.document import (
+    CUT,
     PAGE_BREAK,
     Corpus,
     Document,
@@ -44,6 +46,9 @@ _LIBRARIES = ("pypdf", "lxml", "mammoth", "python-pptx")
 _WITH_PAGES = (".pdf", ".pptx")
 _HTML = (".html", ".htm", ".xhtml")
 SUFFIXES = (".pdf", ".md", ".markdown", ".txt", *_HTML, ".docx", ".pptx", ".epub")
+# Files of a folder, and folders in each other, as documents do not have them.
+MOST_FILES = 100_000
+DEEPEST = 100
 # A shorter text may well be of control characters for the most part.
 _LONG_ENOUGH = 200
 
@@ -73,17 +78,19 @@ def read_documents(
         progress: Whether a bar is shown, on a terminal, while several files are read.
 
     Raises:
-        DocumentError: When `path` does not exist or nothing in it can be read, or there is no such command.
+        DocumentError: When `path` does not exist or nothing in it can be read, there is no such command, or a
+            bound in the environment is none.
     """
     if not os.access(path, os.F_OK):
         raise DocumentError(f"no such file or folder: {path}")
     if ocr is not None:
         check_command(ocr)
+    bounds = document_bounds()
     files, passed_over, unreadable = _files_in(path) if path.is_dir() else ({path.name: path}, [], [])
     documents, remarks = [], _passed_over(passed_over)
     for name, file in _shown(files.items(), progress=progress and len(files) > 1):
         try:
-            document, found = _read(name, file, memory, ocr)
+            document, found = _read(name, file, memory, ocr, bounds)
         except Refusal as refusal:
             unreadable.append(Unreadable(name, str(refusal)))
         else:
@@ -139,6 +146,12 @@ def _files_in(folder: Path) -> tuple[dict[str, Path], list[str], list[Unreadable
     others: list[str] = []
     visited = {folder.resolve()}
     for parent, folders, names in os.walk(folder, onerror=failures.append, followlinks=True):
+        if len(Path(parent).parts) - len(folder.parts) >= DEEPEST:
+            failures += (
+                OSError(0, f"lies more than {DEEPEST} folders deep", str(Path(parent, name)))
+                for name in folders
+            )
+            folders.clear()
         folders[:] = [name for name in sorted(folders) if _is_new(Path(parent, name), visited)]
         for file in (Path(parent, name) for name in names if not name.startswith(".")):
             name = file.relative_to(folder).as_posix()
@@ -146,6 +159,10 @@ def _files_in(folder: Path) -> tuple[dict[str, Path], list[str], list[Unreadable
                 found[name] = file
             else:
                 others.append(name)
+        if len(found) + len(others) > MOST_FILES:
+            raise DocumentError(
+                f"{folder} has more than {MOST_FILES:,} files: give a folder of documents alone"
+            )
     unreadable = [
         Unreadable(Path(failure.filename).relative_to(folder).as_posix(), _os_reason(failure))
         for failure in failures
@@ -162,10 +179,12 @@ def _is_new(folder: Path, visited: set[Path]) -> bool:
     return True
 
 
-def _read(name: str, file: Path, memory: Memory | None, ocr: str | None) -> tuple[Document, list[Remark]]:
+def _read(
+    name: str, file: Path, memory: Memory | None, ocr: str | None, bounds: Bounds
+) -> tuple[Document, list[Remark]]:
     suffix = file.suffix.lower()
-    data = _bytes_of(file)
-    reading = _remembered(suffix, data, file, memory, ocr)
+    data = _bytes_of(file, bounds)
+    reading = _remembered(suffix, data, file, memory, ocr, bounds)
     starts = accumulate((len(page) + len(PAGE_BREAK) for page in reading.pages[:-1]), initial=0)
     document = Document(
         name=name,
@@ -176,10 +195,12 @@ def _read(name: str, file: Path, memory: Memory | None, ocr: str | None) -> tupl
     return document, [replace(remark, document=name) for remark in reading.remarks]
 
 
-def _remembered(suffix: str, data: bytes, file: Path, memory: Memory | None, ocr: str | None) -> _Reading:
+def _remembered(
+    suffix: str, data: bytes, file: Path, memory: Memory | None, ocr: str | None, bounds: Bounds
+) -> _Reading:
     reader = page_reader(ocr, file) if ocr else None
     if memory is None:
-        return _reading(suffix, data, reader)
+        return _reading(suffix, data, reader, bounds)
     parts = [suffix, hashlib.sha256(data).hexdigest(), *map(_version, _LIBRARIES), ocr or "", VERSION]
     key = digest(parts)
     known = memory.recall(PAGES, [key])
@@ -187,7 +208,9 @@ def _remembered(suffix: str, data: bytes, file: Path, memory: Memory | None, ocr
         kept = json.loads(known[key])
         remarks = [Remark(kind, detail, tuple(pages)) for kind, detail, pages in kept["remarks"]]
         return _Reading(kept["pages"], remarks)
-    reading = _reading(suffix, data, reader)
+    reading = _reading(suffix, data, reader, bounds)
+    if any(remark.kind == CUT for remark in reading.remarks):
+        return reading  # with other bounds, or on a machine with less to do, there may be more of it
     told = [[remark.kind, remark.detail, remark.pages] for remark in reading.remarks]
     memory.keep(PAGES, {key: json.dumps({"pages": reading.pages, "remarks": told}).encode()})
     return reading
@@ -200,11 +223,17 @@ def _version(library: str) -> str:
         return ""
 
 
-def _bytes_of(file: Path) -> bytes:
+def _bytes_of(file: Path, bounds: Bounds) -> bytes:
+    most = bounds.megabytes * 10**6
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise Refusal("is not a regular file")  # reading a named pipe would wait for ever
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(
+                most + 1
+            )  # some files of the system say that they have no bytes, and never end
+        if len(data) > most:
+            raise Refusal(f"has more than {bounds.megabytes:,} MB ({PREFIX}MEGABYTES)")
     except OSError as error:
         raise Refusal(_os_reason(error)) from error
     if not data:
@@ -216,34 +245,61 @@ def _os_reason(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
-def _reading(suffix: str, data: bytes, ocr: PageOCR | None) -> _Reading:
+def _reading(suffix: str, data: bytes, ocr: PageOCR | None, bounds: Bounds) -> _Reading:
     """Read a file by its format.
 
     Raises:
-        Refusal: It has no text, or none that can be read.
+        Refusal: It has no text, or none that can be read, or takes too long.
     """
     if suffix == ".pdf":
-        return _Reading(*pdf_pages(data, ocr))
-    if suffix == ".pptx":
-        pages, remarks = pptx_pages(data)
-        pages = [cleaned(page) for page in pages]
-    elif suffix not in SUFFIXES:
+        return _Reading(*pdf_pages(data, ocr, bounds))
+    if suffix not in SUFFIXES:
         raise Refusal(f'has the suffix "{suffix}"' if suffix else "has no suffix")
-    else:
-        text, remarks = _text_of(suffix, data)
-        pages = [cleaned(text)]
+    try:
+        pages, remarks = within(bounds.seconds, lambda: _pages_of(suffix, data, bounds))
+    except TimeoutError as error:
+        raise Refusal(f"takes more than {bounds.seconds} s to read ({PREFIX}SECONDS)") from error
     if not any(page.strip() for page in pages):
         raise Refusal("; ".join(["has no text", *(remark.detail for remark in remarks)]))
     return _Reading(pages, remarks)
 
 
-def _text_of(suffix: str, data: bytes) -> tuple[str, list[Remark]]:
+def _pages_of(suffix: str, data: bytes, bounds: Bounds) -> tuple[list[str], list[Remark]]:
+    if suffix == ".pptx":
+        pages, remarks = pptx_pages(data, bounds)
+    else:
+        text, remarks = _text_of(suffix, data, bounds)
+        pages = [text]
+    return _held(list(map(cleaned, pages)), remarks, bounds)
+
+
+def _held(pages: list[str], remarks: list[Remark], bounds: Bounds) -> tuple[list[str], list[Remark]]:
+    """Hold pages to the characters and pages that a document may have."""
+    if len(pages) > bounds.pages:
+        remarks = [*remarks, _beyond(len(pages), "pages", bounds.pages)]
+        pages = pages[: bounds.pages]
+    most, size = bounds.characters, sum(map(len, pages))
+    if size > most:
+        remarks = [*remarks, _beyond(size, "characters", most)]
+        ends = accumulate(map(len, pages))
+        pages = [page[: max(0, most - end + len(page))] for page, end in zip(pages, ends, strict=True)]
+    return pages, remarks
+
+
+def _beyond(found: int, what: str, most: int) -> Remark:
+    return Remark(CUT, f"has {found:,} {what}: those behind {most:,} are not read ({PREFIX}{what.upper()})")
+
+
+def _text_of(suffix: str, data: bytes, bounds: Bounds) -> tuple[str, list[Remark]]:
     if suffix == ".docx":
-        return docx_text(data)
+        return docx_text(data, bounds)
     if suffix == ".epub":
-        return epub_text(data)
+        return epub_text(data, bounds)
     text, lost = decoded(data, is_markup=suffix in _HTML)
     remarks = [Remark("damaged", f"{lost:,} characters are none in its encoding")] if lost else []
+    if suffix in _HTML and len(text) > bounds.characters:
+        remarks.append(_beyond(len(text), "characters", bounds.characters))
+        text = text[: bounds.characters]
     if suffix in _HTML:
         text, found = html_text(text, is_xml=suffix == ".xhtml" or text.lstrip().startswith("<?xml"))
         remarks += found
