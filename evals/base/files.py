@@ -5,7 +5,9 @@ JSON Lines are read to the last whole one, also while another process writes the
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,44 @@ from typing import BinaryIO
 
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.messages import display_path, printable
+
+# Of a file that is read whole, and of a line of JSON Lines: records of a question have some kilobytes.
+MOST_BYTES = 512 * 10**6
+MOST_LINE = 128 * 10**6
+
+
+def open_plain(file: Path) -> BinaryIO:
+    """Open a file to be read; a pipe or a device, which may have no end, is none.
+
+    Raises:
+        OSError: It cannot be read, or is no plain file.
+    """
+    # A pipe that nobody writes to is opened at once like this, and not waited for.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(file))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_plain(file: Path, most: int = MOST_BYTES) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        OSError: It cannot be read, is no plain file, or has more than `most` bytes.
+    """
+    with open_plain(file) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        data = opened.read(most + 1) if size <= most else b""
+    if max(size, len(data)) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most // 10**6:,} MB", str(file))
+    return data
 
 
 def replace_file(file: Path, text: str, *, before: bytes | None = None) -> bytes:
@@ -77,8 +117,13 @@ def next_lines(opened: BinaryIO) -> Iterator[bytes]:
 
     What stands there is half-written: its process was killed, or is still writing. The next call begins
     with it.
+
+    Raises:
+        OSError: A line has more than 128 MB, and is none of ours.
     """
-    while line := opened.readline():
+    while line := opened.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise OSError(errno.EFBIG, f"it has a line of more than {MOST_LINE // 10**6} MB")
         if not line.endswith(b"\n"):
             opened.seek(-len(line), os.SEEK_CUR)
             return
@@ -87,13 +132,13 @@ def next_lines(opened: BinaryIO) -> Iterator[bytes]:
 
 def whole_lines(file: Path) -> Iterator[bytes]:
     """Return the lines of `file` without their ends; a last one that has no end is left out."""
-    with file.open("rb") as opened:
+    with open_plain(file) as opened:
         yield from next_lines(opened)
 
 
 def all_lines(file: Path) -> Iterator[bytes]:
     """Return the lines of `file` without their ends; a last one that has no end is among them."""
-    with file.open("rb") as opened:
+    with open_plain(file) as opened:
         yield from next_lines(opened)
         yield from filter(None, (opened.read(),))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 import time
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SCHEMA = 1
+# Of one item.
+MOST_BYTES = 256 * 10**6
 # Seconds that one call waits for others that are writing; what cannot be kept by then is not kept.
 PATIENCE = 1.0
 # Seconds waited in vain, with no success between, before the file is left alone for the rest of the run: a
@@ -104,6 +107,9 @@ class CacheDatabase:
         return self._is_writable if writing else self._is_readable
 
     def _opened(self, *, create: bool) -> sqlite3.Connection | None:
+        is_plain = self.path.is_file() or self.path.is_dir() or not self.path.exists()
+        if self._connection is None and not is_plain:
+            raise OSError(errno.EINVAL, "it is no plain file")
         if self._connection is None and (create or self.path.exists()):
             if create:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +151,8 @@ class CacheDatabase:
         # In turn, as all of them: even this one reads the file. A killed process loses nothing, a power cut
         # what was kept last.
         self.rows(connection, "PRAGMA synchronous = NORMAL")
+        self.rows(connection, "PRAGMA trusted_schema = OFF")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
         ((version,),) = self.rows(connection, "PRAGMA user_version")
         if version == 0:
             self.rows(connection, "PRAGMA journal_mode = WAL")
@@ -155,12 +163,25 @@ class CacheDatabase:
                         connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {SCHEMA}")
                     version = SCHEMA
+        if version == SCHEMA:
+            self._check_tables(connection)
         if version > SCHEMA:
             raise _NewerError(
                 f"was made by a newer rag-evals (version {version} of it, this one knows {SCHEMA}): "
                 "nothing is reused from it and nothing kept; upgrade, or give another folder with "
                 "--evals-home"
             )
+
+    def _check_tables(self, connection: sqlite3.Connection) -> None:
+        """Take tables alone, as this class makes them: a view, a trigger or a computed column may never end.
+
+        Raises:
+            sqlite3.DatabaseError: There is something else.
+        """
+        made = self.rows(connection, "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        for kind, name, sql in made:
+            if kind in ("view", "trigger") or (name in ("item", "maker") and sql not in _TABLES):
+                raise sqlite3.DatabaseError(f"its {kind} {name} is none of a cache")
 
     def _in_turn(self, action: Callable[[], T]) -> T:
         """Do `action` once no other process is in the way, or give up when the patience has run out."""

@@ -286,5 +286,5 @@ def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:
     """Read an item; one of another form than this version's is none."""
     try:
         return read(json.loads(data))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None

@@ -15,7 +15,7 @@ from typing import Any
 
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import GenerationError
-from rag_evals.evals.base.files import next_lines, whole_lines
+from rag_evals.evals.base.files import next_lines, open_plain, whole_lines
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.generation.candidate import Candidate, candidate_from_json, candidate_to_json
 from rag_evals.evals.generation.writing.writer import PlannedQuestion
@@ -99,7 +99,7 @@ class WorkFile:
 
     def _lines_cut(self) -> list[str]:
         """Return the lines, and cut off what is behind the last whole one."""
-        with self.path.open("rb") as file:
+        with open_plain(self.path) as file:
             lines = [*map(_text, next_lines(file))]
             size = file.tell()
             is_cut = bool(file.read(1))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rag_evals.evals.base.bounds import bounded, check_yaml
+from rag_evals.evals.base.files import read_plain
 from rag_evals.evals.base.messages import display_path, quoted
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ def _entries(path: Path, files: str, readers: Mapping[str, EntryReader]) -> Entr
         yield 0, Fault((f'unknown suffix "{path.suffix}"; {files} end in {", ".join(readers)}',))
         return
     try:
-        data = path.read_bytes()
+        data = read_plain(path)
         text = data.decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
         yield 0, Fault((_os_problem(error),))

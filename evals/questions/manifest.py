@@ -12,7 +12,7 @@ from typing import Any
 
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import QuestionFileError
-from rag_evals.evals.base.files import replace_file
+from rag_evals.evals.base.files import read_plain, replace_file
 from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, questions_digest, short_digest
 from rag_evals.rag.documents.document import Corpus
@@ -134,7 +134,7 @@ def load_manifest(path: Path) -> Manifest | None:
     """
     file = manifest_path(path)
     try:
-        value = parse_json(file.read_bytes())
+        value = parse_json(read_plain(file))
         _check_head(value)
         return _manifest_from(value)
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from rag_evals.evals.base.errors import RunFileError
-from rag_evals.evals.base.files import next_lines, whole_lines
+from rag_evals.evals.base.files import next_lines, open_plain, whole_lines
 from rag_evals.evals.base.messages import first_names, listing, printable
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
 from rag_evals.evals.runs.header import (
@@ -133,7 +133,7 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
     file = path / RECORDS if path.is_dir() or strict else path
     found = _Reading(is_strict=strict)
     try:
-        with file.open("rb") as opened:
+        with open_plain(file) as opened:
             for line in next_lines(opened):
                 found.take(line)
             count, rest = found.count, opened.read()

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import EvalsError
+from rag_evals.evals.base.files import read_plain
 from rag_evals.evals.questions.manifest import manifest_path
 from rag_evals.evals.questions.question import Question, question_to_json, questions_digest, to_line
 from rag_evals.evals.questions.question_set import QuestionSet, load_set
@@ -112,7 +114,7 @@ def _tracked(found: QuestionSet, name: str, digest: str, folder: Path) -> Tracke
 
 
 def _manifest(path: Path) -> str:
-    value = json.loads(manifest_path(path).read_bytes())
+    value = parse_json(read_plain(manifest_path(path)))
     # Hashes by the ids of questions, which may well be called like a credential.
     hashes = {masked_text(id): known for id, known in value.pop("questions").items()}
     return json.dumps({**masked(value), "questions": hashes}, indent=1) + "\n"

@@ -12,6 +12,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
@@ -204,10 +205,11 @@ def _remembered(
     parts = [suffix, hashlib.sha256(data).hexdigest(), *map(_version, _LIBRARIES), ocr or "", VERSION]
     key = digest(parts)
     known = memory.recall(PAGES, [key])
-    if key in known:
+    # What is kept in another form is damaged, and made anew.
+    with suppress(ValueError, LookupError, TypeError, RecursionError):
         kept = json.loads(known[key])
         remarks = [Remark(kind, detail, tuple(pages)) for kind, detail, pages in kept["remarks"]]
-        return _Reading(kept["pages"], remarks)
+        return _Reading(list(map(str, kept["pages"])), remarks)
     reading = _reading(suffix, data, reader, bounds)
     if any(remark.kind == CUT for remark in reading.remarks):
         return reading  # with other bounds, or on a machine with less to do, there may be more of it

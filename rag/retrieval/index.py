@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -86,7 +88,7 @@ class Index:
             place = self._place
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / f"{place.name}.lock"):
-                opened = _opened(place, self._embedder) if place.exists() else None
+                opened = _opened(place, self._embedder) if os.path.lexists(place) else None
                 self.built = opened is None
                 if self.built:
                     _build(self._corpus, self._config, self._embedder, place)
@@ -216,9 +218,9 @@ def _opened(place: Path, embedder: Embedder) -> tuple[Any, IndexNotes] | None:
         return _load(place, embedder)
     except PermissionError:
         raise  # it cannot be taken away either
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         say(f"the index in {place} is damaged ({type(error).__name__}: {error}): it is built anew")
-    if place.is_dir():
+    if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:
         place.unlink()
@@ -229,8 +231,11 @@ def _load(place: Path, embedder: Embedder) -> tuple[Any, IndexNotes]:
     """Read an index.
 
     Raises:
-        OSError, ValueError, LookupError, TypeError, AttributeError: It is damaged.
+        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError: It is damaged.
     """
+    for file in [place, *place.iterdir()]:
+        if not (stat.S_ISDIR if file == place else stat.S_ISREG)(file.lstat().st_mode):
+            raise ValueError(f"{file.name} is no plain file")
     from llama_index.core import StorageContext, load_index_from_storage
     from rag_evals.rag.retrieval.llamaindex import LlamaIndexEmbedding
 

@@ -53,5 +53,5 @@ def read_notes(folder: Path) -> IndexNotes | None:
         copies = {id: tuple(Span(*span) for span in spans) for id, spans in told["copies"].items()}
         coverage = {name: Coverage(*one) for name, one in told["coverage"].items()}
         return IndexNotes(int(told["passages"]), copies, coverage, told["length"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -368,6 +369,28 @@ def test_a_damaged_index_is_built_anew(paged, file, content, tmp_path, capsys):
     assert index.built
     assert index.retrieve(EXPERTS).contexts == before
     assert not opened(paged, VECTOR, tmp_path).built
+
+
+def test_an_index_of_other_files_is_built_anew(paged, tmp_path):
+    """Links, pipes and JSON that nests without end are no index; what a link leads to stays."""
+    opened(paged, VECTOR, tmp_path)
+    (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    elsewhere = tmp_path / "elsewhere"
+    for damage in (
+        lambda: (place / "docstore.json").write_text("[" * 100_000),
+        lambda: (place / "notes.json").write_text("[" * 100_000),
+        lambda: ((place / "docstore.json").unlink(), os.mkfifo(place / "docstore.json")),
+        lambda: ((place / "notes.json").rename(elsewhere), (place / "notes.json").symlink_to(elsewhere)),
+        lambda: (place.rename(tmp_path / "moved"), place.symlink_to(tmp_path / "moved")),
+        lambda: (shutil.rmtree(place), place.symlink_to(tmp_path / "nowhere")),
+    ):
+        damage()
+        assert opened(paged, VECTOR, tmp_path).built
+        assert place.is_dir()
+        assert not place.is_symlink()
+        assert not opened(paged, VECTOR, tmp_path).built
+    assert (tmp_path / "moved" / "docstore.json").is_file()
+    assert elsewhere.is_file()
 
 
 def test_a_file_in_the_place_of_an_index(paged, tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.files import read_plain
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy
 from rag_evals.evals.runs.score import from_json
@@ -177,7 +178,7 @@ def load_card(path: Path) -> JudgeCard:
         UsageError: It cannot be read, is no judge card, or is from a newer version.
     """
     try:
-        line = parse_json(path.read_text(encoding="utf-8"))
+        line = parse_json(read_plain(path))
         if line["type"] != "judge-card":
             raise ValueError(f"its type is {line['type']!r}")
         if line["schema"] > SCHEMA:

@@ -166,6 +166,7 @@ class SilenceWatch:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._size = 0
+        self.most = MOST_BYTES
         self.go_on()
 
     def go_on(self) -> None:
@@ -177,6 +178,9 @@ class SilenceWatch:
         while time.monotonic() - self._since < PATIENCE:
             time.sleep(0.2)
             size = self._bytes()
+            if size > self.most:
+                say(problem="it sends more than it says: nothing of it is kept", is_passing=False)
+                leave()
             if size != self._size:
                 self._size = size
                 self.go_on()

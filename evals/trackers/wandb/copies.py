@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_evals.evals.base.files import new_path
+from rag_evals.evals.base.files import new_path, read_plain
 
 FOLDER = "wandb"
 KNOWN = "known.json"
@@ -95,7 +95,7 @@ def note_session(home: Path, session: str, reference: str, outcome: Mapping[str,
 def read_object(file: Path) -> dict[str, Any]:
     """Read a JSON object; a file that is not there, or damaged, is an empty one."""
     try:
-        value = json.loads(file.read_bytes())
+        value = json.loads(read_plain(file))
     except (OSError, ValueError, RecursionError):
         return {}
     return dict(_object(value))

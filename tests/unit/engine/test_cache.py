@@ -290,6 +290,54 @@ def test_a_damaged_page_is_found(path):
     nothing_works(cache)
 
 
+NUMBERS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        (
+            [
+                "ALTER TABLE item RENAME TO kept",
+                f"CREATE VIEW item AS {NUMBERS} SELECT x AS id, 'answer' AS kind, 'a' AS key FROM n",
+            ],
+            "view item",
+        ),
+        (
+            [
+                "CREATE TRIGGER t AFTER UPDATE ON item BEGIN "
+                "INSERT INTO maker SELECT a.key, b.key, c.key FROM item a, item b, item c; END"
+            ],
+            "trigger t",
+        ),
+        (
+            ["DROP TABLE item", "CREATE TABLE item (id, kind, key, value AS (zeroblob(1000000000)), used)"],
+            "table item",
+        ),
+    ],
+    ids=["view", "trigger", "computed"],
+)
+def test_tables_that_compute_are_not_read(changes, what, cache, path):
+    """A file with tables that never end is none of ours: nothing is asked of it."""
+    cache.keep("answer", {"a": b"A"})
+    cache.close()
+    for change in changes:
+        sql(path, change)
+    later = Cache(path)
+    nothing_works(later)
+    assert later.problem == is_damaged(path, f"its {what} is none of a cache")
+
+
+def test_a_pipe_in_its_place(path):
+    """A pipe is not waited for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    cache = Cache(path)
+    nothing_works(cache)
+    assert cache.problem is not None
+    assert "(it is no plain file)" in cache.problem
+
+
 def test_a_newer_file(cache, path):
     """A file of a later version is neither read nor written."""
     cache.keep("answer", {"a": b"A"})
