@@ -93,7 +93,7 @@ def read_stamp(path: Path) -> dict[str, FileStamp]:
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["files"]
         return {name: FileStamp(**file) for name, file in files.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
 
 

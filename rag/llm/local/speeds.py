@@ -56,7 +56,7 @@ def tuning_of(model: Model, *, n_gpu_layers: int = 0) -> Tuning | None:
     try:
         kept = json.loads(_place(model, n_gpu_layers).read_text(encoding="utf-8"))["tuning"]
         return Tuning(Speeds(**kept["speeds"]), Threads(**kept["threads"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

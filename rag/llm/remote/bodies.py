@@ -14,8 +14,15 @@ def parsed_body(data: bytes) -> Any:
     """Return the JSON of a body; of a stream the reply that its events make together.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is neither, or nests without end.
     """
+    try:
+        return _parsed(data)
+    except RecursionError as error:
+        raise ValueError("it nests without end") from error
+
+
+def _parsed(data: bytes) -> Any:
     try:
         text = data.decode()
     except UnicodeDecodeError:

@@ -59,6 +59,10 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
 
 
+# Of an answer: a hundred times the longest that a model writes.
+MOST_BYTES = 64 * 10**6
+
+
 class RefusedError(RemoteError):
     """Raised when a server answers with an HTTP error that another try would not change.
 
@@ -342,10 +346,14 @@ def _failure(state: tenacity.RetryCallState) -> _FailedTryError:
 
 
 def _read(response: urllib3.BaseHTTPResponse, end: float) -> bytes:
-    """Read the body, until `end` at the latest: a server may send it drop by drop."""
-    pieces = []
+    """Read the body, until `end` at the latest: a server may send it drop by drop, or without end."""
+    pieces, size = [], 0
     while piece := response.read1():
         pieces.append(piece)
+        size += len(piece)
+        if size > MOST_BYTES:
+            response.close()
+            raise ProtocolError(f"the answer has more than {MOST_BYTES // 10**6} MB")
         if time.monotonic() > end:
             response.close()
             raise TimedOut("the answer has no end")

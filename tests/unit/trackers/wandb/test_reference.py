@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.trackers.wandb.artifact_process import Refused, check_entries, is_inside, sizes_in
+from rag_evals.evals.trackers.wandb import artifact_process
+from rag_evals.evals.trackers.wandb.artifact_process import (
+    Refused,
+    SilenceWatch,
+    check_entries,
+    is_inside,
+    sizes_in,
+)
 from rag_evals.evals.trackers.wandb.copies import copies_in, note_session, session_outcome
 from rag_evals.evals.trackers.wandb.reference import Reference, is_name, parse_reference, run_reference
 
@@ -134,3 +141,14 @@ def test_sessions(tmp_path):
     assert session_outcome(tmp_path, "s59", "wandb:other/b:c") == {"problem": "none"}
     assert session_outcome(tmp_path, "s10", "wandb:a/b:c") == {"version": "v10"}
     assert session_outcome(tmp_path, "s9", "wandb:a/b:c") is None
+
+
+def test_an_artifact_that_sends_more_than_it_says_is_left(tmp_path, monkeypatch, capsys):
+    """What arrives is watched: sizes that a manifest names may be anything."""
+    monkeypatch.setattr(artifact_process, "leave", pytest.exit)
+    (tmp_path / "files").mkdir()
+    with (tmp_path / "files" / "a").open("wb") as file:
+        file.truncate(3 * 2**30)
+    with pytest.raises(pytest.exit.Exception):
+        SilenceWatch(tmp_path).watch()
+    assert "it sends more than it says: nothing of it is kept" in capsys.readouterr().out

@@ -588,6 +588,25 @@ def test_an_answer_without_an_end(start):
     assert time.monotonic() - began < 1
 
 
+def test_an_answer_of_endless_size(start, monkeypatch):
+    """Nor does one that sends fast get all of the memory."""
+    monkeypatch.setattr("rag_evals.rag.llm.remote.http_client.MOST_BYTES", 1_000_000)
+    llm, server = start("x" * 1_500_000, attempts=1)
+    assert message_of(lambda: llm.complete(PROMPT, max_tokens=1)) == (
+        f"{server.url}/chat/completions cannot be used: the answer has more than 1 MB "
+        "(tried once over 0.0 s)\n"
+        "Start the server, see whether it is overloaded, or correct the URL."
+    )
+
+
+def test_an_answer_that_nests_without_end(start):
+    """JSON that no reader takes is none."""
+    llm, server = start("[" * 100_000)
+    assert message_of(lambda: llm.complete(PROMPT, max_tokens=1)).startswith(
+        f"{server.url}/chat/completions answered HTTP 200 with no JSON: [[[["
+    )
+
+
 def test_an_answer_in_pieces(start):
     """An answer that comes in several pieces is put together."""
     llm, _ = start(Said((" ", '{"choices": [{"message": {"con', 'tent": "Yes"}}]}'), seconds=0.01))
