@@ -20,8 +20,7 @@ from typing import IO, Any
 
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.trackers.messages import messages_in
-
-import rag_evals
+from rag_evals.rag.native.children import child_environment
 
 # Seconds: between two looks; before it is said what is waited for, and from there to the next time.
 BETWEEN_LOOKS = 0.05
@@ -162,7 +161,7 @@ class Guard:
                 stdin=subprocess.PIPE,
                 stdout=self._said,
                 stderr=log,
-                env=environment(TMPDIR=scratch),
+                env=child_environment(TMPDIR=scratch),
                 start_new_session=True,  # a Ctrl-C is for the tests
             )
 
@@ -232,12 +231,6 @@ def _is_written(log: Path) -> bool:
         return log.stat().st_size > 0
     except OSError:
         return False
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return our own environment and `more`; the process finds this very package, wherever it begins."""
-    paths = (str(Path(rag_evals.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **more}
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from rag_evals.rag.errors import one_line
 from rag_evals.rag.models.sources import SourceFailed, disk_full
+from rag_evals.rag.native.children import child_environment
 
 # What pip takes for itself; a wheel is mapped into memory beside.
 MEMORY = 2**30
@@ -66,7 +66,7 @@ def _run(pin: str, folder: Path, scratch: Path, most: int) -> tuple[int, str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env={**os.environ, "TMPDIR": str(scratch)},
+            env=child_environment(TMPDIR=str(scratch)),
         )
         try:
             _wait(process, scratch)

@@ -67,8 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="set_up", description="Set up rag-evals in the current folder.")
     parser.add_argument("venv", type=Path, help="folder of the environment")
     options = parser.parse_args(arguments)
-    # PYTHONPATH leads to this file; in pip's builds it would only be in the way.
+    # PYTHONPATH leads to this file; in pip's builds it would only be in the way. And what ensurepip and the
+    # builds start is not to look into this folder either.
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environ["PYTHONSAFEPATH"] = "1"
     try:
         set_up(Place(Path.cwd(), options.venv.absolute(), environ))
     except SetUpError as error:
@@ -127,7 +129,12 @@ def has_pip(place: Place) -> bool:
     """Return whether the environment is there and whole enough to install into."""
     if not place.python.exists():
         return False
-    return subprocess.run([place.python, "-P", "-c", "import pip"], capture_output=True).returncode == 0
+    return (
+        subprocess.run(
+            [place.python, "-P", "-c", "import pip"], env=place.environ, capture_output=True
+        ).returncode
+        == 0
+    )
 
 
 def make_environment(place: Place) -> None:

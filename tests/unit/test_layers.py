@@ -40,7 +40,7 @@ OF_RAG = {
     "testing": FOR_ALL,
     "generation": FOR_ALL | {"documents", "retrieval.embedder", "llm"},
     "reports": FOR_ALL,
-    "trackers": FOR_ALL,
+    "trackers": FOR_ALL | {"native.children"},
 }
 # The one module of judges that chooses their models.
 CHOOSES_MODELS = "evals/judges/build.py"

@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rag_evals.evals.trackers.guard import environment, kill
+from rag_evals.evals.trackers.guard import kill
 from rag_evals.evals.trackers.messages import messages_in
 from rag_evals.evals.trackers.wandb.reference import Reference
+from rag_evals.rag.native.children import child_environment
 
 # Seconds: the process ends by itself when nothing comes; this is for one that cannot.
 MOST_SECONDS = 600.0
@@ -104,7 +105,7 @@ def _output_of(asked: Mapping[str, Any], scratch: Path) -> bytes:
 def _environment(scratch: Path) -> dict[str, str]:
     """Return our own environment, with the client's files in `scratch` and without its reports on itself."""
     own = str(scratch.absolute() / "client")
-    return environment(
+    return child_environment(
         WANDB_DIR=own,
         WANDB_DATA_DIR=own,
         WANDB_CACHE_DIR=own,

@@ -7,7 +7,6 @@ then takes its process with it, so models run in processes of their own, which a
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.rag.errors import ModelDiedError, ModelError
+from rag_evals.rag.native.children import child_environment
 from rag_evals.rag.native.hosting.messages import OPENED, Call, ModelFactory, Opening, call_message, result_of
 from rag_evals.rag.native.hosting.models_folder import SOCKET, locked, models_folder
 from rag_evals.rag.native.hosting.turns import LINGER
@@ -128,15 +128,12 @@ def _entered(folder: Path) -> Connection:
 
 
 def _start_host(folder: Path) -> None:
-    # The installation that runs here is the one that is to run there, wherever that process looks first.
-    here = str(Path(str(sys.modules[__name__.partition(".")[0]].__file__)).parents[1])
-    path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")]))
     ran = subprocess.run(
         [sys.executable, "-P", "-m", f"{__package__}.model_host", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
+        env=child_environment(),
         text=True,
         check=False,
     )
