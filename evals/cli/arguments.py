@@ -37,7 +37,7 @@ def add_baselines(parser: argparse.ArgumentParser) -> None:
 def add_offline(parser: argparse.ArgumentParser) -> None:
     """Declare `--offline`."""
     parser.add_argument(
-        "--offline", action="store_true", help="fetch nothing; allow loopback connections only"
+        "--offline", action="store_true", help="fetch nothing; what would reach beyond this machine is an error"
     )
 
 
@@ -53,26 +53,29 @@ def named_run(text: str, home: Path, baselines: Path | None = None) -> Path:
     return run_of(text, home) if is_reference(text) else find_run(text, home, baselines)
 
 
-def add_ocr(parser: argparse.ArgumentParser) -> None:
-    """Declare `--ocr`."""
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare how documents are read: `--ocr` and `--follow-links`."""
     parser.add_argument(
         "--ocr", metavar="COMMAND", help="command that writes the text of page {page} of {file}, an image"
     )
+    parser.add_argument(
+        "--follow-links", action="store_true", help="read what links lead to that lead out of the folder, too"
+    )
 
 
-def read_corpus(docs: Path, home: Path, ocr: str | None = None) -> Corpus:
+def read_corpus(docs: Path, home: Path, ocr: str | None = None, *, follow_links: bool = False) -> Corpus:
     """Read the documents, and say what was not read; a cache that is there spares the work."""
-    corpus = cached_corpus(docs, home, ocr)
+    corpus = cached_corpus(docs, home, ocr, follow_links=follow_links)
     for line in corpus.remarked:
         print(line, file=sys.stderr)
     return corpus
 
 
-def cached_corpus(docs: Path, home: Path, ocr: str | None) -> Corpus:
+def cached_corpus(docs: Path, home: Path, ocr: str | None, *, follow_links: bool = False) -> Corpus:
     """Read the documents, what the cache has of them from there."""
     cache = Cache(home / FILE) if (home / FILE).exists() else None
     try:
-        return read_documents(docs, cache, ocr=ocr)
+        return read_documents(docs, cache, ocr=ocr, follow_links=follow_links)
     finally:
         if cache:
             cache.close()

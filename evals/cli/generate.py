@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag_evals.evals.base.errors import GenerationError
 from rag_evals.evals.base.messages import printable
-from rag_evals.evals.cli.arguments import add_home, add_ocr, add_offline, read_corpus
+from rag_evals.evals.cli.arguments import add_home, add_offline, add_reading, read_corpus
 from rag_evals.evals.engine.offline import forbid_connections
 from rag_evals.evals.generation.generate import (
     GenerationProgress,
@@ -48,7 +48,7 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--restart", action="store_true", help="forget the work of an earlier run")
     parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
-    add_ocr(parser)
+    add_reading(parser)
     add_offline(parser)
     add_home(parser, "the cache")
     parser.set_defaults(run=_generate)
@@ -63,7 +63,9 @@ def _generate(options: argparse.Namespace) -> int:
     check_out(request.out)
     if options.offline:
         forbid_connections()
-    material = surveyed_corpus(request, read_corpus(options.docs, options.home, options.ocr))
+    material = surveyed_corpus(
+        request, read_corpus(options.docs, options.home, options.ocr, follow_links=options.follow_links)
+    )
     print(material.line)
     config = config_for("baseline", path=options.config, model=options.llm)
     resources = Resources(offline=options.offline)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import display_path, printable
-from rag_evals.evals.cli.arguments import add_home, add_ocr, add_offline, cached_corpus, read_corpus
+from rag_evals.evals.cli.arguments import add_home, add_offline, add_reading, cached_corpus, read_corpus
 from rag_evals.evals.engine.offline import forbid_connections
 from rag_evals.evals.reports.text import aligned
 from rag_evals.rag.answer import Answer, Context
@@ -199,14 +199,14 @@ def _pytest(*arguments: str) -> int:
 def add_docs(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `docs`."""
     parser.add_argument("path", type=Path, metavar="PATH", help="a document or a folder of documents")
-    add_ocr(parser)
+    add_reading(parser)
     add_home(parser, "the cache, which keeps the text of documents if there is one")
     parser.set_defaults(run=_docs)
 
 
 def _docs(options: argparse.Namespace) -> int:
     """Show each document with its pages, its characters and what of it was not read."""
-    corpus = cached_corpus(options.path, options.home, options.ocr)
+    corpus = cached_corpus(options.path, options.home, options.ocr, follow_links=options.follow_links)
     rows = [
         (printable(one.name), f"{len(one.page_starts):,}" if one.page_starts else "", f"{len(one.text):,}")
         for one in corpus.documents
@@ -230,7 +230,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pipeline", default="baseline", help="name of a pipeline (default: baseline)")
     parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
     parser.add_argument("--model", help="language model in place of the pipeline's own: name, path or URL")
-    add_ocr(parser)
+    add_reading(parser)
     add_offline(parser)
     add_home(parser, "indexes")
     parser.set_defaults(run=_ask)
@@ -240,7 +240,7 @@ def _ask(options: argparse.Namespace) -> int:
     if options.offline:
         forbid_connections()
     config = config_for(options.pipeline, path=options.config, model=options.model)
-    corpus = read_corpus(options.docs, options.home, options.ocr)
+    corpus = read_corpus(options.docs, options.home, options.ocr, follow_links=options.follow_links)
     pipeline = build_pipeline(
         config, corpus, Resources(offline=options.offline), options.home.absolute() / "indexes"
     )

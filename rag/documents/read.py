@@ -63,19 +63,25 @@ class _Reading:
 
 
 def read_documents(
-    path: Path, memory: Memory | None = None, *, ocr: str | None = None, progress: bool = True
+    path: Path,
+    memory: Memory | None = None,
+    *,
+    ocr: str | None = None,
+    follow_links: bool = False,
+    progress: bool = True,
 ) -> Corpus:
     """Read one file, or every document in a folder and its subfolders.
 
     In a folder, hidden files and folders are passed over, and files with other suffixes, which a remark
-    names. Linked folders are followed, each real folder being read once. Files that cannot be read are in
-    the corpus with one line saying why.
+    names. Links are followed where they stay in the folder, each real folder being read once; a remark names
+    those that lead out of it. Files that cannot be read are in the corpus with one line saying why.
 
     Args:
         path: The file or folder.
         memory: Keeps the text of files from one run to the next; None reads each anew.
         ocr: A command that writes the text of page `{page}` of `{file}` to stdout; None leaves pages of
             images without text.
+        follow_links: Whether links are followed that lead out of the folder.
         progress: Whether a bar is shown, on a terminal, while several files are read.
 
     Raises:
@@ -87,8 +93,11 @@ def read_documents(
     if ocr is not None:
         check_command(ocr)
     bounds = document_bounds()
-    files, passed_over, unreadable = _files_in(path) if path.is_dir() else ({path.name: path}, [], [])
-    documents, remarks = [], _passed_over(passed_over)
+    outward: list[str] | None = None if follow_links else []
+    files, passed_over, unreadable = (
+        _files_in(path, outward) if path.is_dir() else ({path.name: path}, [], [])
+    )
+    documents, remarks = [], [*_passed_over(passed_over), *_not_followed(outward or ())]
     for name, file in _shown(files.items(), progress=progress and len(files) > 1):
         try:
             document, found = _read(name, file, memory, ocr, bounds)
@@ -99,7 +108,8 @@ def read_documents(
             remarks += found
     unreadable.sort(key=lambda offender: offender.name)
     if not documents:
-        raise DocumentError(_nothing_readable(path, unreadable))
+        told = [Unreadable(name, "a link that leads out of the folder") for name in outward or ()]
+        raise DocumentError(_nothing_readable(path, [*unreadable, *told]))
     return Corpus(tuple(documents), tuple(unreadable), (*remarks, *_copies(documents)))
 
 
@@ -131,6 +141,15 @@ def _passed_over(names: Sequence[str]) -> list[Remark]:
     return [Remark("passed over", f"{count} ({listed}): {first}")]
 
 
+def _not_followed(names: Sequence[str]) -> list[Remark]:
+    if not names:
+        return []
+    count = "1 link leads" if len(names) == 1 else f"{len(names):,} links lead"
+    first = ", ".join(map(printable, names[:3])) + ", …" * (len(names) > 3)
+    remedy = "--evals-follow-links (--follow-links) reads what is there"
+    return [Remark("not read", f"{count} out of the folder, not followed: {first}; {remedy}")]
+
+
 def _copies(documents: Sequence[Document]) -> list[Remark]:
     first: dict[str, str] = {}
     return [
@@ -140,8 +159,13 @@ def _copies(documents: Sequence[Document]) -> list[Remark]:
     ]
 
 
-def _files_in(folder: Path) -> tuple[dict[str, Path], list[str], list[Unreadable]]:
-    """Return the files to read by name, sorted, those of other formats, and folders that cannot be listed."""
+def _files_in(folder: Path, outward: list[str] | None) -> tuple[dict[str, Path], list[str], list[Unreadable]]:
+    """Return the files to read by name, sorted, those of other formats, and folders that cannot be listed.
+
+    Args:
+        folder: Where they are.
+        outward: Is given the links that lead out of the folder; None has them followed.
+    """
     failures: list[OSError] = []
     found: dict[str, Path] = {}
     others: list[str] = []
@@ -153,9 +177,15 @@ def _files_in(folder: Path) -> tuple[dict[str, Path], list[str], list[Unreadable
                 for name in folders
             )
             folders.clear()
-        folders[:] = [name for name in sorted(folders) if _is_new(Path(parent, name), visited)]
-        for file in (Path(parent, name) for name in names if not name.startswith(".")):
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if not _leads_out(Path(parent, name), folder, outward) and _is_new(Path(parent, name), visited)
+        ]
+        for file in (Path(parent, name) for name in sorted(names) if not name.startswith(".")):
             name = file.relative_to(folder).as_posix()
+            if _leads_out(file, folder, outward):
+                continue
             if file.suffix.lower() in SUFFIXES:
                 found[name] = file
             else:
@@ -169,6 +199,16 @@ def _files_in(folder: Path) -> tuple[dict[str, Path], list[str], list[Unreadable
         for failure in failures
     ]
     return dict(sorted(found.items())), sorted(others), unreadable
+
+
+def _leads_out(path: Path, folder: Path, outward: list[str] | None) -> bool:
+    """Return whether a path is a link out of the folder that is not to be followed, and note it."""
+    if outward is None or path.name.startswith(".") or not path.is_symlink():
+        return False
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        return False
+    outward.append(path.relative_to(folder).as_posix())
+    return True
 
 
 def _is_new(folder: Path, visited: set[Path]) -> bool:

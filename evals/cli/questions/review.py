@@ -14,7 +14,7 @@ from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.base.messages import printable
-from rag_evals.evals.cli.arguments import add_home, add_ocr, read_corpus
+from rag_evals.evals.cli.arguments import add_home, add_reading, read_corpus
 from rag_evals.evals.cli.questions.keyboard import Keyboard, ended_by_signals
 from rag_evals.evals.generation.work_file import work_path
 from rag_evals.evals.questions.editor import edit_by_line, edit_in_editor, editor_of
@@ -34,7 +34,7 @@ def add_review(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tag", help="only questions with this tag, such as stale")
     parser.add_argument("--again", action="store_true", help="begin anew: forget what was kept before")
-    add_ocr(parser)
+    add_reading(parser)
     add_home(parser, "the cache, which keeps the text of documents if there is one")
     parser.set_defaults(run=_review)
 
@@ -44,7 +44,11 @@ def _review(options: argparse.Namespace) -> int:
     review = Review(options.file, tag=options.tag, is_again=options.again)
     if not review.items:
         raise UsageError(printable(f'no question of {options.file} has the tag "{options.tag}"'))
-    finder = SourceFinder(read_corpus(options.docs, options.home, options.ocr)) if options.docs else None
+    finder = (
+        SourceFinder(read_corpus(options.docs, options.home, options.ocr, follow_links=options.follow_links))
+        if options.docs
+        else None
+    )
     texts = {name: document.text for name, document in finder.documents.items()} if finder else {}
     keyboard = Keyboard()
     session = ReviewSession(review, finder, partial(_edited, keyboard))

@@ -12,7 +12,7 @@ from pathlib import Path
 from rag_evals.evals.base.errors import GenerationError, QuestionFileError, UsageError
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, printable
-from rag_evals.evals.cli.arguments import add_home, add_ocr, read_corpus
+from rag_evals.evals.cli.arguments import add_home, add_reading, read_corpus
 from rag_evals.evals.cli.questions.review import add_review
 from rag_evals.evals.generation.audit import audit_of, audit_to_json
 from rag_evals.evals.generation.work_file import work_path
@@ -93,7 +93,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the new places of what has moved, the tag `stale`, and the manifest",
     )
-    add_ocr(parser)
+    add_reading(parser)
     add_home(parser, "the cache, which keeps the text of documents if there is one")
     parser.set_defaults(run=_check)
 
@@ -102,7 +102,7 @@ def _check(options: argparse.Namespace) -> int:
     # Read before the questions are: what is written later is held against these bytes.
     file = read_writable(options.file) if options.write else None
     found = load_set(options.file)
-    corpus = read_corpus(options.docs, options.home, options.ocr)
+    corpus = read_corpus(options.docs, options.home, options.ocr, follow_links=options.follow_links)
     finder = SourceFinder(corpus, found.manifest.documents if found.manifest else None)
     checked = check_questions(found.questions, finder)
     outdated = outdated_refusals(found.questions, finder)
@@ -151,7 +151,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="import what can be read, and say what was skipped and why"
     )
-    add_ocr(parser)
+    add_reading(parser)
     add_home(parser, "the cache, which keeps the text of documents if there is one")
     parser.set_defaults(run=_import)
 
@@ -162,7 +162,11 @@ def _import(options: argparse.Namespace) -> int:
     check_free(options.out)
     columns = parse_map(options.map)
     form = format_of(options.file) if options.format == "auto" else format_named(options.format)
-    corpus = read_corpus(options.docs, options.home, options.ocr) if options.docs else None
+    corpus = (
+        read_corpus(options.docs, options.home, options.ocr, follow_links=options.follow_links)
+        if options.docs
+        else None
+    )
     passage_search = PassageSearch(corpus.documents) if corpus else None
     try:
         imported = import_set(options.file, form, columns, passage_search, skip_bad=options.skip_bad)

@@ -50,9 +50,12 @@ class Materials:
             UsageError: None are named.
             DocumentError: None can be read.
         """
-        if self._settings.docs is None:
+        settings = self._settings
+        if settings.docs is None:
             raise UsageError("no documents: give --evals-docs PATH, or set evals_docs in the ini file")
-        return read_documents(self._settings.docs, self._cache(), ocr=self._settings.ocr)
+        return read_documents(
+            settings.docs, self._cache(), ocr=settings.ocr, follow_links=settings.follow_links
+        )
 
     @property
     def losses(self) -> list[str]:

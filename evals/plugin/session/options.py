@@ -170,6 +170,9 @@ OPTIONS = (
     Option("docs", "path", "", "a document or a folder of documents to answer from", "PATH"),
     Option("ocr", "if_any", "", "command that writes the text of page {page} of {file}, an image", "COMMAND"),
     Option(
+        "follow_links", "as_it_is", False, "read what links lead to that lead out of the folder of documents"
+    ),
+    Option(
         "rules.mode",
         "mode",
         "strict",
@@ -249,7 +252,7 @@ OPTIONS = (
     ),
     Option("labels", "path", "", "people's verdicts on answers of this run, to correct its headline", "FILE"),
     Option("config", "path", "", "TOML file of pipelines in place of the bundled one", "FILE"),
-    Option("offline", "as_it_is", False, "fetch nothing; any connection but loopback is an error"),
+    Option("offline", "as_it_is", False, "fetch nothing; what would reach beyond this machine is an error"),
     Option("home", "folder", ".rag-evals", "folder of runs, indexes and the cache", "DIR"),
     Option(
         "cache",

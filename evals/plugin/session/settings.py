@@ -51,6 +51,7 @@ class Settings:
     generate: int
     docs: Path | None
     ocr: str | None
+    follow_links: bool
     baseline: str | None
     baselines: Path
     update_baseline: bool

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from pypdf import PdfReader, PdfWriter
-from rag_evals.rag.documents.document import Corpus, Document, Unreadable
+from rag_evals.rag.documents.document import Corpus, Document, Remark, Unreadable
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.errors import DocumentError
 from reportlab.lib.utils import ImageReader
@@ -137,7 +137,7 @@ def test_unreadable_files_are_reported_beside_the_others(tmp_path):
 
 
 def test_linked_folders_are_followed_once(tmp_path):
-    """A link to a folder elsewhere is followed; a link back into the tree is not."""
+    """A link to a folder elsewhere is followed where that is asked for; a link back into the tree is not."""
     (tmp_path / "docs/sub").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     write(tmp_path / "docs", a__txt="a")
@@ -145,8 +145,49 @@ def test_linked_folders_are_followed_once(tmp_path):
     (tmp_path / "docs/sub/up").symlink_to(tmp_path / "docs")
     (tmp_path / "docs/self").symlink_to(tmp_path / "docs/self")
     (tmp_path / "docs/link").symlink_to(tmp_path / "elsewhere")
-    corpus = read_documents(tmp_path / "docs")
+    corpus = read_documents(tmp_path / "docs", follow_links=True)
     assert [document.name for document in corpus.documents] == ["a.txt", "link/b.txt"]
+
+
+@pytest.mark.parametrize("root", ["docs", "linked"])
+def test_links_that_lead_out_are_not_followed(tmp_path, root):
+    """What lies elsewhere on the machine is no document because a link says so; the root may be a link."""
+    write(tmp_path, passwd="root:x:0:0")
+    docs = tmp_path / "docs"
+    (docs / "sub").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    write(docs, a__txt="a")
+    write(docs / "sub", c__txt="c")
+    write(tmp_path / "elsewhere", b__txt="b")
+    (tmp_path / "linked").symlink_to(docs)
+    (docs / "passwd.txt").symlink_to(tmp_path / "passwd")
+    (docs / "more").symlink_to("../elsewhere")
+    (docs / "sub/by-another.txt").symlink_to(docs / "passwd.txt")
+    (docs / "gone.txt").symlink_to(tmp_path / "nothing.txt")
+    (docs / "picture.png").symlink_to(tmp_path / "passwd")
+    (docs / "inside").symlink_to("sub")
+    corpus = read_documents(tmp_path / root)
+    assert [document.name for document in corpus.documents] == ["a.txt", "inside/c.txt"]
+    assert corpus.remarks == (
+        Remark(
+            "not read",
+            "5 links lead out of the folder, not followed: more, gone.txt, passwd.txt, …;"
+            " --evals-follow-links (--follow-links) reads what is there",
+        ),
+    )
+    followed = read_documents(tmp_path / root, follow_links=True)
+    names = [document.name for document in followed.documents]
+    assert names == ["a.txt", "inside/by-another.txt", "inside/c.txt", "more/b.txt", "passwd.txt"]
+
+
+def test_only_links_that_lead_out(tmp_path):
+    """A folder with nothing else is refused with their names."""
+    write(tmp_path, passwd="root:x:0:0")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/passwd.txt").symlink_to(tmp_path / "passwd")
+    with pytest.raises(DocumentError) as raised:
+        read_documents(tmp_path / "docs")
+    assert str(raised.value).splitlines()[1:-1] == ["  passwd.txt: a link that leads out of the folder"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

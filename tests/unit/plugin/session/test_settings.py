@@ -75,6 +75,7 @@ EXAMPLES = {
     "evals_generate": ("generate", 0, "20", 20),
     "evals_docs": ("docs", None, "docs", Path("/project/docs")),
     "evals_ocr": ("ocr", None, "ocr.sh {file} {page}", "ocr.sh {file} {page}"),
+    "evals_follow_links": ("follow_links", False, True, True),
     "evals_mode": ("rules.mode", "strict", "report", "report"),
     "evals_gate": (
         "rules.conditions",
@@ -229,6 +230,7 @@ def test_thresholds_cannot_be_changed():
 def test_options_and_ini_values_have_one_name():
     """Each option is spelled alike on the command line and in the ini file."""
     assert [(option.flag, option.ini) for option in OPTIONS if "-" in option.name] == [
+        ("--evals-follow-links", "evals_follow_links"),
         ("--evals-update-baseline", "evals_update_baseline"),
         ("--evals-judge-repeat", "evals_judge_repeat"),
         ("--evals-stop-early", "evals_stop_early"),
