@@ -37,7 +37,9 @@ def add_baselines(parser: argparse.ArgumentParser) -> None:
 def add_offline(parser: argparse.ArgumentParser) -> None:
     """Declare `--offline`."""
     parser.add_argument(
-        "--offline", action="store_true", help="fetch nothing; what would reach beyond this machine is an error"
+        "--offline",
+        action="store_true",
+        help="fetch nothing; what would reach beyond this machine is an error",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rag_evals.evals.engine.task import Task
+from rag_evals.evals.runs.masking import masked_fingerprint
 from rag_evals.evals.runs.run import Run
 from rag_evals.rag.answer import Answer
 from rag_evals.rag.identity import digest
@@ -49,7 +50,7 @@ class RejudgeTasks:
         None where nothing was, where the question was worded otherwise, or where the same judge judged it.
         """
         old = self._evaluations.get((task.name, task.question.id, task.repeat))
-        if old is None or old.answer is None or self._judges == {task.judge.fingerprint}:
+        if old is None or old.answer is None or self._judges == {masked_fingerprint(task.judge.fingerprint)}:
             return None
         if old.question.question != task.question.question:
             return None

@@ -23,6 +23,7 @@ from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, answer_from_json, answer_to_json
+from rag_evals.evals.runs.masking import masked_fingerprint, masked_parts, masked_text
 from rag_evals.evals.runs.score import Judgement, judgement_from_json, judgement_to_json
 from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens, retrieves_first
 from rag_evals.rag.errors import ModelDiedError, RagError
@@ -59,10 +60,12 @@ class ReuseCache:
 
     Args:
         cache: Keeps what is made; None makes everything anew.
+        masks_texts: Whether texts with secrets are kept nowhere: masked, they would be judged otherwise.
     """
 
-    def __init__(self, cache: Cache | None = None) -> None:
+    def __init__(self, cache: Cache | None = None, *, masks_texts: bool = False) -> None:
         self.cache = cache
+        self._masks_texts = masks_texts
         self._loading: dict[int, asyncio.Future[None]] = {}
 
     def forget_loading(self) -> None:
@@ -204,13 +207,21 @@ class ReuseCache:
     ) -> None:
         if self.cache is None or not profile_of(thing).is_cacheable:
             return
+        if self._masks_texts and masked_parts(made) != made:
+            return
+        # Without its secret an address would be another one, to whoever looks for a document by its name.
+        addresses = (name for one in made.get("contexts", ()) if "://" in (name := one["document"]))
+        if any(masked_text(name) != name for name in addresses):
+            return
         try:
             data = canonical(made).encode(errors="surrogatepass")
         except (TypeError, ValueError):
             return  # a NaN, or what JSON has no form for: the record says it
         identity = profile_of(thing).identity
         name = task.name if thing is task.pipeline else thing.name
-        maker = Maker(thing.fingerprint, name, identity if isinstance(identity, Mapping) else {})
+        maker = Maker(
+            masked_fingerprint(thing.fingerprint), name, identity if isinstance(identity, Mapping) else {}
+        )
         for kind, key in keys.items():
             self.cache.keep(kind, {key: data}, subject=task.question.id, maker=maker)
 

@@ -11,7 +11,7 @@ from rag_evals.evals.plugin.collection import asked_by, group_of, param_of, repe
 from rag_evals.evals.plugin.our_tests import evaluates
 from rag_evals.evals.plugin.recording.report_events import attach_asked, attach_evaluation
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
-from rag_evals.evals.runs.masking import masked_text
+from rag_evals.evals.runs.masking import masked_parts, masked_text, without_secrets
 from rag_evals.evals.runs.undecided import asked_test, undecided
 
 # How many times a test was run before: other plugins run tests that failed again.
@@ -27,7 +27,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     session = session_of(item.config)
     if asked_by(item) and not session.settings.plan and session.is_first("asked"):
         asked = (_asked_test(other, session) for other in item.session.items)
-        attach_asked(item, [test for test in asked if test])
+        tests = [test for test in asked if test]
+        attach_asked(item, masked_parts(tests) if session.settings.mask_texts else tests)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,7 +46,8 @@ def pytest_runtest_makereport(
         first_line = call.excinfo.exconly().partition("\n")[0]
         reason = masked_text(f"the test ended before: {first_line}")
         name = session.names.get(group_of(item))
-        attach_evaluation(item, undecided(asked, reason, pipeline=name, attempt=attempt))
+        evaluation = undecided(asked, reason, pipeline=name, attempt=attempt)
+        attach_evaluation(item, without_secrets(evaluation, texts=session.settings.mask_texts))
         report.user_properties = list(item.user_properties)
     return report
 

@@ -40,6 +40,7 @@ from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_to_json
+from rag_evals.evals.runs.masking import without_secrets
 from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.errors import DocumentWarning
 from rag_evals.rag.profile import profile_of
@@ -137,6 +138,7 @@ class Evaluate:
             conditions=self._conditions,
             test=self._item.nodeid,
         )
+        held = without_secrets(held, texts=session.settings.mask_texts)
         attach_evaluation(self._item, held)
         self._item.stash[IS_EVALUATED] = self._attempt
         session.names[group_of(self._item)] = task.name
@@ -150,7 +152,8 @@ class Evaluate:
             early.add(held)
         if again:
             # Under its keys there is nothing: the answer is in its own run.
-            attach_rejudged(self._item, replace(again.result(), thresholds=held.thresholds, keys={}))
+            judged = replace(again.result(), thresholds=held.thresholds, keys={})
+            attach_rejudged(self._item, without_secrets(judged, texts=session.settings.mask_texts))
         problem = session.cache.problem if session.cache else None
         if problem and session.is_first("cache", problem):
             attach_about(self._item, {"type": "cache", "problem": problem})

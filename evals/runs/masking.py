@@ -9,16 +9,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import fields, is_dataclass, replace
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, TypeVar
 from unicodedata import normalize
+
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.score import Score
+from rag_evals.rag.answer import Answer
+from rag_evals.rag.identity import digest
 
 MASK = "***"
 # Where secrets touch, one may be seen only when the one before it is gone.
 MOST_PASSES = 10
 
 T = TypeVar("T")
+
+# Fields of what is recorded by which it is found again.
+_FOUND_BY = frozenset(("id", "question_id", "test", "pipeline", "metric", "keys", "spans", "fingerprint"))
 
 # What the name of a credential ends in, without the signs between its words.
 _ENDING = re.compile(
@@ -58,6 +67,16 @@ _SHAPES = re.compile(
     r"|xox[abceoprs]-[\w-]{10,}|xapp-\d-[\w-]{10,}|(?<=hooks\.slack\.com/)\w+/[\w/-]{20,}"  # Slack
     r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"  # JSON Web Tokens
     r"|(?:gsk_|r8_|npm_|pplx-|xai-|tvly-|nvapi-|pcsk_|lsv2_|jina_|pypi-|dapi|dop_v1_|SG\.)[\w.-]{24,}"
+    # Shopify, Docker, Vault, Notion, Linear, Grafana, Figma, Postman, Square, Stripe's webhooks, Together,
+    # Atlassian, Supabase
+    r"|(?:shp(?:at|ca|pa|ss)_|dckr_[op]at_|hv[sbr]\.|ntn_|lin_api_|gl(?:sa|c)_|figd_|PMAK-|sq0[a-z]{3}-|whsec_"
+    r"|tgp_v1_|ATATT3|sbp_)[\w.=-]{20,}"
+    r"|(?:SK|key-)[0-9a-f]{32}(?![A-Za-z0-9])|sk_[0-9a-f]{48}"  # Twilio, Mailgun; ElevenLabs
+    r"|\d{8,10}:[A-Za-z0-9_-]{35}(?![\w-])"  # Telegram
+    r"|[\w.~-]{3}\dQ~[\w.~-]{31,34}"  # secrets of Azure's clients
+    r"|AGE-SECRET-KEY-1[A-Z0-9]{40,}"
+    r"|(?<=/api/webhooks/)\d{10,20}/[\w-]{40,}"  # Discord
+    r"|(?<=/webhookb2/)[^\s\"'<>]{40,}"  # Teams
     r")"
 )
 _PEM = re.compile(
@@ -97,6 +116,39 @@ def masked(value: T) -> T:
 def masked_text(text: str) -> str:
     """Return a text, such as an error or a command line, with `***` in place of what looks like a secret."""
     return _masked_text(text, _environment_secrets(frozenset(os.environ.items())))
+
+
+@lru_cache(maxsize=256)
+def masked_fingerprint(text: str) -> str:
+    """Return a fingerprint as it is recorded: as it is, by its digest where there is a secret in it."""
+    return text if masked_text(text) == text else digest(text)
+
+
+def masked_parts(value: T) -> T:
+    """Return nested JSON or dataclasses with every text masked but what things are found again by."""
+    return _parts(value, _environment_secrets(frozenset(os.environ.items())))  # type: ignore[no-any-return]
+
+
+def without_secrets(evaluation: Evaluation, *, texts: bool) -> Evaluation:
+    """Return an evaluation as it is recorded, shown and sent.
+
+    Args:
+        evaluation: What the engine gave.
+        texts: Whether the question, the answer and the passages are masked too, which are the user's own;
+            else only reasons and addresses are.
+    """
+    if texts:
+        plain = masked_parts(evaluation)
+        return replace(plain, scores=_moved(plain.scores, evaluation.answer, plain.answer))
+    answer, scores = evaluation.answer, evaluation.scores
+    if answer and any("://" in context.document for context in answer.contexts):
+        contexts = (replace(one, document=masked_text(one.document)) for one in answer.contexts)
+        answer = replace(answer, contexts=tuple(contexts))
+    if any(score.reason or any(claim.reason for claim in score.claims) for score in scores):
+        scores = tuple(map(_without_reasons, scores))
+    if answer is evaluation.answer and scores is evaluation.scores:
+        return evaluation
+    return replace(evaluation, answer=answer, scores=scores)
 
 
 def _masked_text(text: str, own: re.Pattern[str] | None) -> str:
@@ -199,6 +251,51 @@ def _without_arguments(given: Sequence[Any], parts: list[Any]) -> list[Any]:
 
 def _is_option(word: Any) -> bool:
     return isinstance(word, str) and re.fullmatch(r"--[\w-]+", word) is not None and is_credential(word)
+
+
+# --- evaluations ---
+
+
+def _parts(value: Any, own: re.Pattern[str] | None) -> Any:
+    if isinstance(value, str):
+        return _masked_text(value, own)
+    if isinstance(value, Mapping):
+        return {key: part if key in _FOUND_BY else _parts(part, own) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_parts(part, own) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {one.name: getattr(value, one.name) for one in fields(value) if one.name not in _FOUND_BY}
+        return replace(value, **{name: _parts(part, own) for name, part in named.items()})
+    return value
+
+
+def _without_reasons(score: Score) -> Score:
+    def plain(reason: str | None) -> str | None:
+        return reason and masked_text(reason)
+
+    claims = tuple(replace(claim, reason=plain(claim.reason)) for claim in score.claims)
+    return replace(score, reason=plain(score.reason), claims=claims)
+
+
+def _moved(scores: tuple[Score, ...], given: Answer | None, masked: Answer | None) -> tuple[Score, ...]:
+    """Move the offsets of claims to where they are in the masked answer, as near as can be told."""
+    if given is None or masked is None or given.text == masked.text:
+        return scores
+
+    @cache
+    def place(offset: int) -> int:
+        return min(len(masked_text(given.text[:offset])), len(masked.text))
+
+    return tuple(
+        replace(
+            score,
+            claims=tuple(replace(one, start=place(one.start), end=place(one.end)) for one in score.claims),
+            declines=tuple(
+                replace(one, start=place(one.start), end=place(one.end)) for one in score.declines
+            ),
+        )
+        for score in scores
+    )
 
 
 # --- texts ---

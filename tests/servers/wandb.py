@@ -87,6 +87,7 @@ class LoopbackWandb:
         unknown: What the server does not understand; a test asserts that it is empty.
         telemetry: Posts of the client about itself; a test asserts that there are none.
         spans: Bodies posted to /otel/v1/traces.
+        bodies: All that was sent, with the address that it was sent to, unzipped.
     """
 
     entities: set[str] = field(default_factory=lambda: {ENTITY})
@@ -94,6 +95,7 @@ class LoopbackWandb:
     unknown: list[str] = field(default_factory=list)
     telemetry: list[Posted] = field(default_factory=list)
     spans: list[Posted] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     def __enter__(self) -> LoopbackWandb:
         self.lock = threading.RLock()
@@ -257,6 +259,7 @@ def _handler_for(wandb: LoopbackWandb) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             body = self._body()
+            wandb.bodies.append(unquote(self.path).encode() + b"\n" + body)
             path = unquote(self.path.partition("?")[0])
             kind = _kind_of(path)
             operation, given = _operation_of(body) if kind == "graphql" else ("", {})

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
-from rag_evals.evals.runs.masking import masked
+from rag_evals.evals.runs.masking import masked, masked_fingerprint
 from rag_evals.evals.runs.trace_lines import spans_of, trace_lines
 from rag_evals.evals.runs.undecided import ASKED
 from rag_evals.rag.identity import canonical
@@ -52,8 +52,10 @@ def attach_rejudged(item: pytest.Item, evaluation: Evaluation) -> None:
 
 def attach_about(item: pytest.Item, event: dict[str, Any]) -> None:
     """Put what describes a pipeline or a judge on the test's report, without secrets."""
-    # By these two it is found again: they stay.
+    # By these two it is found again: a name stays, and a fingerprint tells at least that it is the same.
     named: dict[str, Any] = {key: event[key] for key in ("name", "fingerprint") if key in event}
+    if "fingerprint" in named:
+        named["fingerprint"] = masked_fingerprint(named["fingerprint"])
     _attach(item, ABOUT, {**masked(event), **named})
 
 

@@ -253,6 +253,12 @@ OPTIONS = (
     Option("labels", "path", "", "people's verdicts on answers of this run, to correct its headline", "FILE"),
     Option("config", "path", "", "TOML file of pipelines in place of the bundled one", "FILE"),
     Option("offline", "as_it_is", False, "fetch nothing; what would reach beyond this machine is an error"),
+    Option(
+        "mask_texts",
+        "as_it_is",
+        False,
+        "mask secrets in questions, answers and passages, too, in all that is kept, shown or sent",
+    ),
     Option("home", "folder", ".rag-evals", "folder of runs, indexes and the cache", "DIR"),
     Option(
         "cache",

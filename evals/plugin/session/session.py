@@ -25,6 +25,7 @@ from rag_evals.evals.plugin.terminal.screen import Screen
 from rag_evals.evals.plugin.workers import Workers
 from rag_evals.evals.reports.progress import Progress
 from rag_evals.evals.runs.baseline_file import baseline_file
+from rag_evals.evals.runs.masking import masked_fingerprint
 from rag_evals.evals.runs.run import Run, find_run, read_run
 from rag_evals.evals.trackers.options import check_trackers
 from rag_evals.evals.trackers.wandb.fetched_files import run_folder
@@ -119,7 +120,7 @@ class EvalsSession:
     @cached_property
     def reuse_cache(self) -> ReuseCache:
         """Answers and judgements, from the cache where it has them."""
-        return ReuseCache(self.cache)
+        return ReuseCache(self.cache, masks_texts=self.settings.mask_texts)
 
     @cached_property
     def engine(self) -> Engine:
@@ -148,7 +149,7 @@ class EvalsSession:
         """Return what tells that the gate is decided; None in a run that goes to its end."""
         if self._early is None and self.settings.rules.stop_early:
             base = self.baseline
-            comparable = base if base and is_comparable(base, judge.fingerprint) else None
+            comparable = base if base and is_comparable(base, masked_fingerprint(judge.fingerprint)) else None
             self._early = EarlyStop(self.settings.rules, comparable)
         return self._early
 

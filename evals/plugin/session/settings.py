@@ -68,6 +68,7 @@ class Settings:
     labels: Path | None
     config: Path | None
     offline: bool
+    mask_texts: bool
     home: Path
     cache: bool
     cache_mebibytes: float

@@ -40,6 +40,22 @@ TOKENS = [
     f"gsk_{made(52)}",
     f"-----BEGIN RSA PRIVATE KEY-----\n{made(64)}\n{made(64)}\n-----END RSA PRIVATE KEY-----",
     f"-----BEGIN OPENSSH PRIVATE KEY----- {made(64)}",
+    f"sk_live_{made(24)}",
+    f"npm_{made(36)}",
+    f"pypi-AgEIcHlwaS5vcmc{made(80)}",
+    f"SG.{made(22)}.{made(43)}",
+    f"SK{HEX[:32]}",
+    f"key-{HEX[:32]}",
+    f"{made(10, string.digits)}:{made(35)}",
+    f"whsec_{made(32)}",
+    f"{made(3)}8Q~{made(34)}",
+    f"hvs.{made(24)}",
+    f"dckr_pat_{made(27)}",
+    f"shpat_{HEX[:32]}",
+    f"glsa_{made(32)}_{HEX[:8]}",
+    f"ntn_{made(46)}",
+    f"ATATT3{made(60)}-{made(20)}=A1B2C3D4",
+    f"AGE-SECRET-KEY-1{made(58, string.ascii_uppercase)}",
 ]
 
 
