@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
+
+# What the runner of GitHub obeys in a line of a log, wherever the line was broken (ActionCommand.cs of
+# actions/runner), and what those of Azure Pipelines and TeamCity do.
+_COMMAND = re.compile(
+    r"(?i)#(?=#[\w.-]*\[)"
+    r"|:(?=:(?:set-output|set-env|add-path|save-state|add-mask|add-matcher|remove-matcher|internal-set-repo-path"
+    r"|stop-commands|echo|group|endgroup|debug|notice|warning|error)(?:\s|::|$))"
+)
 
 
 class RagError(Exception):
@@ -53,9 +62,15 @@ class DocumentWarning(UserWarning):
     """Warned when a document could not be read and the others go on without it."""
 
 
+def without_commands(text: str) -> str:
+    """Return text that gives a CI runner that reads it in a log no command: a blank parts its first signs."""
+    return _COMMAND.sub(r"\g<0> ", text)
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """Text of a server or a tool made fit for one line of a terminal."""
     clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    clean = without_commands(clean)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

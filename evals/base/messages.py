@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
 
+from rag_evals.rag.errors import without_commands
+
 # Names that are given before the rest is only counted.
 NAMED = 10
 
@@ -56,14 +58,14 @@ def short_repr(value: object, limit: int = 40) -> str:
         text = json.dumps(value)
     except (TypeError, ValueError):
         text = ascii(value)
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+    return without_commands(text if len(text) <= limit else f"{text[: limit - 3]}...")
 
 
 def quoted(text: str) -> str:
     """Quote a text; one that could upset a terminal is escaped."""
-    return f'"{text}"' if text.isprintable() else json.dumps(text)
+    return without_commands(f'"{text}"' if text.isprintable() else json.dumps(text))
 
 
 def printable(text: str) -> str:
-    """Replace control characters, so that text from a document or a model cannot drive the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Return text of a document or a model that drives neither a terminal nor a CI runner."""
+    return without_commands("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -25,6 +25,7 @@ from rag_evals.evals.questions.manifest import is_curated
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.questions.question_set import load_set, save_set
 from rag_evals.evals.questions.review import review_path
+from rag_evals.evals.runs.masking import masked_fingerprint, masked_text
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.llm.protocol import LLM
 from rag_evals.rag.retrieval.embedder import Embedder
@@ -292,8 +293,8 @@ def work_header(request: GenerationRequest, corpus: Corpus, llm: LLM) -> dict[st
 def generator_of(request: GenerationRequest, llm: LLM) -> dict[str, Any]:
     """Return what writes the set, as its manifest holds it."""
     return {
-        "llm": llm.name,
-        "llm_fingerprint": llm.fingerprint,
+        "llm": masked_text(llm.name),
+        "llm_fingerprint": masked_fingerprint(llm.fingerprint),
         "prompt_version": PROMPT_VERSION,
         "seed": request.seed,
         "mix": dict(request.mix),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag_evals.evals.base.cells import cell_text
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.judges.metrics import METRICS
@@ -31,8 +32,6 @@ BASELINES = Path("evals-baselines")
 
 ColumnKind = Literal["text", "number", "count", "texts", "counts"]
 
-# What a spreadsheet takes for a formula when a cell begins with it; the last four are full-width forms.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _BEFORE: Mapping[str, ColumnKind] = {
     "question_id": "text",
     "pipeline": "text",
@@ -251,9 +250,7 @@ def _arrow_types(pyarrow: Any) -> Mapping[ColumnKind, pyarrow.DataType]:
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return cell_text(value) if isinstance(value, str) else value
 
 
 def _pandas() -> Any:

@@ -16,8 +16,11 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
-# What XML 1.0 has no way to write (https://www.w3.org/TR/xml/#charsets), and DEL, as in pytest's file.
-_NO_XML = re.compile("[^\t\n\r\x20-\x7e\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What XML 1.0 has no way to write (https://www.w3.org/TR/xml/#charsets), and DEL, as in pytest's file; and
+# what drives a terminal or turns text around.
+_NO_XML = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"
+)
 
 Properties = list[tuple[str, str]]
 

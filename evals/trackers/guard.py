@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rag_evals.evals.base.messages import printable
+from rag_evals.evals.runs.masking import masked_text
 from rag_evals.evals.trackers.messages import messages_in
 from rag_evals.rag.native.children import child_environment
 
@@ -134,8 +135,10 @@ class Guard:
                 return [self._trouble(self._problem)] if self._problem else []
             kill(process)
             messages = self._messages()
-        if not _is_written(self._log):
-            with suppress(OSError):
+        with suppress(OSError):
+            if _is_written(self._log):
+                _mask(self._log)
+            else:
                 self._log.unlink()
         return self._lines(messages, count)
 
@@ -224,6 +227,13 @@ class Guard:
 def _taken(messages: Sequence[Mapping[str, Any]], count: int) -> str:
     rows = max((int(m["rows"]) for m in messages if "rows" in m), default=0)
     return f"{rows:,} of {count:,} evaluations"
+
+
+def _mask(log: Path) -> None:
+    """Take out of a log what a library said of credentials."""
+    said = log.read_text("utf-8", errors="replace")
+    if (plain := masked_text(said)) != said:
+        log.write_text(plain, "utf-8")
 
 
 def _is_written(log: Path) -> bool:

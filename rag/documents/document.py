@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal
 
+from rag_evals.rag.errors import without_commands
+
 PAGE_BREAK = "\n\n"
 # So many of a kind are shown and kept with a run; `rag-evals docs` shows all.
 MOST_REMARKS = 10
@@ -131,8 +133,8 @@ class Refusal(Exception):
 
 
 def printable(text: str) -> str:
-    """Return `text` with a blank for each character that cannot be shown."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    """Return `text` fit to be shown: a blank for each sign that cannot be, no commands to a CI runner."""
+    return without_commands("".join(sign if sign.isprintable() else " " for sign in text))
 
 
 _LINE_END = re.compile(r"\r\n?|\f|\v|\x85|\u2028|\u2029")

@@ -126,6 +126,8 @@ def planted(project, monkeypatch):
             assert [one for one in server.unknown if "Viewer" not in one] == []
             assert len(server.spans) >= 1
             assert len(server.runs) == 1
+            keyed = [name for name, data in kept.items() if server.env["WANDB_API_KEY"].encode() in data]
+            assert keyed == []
             sent = {f"body {number} of W&B": body for number, body in enumerate(server.bodies)}
         return {**kept, **sent, "the terminal": "\n".join(result.outlines + result.errlines).encode()}, result
 

@@ -99,11 +99,48 @@ def test_answer(evaluate, pipeline, question):
     breach, budget = commands(result.outlines)
     assert breach == (
         "::error file=test_it.py,line=2,title=baseline good::pipeline baseline raised "
-        f"OSError: x {evil} ##[add-mask]y %250A::error::z"
+        "OSError: x : :set-output name=a::b # #[add-mask]y %250A: :error::z"
     )
     assert budget.startswith("::error title=evals gate::1 of 1 evaluations have no verdict, ")
     tokens = {STOP.search(run.stdout.str())[1] for run in (result, project.run(*how))}
     assert len(tokens) == 2
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80", "200"])
+def test_hostile_reasons(project, github, monkeypatch, columns):
+    """What pytest prints of a skipped test with -vv gives no command, wherever a line is broken."""
+    monkeypatch.setenv("COLUMNS", columns)
+    evil = "a-::set-output name=a::b ##[add-matcher]c ##vso[task.d]e " + "p" * 70 + "::ADD-MASK::f"
+    project.append(
+        "conftest.py",
+        f"""
+from rag_evals.evals.runs.score import Judgement, Score
+
+class Unable(FakeJudge):
+    async def score(self, question, answer):
+        return Judgement((Score("faithfulness", None, reason={evil!r}),))
+
+@pytest.fixture(scope="session")
+def judge():
+    return Unable({{}})
+""",
+    )
+    result = project.run("-vv", "-rs")
+    assert [line for line in commands(result.outlines) if "title=evals gate" not in line] == []
+    assert "SKIPPED" in result.stdout.str()
+    assert "##[" not in result.stdout.str()
+    assert "##vso" not in result.stdout.str()
+
+
+def test_hostile_usage_errors(project, github):
+    """Nor does what an error of the configuration quotes."""
+    project.write(
+        "questions.jsonl", '{"id": "##[add-path]/x", "question": "a", "::debug::b": 1}\n::error::x\n'
+    )
+    result = project.run_apart()
+    assert result.ret == 4
+    assert commands([*result.outlines, *result.errlines]) == []
+    assert '"id" = "# #[add-path]/x" cannot be a test id' in result.stderr.str()
 
 
 def test_summary_cannot_be_written(project, how, github, monkeypatch):

@@ -30,6 +30,7 @@ from rag_evals.evals.generation.writing.reply_checks import (
 )
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.questions.sources.quotes import find_words
+from rag_evals.evals.runs.masking import masked_fingerprint, masked_text
 from rag_evals.rag.llm.protocol import LLM
 
 # Of a reply; the longest valid one seen took 180.
@@ -79,8 +80,8 @@ def write(item: PlannedQuestion, llm: LLM, seed: int) -> Candidate:
     provenance = {
         "origin": "generated",
         "kind": item.kind,
-        "llm": llm.name,
-        "llm_fingerprint": llm.fingerprint,
+        "llm": masked_text(llm.name),
+        "llm_fingerprint": masked_fingerprint(llm.fingerprint),
         "prompt_version": PROMPT_VERSION,
         "seed": seed,
         "document_sha256": {passage.document: passage.sha256 for passage in _passages(item)},

@@ -183,7 +183,9 @@ def test_parquet_needs_pyarrow(monkeypatch, tmp_path):
     )
 
 
-@pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\uff1d1"])
+@pytest.mark.parametrize(
+    "answer", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", " \n +1", "'=1", "\uff1d1"]
+)
 def test_csv_gives_no_formula(answer):
     """A text that a spreadsheet would calculate has an apostrophe before it; a number never has."""
     evil = Evaluation(Question("-1", answer), "p", Answer(answer), (Score("relevancy", -0.5),), {})

@@ -91,8 +91,8 @@ def test_escapes(tmp_path):
     )
     assert github_annotations([evil], root=tmp_path) == [
         "::error file=d%2Ce%3Af%25.py,"
-        "title=baseline a%3Ab%2Cc=d%250A\ufffd%3A%3Aset-output name=x%3A%3Ay::"
-        "faithfulness 0.25 < 0.50: 100 %25 ::error::x ##[add-mask]y, z: \ufffd[31m%250Aend"
+        "title=baseline a%3Ab%2Cc=d%250A\ufffd%3A %3Aset-output name=x%3A%3Ay::"
+        "faithfulness 0.25 < 0.50: 100 %25 : :error::x # #[add-mask]y, z: \ufffd[31m%250Aend"
     ]
     assert warning_line("a\nb: 5 %\u2028") == "::warning title=evals::a%0Ab: 5 %25\ufffd"
 

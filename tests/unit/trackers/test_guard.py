@@ -54,6 +54,8 @@ def test_process_that_dies(ended, tmp_path):
     assert list(tmp_path.iterdir()) == []
     assert ended("raise SystemExit('oh')") == [LINE.format(f"{died} (see mine.log in the run folder)")]
     assert (tmp_path / "mine.log").read_text() == "oh\n"
+    ended("raise SystemExit('refused api_key=hunter2hunter2')")
+    assert (tmp_path / "mine.log").read_text() == "refused api_key=***\n"
 
 
 def test_process_that_hangs(ended):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_evals.evals.base.cells import cell_text, text_of_cell
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.base.messages import count_of, display_path, quoted
 from rag_evals.evals.questions.entries import Fault
@@ -73,12 +74,15 @@ def read_rows(path: Path) -> PlacedRows:
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a CSV with a header; a missing value is an empty cell."""
+    """Write a CSV with a header; a missing value is an empty cell, and no spreadsheet calculates one."""
     with new_file(path) as file:
         # Every cell in quotes: with this line end csv takes a lone carriage return for harmless.
         writer = csv.DictWriter(file, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow(
+                {n: cell_text(cell) if isinstance(cell, str) else cell for n, cell in row.items()}
+            )
 
 
 def _rows(path: Path, layout: _Layout) -> PlacedRows:
@@ -117,7 +121,7 @@ def _row(names: Sequence[str], cells: Sequence[str]) -> dict[str, str | None] | 
     is_short = not any(names[len(cells) :])
     if any(cell.strip() for cell in cells[len(names) :]) or not is_short:
         return Fault((f"{count_of(len(cells), 'cell')}, but the first line names {len(names)}",))
-    return {name: cell or None for name, cell in zip(names, cells, strict=False) if name}
+    return {name: text_of_cell(cell) or None for name, cell in zip(names, cells, strict=False) if name}
 
 
 class _Unquoted(csv.excel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,6 @@ from rag_evals.evals.questions.formats.foreign_question import ForeignQuestion, 
 from rag_evals.evals.questions.formats.table_columns import chosen_columns, column_notes, item_of
 from rag_evals.evals.questions.formats.tables.csv_files import column_names, read_rows, write_rows
 from rag_evals.evals.questions.question import Question
-
-# What a spreadsheet takes for a formula when a cell begins with it; the last four are full-width forms.
-_FORMULA = "=+\\-@\t\r\uff1d\uff0b\uff0d\uff20"
-_WOULD_RUN = re.compile(f"'*[{_FORMULA}]")
-_ESCAPED = re.compile(f"'+[{_FORMULA}]")
 
 
 def read(path: Path, columns: Mapping[str, str]) -> PlacedItems:
@@ -41,9 +35,8 @@ def read(path: Path, columns: Mapping[str, str]) -> PlacedItems:
         if not isinstance(row, dict):
             yield place, row
             continue
-        plain = {name: _plain(cell) for name, cell in row.items()}
-        objects = {name: _object(plain.get(name)) for name in nested}
-        yield place, own_item(_answerable(plain)) if is_ours else item_of(plain | objects, chosen)
+        objects = {name: _object(row.get(name)) for name in nested}
+        yield place, own_item(_answerable(row)) if is_ours else item_of(row | objects, chosen)
 
 
 def _object(cell: str | None) -> Any:
@@ -60,8 +53,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str | None]:
-    texts = {name: cell if isinstance(cell, str) else None for name, cell in row.items()}
-    cells = {name: f"'{text}" if text and _WOULD_RUN.match(text) else text for name, text in texts.items()}
+    cells = {name: cell if isinstance(cell, str) else None for name, cell in row.items()}
     for name in (*LISTS, *OBJECTS, "answerable"):
         cells[name] = None if row[name] is None else json.dumps(row[name], ensure_ascii=False)
     return cells
@@ -72,11 +64,6 @@ def _answerable(row: Mapping[str, str | None]) -> dict[str, Any]:
     word = row.get("answerable")
     truths = {"true": True, "false": False}
     return {**row, "answerable": truths.get(word.strip().casefold(), word) if word else None}
-
-
-def _plain(cell: str | None) -> str | None:
-    """Take the apostrophe off again; one is added also before texts that begin with one."""
-    return cell[1:] if cell and _ESCAPED.match(cell) else cell
 
 
 # In CSV each of these is JSON in a cell; of Parquet the first two have types of their own.
