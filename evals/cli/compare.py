@@ -21,7 +21,7 @@ from rag_evals.evals.reports.html.page import comparison_html
 from rag_evals.evals.reports.markdown import comparison_markdown
 from rag_evals.evals.reports.terminal.comparison import comparison_json, comparison_lines
 from rag_evals.evals.reports.terminal.flakiness import flaky_lines
-from rag_evals.evals.runs.run import RECORDS, Run, read_run
+from rag_evals.evals.runs.run import LATEST, RECORDS, Run, read_run
 
 FORMATS = ("terminal", "markdown", "json", "html")
 WIDTH = 100
@@ -166,8 +166,9 @@ def _newest(options: argparse.Namespace) -> tuple[list[Run], list[str]]:
     """
     last = parse_count("--last", options.last) if options.last is not None else None
     folder = options.home / "runs"
-    # `latest` is a link to one of them.
-    found = sorted(file.parent for file in folder.glob(f"*/{RECORDS}") if not file.parent.is_symlink())
+    # `latest` is a link to one of them, or where the tree was copied another copy of it.
+    runs_of = (file.parent for file in folder.glob(f"*/{RECORDS}") if not file.parent.is_symlink())
+    found = sorted(run for run in runs_of if run.name != LATEST)
     runs, notes = [], []
     for path in found[-last:] if last else found:
         try:

@@ -119,12 +119,12 @@ def add_comment(parser: argparse.ArgumentParser) -> None:
 
 def _comment(options: argparse.Namespace) -> int:
     try:
-        said = _commented(options, os.environ)
+        said = printable(_commented(options, os.environ))
     except Exception as error:  # noqa: BLE001  # whatever it is, the gate is not about it
-        said = f"no comment: {text_of(error)}"
+        said = printable(f"no comment: {text_of(error)}")
         if os.environ.get("GITHUB_ACTIONS") == "true":
             said = warning_line(said)
-    print(printable(said))
+    print(said)
     return 0
 
 

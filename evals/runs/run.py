@@ -173,10 +173,15 @@ def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
     Raises:
         RunFileError: There is no such run; says where it was looked for, and what there is.
     """
-    for path in (Path(text), home / "runs" / text):
+    runs = home / "runs"
+    for path in (Path(text), runs / text):
         folder = path.parent if path.name == RECORDS else path
-        if folder.name == LATEST and not folder.is_symlink() and (newest := _newest(folder.parent)):
-            return newest
+        if folder.name == LATEST and not _is_link_beside(folder):
+            is_here = folder.parent.resolve() == runs.resolve() or os.path.lexists(folder)
+            if is_here and (newest := _newest(folder.parent)):
+                return newest
+            if folder.is_symlink():
+                continue
         if _is_file(folder / RECORDS):
             return folder
     if baselines is not None:
@@ -186,11 +191,21 @@ def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
     raise RunFileError(_not_found(text, home, baselines))
 
 
+def _is_link_beside(latest: Path) -> bool:
+    """Return whether `latest` leads to a run that is there, in its own folder: to nothing else it may."""
+    try:
+        target = latest.readlink()
+    except OSError:
+        return False
+    return target.name == str(target) and _is_file(latest.parent / target / RECORDS)
+
+
 def _newest(runs: Path) -> Path | None:
     """Return the newest run: a `latest` that is no link, as after a copy, would be the same for ever."""
-    # Ids begin with the time.
-    found = sorted(file.parent for file in runs.glob(f"*/{RECORDS}") if file.parent.name != LATEST)
-    return found[-1] if found else None
+    # Ids begin with the time; what is called otherwise, as a merged run may be, comes before.
+    found = [file.parent for file in runs.glob(f"*/{RECORDS}") if not file.parent.is_symlink()]
+    named = [(folder.name[:8].isdigit(), folder.name, folder) for folder in found if folder.name != LATEST]
+    return max(named)[-1] if named else None
 
 
 def _is_file(path: Path) -> bool:

@@ -83,4 +83,7 @@ class RunFolder:
         # A file system without symbolic links goes without; two sessions at once must not race.
         with contextlib.suppress(OSError):
             scratch.symlink_to(self.run_id, target_is_directory=True)
-            scratch.replace(latest)
+            try:
+                scratch.replace(latest)
+            except OSError:  # a folder: the tree was copied with its links resolved
+                scratch.unlink()

@@ -245,7 +245,7 @@ def test_what_is_not_there(file, tmp_path, text):
         find_run("gone", tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("kind", ["link", "copy", "none"])
+@pytest.mark.parametrize("kind", ["link", "copy", "none", "file", "gone", "outward", "left"])
 def test_the_latest_run(tmp_path, kind):
     """A `latest` that is no link, as after a copy that follows links, is not taken for the newest run."""
     runs = tmp_path / "runs"
@@ -254,9 +254,44 @@ def test_the_latest_run(tmp_path, kind):
         (runs / name / "records.jsonl").write_text("{}\n")
     if kind == "copy":
         shutil.copytree(runs / "20260101-000000-aaaaaa", runs / "latest")
+    elif kind == "file":  # a link as it is unpacked where there are none
+        (runs / "latest").write_text("20260101-000000-aaaaaa")
+    elif kind == "gone":
+        (runs / "latest").symlink_to("20260103-000000-cccccc")
+    elif kind == "outward":
+        shutil.copytree(runs / "20260101-000000-aaaaaa", tmp_path / "20270101-000000-dddddd")
+        (runs / "latest").symlink_to("../20270101-000000-dddddd")
+    elif kind == "left":  # by a session that could not put its link in the place of a folder
+        (runs / "latest-20260101-000000-aaaaaa").symlink_to("20260101-000000-aaaaaa")
     elif kind == "link":
         (runs / "latest").symlink_to("20260102-000000-bbbbbb")
     newest = runs / "20260102-000000-bbbbbb"
     assert find_run("latest", tmp_path).resolve() == newest
     assert find_run(str(runs / "latest"), tmp_path).resolve() == newest
     assert find_run(str(runs / "latest" / "records.jsonl"), tmp_path).resolve() == newest
+    moved = tmp_path / "another" / "home"
+    moved.mkdir(parents=True)
+    runs.rename(moved / "runs")
+    assert find_run("latest", moved).resolve() == moved / "runs" / newest.name
+
+
+def test_latest_without_a_run(tmp_path, monkeypatch):
+    """A link out of the folder is none; runs that lie where the command is begun are none of the home's."""
+    elsewhere = tmp_path / "20270101-000000-dddddd"
+    elsewhere.mkdir()
+    (elsewhere / "records.jsonl").write_text("{}\n")
+    (tmp_path / "home" / "runs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunFileError):
+        find_run("latest", tmp_path / "home")
+    (tmp_path / "home" / "runs" / "latest").symlink_to(elsewhere)
+    with pytest.raises(RunFileError):
+        find_run("latest", tmp_path / "home")
+
+
+def test_a_run_that_is_called_latest(tmp_path, monkeypatch):
+    """A single run that was fetched into a folder of that name is read as what it is."""
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "records.jsonl").write_text("{}\n")
+    monkeypatch.chdir(tmp_path)
+    assert find_run("latest", tmp_path / "home") == Path("latest")

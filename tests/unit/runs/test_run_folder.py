@@ -91,6 +91,18 @@ def test_latest_points_at_the_last_run(home, folder):
     assert {path.name for path in (home / "runs").iterdir()} == {"latest", folder.run_id, later.run_id}
 
 
+def test_latest_that_is_a_folder(home, folder):
+    """In the place of a copied tree's folder no link can be put, and none is left beside it."""
+    latest = home / "runs" / "latest"
+    latest.unlink()
+    latest.mkdir()
+    later = RunFolder(home)
+    later.start({})
+    later.finish({})
+    assert latest.is_dir()
+    assert {path.name for path in (home / "runs").iterdir()} == {"latest", folder.run_id, later.run_id}
+
+
 def test_no_links_no_trouble(home, monkeypatch):
     """On a file system without symbolic links the run goes without `latest`."""
 
