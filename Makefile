@@ -12,7 +12,10 @@ ARGS ?=
 # Every Python that the types are checked for and the pinned packages must exist for.
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: eval test check pythons setup lock clean
+# Minutes for all readers together.
+FUZZ_MINUTES ?= 60
+
+.PHONY: eval test fuzz check pythons setup lock clean
 
 eval: setup  ## Every bundled question against both pipelines; shows breaches, ends with status 0.
 	@$(BIN)/rag-evals models fetch $(MODELS)
@@ -28,6 +31,9 @@ eval: setup  ## Every bundled question against both pipelines; shows breaches, e
 test: setup  ## The tests of the harness.
 	@$(BIN)/rag-evals models fetch $(TEST_MODELS)
 	$(BIN)/python -m pytest tests $(ARGS)
+
+fuzz: setup  ## Every reader on damaged and hostile files, an hour; FUZZ_MINUTES=5 for less.
+	FUZZ_MINUTES=$(FUZZ_MINUTES) FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 check: setup  ## Lint, format and types, as CI runs them.
 	$(BIN)/ruff check .

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError
-from rag_evals.evals.base.messages import count_of, display_path, kind_name, listing, quoted, short_repr
+from rag_evals.evals.base.messages import (
+    count_of,
+    display_path,
+    kind_name,
+    listing,
+    printable,
+    quoted,
+    short_repr,
+)
 from rag_evals.evals.questions.entries import Entries, Fault, gather, plain_lines, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
     check_keys,
@@ -171,7 +179,7 @@ def _parse_thresholds(entry: Mapping[str, Any], problems: list[str]) -> tuple[tu
     value = parse_object(entry, "thresholds", problems) or {}
     parsed: dict[str, float] = {}
     for metric, threshold in value.items():
-        name = metric if isinstance(metric, str) and metric.isprintable() else short_repr(metric)
+        name = printable(metric) if isinstance(metric, str) and metric.isprintable() else short_repr(metric)
         if not _is_number(threshold):
             problems.append(f"threshold {name} = {short_repr(threshold)} is not a number")
         elif not 0 <= threshold <= 1:
@@ -182,7 +190,10 @@ def _parse_thresholds(entry: Mapping[str, Any], problems: list[str]) -> tuple[tu
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # Whole numbers may have any length; beyond this they are no floats.
+    return abs(value) < 10**300 if isinstance(value, int) else not math.isnan(value)
 
 
 def _parse_provenance(entry: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any] | None:

@@ -139,7 +139,7 @@ def load_manifest(path: Path) -> Manifest | None:
         return _manifest_from(value)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise QuestionFileError(
             printable(
                 f"{display_path(file)} cannot be read as the manifest of a question set ({_reason(error)}): "

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
+
 
 def lock_of(folder: Path, name: str) -> Path:
     """Return the file in a run folder whose lock says that the tracker `name` is being told of the run."""
@@ -39,7 +41,7 @@ def messages_in(output: bytes) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     for line in output.splitlines():
         with suppress(ValueError):
-            message = json.loads(line)
+            message = parse_json(line)
             if isinstance(message, dict):
                 found.append(message)
     return found

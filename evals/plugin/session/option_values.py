@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.condition import parse_conditions
 from rag_evals.evals.judges.metrics import METRICS, check_metric, checked_thresholds
 from rag_evals.evals.plugin.session.options import Given, Kind
@@ -26,7 +27,7 @@ def parse_choice(name: str, text: str, choices: tuple[Any, ...]) -> Any:
         UsageError: It is none of them.
     """
     if text not in choices:
-        raise UsageError(f"unknown {name} {text!r}: one of {', '.join(choices)}")
+        raise UsageError(f"unknown {name} {printable(repr(text))}: one of {', '.join(choices)}")
     return text
 
 
@@ -41,9 +42,9 @@ def parse_number(name: str, text: str, *, is_whole: bool = False) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or (is_whole and value != int(value)):
-        raise UsageError(f"{name} = {text.strip()}: not a {'whole ' if is_whole else ''}number")
+        raise UsageError(f"{name} = {printable(text.strip())}: not a {'whole ' if is_whole else ''}number")
     if value < 0:
-        raise UsageError(f"{name} = {text.strip()}: at least 0")
+        raise UsageError(f"{name} = {printable(text.strip())}: at least 0")
     return value
 
 
@@ -55,7 +56,7 @@ def parse_count(name: str, text: str) -> int:
     """
     count = int(parse_number(name, text, is_whole=True))
     if count < 1:
-        raise UsageError(f"{name} = {text.strip()}: at least 1")
+        raise UsageError(f"{name} = {printable(text.strip())}: at least 1")
     return count
 
 
@@ -68,9 +69,9 @@ def parse_share(name: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise UsageError(f"{name} = {text.strip()}: not a number") from None
+        raise UsageError(f"{name} = {printable(text.strip())}: not a number") from None
     if not 0 <= value <= 1:
-        raise UsageError(f"{name} = {text.strip()} is outside 0..1")
+        raise UsageError(f"{name} = {printable(text.strip())} is outside 0..1")
     return value
 
 
@@ -90,8 +91,10 @@ def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:
     for text in texts:
         metric, found, value = text.partition("=")
         if not found:
-            raise UsageError(f"threshold {text!r}: write METRIC=VALUE, such as faithfulness=0.7")
-        thresholds[metric.strip()] = parse_share(f"threshold {metric.strip()}", value)
+            raise UsageError(
+                f"threshold {printable(repr(text))}: write METRIC=VALUE, such as faithfulness=0.7"
+            )
+        thresholds[metric.strip()] = parse_share(f"threshold {printable(metric.strip())}", value)
     return checked_thresholds(thresholds)
 
 
@@ -103,7 +106,7 @@ def parse_metrics(texts: Iterable[str]) -> tuple[str, ...]:
     """
     names = parse_names(texts)
     for name in names:
-        check_metric(name, f"unknown metric {name!r}")
+        check_metric(name, f"unknown metric {printable(repr(name))}")
     if not names:
         raise UsageError(f"no metrics: known are {', '.join(METRICS)}")
     return names
@@ -117,7 +120,7 @@ def parse_refresh(text: str) -> tuple[str, ...]:
     """
     known = {"": (), "answers": ("answers",), "scores": ("scores",), "all": ("answers", "scores")}
     if text not in known:
-        raise UsageError(f"evals_refresh = {text}: one of answers, scores, all")
+        raise UsageError(f"evals_refresh = {printable(text)}: one of answers, scores, all")
     return known[text]
 
 

@@ -181,7 +181,7 @@ def item_of(row: Mapping[str, Any], columns: Mapping[str, str]) -> ForeignQuesti
         more["answerable"] = False  # so SQuAD 2 says that the passage does not tell
         text["reference"] = None
     if text["question"] is None and not problems:
-        problems.append(f"missing {quoted(columns['question'])}")
+        problems.append(f"missing {quoted(columns.get('question', 'question'))}")
     if problems:
         return Fault(tuple(problems))
     contexts, notes = chosen_passages(passages, row.get(SUPPORTING), text["document"] or "", page)

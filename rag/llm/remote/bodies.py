@@ -19,7 +19,7 @@ def parsed_body(data: bytes) -> Any:
     try:
         return _parsed(data)
     except RecursionError as error:
-        raise ValueError("it nests without end") from error
+        raise ValueError("nested too deep") from error
 
 
 def _parsed(data: bytes) -> Any:
@@ -52,5 +52,6 @@ def _joined(events: Sequence[Any]) -> dict[str, Any]:
         delta = choices[0].get("delta")
         for key, value in delta.items() if isinstance(delta, Mapping) else ():
             if value is not None:
-                message[key] = message[key] + value if key in message and isinstance(value, str) else value
+                before = message.get(key)
+                message[key] = before + value if isinstance(before, str) and isinstance(value, str) else value
     return {**table, "choices": [{**choice, "message": message}]} if choice else table

@@ -78,3 +78,13 @@ def test_configuration(tmp_path):
     (tmp_path / "a.toml").write_text(f"a = {nested(100_000)}")
     with pytest.raises(ConfigError, match=r"^a\.toml: not TOML: nested too deeply$"):
         read_toml(tmp_path / "a.toml", "a.toml")
+
+
+def test_numbers_without_end(tmp_path):
+    """A number that nothing can compute with is refused, in JSON and in YAML."""
+    entry = '"id": "a", "question": "b", "thresholds": {"relevancy": ' + "1" * 400 + "}"
+    for name in ("q.jsonl", "q.yaml"):
+        file = tmp_path / name
+        file.write_text(f"{{{entry}}}\n")
+        with pytest.raises(QuestionFileError):
+            load_questions([file])

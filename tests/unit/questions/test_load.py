@@ -389,3 +389,11 @@ def test_patterns_that_match_nothing_are_all_named(here):
         '  "folder" (a folder; did you mean "folder/*"?)\n'
         '  ""'
     )
+
+
+def test_the_name_of_a_threshold_gives_no_command(tmp_path):
+    """What a file calls a metric is named without what would drive a runner of CI."""
+    (tmp_path / "q.jsonl").write_text('{"id": "a", "question": "b", "thresholds": {"##[x]": null}}\n')
+    with pytest.raises(QuestionFileError) as raised:
+        load_questions([tmp_path / "q.jsonl"])
+    assert str(raised.value).endswith("q.jsonl:1: threshold # #[x] = null is not a number")

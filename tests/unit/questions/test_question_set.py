@@ -160,6 +160,10 @@ def test_edited_questions_keep_where_they_came_from(path):
         ('{"type": "run", "schema": 1}', "its type is 'run'"),
         ('{"type": "question-set", "schema": 2}', "its schema is 2, of a later version; known is 1"),
         ('{"type": "question-set", "schema": 1}', "it has no 'digest'"),
+        (
+            '{"type": "question-set", "schema": 1, "digest": "", "questions": {}, "kinds": {"a": Infinity}}',
+            "cannot convert float infinity to integer",
+        ),
     ],
 )
 def test_a_damaged_manifest_is_named(path, text, reason, monkeypatch):

@@ -60,7 +60,7 @@ def test_messages_among_other_output(capfd):
     say(rows=3)
     say(said="a\nb\u2028c")
     output = capfd.readouterr().out.encode()
-    found = messages_in(b"wandb: hello\n" + output + b'[1]\n7\n\xff\n{"done": tr')
+    found = messages_in(b"wandb: hello\n" + output + b"[1]\n7\n\xff\n" + b"[" * 5000 + b'\n{"done": tr')
     assert found == [{"rows": 3}, {"said": "a\nb\u2028c"}]
 
 

@@ -53,9 +53,10 @@ def _rows_of(whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if is_question(whole):
         yield "", dict(whole)
     elif isinstance(whole.get("data"), list) and isinstance(whole.get("columns"), list):  # to_json, "split"
+        names = list(map(str, whole["columns"]))
         for at, cells in enumerate(whole["data"]):
-            yield f"data[{at}]", dict(zip(whole["columns"], cells, strict=False))
-    elif {"queries", "corpus", "relevant_docs"} <= whole.keys():
+            yield f"data[{at}]", dict(zip(names, cells, strict=False)) if isinstance(cells, list) else cells
+    elif all(isinstance(whole.get(name), dict) for name in ("queries", "corpus", "relevant_docs")):
         yield from _retrieval_rows(whole)
     elif names := _list_names(whole):
         for name in names:
@@ -101,7 +102,8 @@ def _is_squad(paragraphs: object) -> bool:
 def _squad_rows(place: str, article: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for number, paragraph in enumerate(article["paragraphs"]):
         beside = {"context": paragraph.get("context"), "title": article.get("title")}
-        for at, asked in enumerate(paragraph.get("qas") or ()):
+        asks = paragraph.get("qas") or ()
+        for at, asked in enumerate(asks if isinstance(asks, list | tuple) else (asks,)):
             is_row = isinstance(asked, dict)
             yield f"{place}.paragraphs[{number}].qas[{at}]", {**beside, **asked} if is_row else asked
 
@@ -114,8 +116,10 @@ def _column_rows(columns: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _retrieval_rows(whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     corpus, relevant = whole["corpus"], whole["relevant_docs"]
     for id, question in whole["queries"].items():
-        passages = [{"id": doc, "text": corpus[doc]} for doc in relevant.get(id, ()) if doc in corpus]
+        judged = relevant.get(id)
+        wanted = [str(doc) for doc in judged] if isinstance(judged, list | dict) else []
+        passages = [{"id": doc, "text": corpus[doc]} for doc in wanted if doc in corpus]
         place = f"queries[{quoted(str(id))}]"
-        if missing := len(relevant.get(id, ())) - len(passages):
+        if missing := len(wanted) - len(passages):
             yield place, Note("passage", "judged relevant that the corpus does not have", missing)
         yield place, {"id": id, "question": question, "contexts": passages}

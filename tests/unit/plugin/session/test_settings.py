@@ -435,3 +435,17 @@ def test_wrong_number(text, is_whole, message):
 def test_unknown_refresh():
     """What cannot be made anew is named with what can."""
     assert problem(parse_refresh, "verdicts") == "evals_refresh = verdicts: one of answers, scores, all"
+
+
+@pytest.mark.parametrize(
+    ("parse", "arguments", "message"),
+    [
+        (parse_number, ("evals_timeout", "0\x1f0"), "evals_timeout = 0\ufffd0: not a number"),
+        (parse_share, ("evals_margin", "\x9b2J"), "evals_margin = \ufffd2J: not a number"),
+        (parse_choice, ("mode", "##[x]", ("strict",)), "unknown mode '# #[x]': one of strict"),
+        (parse_thresholds, (["\x1ba=1"],), "unknown metric '\\x1ba' in a threshold: known are"),
+    ],
+)
+def test_what_is_quoted_can_be_shown(parse, arguments, message):
+    """A value that is wrong is named without what would drive a terminal or a CI runner."""
+    assert problem(parse, *arguments).startswith(message)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.questions.formats import format_named
-from rag_evals.evals.questions.formats.conversion import import_set
+from rag_evals.evals.questions.formats.conversion import format_of, import_set
 from rag_evals.evals.questions.formats.table_columns import parse_map
 
 
@@ -308,3 +308,24 @@ def test_map_refused(text, message):
     with pytest.raises(UsageError) as caught:
         parse_map([text])
     assert str(caught.value) == message + (fields if "not FIELD" in message else "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"data": {}}',
+        '{"queries": [{"q": "Q?"}], "corpus": {"n": "C."}, "relevant_docs": {"q": ["n"]}}',
+        '{"queries": {"q": 5}, "corpus": {"n": "C."}, "relevant_docs": {"q": 5}}',
+        '{"columns": ["question"], "data": [1, null]}',
+        '{"data": [{"paragraphs": [{"context": "C.", "qas": 5}]}]}',
+    ],
+)
+def test_json_of_other_types_than_its_keys_say(content):
+    """Whatever stands where a list or an object is meant to be, it is read or refused in one line."""
+    Path("in.json").write_text(content, "utf-8")
+    try:
+        imported = import_set(Path("in.json"), format_of(Path("in.json")))
+    except (QuestionFileError, UsageError) as error:
+        assert "in.json" in str(error)  # noqa: PT017  # either is right
+    else:
+        assert imported.questions

@@ -9,6 +9,7 @@ import pytest
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.errors import RemoteError
 from rag_evals.rag.llm.protocol import Choice
+from rag_evals.rag.llm.remote.bodies import parsed_body
 
 from tests.servers.openai import USAGE, Said, graded, reply
 from tests.unit.of_rag.llm.remote.conftest import OPTIONS, PROMPT
@@ -257,3 +258,21 @@ def test_a_content_filter(start, finish):
         "Have the server's content filter changed, or ask a model without one."
     )
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [("Ye", "s", "Yes"), (["Ye"], "s", "s"), (5, "s", "s"), ("Ye", ["s"], ["s"])],
+)
+def test_events_of_other_types(first, second, whole):
+    """Of what is no text in the events of a stream the last counts."""
+    events = [{"choices": [{"index": 0, "delta": {"content": content}}]} for content in (first, second)]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+    assert parsed_body(body.encode()) == {"choices": [{"index": 0, "message": {"content": whole}}]}
+
+
+@pytest.mark.parametrize("before", ["", "data: "])
+def test_a_body_that_nests_without_end(before):
+    """It is no JSON that anybody meant."""
+    with pytest.raises(ValueError, match=r"^nested too deep$"):
+        parsed_body(f"{before}{'[' * 100_000}".encode())

@@ -1,0 +1,238 @@
+"""Small valid files of every kind that is read, to begin from."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rag_evals.evals.engine.cache import Cache, Maker
+from rag_evals.evals.runs.trace_lines import span_to_json
+from rag_evals.rag.tracing.spans import TraceSpan
+
+ROOT = Path(__file__).parents[2]
+
+QUESTIONS: list[Any] = [
+    {
+        "id": "one",
+        "question": "What is 1?",
+        "reference": "One.",
+        "tags": ["a"],
+        "thresholds": {"relevancy": 0.4},
+    },
+    {
+        "id": "two",
+        "question": "What is 2?",
+        "sources": [{"document": "a.md", "page": 1, "start": 0, "end": 4, "quote": "Two."}],
+        "provenance": {"origin": "curated"},
+    },
+    {"id": "none", "question": "Why?", "answerable": False},
+]
+MANIFEST: Any = {
+    "type": "question-set",
+    "schema": 1,
+    "digest": "e" * 64,
+    "count": 2,
+    "curated": 1,
+    "kinds": {"fact": 1},
+    "corpus": {"sha256": "c" * 64, "documents": {"a.md": "d" * 64}, "remarks": ["lost"]},
+    "generator": {"llm": "m", "seed": 1, "mix": {"fact": 1.0}},
+    "created_with": "0.1.0",
+    "questions": {"one": "a" * 64, "two": "b" * 64},
+}
+LABELS: list[Any] = [
+    {"id": "a", "question": "Q?", "contexts": ["It is 8."], "answer": "8", "faithful": 1, "relevant": 1},
+    {
+        "id": "b",
+        "question": "Q?",
+        "contexts": [{"text": "It is 8.", "page": 2}],
+        "answer": "9",
+        "faithful": 0,
+    },
+]
+TABLE = b'id,question,reference,tags\none,What is 1?,One.,a\ntwo,"What, is 2?",\'=2,\n'
+RAGAS: list[Any] = [
+    {"user_input": "Q?", "reference": "R.", "reference_contexts": ["C."], "synthesizer_name": "s"}
+]
+DEEPEVAL: list[Any] = [
+    {"input": "Q?", "expected_output": "R.", "context": ["C."], "additional_metadata": {"a": 1}}
+]
+LLAMAINDEX: Any = {
+    "queries": {"q": "Q?"},
+    "corpus": {"n": "C."},
+    "relevant_docs": {"q": ["n"]},
+    "mode": "text",
+}
+SQUAD: Any = {
+    "data": [
+        {
+            "title": "T",
+            "paragraphs": [
+                {
+                    "context": "C is 1.",
+                    "qas": [{"id": "1", "question": "C?", "answers": [{"text": "1", "answer_start": 5}]}],
+                }
+            ],
+        }
+    ]
+}
+YAML = b"""# questions
+- &a
+  id: one
+  question: |
+    What is 1?
+  tags: [a, "b"]
+- {id: two, question: 'What is 2?', thresholds: {relevancy: .4}}
+"""
+TOML = (ROOT / "rag" / "pipelines.toml").read_bytes()
+PRICES = (ROOT / "rag" / "llm" / "prices.toml").read_bytes()[:2000]
+CARD: Any = json.loads(
+    (ROOT / "evals" / "judges" / "cards" / "smollm2-135m-instruct.json").read_text("utf-8")
+)
+
+MESSAGE: Any = {
+    "id": "1",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "<think>a</think>Yes.", "refusal": None},
+            "finish_reason": "stop",
+            "logprobs": {
+                "content": [
+                    {"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "Yes", "logprob": -0.1}]},
+                ]
+            },
+        }
+    ],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 1}},
+}
+REFUSAL: Any = {"error": {"message": "Rate limit; try again in 1.5s", "type": "requests", "code": "429"}}
+EVENTS: Any = [
+    {"id": "1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Ye"}}]},
+    {"id": "1", "choices": [{"index": 0, "delta": {"content": "s"}, "finish_reason": "stop"}]},
+    {"id": "1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}},
+]
+
+HTML = (
+    b"<!DOCTYPE html><html><head><meta charset=utf-8><title>T</title></head><body><h1>Title</h1><p>It is "
+    b"<b>8</b><sup>2</sup>.</p><table><tr><th>a<td>b</table><ul><li>x<li>y</ul><math><mi>x</mi></math>"
+    b"<p hidden>no</p><img alt='An image'><details><summary>s</summary>d</details></body></html>"
+)
+TEXT = "Größe: 8 metres. It is a text of two sentences.\n\nAnother paragraph — with a dash.\n".encode()
+
+
+@cache
+def spans() -> list[Any]:
+    """Return the lines of the traces of one evaluation."""
+    ids = {"evals.pipeline": "baseline", "evals.question_id": "one", "evals.repeat": 0}
+    root = TraceSpan("a" * 32, "b" * 16, None, "evaluation", "CHAIN", 1, 9, ids)
+    child = TraceSpan("a" * 32, "c" * 16, "b" * 16, "answer", "LLM", 2, 8, {"a": 1}, error="e")
+    return [span_to_json(child), span_to_json(root)]
+
+
+@cache
+def database() -> bytes:
+    """Return the file of a cache with three items."""
+    with tempfile.TemporaryDirectory() as home:
+        file = Path(home) / "cache.sqlite"
+        cache_ = Cache(file, clock=lambda: 1e9)
+        cache_.keep(
+            "answer",
+            {"k": b'{"text": "a"}', "l": b"[]"},
+            subject="one",
+            maker=Maker("f", "baseline", {"a": 1}),
+        )
+        cache_.keep("scores", {"m": b"{}"}, subject="one")
+        cache_.close()
+        with sqlite3.connect(file) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")
+        connection.close()
+        return file.read_bytes()
+
+
+@cache
+def pdf() -> bytes:
+    """Return a PDF of two pages, small and not compressed."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    out = io.BytesIO()
+    canvas = Canvas(out, pageCompression=0, invariant=True)
+    for page in ("It is 8 metres long.", "The second page."):
+        canvas.drawString(72, 720, page)
+        canvas.drawString(72, 700, "Another line of the page.")
+        canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+def _namespaced(path: str) -> str:
+    return f"http://schemas.openxmlformats.org/{path}"
+
+
+@cache
+def docx() -> dict[str, bytes]:
+    """Return the parts of a DOCX of a paragraph and a table."""
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    word = _namespaced("wordprocessingml/2006/main")
+    cell = "<w:tc><w:p><w:r><w:t>40 bar</w:t></w:r></w:p></w:tc>"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{_namespaced("package/2006/content-types")}"><Override '
+        f'PartName="/word/document.xml" ContentType="{kind}"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{_namespaced("package/2006/relationships")}"><Relationship '
+        f'Id="r1" Type="{_namespaced("officeDocument/2006/relationships")}/officeDocument" '
+        'Target="word/document.xml"/></Relationships>',
+        "word/document.xml": f'<w:document xmlns:w="{word}"><w:body><w:p><w:r><w:t>It is 8.</w:t></w:r></w:p>'
+        f"<w:tbl><w:tr>{cell}{cell}</w:tr></w:tbl></w:body></w:document>",
+    }
+    return {name: text.encode() for name, text in parts.items()}
+
+
+@cache
+def epub() -> dict[str, bytes]:
+    """Return the parts of an EPUB of two chapters."""
+    page = (
+        '<html xmlns="http://www.w3.org/1999/xhtml"><head><title/></head><body><p>It is 8.</p></body></html>'
+    )
+    parts = {
+        "META-INF/container.xml": '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
+        '<rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>',
+        "OPS/book.opf": '<package xmlns="http://www.idpf.org/2007/opf"><manifest><item id="one" '
+        'href="a.xhtml"/><item id="two" href="b.xhtml"/></manifest><spine><itemref idref="one"/>'
+        '<itemref idref="two"/></spine>'
+        "</package>",
+        "OPS/a.xhtml": page,
+        "OPS/b.xhtml": page,
+    }
+    return {name: text.encode() for name, text in parts.items()}
+
+
+@cache
+def pptx() -> dict[str, bytes]:
+    """Return the parts of a presentation of a slide with a title, a table and notes."""
+    from pptx import Presentation
+    from pptx.util import Inches
+
+    presentation = Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[5])
+    slide.shapes.title.text = "Pump"
+    slide.shapes.add_table(1, 2, Inches(1), Inches(1), Inches(4), Inches(1)).table.cell(0, 0).text = "40 bar"
+    slide.notes_slide.notes_text_frame.text = "Say it twice."
+    out = io.BytesIO()
+    presentation.save(out)
+    with zipfile.ZipFile(out) as file:
+        # Layouts and pictures of the template are not what is read.
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def archive(parts: dict[str, bytes]) -> bytes:
+    """Return a zip of these files, not compressed, so that what is in it can be changed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, data in parts.items():
+            file.writestr(zipfile.ZipInfo(name), data)
+    return out.getvalue()
