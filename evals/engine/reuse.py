@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -209,9 +209,7 @@ class ReuseCache:
             return
         if self._masks_texts and masked_parts(made) != made:
             return
-        # Without its secret an address would be another one, to whoever looks for a document by its name.
-        addresses = (name for one in made.get("contexts", ()) if "://" in (name := one["document"]))
-        if any(masked_text(name) != name for name in addresses):
+        if any(masked_text(text) != text for text in _addresses_and_reasons(made)):
             return
         try:
             data = canonical(made).encode(errors="surrogatepass")
@@ -224,6 +222,13 @@ class ReuseCache:
         )
         for kind, key in keys.items():
             self.cache.keep(kind, {key: data}, subject=task.question.id, maker=maker)
+
+
+def _addresses_and_reasons(made: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is recorded without its secrets: kept without them, it would be another answer's."""
+    yield from (name for one in made.get("contexts", ()) if "://" in (name := one["document"]))
+    for score in made.get("scores", ()):
+        yield from (reason for one in (score, *score["claims"]) if (reason := one["reason"]))
 
 
 async def _answered(task: Task) -> Answer:

@@ -472,3 +472,35 @@ def test_what_cannot_be_loaded_is_wrong_configuration(cache):
     """It ends the session instead of being each question's error."""
     with pytest.raises(UsageError, match=r"^no such model$"):
         answered(cache, Loaded(ModelError("no such model")))
+
+
+# --- secrets ---
+
+SECRET = "sk-" + "a1B2" * 12
+WITH_SECRETS = {
+    "an address": replace(ANSWER_OF_TWO, contexts=(Context("Two.", "https://me:hunter2hunter2@host/doc"),)),
+    "a text": replace(ANSWER_OF_TWO, text=f"The key is {SECRET}."),
+}
+
+
+@pytest.mark.parametrize(("what", "masks_texts"), [("an address", False), ("a text", True)])
+def test_an_answer_with_a_secret_is_not_kept(cache, what, masks_texts):
+    """Without the secret it would be another answer, so it is made anew each time."""
+    pipeline, reuse_cache = Plain(WITH_SECRETS[what]), ReuseCache(cache, masks_texts=masks_texts)
+    for _ in range(2):
+        made = asyncio.run(reuse_cache.answer(task(pipeline)))
+        assert (made.value, made.is_cached) == (WITH_SECRETS[what], False)
+    assert cache.entries() == []
+
+
+def test_a_text_is_kept_as_it_is(cache):
+    """Unless it is to be masked, what the answer says is the user's own."""
+    pipeline = Plain(WITH_SECRETS["a text"])
+    assert [answered(cache, pipeline)[1] for _ in range(2)] == [False, True]
+
+
+def test_a_judgement_whose_reason_has_a_secret_is_not_kept(cache):
+    """What a server says to a request may quote its key."""
+    judge = Counting(Judgement((Score("faithfulness", None, reason=f"refused {SECRET}"),)))
+    assert [judged(cache, judge)[1] for _ in range(2)] == [False, False]
+    assert cache.entries() == []
