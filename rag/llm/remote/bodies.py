@@ -19,7 +19,7 @@ def parsed_body(data: bytes) -> Any:
     try:
         return _parsed(data)
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise ValueError("nested too deeply") from error
 
 
 def _parsed(data: bytes) -> Any:

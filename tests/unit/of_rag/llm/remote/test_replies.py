@@ -274,5 +274,5 @@ def test_events_of_other_types(first, second, whole):
 @pytest.mark.parametrize("before", ["", "data: "])
 def test_a_body_that_nests_without_end(before):
     """It is no JSON that anybody meant."""
-    with pytest.raises(ValueError, match=r"^nested too deep$"):
+    with pytest.raises(ValueError, match=r"^nested too deeply$"):
         parsed_body(f"{before}{'[' * 100_000}".encode())
