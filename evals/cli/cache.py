@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.base.files import all_lines
 from rag_evals.evals.base.messages import listing, printable
@@ -291,7 +292,7 @@ def _keys_in(line: bytes) -> list[str]:
         ValueError: It is no such line.
     """
     try:
-        event = json.loads(line)
+        event = parse_json(line)
     except ValueError:
         raise ValueError("is not JSON") from None
     if not isinstance(event, dict):

@@ -134,7 +134,8 @@ def _commented(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
     if pull is None:
         return "no comment: this job is about no pull request"
     run = read_run(named_run(options.run_name, options.home))
-    ruling = next((event for _, event in run.records.events() if event["type"] == "ruling"), {})
+    rulings = [event for _, event in run.records.events() if event["type"] == "ruling"]
+    ruling = rulings[-1] if rulings and run.records.is_finished else {}
     if "conditions" in ruling:
         decision = decision_from_json(ruling, rules_from(run.header), run.evaluations)
         base = _base(ruling.get("baseline"))
@@ -158,7 +159,9 @@ def add_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="a run folder, its records.jsonl, a run's id, or latest"
     )
-    parser.add_argument("--partial", action="store_true", help="do without shards that are missing")
+    parser.add_argument(
+        "--partial", action="store_true", help="do without shards that are missing and damaged lines"
+    )
     parser.add_argument("--labels", type=Path, help="people's verdicts on answers of these runs")
     parser.add_argument("--out", type=Path, help="folder of runs that gets the new one (default: --home)")
     add_home(parser)
@@ -167,7 +170,8 @@ def add_merge(parser: argparse.ArgumentParser) -> None:
 
 def _merge(options: argparse.Namespace) -> int:
     labels = load_labels(options.labels) if options.labels else ()
-    runs = [read_run(named_run(text, options.home), strict=True) for text in options.runs]
+    strict = not options.partial
+    runs = [read_run(named_run(text, options.home), strict=strict) for text in options.runs]
     whole = merge(runs, options.out or options.home, partial=options.partial)
     decision = decide(rules_from(whole.header), whole)
     for note in whole.notes:

@@ -15,7 +15,7 @@ from functools import cache
 from statistics import fmean
 
 from rag_evals.evals.judges.metrics import METRICS
-from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation, evaluation_from_json, is_below
+from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation, is_below
 from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
 from rag_evals.rag.answer import Answer
@@ -93,12 +93,11 @@ def _read(runs: Iterable[Run]) -> Iterator[tuple[str, Evaluation]]:
     seen: set[bytes] = set()
     for number, run in enumerate(runs):
         version_of = _versions(run, number)
-        for line, event in run.records.events():
-            if event["type"] == "evaluation":
-                mark = hashlib.sha256(line.encode(errors="surrogatepass")).digest()
-                if mark not in seen:
-                    seen.add(mark)
-                    yield version_of(event["pipeline"]), evaluation_from_json(event)
+        for line, evaluation in run.records.evaluations():
+            mark = hashlib.sha256(line.text.encode(errors="surrogatepass")).digest()
+            if mark not in seen:
+                seen.add(mark)
+                yield version_of(evaluation.pipeline), evaluation
 
 
 def _versions(run: Run, number: int) -> Callable[[str], str]:

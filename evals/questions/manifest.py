@@ -12,6 +12,7 @@ from typing import Any
 
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import QuestionFileError
+from rag_evals.evals.base.fields import WrongField, anything, count, fields, keyed, listed, maybe, text
 from rag_evals.evals.base.files import read_plain, replace_file
 from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, questions_digest, short_digest
@@ -20,6 +21,11 @@ from rag_evals.rag.documents.document import Corpus
 TYPE = "question-set"
 SCHEMA = 1
 SUFFIX = ".manifest.json"
+_CORPUS = fields({"sha256": text, "documents": keyed(text)}, {"remarks": maybe(listed(text))})
+_FIELDS = fields(
+    {"digest": text, "questions": keyed(text), "kinds": keyed(count), "curated": count, "created_with": text},
+    {"corpus": maybe(_CORPUS), "generator": maybe(keyed(anything))},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +163,18 @@ def _check_head(value: Any) -> None:
 
 
 def _manifest_from(value: Mapping[str, Any]) -> Manifest:
+    _FIELDS(value)
     corpus = value.get("corpus") or {}
-    generator = value.get("generator")
     return Manifest(
-        digest=str(value["digest"]),
-        questions={str(id): str(known) for id, known in value["questions"].items()},
-        kinds={str(kind): int(count) for kind, count in value["kinds"].items()},
-        corpus=str(corpus["sha256"]) if corpus else None,
-        documents={str(name): str(sha) for name, sha in corpus["documents"].items()} if corpus else {},
-        generator=dict(generator) if generator else None,
-        curated=int(value["curated"]),
-        created_with=str(value["created_with"]),
-        remarks=tuple(map(str, corpus.get("remarks") or ())),
+        digest=value["digest"],
+        questions=value["questions"],
+        kinds=value["kinds"],
+        corpus=corpus.get("sha256"),
+        documents=corpus.get("documents", {}),
+        generator=value.get("generator") or None,
+        curated=value["curated"],
+        created_with=value["created_with"],
+        remarks=tuple(corpus.get("remarks") or ()),
     )
 
 
@@ -177,6 +183,8 @@ def _reason(error: Exception) -> str:
         return str(error.strerror or error)
     if isinstance(error, KeyError):
         return f"it has no {error}"
+    if isinstance(error, WrongField) and not error.wanted:
+        return f"it has no {'.'.join(error.path)!r}"
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return "it is not JSON"
     return str(error)

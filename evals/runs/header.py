@@ -13,8 +13,8 @@ Inconclusive = Literal["pass", "warn", "block"]
 ComponentKind = Literal["pipeline", "judge"]
 COMPONENTS: tuple[ComponentKind, ...] = ("pipeline", "judge")
 T = TypeVar("T")
-# What a run was asked for; an older one does not say all of it.
-_ASKED = (
+# What a run was held to; an older one does not say all of it.
+RULES = (
     "mode",
     "metrics",
     "thresholds",
@@ -76,7 +76,7 @@ def header_from_json(line: Mapping[str, Any]) -> RunHeader:
     """Return what the first line of a run says; members of lists that another version wrote are left out."""
     shard, trackers = line.get("shard"), line.get("trackers")
     return RunHeader(
-        **{name: line[name] for name in _ASKED if line.get(name) is not None},
+        **{name: line[name] for name in RULES if line.get(name) is not None},
         run=str(line["run"]) if "run" in line else None,
         shard=Shard(*shard) if shard else None,
         offline=bool(line.get("offline")),

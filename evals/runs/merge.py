@@ -15,24 +15,25 @@ from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.base.messages import listing, printable
 from rag_evals.evals.runs.evaluation import (
     Evaluation,
-    evaluation_from_json,
     evaluation_to_json,
     last_attempts,
 )
 from rag_evals.evals.runs.header import ComponentInfo
-from rag_evals.evals.runs.run import Run, read_run
+from rag_evals.evals.runs.run import UNFINISHED, Run, read_run
 from rag_evals.evals.runs.run_folder import RunFolder
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
-from rag_evals.evals.runs.undecided import asked_in, never_reached
+from rag_evals.evals.runs.undecided import CONTINUED, asked_in, never_reached
 from rag_evals.rag.identity import canonical
 
 # What runs of one whole have in common.
 COMMON = ("mode", "metrics", "thresholds", "max_unscored", "judge_floor", "gate", "inconclusive")
 LISTED = 10
+# Types of lines that are joined otherwise, or that a whole has itself.
+_OF_ONE_RUN = ("run", "evaluation", "ruling", CONTINUED, "end")
 
 
 def merge(runs: Sequence[Run], home: Path, *, partial: bool = False) -> Run:
-    """Join `runs`, strictly read and in any order, into a new run under `home`.
+    """Join `runs`, in any order, into a new run under `home`; of those strictly read nothing is missing.
 
     Returns:
         The new run: its notes say what a part lacks; contexts and claims of its evaluations stay in the file.
@@ -76,22 +77,23 @@ def _write(folder: RunFolder, runs: Sequence[Run]) -> None:
     seen: set[str] = set()
     for run in runs:
         asked: list[Mapping[str, Any]] = []
-        evaluations: list[Evaluation] = []
-        for line, event in run.records.events():
-            if event["type"] in ("run", "ruling", "end") or line in seen:
-                continue
-            folder.append(line)
-            asked += asked_in(event)
-            if event["type"] == "evaluation":
-                evaluations.append(_slim(evaluation_from_json(event)))
-            else:
-                seen.add(line)
-        lost = () if run.records.is_finished else never_reached(asked, evaluations)
+        for line in run.records.lines():
+            if line.event and line.kind not in _OF_ONE_RUN and line.text not in seen:
+                folder.append(line.text)
+                seen.add(line.text)
+                asked += asked_in(line.event)
+        evaluations = []
+        for line, evaluation in run.records.evaluations():
+            folder.append(line.text)
+            evaluations.append(_slim(evaluation))
+        lost = run.lost or (() if run.records.is_finished else never_reached(asked, evaluations))
         for evaluation in lost:
             folder.append(canonical(evaluation_to_json(evaluation)))
         outcomes.update(evaluation.outcome for evaluation in (*evaluations, *lost))
         _join_traces(folder, run)
     folder.finish(dict(sorted(outcomes.items())))
+    if folder.losses:
+        raise OSError(0, folder.losses[0])
 
 
 def _asked_from(runs: Iterable[Run], folder: Path) -> list[dict[str, str]]:
@@ -211,12 +213,14 @@ def _missing(runs: Sequence[Run], *, partial: bool) -> list[str]:
 
 
 def _unfinished(runs: Sequence[Run]) -> list[str]:
-    return [
+    unfinished = [
         f"{run.name} was not finished: it is read as far as it goes"
         + (", and its last line, which is cut, is left out" if run.records.is_cut else "")
         for run in runs
         if not run.records.is_finished
     ]
+    damage = [f"{run.name}: {note}" for run in runs for note in run.notes if note != UNFINISHED]
+    return unfinished + damage
 
 
 def _check_disjoint(runs: Sequence[Run]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +12,26 @@ from typing import Any, overload
 from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import next_lines, open_plain, whole_lines
 from rag_evals.evals.base.messages import first_names, listing, printable
-from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
+from rag_evals.evals.runs.evaluation import Evaluation, last_attempts
 from rag_evals.evals.runs.header import (
-    COMPONENTS,
     ComponentInfo,
     RunHeader,
-    component_from_json,
-    header_from_json,
 )
-from rag_evals.evals.runs.record_lines import NOT_JSON, parse_line
-from rag_evals.evals.runs.undecided import asked_in, never_reached
+from rag_evals.evals.runs.lines.reader import NOT_JSON, RecordLine, read_lines
+from rag_evals.evals.runs.lines.reading import (
+    LISTED,
+    Reading,
+    count_lines,
+    damage_notes,
+    lost_evaluations,
+    not_finite_notes,
+)
+from rag_evals.evals.runs.undecided import was_made
 
 RECORDS = "records.jsonl"
 # The link to the newest run.
 LATEST = "latest"
-LISTED = 10
+UNFINISHED = "it was not finished: it is read as far as it goes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,16 @@ class Records:
         count: Number of whole lines; whatever a run that is still going adds later is not read.
         is_finished: Whether there is a last line; a run without one was killed, or is still going.
         is_cut: Whether the file ends in the middle of a line.
+        is_interrupted: Whether its last line says that the session ended before its last test.
+        continued: Number of the line with which it last went on; 0 for a run of one session.
     """
 
     file: Path
     count: int
     is_finished: bool
     is_cut: bool
+    is_interrupted: bool = False
+    continued: int = 0
 
     @property
     def folder(self) -> Path:
@@ -52,9 +60,21 @@ class Records:
         return self.file.parent
 
     def events(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Return each line, as it is and as JSON, without holding more than one."""
-        for line in islice(whole_lines(self.file), self.count):
-            yield line.decode(), json.loads(line)
+        """Return each line that counts, without its checksum and as JSON, without holding more than one."""
+        for line in self.lines():
+            if line.event:
+                yield line.text, line.event
+
+    def lines(self) -> Iterator[RecordLine]:
+        """Return each line with what is wrong with it, without holding more than one."""
+        return read_lines(islice(whole_lines(self.file), self.count))
+
+    def evaluations(self) -> Iterator[tuple[RecordLine, Evaluation]]:
+        """Return the lines that are evaluations which count: none that was made again as the run went on."""
+        for line in self.lines():
+            evaluation = line.evaluation
+            if evaluation and (line.number > self.continued or was_made(evaluation)):
+                yield line, evaluation
 
 
 # Of a run that was read from no file.
@@ -74,6 +94,7 @@ class Run:
         records: The file that it was read from.
         attempts: The evaluations of attempts that were followed by another one; when strictly read they are
             among the others.
+        lost: Those of the evaluations that were to be made and are not in the file; not when strictly read.
     """
 
     name: str
@@ -83,6 +104,7 @@ class Run:
     notes: tuple[str, ...] = ()
     records: Records = IN_MEMORY
     attempts: tuple[Evaluation, ...] = ()
+    lost: tuple[Evaluation, ...] = ()
 
     @property
     def pipelines(self) -> tuple[ComponentInfo, ...]:
@@ -102,7 +124,7 @@ class StoredEvaluations(Sequence[Evaluation]):
         self._records = records
 
     def __iter__(self) -> Iterator[Evaluation]:
-        return (evaluation_from_json(e) for _, e in self._records.events() if e["type"] == "evaluation")
+        return (evaluation for _, evaluation in self._records.evaluations())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -131,7 +153,7 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
             each is named.
     """
     file = path / RECORDS if path.is_dir() or strict else path
-    found = _Reading(is_strict=strict)
+    found = Reading(is_strict=strict)
     try:
         with open_plain(file) as opened:
             for line in next_lines(opened):
@@ -142,21 +164,29 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
     if rest and not strict:  # an editor may have taken the line's end
         found.take(rest)
     _check_begun(file, found)
-    records = Records(file, count, found.is_finished, is_cut=bool(rest))
+    records = Records(
+        file,
+        count,
+        found.is_finished,
+        is_cut=bool(rest),
+        is_interrupted=found.is_interrupted,
+        continued=found.continued,
+    )
     name, components = _name_of(file, found.header), tuple(found.components)
     if strict:
         return Run(name, found.header, components, StoredEvaluations(records), records=records)
-    lost = () if found.is_finished else never_reached(found.asked, found.evaluations)
+    lost = tuple(lost_evaluations(found))
     counted, attempts = last_attempts((*found.evaluations, *lost))
     evaluations, doubled = _last_of_each(counted)
     notes = (
         *found.header.notes,
-        *_unfinished(file, found),
-        *_not_finite(file, found.not_finite),
+        *damage_notes(file, found, is_cut=bool(rest)),
+        *(() if found.is_finished else (UNFINISHED,)),
+        *not_finite_notes(file, found.not_finite),
         *doubled,
         *(() if evaluations else ("there is no evaluation in it",)),
     )
-    return Run(name, found.header, components, evaluations, notes, records, attempts)
+    return Run(name, found.header, components, evaluations, notes, records, attempts, lost)
 
 
 def find_run(text: str, home: Path, baselines: Path | None = None) -> Path:
@@ -233,66 +263,27 @@ def _names(folder: Path, pattern: str, name: Callable[[Path], str]) -> list[str]
 # --- a whole run ---
 
 
-class _Reading:
-    """Takes the lines of a file, and holds what a run is made of.
-
-    Args:
-        is_strict: Whether to go on behind a damaged line, to find them all, and to hold no evaluations.
-    """
-
-    def __init__(self, *, is_strict: bool) -> None:
-        self.is_strict = is_strict
-        self.count = 0
-        self.header = RunHeader()
-        self.components: list[ComponentInfo] = []
-        self.evaluations: list[Evaluation] = []
-        self.asked: list[Mapping[str, Any]] = []
-        self.is_finished = False
-        # By numbers from 1: what is wrong with damaged lines, and lines with NaN or an infinity.
-        self.problems: dict[int, str] = {}
-        self.not_finite: list[int] = []
-
-    def take(self, line: bytes) -> None:
-        """Take the next line."""
-        self.count += 1
-        if self.problems and not self.is_strict:
-            return
-        try:
-            parsed = parse_line(line, is_first=self.count == 1)
-        except ValueError as error:
-            self.problems[self.count] = str(error)
-            return
-        if self.count == 1:
-            self.header = header_from_json(parsed.event)
-        if parsed.event["type"] in COMPONENTS:
-            self.components.append(component_from_json(parsed.event))
-        self.asked += asked_in(parsed.event)
-        if parsed.evaluation and not self.is_strict:
-            self.evaluations.append(parsed.evaluation)
-        if not parsed.is_finite:
-            self.not_finite.append(self.count)
-        self.is_finished = self.is_finished or parsed.event["type"] == "end"
-
-
-def _check_begun(file: Path, found: _Reading) -> None:
+def _check_begun(file: Path, found: Reading) -> None:
     """Hold a file to what cannot be done without.
 
     Raises:
         RunFileError: There is no first line, or it is none; when strict, any line is damaged.
     """
     name = printable(str(file))
-    if found.problems and found.is_strict:
+    first = found.left_out[0] if found.left_out else None
+    wrong = [*((line.number, line.problem) for line in found.left_out), *found.damaged]
+    if wrong and found.is_strict:
         raise RunFileError(
             listing(
-                f"{count_lines(len(found.problems))} of a run cannot be read:",
-                (f"{name}:{number}: {problem}" for number, problem in found.problems.items()),
+                f"{count_lines(len(wrong))} of a run cannot be read:",
+                (f"{name}:{number}: {problem}" for number, problem in sorted(wrong)),
                 LISTED,
             )
         )
-    if not found.count or (found.count == 1 and found.problems.get(1) == NOT_JSON):
+    if not found.count or (found.count == 1 and first and first.problem == NOT_JSON):
         raise RunFileError(f"{name} has no whole line: the run was killed as it began")
-    if 1 in found.problems:
-        raise RunFileError(f"{name}:1: {found.problems[1]}")
+    if first and first.number == 1:
+        raise RunFileError(f"{name}:1: {first.problem}")
 
 
 def _name_of(file: Path, header: RunHeader) -> str:
@@ -316,30 +307,3 @@ def _last_of_each(evaluations: Iterable[Evaluation]) -> tuple[tuple[Evaluation, 
     what = "an evaluation is" if len(twice) == 1 else f"{len(twice)} evaluations are"
     note = f"{what} there more than once, and the last counts: {first_names(twice)}"
     return tuple(found.values()), [note]
-
-
-def _unfinished(file: Path, found: _Reading) -> list[str]:
-    for number, problem in found.problems.items():
-        behind = found.count - number
-        what = "is damaged" if behind else "is damaged or half-written"
-        lost = (
-            f"; {count_lines(behind)} behind it {'is' if behind == 1 else 'are'} left out" if behind else ""
-        )
-        read = f"read up to there, {count_lines(number - 1)}{lost}"
-        return [f"{printable(file.name)}:{number} {what} ({problem}): {read}"]
-    return [] if found.is_finished else ["it was not finished: it is read as far as it goes"]
-
-
-def _not_finite(file: Path, numbers: Sequence[int]) -> list[str]:
-    """Return which lines had NaN or an infinity in them."""
-    if not numbers:
-        return []
-    lines = "line" if len(numbers) == 1 else "lines"
-    shown = first_names([str(number) for number in numbers])
-    name = printable(file.name)
-    return [f"{name}: NaN or an infinity in {lines} {shown}: a score without a number is unscored"]
-
-
-def count_lines(count: int) -> str:
-    """Return how many lines."""
-    return "a line" if count == 1 else f"{count} lines"

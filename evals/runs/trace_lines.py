@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.files import whole_lines
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.lines.fields import SPAN
 from rag_evals.evals.runs.masking import masked, masked_text
 from rag_evals.evals.runs.score import fields_of, without
 from rag_evals.rag.identity import canonical
@@ -74,20 +76,20 @@ def span_from_json(line: Mapping[str, Any]) -> TraceSpan:
     """Read back what `span_to_json` wrote; keys it does not know are passed over.
 
     Raises:
-        KeyError: A key that every span has is missing.
-        TypeError: A value is of another type.
+        ValueError: A field that every span has is missing, or is what it cannot be.
     """
+    SPAN(line)
     attributes = dict(line["attributes"])
     return TraceSpan(
-        str(line["trace_id"]),
-        str(line["span_id"]),
-        None if line["parent_id"] is None else str(line["parent_id"]),
-        str(line["name"]),
+        line["trace_id"],
+        line["span_id"],
+        line["parent_id"],
+        line["name"],
         str(attributes.pop(KIND, "CHAIN")),
-        int(line["start_ns"]),
-        int(line["end_ns"]),
+        line["start_ns"],
+        line["end_ns"],
         attributes,
-        None if line["error"] is None else str(line["error"]),
+        line["error"],
     )
 
 
@@ -109,7 +111,7 @@ def read_traces(folder: Path) -> Iterator[tuple[EvaluationKey, tuple[TraceSpan, 
     if not file.is_file():
         return
     together: list[TraceSpan] = []
-    for span in _spans(whole_lines(file)):
+    for span in spans_in(whole_lines(file)):
         if together and span.trace_id != together[0].trace_id:
             yield from _keyed(together)
             together = []
@@ -117,12 +119,11 @@ def read_traces(folder: Path) -> Iterator[tuple[EvaluationKey, tuple[TraceSpan, 
     yield from _keyed(together)
 
 
-def _spans(lines: Iterator[bytes]) -> Iterator[TraceSpan]:
+def spans_in(lines: Iterable[bytes]) -> Iterator[TraceSpan]:
+    """Yield the spans of lines of `traces.jsonl`; lines that are damaged are passed over."""
     for line in lines:
-        try:
+        with suppress(ValueError):
             yield span_from_json(parse_json(line))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
 
 
 def _keyed(spans: Sequence[TraceSpan]) -> Iterator[tuple[EvaluationKey, tuple[TraceSpan, ...]]]:

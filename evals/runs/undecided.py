@@ -14,6 +14,10 @@ KEYS = {"test", "pipeline", "question_id", "question", "answerable", "tags", "re
 # The type of the line that says what is to be evaluated.
 ASKED = "asked"
 UNKNOWN = "unknown"
+# The type of the line with which a run goes on that was interrupted.
+CONTINUED = "continued"
+# Why a run that was killed has no evaluation of a test.
+NEVER_REACHED = "the session ended before"
 
 
 def asked_test(
@@ -77,9 +81,14 @@ def asked_in(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in tests or () if isinstance(one, dict) and one.keys() >= KEYS]
 
 
+def was_made(evaluation: Evaluation) -> bool:
+    """Return whether there is anything in it that a run which goes on need not make again."""
+    return evaluation.answer is not None or evaluation.error is not None
+
+
 def never_reached(asked: Sequence[Mapping[str, Any]], evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Return the evaluations that a run which was killed never came to."""
-    return all_undecided(asked, evaluations, {one["test"]: "the session ended before" for one in asked})
+    return all_undecided(asked, evaluations, {one["test"]: NEVER_REACHED for one in asked})
 
 
 def all_undecided(

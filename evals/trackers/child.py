@@ -9,7 +9,6 @@ removed. What there is to say goes to standard output (messages.py).
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -23,7 +22,9 @@ from typing import Any, NoReturn
 from filelock import FileLock, Timeout
 from rag_evals.evals.base.files import next_lines
 from rag_evals.evals.base.messages import printable
+from rag_evals.evals.runs.lines.reader import LineReader
 from rag_evals.evals.runs.run import RECORDS
+from rag_evals.evals.runs.undecided import CONTINUED
 from rag_evals.evals.trackers.feed import Feed
 from rag_evals.evals.trackers.messages import lock_of, say, text_of
 from rag_evals.evals.trackers.tracker import tracker_for
@@ -149,20 +150,24 @@ SECONDS_BETWEEN = 0.2
 def follow(file: Path, *, is_over: Callable[[], bool]) -> Iterator[Mapping[str, Any]]:
     """Yield the lines of `file` as they are written, to its last line of type `end`.
 
+    One with which the run went on stands behind such a line at once, or not in this session.
+
     Args:
         file: The records.
         is_over: Whether nobody writes them any more: what stands there then is all there will be.
     """
+    reader, is_ended = LineReader(), False
     with file.open("rb") as opened:
         while True:
             # Asked first: what was written before that is in what is read next.
             was_over = is_over()
-            for line in next_lines(opened):
-                event = json.loads(line)
-                yield event
-                if event["type"] == "end":
+            for line in map(reader.take, next_lines(opened)):
+                if is_ended and line.kind != CONTINUED:
                     return
-            if was_over:
+                is_ended = line.kind == "end"
+                if line.event:  # one that is damaged is passed over, as by every reader
+                    yield line.event
+            if was_over or is_ended:
                 return
             time.sleep(SECONDS_BETWEEN)
 

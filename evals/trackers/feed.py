@@ -22,6 +22,7 @@ from rag_evals.evals.runs.header import (
     header_from_json,
 )
 from rag_evals.evals.runs.run import Run, read_run
+from rag_evals.evals.runs.undecided import CONTINUED, was_made
 from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
 from rag_evals.evals.trackers.tracker import (
@@ -95,6 +96,10 @@ class Feed:
             self._decision = event
         elif kind == "end":
             self._is_finished = True
+        elif kind == CONTINUED:
+            for part in self._parts.values():
+                part.go_on(was_ended=self._is_finished)
+            self._is_finished = False
 
     def finish(self) -> None:
         """Tell the tracker what the run comes to, keep its files, and end it.
@@ -135,7 +140,7 @@ class Feed:
             folder=self._folder,
             options=self._options,
             columns=columns_for(metrics),
-            used=tuple(str(one["artifact"]) for one in self._header.used),
+            used=tuple(str(one["artifact"]) for one in self._header.used if "artifact" in one),
             is_offline=self._header.offline,
             is_replay=self._is_replay,
             seconds=self._seconds,
@@ -208,6 +213,7 @@ class _Part:
         self.run = run
         self.metrics = tuple(metric for metric in metrics if metric in METRICS)
         self._taken: list[Evaluation] = []
+        self._step = 0
         self._columns = metrics
         self._running = Running()
         self._corpora: dict[str, frozenset[str]] = {}
@@ -243,8 +249,18 @@ class _Part:
     def take(self, evaluation: Evaluation) -> None:
         """Take one evaluation."""
         row = evaluation_row(evaluation, self._columns, self._corpora.get(evaluation.pipeline))
-        self.tracker.row(row, self._running.add(evaluation), len(self._taken))
+        self.tracker.row(row, self._running.add(evaluation), self._step)
         self._taken.append(evaluation)
+        self._step += 1
+
+    def go_on(self, *, was_ended: bool) -> None:
+        """Go on with a run that was interrupted: what was not made then is made again.
+
+        Args:
+            was_ended: Whether the run was ended then; the end of it has a step of its own.
+        """
+        self._taken = [evaluation for evaluation in self._taken if was_made(evaluation)]
+        self._step += was_ended
 
     def finish(self, run: Run, ending: Ending, scratch: Path) -> None:
         """Tell the tracker summary and files, and end."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ from rag_evals.evals.base.files import next_lines
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.runs.environment import installed_versions
 from rag_evals.evals.runs.masking import masked_text
-from rag_evals.evals.runs.trace_lines import FILE, span_from_json
+from rag_evals.evals.runs.trace_lines import FILE, spans_in
 from rag_evals.evals.trackers.tracker import Ending, TrackedFile, TrackedRun, TrackerError, unheard
 from rag_evals.rag.tracing.conventions import KIND
 from rag_evals.rag.tracing.spans import TraceSpan
@@ -336,9 +334,7 @@ class OtlpTracker:
             return
         with self._file.open("rb") as file:
             file.seek(self._read)
-            for line in next_lines(file):
-                with suppress(ValueError, KeyError, TypeError, AttributeError):  # damaged: it is passed over
-                    self._waiting.append(span_from_json(json.loads(line)))
+            self._waiting += spans_in(next_lines(file))
             self._read = file.tell()
 
 

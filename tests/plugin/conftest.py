@@ -140,10 +140,10 @@ class Project:
 
     @property
     def lines(self) -> list[dict]:
-        """The lines of the only run."""
+        """The lines of the only run, without their checksums."""
         (run,) = self.runs
         with (run / "records.jsonl").open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+            return [{key: value for key, value in json.loads(line).items() if key != "sum"} for line in file]
 
     @property
     def evaluations(self) -> list[dict]:

@@ -170,9 +170,9 @@ class Project:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The lines of the only run."""
-        text = (self.folder_of_run / "records.jsonl").read_text("utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        """The lines of the only run, without their checksums."""
+        lines = map(json.loads, (self.folder_of_run / "records.jsonl").read_text("utf-8").splitlines())
+        return [{key: value for key, value in line.items() if key != "sum"} for line in lines]
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:

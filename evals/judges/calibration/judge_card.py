@@ -13,6 +13,7 @@ from typing import Any
 
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.fields import WrongField, count, fields, listed, number, text
 from rag_evals.evals.base.files import read_plain
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy
@@ -20,6 +21,32 @@ from rag_evals.evals.runs.score import from_json
 from rag_evals.rag.identity import digest
 
 SCHEMA = 1
+
+
+def _part_of_all(value: Any) -> None:
+    """A count, and another that it is a part of."""
+    listed(count)(value)
+    if len(value) != 2 or not 0 <= value[0] <= value[1] or not value[1]:
+        raise WrongField("a part and the whole", value)
+
+
+# What a run has of a card, as somebody else may have written it.
+_TRUSTED = fields(
+    {
+        "labels": fields({"name": text}),
+        "trust": listed(
+            fields(
+                {
+                    "metric": text,
+                    "threshold": number,
+                    "balanced_accuracy": fields(dict.fromkeys(("value", "low", "high"), number)),
+                    "positives": _part_of_all,
+                    "negatives": _part_of_all,
+                }
+            )
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +242,7 @@ def trusts_of(settings: Mapping[str, Any] | None) -> list[Trust]:
     """Return what the card in a judge's settings says; nothing without one, or with one of another form."""
     try:
         card = (settings or {})["card"]
+        _TRUSTED(card)
         return [from_json(Trust, one) for one in card["trust"]] if card["labels"]["name"] else []
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, WrongField):
         return []

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_evals.evals.base.bounds import parse_json
+from rag_evals.evals.base.fields import count, fields, fits, keyed, maybe, number, text
 from rag_evals.evals.base.files import new_path, read_plain
 
 FOLDER = "wandb"
@@ -21,6 +23,10 @@ ENTITIES = "entities.json"
 SESSIONS = "sessions.json"
 # Sessions of which it is remembered what a reference meant to them.
 MOST_SESSIONS = 50
+# What stands in the files: of a version, of an alias, and of what came of a reference in a session.
+_VERSION = fields({"server": text, "files": keyed(count)})
+_ALIAS = fields({"server": text, "version": text, "at": number})
+_OUTCOME = fields({}, {"problem": text, "entity": text, "version": text, "warning": maybe(text)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +43,17 @@ class Copies:
 
     def version(self, version: str) -> Path | None:
         """Return the folder of a version, if it is there with all of its files."""
-        about = _object(_object(self._known().get("versions")).get(version))
+        about: Any = _object(self._known().get("versions")).get(version)
         folder = self.folder / version
-        if about.get("server") != self.server or not isinstance(about.get("files"), Mapping):
+        if not fits(_VERSION, about) or about["server"] != self.server:
             return None
         return folder if all(_is_whole(folder / n, size) for n, size in about["files"].items()) else None
 
     def alias(self, alias: str) -> tuple[str, float] | None:
         """Return the version that an alias meant, and when (seconds since 1970)."""
-        about = _object(_object(self._known().get("aliases")).get(alias))
-        is_known = about.get("server") == self.server and isinstance(about.get("at"), int | float)
-        return (str(about.get("version")), float(about["at"])) if is_known else None
+        about: Any = _object(self._known().get("aliases")).get(alias)
+        is_known = fits(_ALIAS, about) and about["server"] == self.server
+        return (about["version"], float(about["at"])) if is_known else None
 
     def add(self, version: str, made: Path, files: Mapping[str, int]) -> None:
         """Take the folder `made` as a version, in place of one that is not whole."""
@@ -80,7 +86,7 @@ def copies_in(home: Path, entity: str, project: str, name: str, server: str) -> 
 def session_outcome(home: Path, session: str, reference: str) -> Mapping[str, Any] | None:
     """Return what came of a reference in a session; None when nobody of it asked before."""
     outcome = _object(read_object(home / FOLDER / SESSIONS).get(session)).get(reference)
-    return _object(outcome) or None
+    return dict(outcome) if outcome and fits(_OUTCOME, outcome) else None
 
 
 def note_session(home: Path, session: str, reference: str, outcome: Mapping[str, Any]) -> None:
@@ -95,8 +101,8 @@ def note_session(home: Path, session: str, reference: str, outcome: Mapping[str,
 def read_object(file: Path) -> dict[str, Any]:
     """Read a JSON object; a file that is not there, or damaged, is an empty one."""
     try:
-        value = json.loads(read_plain(file))
-    except (OSError, ValueError, RecursionError):
+        value = parse_json(read_plain(file))
+    except (OSError, ValueError):
         return {}
     return dict(_object(value))
 

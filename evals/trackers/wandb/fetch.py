@@ -138,7 +138,7 @@ def is_offline_mode() -> bool:
 
 def _fetch(reference: Reference, home: Path, is_offline: bool, session: str | None) -> FetchedArtifact:
     outcome = session_outcome(home, session, str(reference)) if session else None
-    if outcome:
+    if outcome and ("problem" in outcome or {"entity", "version"} <= outcome.keys()):
         return _again(reference, home, outcome)
     try:
         fetched = _made(reference, home, is_offline)
@@ -156,7 +156,7 @@ def _again(reference: Reference, home: Path, outcome: Mapping[str, Any]) -> Fetc
     """Return what another process of this session was given."""
     if "problem" in outcome:
         raise UsageError(str(outcome["problem"]))
-    entity, version = str(outcome["entity"]), str(outcome["version"])
+    entity, version = outcome["entity"], outcome["version"]
     folder = _copies_of(reference, home, entity).version(version)
     if folder is None:
         raise UsageError(f"{reference}: its copy is gone, which was there a moment ago: begin again")

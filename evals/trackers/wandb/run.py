@@ -67,6 +67,8 @@ class WandbTracker:
         # Rows that are there already are not sent again.
         self._first = self._run.starting_step
         self._next = self._first
+        # The step behind the last row, sent now or before.
+        self._behind = 0
         self._run.define_metric("test/index", hidden=True)
         for name in WATCHED:
             self._run.define_metric(name, step_metric="test/index", summary="none")
@@ -89,6 +91,7 @@ class WandbTracker:
 
     def row(self, row: Mapping[str, Any], scalars: Mapping[str, float], step: int) -> None:
         """Log one test as the history row of its step, with the growing table every now and then."""
+        self._behind = step + 1
         if step < self._first:
             return
         logged: dict[str, Any] = dict(scalars)
@@ -276,7 +279,7 @@ class WandbTracker:
     def _log_end(self, ending: Ending) -> None:
         import wandb
 
-        was_ended = self._first > len(ending.rows)
+        was_ended = self._first > self._behind
         if was_ended and self._has_files_of_end():
             return
         logged: dict[str, Any] = {TABLE: whole_table(ending.columns, ending.rows)}
@@ -287,8 +290,8 @@ class WandbTracker:
         logged |= {name: wandb_table(table) for name, table in self._tables.items()}
         if ending.report:
             logged["report"] = wandb.Html(str(ending.report), inject=False)
-        self._run.log(logged, step=max(self._next, len(ending.rows)))
-        self._next = max(self._next, len(ending.rows)) + 1
+        self._run.log(logged, step=max(self._next, self._behind))
+        self._next = max(self._next, self._behind) + 1
         # Who was told once is not told again.
         if ending.verdict == "BLOCK" and not was_ended:
             text = "\n".join(ending.lines)[:ALERT_CHARACTERS]

@@ -111,8 +111,9 @@ def test_trouble_is_one_line(github, stored, capsys, monkeypatch):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert said(capsys) == f"::warning title=evals::{refused}"
     records = folder / "records.jsonl"
-    records.write_text(records.read_text().replace('"conditions":', '"conditions":7,"was":'))
-    assert said(capsys) == "::warning title=evals::no comment: 'int' object is not iterable\n"
+    records.write_text(records.read_text().replace('"type":"run"', '"type":"ran"'))
+    latest = ".rag-evals/runs/latest/records.jsonl"
+    assert said(capsys) == f"::warning title=evals::no comment: {latest}:1: is not the first line of a run\n"
     assert github.comments == []
 
 

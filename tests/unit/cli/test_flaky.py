@@ -142,6 +142,6 @@ def test_a_text_where_a_number_belongs(tmp_path):
     folder.append(canonical(line))
     folder.finish({})
     with pytest.raises(
-        RunFileError, match=r"records.jsonl:2: is no evaluation: score faithfulness is 'high'"
+        RunFileError, match=r'records.jsonl:2: is no evaluation: scores.faithfulness.value is "high", not a'
     ):
         read_run(folder.path, strict=True)

@@ -12,6 +12,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
 from rag_evals.evals.runs.run import find_run, read_run
 from rag_evals.evals.runs.score import Score
+from rag_evals.evals.runs.undecided import asked_test
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.identity import canonical
 
@@ -39,6 +40,10 @@ def evaluation(name="a", value: float | None = 0.9, **changes) -> Evaluation:
 
 def line(name="a", value: float | None = 0.9, **changes) -> dict:
     return evaluation_to_json(evaluation(name, value, **changes))
+
+
+def asked(name: str) -> dict:
+    return asked_test(name, "baseline", Question(name, f"How many {name}?"), 0, ["faithfulness"])
 
 
 @pytest.fixture
@@ -79,9 +84,7 @@ def test_a_half_written_run(file):
     """The last line is cut: it is read up to there."""
     run = read_run(write(file, HEAD, *ABOUTS, line(), '{"type":"evalu', end=""))
     assert [e.question.id for e in run.evaluations] == ["a"]
-    assert run.notes == (
-        "records.jsonl:5 is damaged or half-written (is not JSON): read up to there, 4 lines",
-    )
+    assert run.notes == ("records.jsonl:5 is half-written: left out", UNFINISHED)
 
 
 def test_a_last_line_without_its_end(file):
@@ -96,28 +99,67 @@ def test_a_last_line_without_its_end(file):
         ("\udcff", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[1]", "is no object with a type"),
-        ('{"type":"judge"}', "a judge without a name or a fingerprint"),
-        ({k: v for k, v in line().items() if k != "scores"}, "an evaluation without 'scores'"),
-        ({**line(), "scores": 3}, "is no evaluation: 'int' object has no attribute 'items'"),
+        ('{"type":"judge"}', "is no judge: has no name"),
+        ({k: v for k, v in line().items() if k != "scores"}, "is no evaluation: has no scores"),
+        ({**line(), "scores": 3}, "is no evaluation: scores is 3, not an object"),
         (
             {**line(), "scores": {"faithfulness": {"value": "0.9\x1b", "threshold": None}}},
-            "is no evaluation: score faithfulness is '0.9\\x1b', which is no number",
+            'is no evaluation: scores.faithfulness.value is "0.9\\u001b", not a number',
         ),
-        ({**line(), "repeat": True}, "is no evaluation: repeat is True, which is no number"),
-        ({**line(), "pipeline": 3}, "is no evaluation: pipeline, question_id or question is no text"),
+        ({**line(), "repeat": True}, "is no evaluation: repeat is true, not a whole number"),
+        ({**line(), "pipeline": 3}, "is no evaluation: pipeline is 3, not a text"),
     ],
 )
 def test_a_damaged_run(file, broken, said):
-    """It is read up to the damage; what is left out is counted."""
+    """The line is left out, with its number and what is wrong with it; the others are read."""
     run = read_run(write(file, HEAD, line("a"), broken, line("b"), END))
-    assert [e.question.id for e in run.evaluations] == ["a"]
-    assert run.notes == (
-        f"records.jsonl:3 is damaged ({said}): read up to there, 2 lines; 2 lines behind it are left out",
-    )
+    assert [e.question.id for e in run.evaluations] == ["a", "b"]
+    assert run.notes == (f"records.jsonl:3 {said}: left out",)
     one = read_run(write(file, HEAD, broken, END)).notes
-    assert one == (
-        f"records.jsonl:2 is damaged ({said}): read up to there, a line; a line behind it is left out",
-        "there is no evaluation in it",
+    assert one == (f"records.jsonl:2 {said}: left out", "there is no evaluation in it")
+
+
+def test_many_damaged_lines(file):
+    """The first ten are named, and the others counted."""
+    notes = read_run(write(file, HEAD, *["x"] * 1_000, line(), END)).notes
+    assert notes[:2] == ("records.jsonl:2 is not JSON: left out", "records.jsonl:3 is not JSON: left out")
+    assert notes[10:] == ("records.jsonl: 990 lines more are damaged",)
+
+
+def test_lost_lines_count_as_lost(file):
+    """A test whose record is left out has no verdict; a run that ended before its last test is no damage."""
+    told = {"type": "asked", "tests": [asked(name) for name in ("a", "b", "c")]}
+    changed = {**line("b", test="b"), "repeat": -1}
+    whole = [line(name, test=name) for name in ("a", "c")]
+    run = read_run(write(file, HEAD, told, whole[0], changed, "{", whole[1], END))
+    assert [(e.test, e.unscored) for e in run.evaluations] == [
+        ("a", ()),
+        ("c", ()),
+        (
+            "b",
+            ("faithfulness unscored: its record is no evaluation: repeat is -1, not a whole number from 0",),
+        ),
+    ]
+    run = read_run(write(file, HEAD, told, whole[0], whole[1], "{", END))
+    assert [(e.test, e.unscored) for e in run.lost] == [
+        ("b", ("faithfulness unscored: its record is damaged",))
+    ]
+    assert [e.test for e in read_run(write(file, HEAD, told, whole[0], "{", END)).lost] == []
+
+
+def test_odd_fields_of_what_is_said_of_a_run(file):
+    """Each is named and left out; what the run was is read all the same."""
+    head = {**HEAD, "mode": "x", "thresholds": {"faithfulness": "0.5"}, "margin": 10**400}
+    judge = {**ABOUTS[1], "settings": [1], "remarks": None}
+    run = read_run(write(file, head, judge, line(), END))
+    assert (run.header.mode, run.header.thresholds, run.header.margin) == ("strict", {}, 0.05)
+    assert run.judges[0].settings is None
+    assert run.notes == (
+        f"records.jsonl:1 margin is 1{'0' * 36}..., not a number up to 1e+100: read as if it were not there",
+        'records.jsonl:1 mode is "x", not one of strict, gate, report: read as if it were not there',
+        'records.jsonl:1 thresholds.faithfulness is "0.5", not a number: read as if it were not there',
+        "records.jsonl:2 remarks is null, not a list: read as if it were not there",
+        "records.jsonl:2 settings is [1], not an object: read as if it were not there",
     )
 
 

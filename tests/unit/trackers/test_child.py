@@ -25,7 +25,11 @@ def test_lines_that_come_in_pieces(tmp_path):
     """A line is given when it is whole; the last one ends it, whatever stands behind."""
     file = tmp_path / "records.jsonl"
     pieces = iter(
-        ['{"type": "ru', 'n"}\n{"type": "evaluation", "a": "ö\\u2028"}\n', '{"type": "end"}\n{"type": "x"}\n']
+        [
+            '{"type": "ru',
+            'n", "schema": 1}\n{"type": "later", "a": "ö\\u2028"}\n{"type": "eval\n',
+            '{"type": "end"}\n{"type": "x"}\n',
+        ]
     )
     file.touch()
 
@@ -33,7 +37,7 @@ def test_lines_that_come_in_pieces(tmp_path):
         write(file, next(pieces))
         return False
 
-    assert [event["type"] for event in follow(file, is_over=is_over)] == ["run", "evaluation", "end"]
+    assert [event["type"] for event in follow(file, is_over=is_over)] == ["run", "later", "end"]
 
 
 def test_what_was_written_before_the_session_died_is_read(tmp_path):
@@ -45,10 +49,18 @@ def test_what_was_written_before_the_session_died_is_read(tmp_path):
     def is_over():
         asked.append(True)
         if len(asked) == 2:
-            write(file, '{"type": "run"}\n{"type": "eval')
+            write(file, '{"type": "run", "schema": 1}\n{"type": "eval')
         return len(asked) == 2
 
-    assert list(follow(file, is_over=is_over)) == [{"type": "run"}]
+    assert list(follow(file, is_over=is_over)) == [{"type": "run", "schema": 1}]
+
+
+def test_a_run_that_goes_on(tmp_path):
+    """The end of the session before is none."""
+    file = tmp_path / "records.jsonl"
+    write(file, '{"type": "run", "schema": 1}\n{"type": "end"}\n{"type": "continued"}\n{"type": "end"}\n')
+    found = [event["type"] for event in follow(file, is_over=lambda: False)]
+    assert found == ["run", "end", "continued", "end"]
 
 
 def test_lock_is_named_for_the_tracker(tmp_path):
