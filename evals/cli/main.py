@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("start:add_run", "put the bundled suite to work in this folder; takes pytest's arguments"),
     "docs": ("start:add_docs", "read documents and show what was read of them, and what was not"),
     "ask": ("start:add_ask", "put one question, or several, to a pipeline and show the answer"),
+    "continue": ("start:add_continue", "go on with a run that was interrupted: only what is missing is made"),
     "plan": (
         "start:add_plan",
         "say what a run would take: reused, tokens, minutes, cost; takes pytest's arguments",

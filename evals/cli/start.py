@@ -1,10 +1,11 @@
-"""The commands to begin with: `init` and `run`, a suite; `plan`; `docs`; and `ask`."""
+"""The commands to begin with: `init` and `run`, a suite; `continue`; `plan`; `docs`; and `ask`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,12 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.cli.arguments import add_home, add_offline, add_reading, cached_corpus, read_corpus
 from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.evals.plugin.session.going_on import check_interrupted
 from rag_evals.evals.reports.text import aligned
+from rag_evals.evals.runs.lines.writer import is_being_written
+from rag_evals.evals.runs.masking import MASK
+from rag_evals.evals.runs.run import RECORDS, find_run, read_run
+from rag_evals.evals.runs.run_folder import is_written_here
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.config import config_for
 from rag_evals.rag.documents.document import remark_lines
@@ -185,15 +191,56 @@ def _plan(options: argparse.Namespace) -> int:
     return status
 
 
+def add_continue(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `continue`."""
+    parser.add_argument("run_name", metavar="RUN", help="a run's id, its folder, or latest")
+    parser.add_argument(
+        "--as-recorded",
+        action="store_true",
+        help="call pytest as the records say although they were not written in this folder",
+    )
+    add_home(parser)
+    parser.set_defaults(run=_continue)
+
+
+def _continue(options: argparse.Namespace) -> int:
+    """Call pytest as the run's session was called; it makes what is missing and writes to the same run."""
+    folder = find_run(options.run_name, options.home).resolve()
+    run = read_run(folder)
+    check_interrupted(run)
+    args, directory = run.header.line.get("args"), run.header.line.get("directory")
+    if is_being_written(folder / RECORDS):
+        raise UsageError(f"run {run.name} goes on: its session has not ended")
+    if args is None or directory is None:
+        raise UsageError(f"run {run.name} does not say how pytest was called: begin a new run")
+    goes_on = ["--evals-continue", folder.name]
+    shown = printable(shlex.join(["pytest", *args, *goes_on]))
+    if any(MASK in arg for arg in args):
+        raise UsageError(
+            f"run {run.name} was called with a secret, which is not recorded: call `{shown}` with it"
+        )
+    if not (options.as_recorded or is_written_here(folder, options.home)):
+        raise UsageError(
+            f"run {run.name} was not written in {options.home / 'runs'}, and its records say what to call: "
+            f"`{shown}`. Call that yourself, or give --as-recorded if you trust them"
+        )
+    place = (folder / directory).resolve()
+    print(f"{printable(display_path(place))}: {shown}", flush=True)
+    try:
+        return _pytest(*args, *goes_on, directory=place)
+    except OSError as error:
+        raise UsageError(f"{printable(str(place))} is no folder to go on in: {error.strerror}") from error
+
+
 def _add_arguments(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT")
     parser.set_defaults(run=run)
 
 
-def _pytest(*arguments: str) -> int:
+def _pytest(*arguments: str, directory: Path | None = None) -> int:
     """Run pytest in a process of its own, as it wants to be the first to import the plugin."""
     given = [argument for argument in arguments if argument != "--"]
-    return subprocess.run([sys.executable, "-P", "-m", "pytest", *given]).returncode
+    return subprocess.run([sys.executable, "-P", "-m", "pytest", *given], cwd=directory).returncode
 
 
 def add_docs(parser: argparse.ArgumentParser) -> None:

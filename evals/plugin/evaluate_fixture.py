@@ -33,9 +33,11 @@ from rag_evals.evals.plugin.collection import (
 from rag_evals.evals.plugin.recording.report_events import (
     attach_about,
     attach_evaluation,
+    attach_recorded,
     attach_rejudged,
     attach_trace,
 )
+from rag_evals.evals.plugin.session.going_on import RecordedEvaluation
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
@@ -89,19 +91,46 @@ class Evaluate:
             judgings=settings.judge_repeat,
             calls=CallsInTest() if profile_of(pipeline).runs_in_test else None,
         )
-        self._hold_to_bounds(task)
+        recorded = self._recorded(task)
+        if recorded is None:
+            self._hold_to_bounds(task)
         early = self._session.early(self._judge)
         if early and (verdict := early.verdict(task.name)):
             pytest.skip(f"the gate of {task.name} is decided: {verdict}")
         self._describe(task)
-        future = engine.submit(task)
         old = self._session.rejudge_tasks and self._session.rejudge_tasks.task(task)
+        if old and self._session.goes_on and self._session.goes_on.has_rejudged(task):
+            old = None
+        if recorded:
+            again = engine.submit(old) if old else None
+            return self._given(task, recorded, again)
+        future = engine.submit(task)
         again = engine.submit(old) if old else None
         if task.repeat == self._repeat:
             engine.work_ahead(self._ahead_of(task))
         return PendingEvaluation(
             future, partial(self._record, task, again), self._session.refuse, engine.give_up, task.calls
         )
+
+    def _recorded(self, task: Task) -> RecordedEvaluation | None:
+        """Return what the run that the session goes on with has of this evaluation."""
+        __tracebackhide__ = True
+        if self._session.goes_on is None:
+            return None
+        try:
+            return self._session.goes_on.take(self._item.nodeid, task)
+        except UsageError as error:
+            self._session.refuse(error)
+
+    def _given(
+        self, task: Task, recorded: RecordedEvaluation, again: Future[Evaluation] | None
+    ) -> PendingEvaluation:
+        """Return an evaluation that was recorded before; nothing is made of it."""
+        future: Future[Evaluation] = Future()
+        future.set_result(recorded.evaluation)
+        session = self._session
+        finish = partial(self._record, task, again, recorded=recorded)
+        return PendingEvaluation(future, finish, session.refuse, session.engine.give_up)
 
     def _hold_to_bounds(self, task: Task) -> None:
         """End the session before an evaluation that is only planned, or beyond what the run may take."""
@@ -121,25 +150,38 @@ class Evaluate:
             session.stop(reason)
             pytest.skip(reason)
 
-    def _record(self, task: Task, again: Future[Evaluation] | None, evaluation: Evaluation) -> Evaluation:
+    def _record(
+        self,
+        task: Task,
+        again: Future[Evaluation] | None,
+        evaluation: Evaluation,
+        recorded: RecordedEvaluation | None = None,
+    ) -> Evaluation:
         """Put an evaluation that is finished on the test's report, with what it is held to and has cost.
 
         Args:
             task: What was evaluated.
             again: The baseline's answer, judged anew; None without.
             evaluation: What the engine gave.
+            recorded: The same as it stands in the records, in a run that goes on; None for one that is new.
         """
         session = self._session
-        held = replace(
-            evaluation,
-            thresholds=self._thresholds(task.question),
-            enforced=session.settings.rules.mode == "strict",
-            usd=session.budget.count(task, evaluation),
-            conditions=self._conditions,
-            test=self._item.nodeid,
-        )
-        held = without_secrets(held, texts=session.settings.mask_texts)
-        attach_evaluation(self._item, held)
+        is_strict = session.settings.rules.mode == "strict"
+        if recorded:
+            held = replace(evaluation, enforced=is_strict)
+            attach_recorded(self._item, recorded.text)
+            session.progress.finished(held)
+        else:
+            held = replace(
+                evaluation,
+                thresholds=self._thresholds(task.question),
+                enforced=is_strict,
+                usd=session.budget.count(task, evaluation),
+                conditions=self._conditions,
+                test=self._item.nodeid,
+            )
+            held = without_secrets(held, texts=session.settings.mask_texts)
+            attach_evaluation(self._item, held)
         self._item.stash[IS_EVALUATED] = self._attempt
         session.names[group_of(self._item)] = task.name
         if session.is_first("asked", task.name):
@@ -190,7 +232,9 @@ class Evaluate:
             )
         ask = (task.question, task.repeat)
         asks = self._session.lookahead.behind(self._item.nodeid, ask, AHEAD * places)
-        return [replace(task, question=question, repeat=repeat) for question, repeat in asks]
+        ahead = [replace(task, question=question, repeat=repeat) for question, repeat in asks]
+        goes_on = self._session.goes_on
+        return [one for one in ahead if not (goes_on and goes_on.has(one))]
 
     def _describe(self, task: Task, *, is_asked: bool = False) -> None:
         """Put what the pipeline and the judge are made of on the report.

@@ -97,7 +97,8 @@ def main(arguments: list[str]) -> int:
     watched = (session, movement, standstill, seconds, Path(arguments[4]))
     threading.Thread(target=_end_with, args=watched, daemon=True).start()
     try:
-        with FileLock(lock_of(folder, name), timeout=0):
+        # The tracker of a session that was killed, whose run this one goes on with, ends by itself.
+        with FileLock(lock_of(folder, name), timeout=SECONDS_BEYOND + 2):
             return _track(name, folder, seconds, session, movement)
     except Timeout:
         say(problem="another process is sending it")

@@ -40,6 +40,7 @@ def other():
         "schema": 1,
         "run": run.name,
         "args": [*lines[0]["args"][: -len(how) or None], *how],
+        "directory": "../../..",
         "mode": "strict",
         "metrics": ["faithfulness", "relevancy", "refusal"],
         "thresholds": {},
@@ -274,7 +275,7 @@ def slow():
         "end",
     ]
     assert [line["question_id"] for line in project.evaluations] == ["first", "second"]
-    assert project.lines[-1] == {"type": "end", "passed": 2}
+    assert project.lines[-1] == {"type": "end", "passed": 2, "interrupted": True}
 
 
 def test_killed(project):

@@ -7,7 +7,6 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,6 +66,8 @@ class Recorder:
         self.crashed: dict[str, str] = {}
         # What is to be evaluated; written with the first event that makes a run.
         self._asked: str | None = None
+        # What a run that goes on has already.
+        self._recorded: frozenset[str] = frozenset()
         # Hashes of what was recorded, with its test; of what describes pipelines and judges, alone.
         self._seen: set[int] = set()
         self._guards: list[Guard] = []
@@ -92,13 +93,16 @@ class Recorder:
         session = self._session
         session.begin()  # the baseline is read before `latest` is this very run
         folder = RunFolder(session.settings.home)
-        args = [str(arg) for arg in self._config.invocation_params.args]
-        folder.start(head_of(session, folder.path, args))
+        if session.goes_on:
+            self._recorded = folder.go_on(session.goes_on.id)
+        else:
+            called = self._config.invocation_params
+            folder.start(head_of(session, folder.path, [str(arg) for arg in called.args], called.dir))
         self._guards = started_guards(session.settings.trackers, os.environ, folder.path)
         # Where nothing is printed, or the session ends in the middle.
         self._config.add_cleanup(self._end)
         self.folder = folder
-        if self._asked is not None:
+        if self._asked is not None and self._asked not in self._recorded:
             folder.append(self._asked)
         return folder
 
@@ -127,6 +131,8 @@ class Recorder:
 
     def _end(self) -> None:
         self.end_trackers(0)
+        if self.folder:
+            self.folder.close()
 
     def _new(self, events: list[Event], report: pytest.TestReport) -> list[Event]:
         """Return the events that no earlier report carried.
@@ -147,22 +153,40 @@ class Recorder:
     def _record(self, event: Event, *, is_from_worker: bool) -> None:
         if event.kind == TRACE:
             self._write_trace(event.text)
-        else:
+        elif self._is_to_write(event.text):
             self._write(event.text)
         if event.kind == EVALUATION and is_from_worker:  # in a serial run the engine tells it
             self._session.progress.finished(evaluation_from_json(json.loads(event.text)))
 
-    def _write(self, line: str) -> None:
-        """Write `line`; the first one makes the run folder. A run that cannot be recorded ends here."""
+    def _is_to_write(self, line: str) -> bool:
+        """Return whether a line is new; the first one makes the run folder, or opens that of the run."""
+        if self.folder is None:
+            self._begin()
+        return line not in self._recorded
+
+    def _begin(self) -> None:
+        """Make the run folder; a run that cannot be recorded at all ends here."""
         try:
-            (self.folder or self.start()).append(line)
+            self.start()
         except OSError as error:
             self.folder = None
+            where, remedy = str(self._session.settings.home), "give another folder with --evals-home"
+            if isinstance(error, BlockingIOError):
+                where, remedy = f"run {self._session.settings.goes_on}", "another session is at it"
             pytest.exit(
-                f"evals: the record cannot be written ({self._session.settings.home}: {error.strerror}): "
-                "give another folder with --evals-home",
+                f"evals: the record cannot be written ({where}: {error.strerror}): {remedy}",
                 returncode=pytest.ExitCode.USAGE_ERROR,
             )
+
+    def _write(self, line: str) -> None:
+        """Write `line`. Where it cannot be written any more the session ends, with all that it knows."""
+        if self.folder is None:
+            self._begin()
+        try:
+            if self.folder:
+                self.folder.append(line)
+        except OSError as error:
+            self._session.stop(f"evals: the record cannot be written any more ({error.strerror})")
 
     def _write_trace(self, lines: str) -> None:
         """Keep spans; a run whose traces cannot be written goes on without."""
@@ -174,28 +198,21 @@ class Recorder:
             self.trouble = f"traces.jsonl ends early: it could not be written ({error.strerror})"
 
 
-def head_of(session: EvalsSession, folder: Path, args: Sequence[str]) -> dict[str, Any]:
+def head_of(session: EvalsSession, folder: Path, args: Sequence[str], directory: Path) -> dict[str, Any]:
     """Return what the first line of `records.jsonl` says: what was asked, with what, on which machine.
 
     Args:
         session: The session.
         folder: The run's folder.
         args: Pytest's arguments.
+        directory: The folder that it was called in.
     """
-    settings, rules = session.settings, session.settings.rules
+    settings = session.settings
     return {
         "args": list(args),
-        "mode": rules.mode,
-        "metrics": list(settings.metrics),
-        "thresholds": dict(settings.thresholds),
-        "max_unscored": rules.max_unscored,
-        "judge_floor": rules.judge_floor,
-        "gate": [condition.text for condition in rules.conditions],
-        "inconclusive": rules.inconclusive,
-        "margin": rules.margin,
-        "baseline": settings.baseline,
-        "stop_early": rules.stop_early,
-        "shard": astuple(settings.shard) if settings.shard else None,
+        # From the run folder, as all paths: records are sent to trackers, and paths of this machine are not.
+        "directory": os.path.relpath(directory, folder),
+        **settings.told,
         "machine": {
             "python": platform.python_version(),
             "system": platform.platform(),
@@ -205,7 +222,6 @@ def head_of(session: EvalsSession, folder: Path, args: Sequence[str]) -> dict[st
         "versions": installed_versions(),
         "offline": settings.offline,
         "trackers": tracker_options(settings.trackers, os.environ),
-        # From the run folder: records are sent to trackers, and paths of this machine are not.
         "questions": [
             {"path": os.path.relpath(file, folder), "digest": questions_digest(asked)}
             for file, asked in session.questions.sets.items()

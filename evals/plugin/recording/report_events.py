@@ -45,6 +45,11 @@ def attach_evaluation(item: pytest.Item, evaluation: Evaluation) -> None:
     _attach(item, EVALUATION, evaluation_to_json(evaluation))
 
 
+def attach_recorded(item: pytest.Item, line: str) -> None:
+    """Put an evaluation that was recorded before on the test's report, as it stands in the records."""
+    item.user_properties.append((EVALUATION, line))
+
+
 def attach_rejudged(item: pytest.Item, evaluation: Evaluation) -> None:
     """Put an answer of the baseline that was judged anew on the test's report."""
     _attach(item, REJUDGED, {**evaluation_to_json(evaluation), "type": "rejudged"})

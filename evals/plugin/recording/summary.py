@@ -17,6 +17,7 @@ from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.gate.decision import Decision, decide, decision_to_json
 from rag_evals.evals.judges.calibration.labels import load_labels
 from rag_evals.evals.plugin.recording.recorder import Recorder
+from rag_evals.evals.plugin.session.going_on import continue_command
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.reports.html.page import run_html
 from rag_evals.evals.reports.html.waterfall import Waterfalls, waterfalls_of
@@ -68,6 +69,7 @@ class SessionSummary:
         self._decided: Decided | None = None
         self._troubles: list[str] = []
         self._left_out = 0
+        self._is_interrupted = False
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note that not every test will run."""
@@ -83,6 +85,10 @@ class SessionSummary:
         if self._is_empty_shard(session):
             self._recorder.start()  # or nobody could tell it from one that was never run
             session.exitstatus = pytest.ExitCode.OK
+        self._is_interrupted = bool(session.shouldstop or session.shouldfail) or session.exitstatus in (
+            pytest.ExitCode.INTERRUPTED,
+            pytest.ExitCode.INTERNAL_ERROR,
+        )
         self._recorder.record_crashed()
         if self._recorder.folder is None:
             return
@@ -91,7 +97,7 @@ class SessionSummary:
             return
         for listener in self._listeners:
             listener(decided)
-        fails = decided.decision.fails
+        fails = decided.decision.fails or bool(self._recorder.folder.losses)
         if self._session.settings.update_baseline:
             self._update_baseline(decided.run, session)
             fails = True
@@ -120,7 +126,10 @@ class SessionSummary:
         tell = partial(self._say_now, terminalreporter) if is_read else None
         for line in self._recorder.end_trackers(self._count, tell):
             terminalreporter.line(line)
-        terminalreporter.line(f"run: {self._shown(folder.path)}")
+        if folder.is_there:
+            terminalreporter.line(f"run: {self._shown(folder.path)}")
+        if self._is_interrupted and folder.is_there:
+            terminalreporter.line(f"interrupted: `{continue_command(folder.path)}` goes on with it")
 
     @staticmethod
     def _say_now(terminal: pytest.TerminalReporter, line: str) -> None:
@@ -142,10 +151,11 @@ class SessionSummary:
             if not run.evaluations:
                 return None
             decided = self._ruled(run, others)
-            folder.append(canonical(self._decision_event(decided.decision)))
+            folder.write(canonical(self._decision_event(decided.decision)))
             return decided
         finally:
-            folder.finish(dict(sorted(outcomes.items())))
+            folder.finish(dict(sorted(outcomes.items())), is_interrupted=self._is_interrupted)
+            self._troubles += [*filter(None, (folder.trouble,)), *folder.losses]
 
     def _ruled(self, run: Run, others: Sequence[Mapping[str, Any]]) -> Decided:
         base = self._session.baseline

@@ -18,6 +18,7 @@ from rag_evals.evals.engine.reuse import REFRESHED, ReuseCache
 from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
 from rag_evals.evals.judges.calibration.labels import load_labels
 from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.plugin.session.going_on import InterruptedRun
 from rag_evals.evals.plugin.session.materials import Materials
 from rag_evals.evals.plugin.session.questions import SessionQuestions
 from rag_evals.evals.plugin.session.settings import Settings, check_settings
@@ -103,6 +104,7 @@ class EvalsSession:
         if settings.labels:
             load_labels(settings.labels)  # they are used at the end
         check_trackers(settings.trackers.names)
+        _ = self.goes_on
         _ = self.baseline  # read now
         if settings.offline:
             forbid_connections()
@@ -168,6 +170,18 @@ class EvalsSession:
         if settings.update_baseline and not baseline_file(settings.baselines, settings.baseline).exists():
             return None
         return read_run(self.baseline_path)
+
+    @cached_property
+    def goes_on(self) -> InterruptedRun | None:
+        """The run that this session goes on with; None for one of its own.
+
+        Raises:
+            UsageError: There is no such run, or it cannot go on.
+        """
+        settings = self.settings
+        if settings.goes_on is None:
+            return None
+        return InterruptedRun(settings.goes_on, settings.home, settings.told)
 
     @cached_property
     def baseline_path(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,11 +82,30 @@ class Settings:
     rules: Rules
     bounds: Bounds
     trackers: TrackerOptions
+    goes_on: str | None
 
     @property
     def is_traced(self) -> bool:
         """Whether the steps of each evaluation are kept: who sends them keeps them, too."""
         return self.traces or self.trackers.otlp is not None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a run says that it was asked for; a run that goes on is asked for the same."""
+        rules = self.rules
+        return {
+            "mode": rules.mode,
+            "metrics": list(self.metrics),
+            "thresholds": dict(self.thresholds),
+            "max_unscored": rules.max_unscored,
+            "judge_floor": rules.judge_floor,
+            "gate": [condition.text for condition in rules.conditions],
+            "inconclusive": rules.inconclusive,
+            "margin": rules.margin,
+            "baseline": self.baseline,
+            "stop_early": rules.stop_early,
+            "shard": list(astuple(self.shard)) if self.shard else None,
+        }
 
 
 _PARTS: Mapping[str, type] = {"rules": Rules, "bounds": Bounds, "trackers": TrackerOptions}
