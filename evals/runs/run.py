@@ -32,6 +32,7 @@ RECORDS = "records.jsonl"
 # The link to the newest run.
 LATEST = "latest"
 UNFINISHED = "it was not finished: it is read as far as it goes"
+INTERRUPTED = "it was interrupted: it has what was finished by then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ def read_run(path: Path, *, strict: bool = False) -> Run:
         *found.header.notes,
         *damage_notes(file, found, is_cut=bool(rest)),
         *(() if found.is_finished else (UNFINISHED,)),
+        *((INTERRUPTED,) if found.is_finished and found.is_interrupted else ()),
         *not_finite_notes(file, found.not_finite),
         *doubled,
         *(() if evaluations else ("there is no evaluation in it",)),

@@ -21,15 +21,20 @@ from rag_evals.evals.runs.lines.writer import LineWriter, cut_to_whole_lines
 from rag_evals.evals.runs.masking import masked
 from rag_evals.evals.runs.run import LATEST, RECORDS, Run
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
-from rag_evals.evals.runs.undecided import ASKED, CONTINUED, was_made
+from rag_evals.evals.runs.undecided import CONTINUED, was_made
 from rag_evals.rag.identity import canonical
 
 HEAD = "run.json"
 Status = Literal["running", "interrupted", "finished"]
 # Half of a surrogate pair (the name of a file need not be valid Unicode) becomes JSON's own escape for it.
 _HALVES = "backslashreplace"
-# Of an evaluation, what is nearly all of it and what no summary shows.
-_LARGE = ("contexts", "candidates", "sources")
+# Of an evaluation, what is nearly all of it and what no summary shows: how these lists begin, and what
+# follows them. Neither can stand in a text: there quotes are escaped.
+_LARGE = (
+    ('"candidates":[', '],"conditions":'),
+    ('"claims":[', '],"evidence":'),
+    ('"contexts":[', '],"error":'),
+)
 
 
 class RunFolder:
@@ -230,13 +235,18 @@ def is_written_here(folder: Path, home: Path) -> bool:
 
 
 def _small(line: str) -> bytes:
-    """Return what a summary needs of a line."""
-    event = json.loads(line)
-    if event.get("type") == ASKED:
+    """Return what a summary needs of a line, as `canonical` wrote it; parsing it would take 0.07 ms."""
+    if '"type":"asked"' in line[-40:]:
         return b'{"type":"asked"}'
-    if event.get("type") not in ("evaluation", "rejudged") or "scores" not in event:
-        return line.encode(errors="surrogatepass")
-    event |= {key: [] for key in _LARGE}
-    for score in event["scores"].values():
-        score |= {"claims": [], "declines": []}
-    return json.dumps(event).encode()
+    for opening, behind in _LARGE:
+        line = _emptied(line, opening, behind)
+    return line.encode(errors="surrogatepass")
+
+
+def _emptied(line: str, opening: str, behind: str) -> str:
+    """Return a line with nothing in the lists from `opening` to `behind`."""
+    parts, at = [], 0
+    while (start := line.find(opening, at)) >= 0 and (end := line.find(behind, start)) >= 0:
+        parts.append(line[at : start + len(opening)])
+        at = end
+    return "".join((*parts, line[at:]))

@@ -40,6 +40,7 @@ class Settings:
         root: The folder that relative paths of the ini file start from.
         thresholds: By metric; of others the judge card says it, else it is 0.5.
         cache: Whether answers, scores and vectors of earlier runs are reused.
+        goes_on: The run that the session goes on with: its id, or `latest`.
         refresh: What is made anew, and kept, although the cache has it: `answers`, `scores`, both or nothing.
         concurrency: 0 for one evaluation at once with a local model and 16 with a server.
         rules: What the run as a whole is held to.
@@ -76,13 +77,13 @@ class Settings:
     concurrency: int
     timeout: float | None
     shard: Shard | None
+    goes_on: str | None
     plan: bool
     prices: Path | None
     traces: bool
     rules: Rules
     bounds: Bounds
     trackers: TrackerOptions
-    goes_on: str | None
 
     @property
     def is_traced(self) -> bool:

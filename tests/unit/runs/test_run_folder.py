@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.questions.question import Question
+from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
-from rag_evals.evals.runs.run_folder import RunFolder
-from rag_evals.evals.runs.score import Score
-from rag_evals.rag.answer import Answer
+from rag_evals.evals.runs.lines.checksums import unsealed
+from rag_evals.evals.runs.lines.writer import is_being_written
+from rag_evals.evals.runs.run import read_run
+from rag_evals.evals.runs.run_folder import RunFolder, is_written_here
+from rag_evals.evals.runs.score import ClaimScore, Decline, Score
+from rag_evals.rag.answer import Answer, Context, Span
 from rag_evals.rag.identity import canonical
 
 INFO = {"args": ["-n", "2"], "mode": "strict"}
@@ -149,3 +154,132 @@ def test_evaluations_are_read_back_though_the_folder_is_gone(folder):
             ("a", evaluation.scores)
         ]
         folder.append(canonical({"type": "later"}))
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "removed"])
+def test_what_is_lost_is_taken_from_memory(home, damage):
+    """Evaluations without their passages and claims, all other lines as they were; and it is said, once."""
+    folder = RunFolder(home)
+    folder.start({**INFO, "thresholds": {"relevancy": 0.5}})
+    file = folder.path / "records.jsonl"
+    claims = (ClaimScore('So "it" is.', 0.9, closest=Context("A passage.", "a.md", copies=(Span("b.md"),))),)
+    declines = (Decline("No.", 0, 3, "rule"),)
+    judge = {
+        "type": "judge",
+        "name": "j",
+        "fingerprint": "f",
+        "settings": {"text": '"contexts":[ ],"error":'},
+    }
+    folder.append(canonical(judge))
+    evaluations = [
+        Evaluation(
+            Question(name, 'Why "],"?', sources=(Source("a.md"),)),
+            "base",
+            Answer(
+                'So "claims":[ ],"evidence": it is.', (Context('],\n"', "a.md"),), candidates=(Span("a.md"),)
+            ),
+            (
+                Score("mine", None, "no"),
+                Score("relevancy", 0.9, evidence="],", claims=claims, declines=declines),
+            ),
+            {"relevancy": 0.5},
+        )
+        for name in "abc"
+    ]
+    for evaluation in evaluations:
+        folder.append(canonical(evaluation_to_json(evaluation)))
+    assert folder.read()[0].evaluations == tuple(evaluations)
+    assert (folder.losses, folder.is_there) == ([], True)
+    data = file.read_bytes()
+    if damage == "cut":
+        os.truncate(file, len(data) - 5)
+    elif damage == "overwritten":
+        with file.open("r+b") as opened:
+            opened.seek(len(data) - 50)
+            opened.write(b"####")
+    else:
+        shutil.rmtree(folder.path)
+    folder.append(canonical({"type": "later"}))
+    run, others = folder.read()
+    small = replace(evaluations[2], answer=replace(evaluations[2].answer, contexts=(), candidates=()))
+    small = replace(small, scores=tuple(replace(score, claims=(), declines=()) for score in small.scores))
+    assert run.evaluations == (*evaluations[:2], evaluations[2] if damage == "removed" else small)
+    assert others[1:] == [judge, {"type": "later"}]
+    why = {"removed": "it was moved or removed while the session ran"}
+    lost = why.get(damage, "1 line of 6 cannot be read any more")
+    assert folder.losses == [f"the record {file} is lost, or a part of it: {lost}"]
+    folder.finish({})
+    assert len(folder.losses) == 1
+    if damage != "removed":
+        assert [event["type"] for _, event in read_run(folder.path).records.events()][-2:] == ["later", "end"]
+
+
+def test_how_a_run_stands(home):
+    """Running while its session lives, and by its lock so; interrupted or finished when that is over."""
+    for is_interrupted, status in ((False, "finished"), (True, "interrupted")):
+        folder = RunFolder(home)
+        folder.start(INFO)
+        file = folder.path / "records.jsonl"
+        assert (status_of(folder), is_being_written(file)) == ("running", True)
+        folder.finish({"passed": 1}, is_interrupted=is_interrupted)
+        assert (status_of(folder), is_being_written(file)) == (status, False)
+        assert read_run(folder.path).records.is_interrupted == is_interrupted
+        assert is_written_here(folder.path.resolve(), home)
+    going, other = RunFolder(home), RunFolder(home)
+    going.start(INFO)
+    with pytest.raises(BlockingIOError):
+        other.go_on(going.run_id)
+    going.finish({})
+
+
+def test_going_on_with_a_run(home):
+    """The same lines, chain and folder; half a line is taken off, and what was never made is made."""
+    folder = RunFolder(home)
+    folder.start(INFO)
+    made = Evaluation(
+        Question("a", "Why?"), "base", Answer("So."), (Score("relevancy", 0.9),), {}, test="t[a]"
+    )
+    lost = replace(made, question=Question("b", "How?"), answer=None, test="t[b]")
+    for evaluation in (made, lost):
+        folder.append(canonical(evaluation_to_json(evaluation)))
+    folder.close()
+    file = folder.path / "records.jsonl"
+    with file.open("a") as opened:
+        opened.write('{"type":"ev')
+    again = RunFolder(home)
+    texts = again.go_on(folder.run_id)
+    assert canonical(evaluation_to_json(made)) in texts
+    assert again.read()[0].evaluations == (made,)
+    again.append(canonical(evaluation_to_json(replace(lost, answer=Answer("Thus.")))))
+    again.finish({"passed": 2})
+    run = read_run(folder.path)
+    assert [e.question.id for e in run.evaluations] == ["a", "b"]
+    assert [e.question.id for e in read_run(folder.path, strict=True).evaluations] == ["a", "b"]
+    assert (run.notes, again.losses, status_of(again)) == ((), [], "finished")
+
+
+@pytest.mark.parametrize("change", ["copied", "changed", "linked", "head", "older"])
+def test_a_run_from_elsewhere(home, tmp_path, change):
+    """A copy, a link, a changed first line or one without a checksum were not written here."""
+    folder = RunFolder(home)
+    folder.start(INFO)
+    folder.finish({})
+    path, file = folder.path.resolve(), folder.path / "records.jsonl"
+    if change == "copied":
+        path = Path(shutil.copytree(path, path.with_name("20300101-000000-abcdef")))
+    elif change == "linked":
+        shutil.move(file, tmp_path / "records.jsonl")
+        file.symlink_to(tmp_path / "records.jsonl")
+    elif change == "changed":
+        data = file.read_bytes().replace(b'"-n"', b'"-p"')
+        file.write_bytes(data)
+        (path / "run.json").write_text((path / "run.json").read_text().replace('"-n"', '"-p"'))
+    elif change == "head":
+        (path / "run.json").write_text((path / "run.json").read_text().replace('"-n"', '"-p"'))
+    else:
+        file.write_bytes(b"".join(unsealed(line) + b"\n" for line in file.read_bytes().splitlines()))
+    assert not is_written_here(path, home)
+
+
+def status_of(folder: RunFolder) -> str:
+    return json.loads((folder.path / "run.json").read_text("utf-8"))["status"]

@@ -117,6 +117,7 @@ EXAMPLES = {
     "evals_concurrency": ("concurrency", 0, "64", 64),
     "evals_timeout": ("timeout", 900, "0", None),
     "evals_shard": ("shard", None, "2/5", Shard(2, 5)),
+    "evals_continue": ("goes_on", None, "latest", "latest"),
     "evals_plan": ("plan", False, True, True),
     "evals_max_cost": ("bounds.usd", None, "1.5", 1.5),
     "evals_max_minutes": ("bounds.minutes", None, "0", 0),
