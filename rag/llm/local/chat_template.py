@@ -11,6 +11,7 @@ from typing import Any
 
 from rag_evals.rag.errors import ModelError, one_line
 from rag_evals.rag.models.resolve import Model
+from rag_evals.rag.native.children import child_environment
 
 # What a template may take. Those of published models have 20 kB at most, and render in milliseconds.
 CHARACTERS = 1_000_000  # of the template, and of what it writes beyond the words it is given
@@ -80,6 +81,7 @@ class ChatTemplate:
                 [sys.executable, "-P", str(_PROGRAM)],
                 input=json.dumps(asked).encode(),
                 capture_output=True,
+                env=child_environment(),
                 timeout=_WAITING_SECONDS,
                 check=False,
             )

@@ -266,7 +266,7 @@ def test_what_is_no_plain_file(tmp_path):
     (tmp_path / "d.txt").symlink_to("/dev/stdin")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "e.txt"))
-        corpus = read_documents(tmp_path)
+        corpus = read_documents(tmp_path, follow_links=True)
     assert [document.text for document in corpus.documents] == ["One."]
     assert {one.name for one in corpus.unreadable} >= {"b.txt", "c.txt", "e.txt"}
     assert {one.reason for one in corpus.unreadable} == {"is not a regular file"}
