@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.runs.run import read_run
 
 QUESTIONS = 40
 
@@ -162,6 +163,7 @@ def test_nothing_that_was_kept_is_made_again(project, kills, within, at_once, op
         lines_are_whole(run)
     latest = (folder / ".rag-evals" / "runs" / "latest").resolve()
     recorded = [json.loads(line) for line in (latest / "records.jsonl").read_text("utf-8").splitlines()]
-    assert recorded[-1] == {"type": "end", "passed": QUESTIONS}
+    assert recorded[-1] == {"type": "end", "passed": QUESTIONS, "sum": recorded[-1]["sum"]}
+    assert read_run(latest).notes == ()
     ids = [line["question_id"] for line in recorded if line["type"] == "evaluation"]
     assert sorted(ids) == sorted(f"q{n}" for n in range(QUESTIONS))

@@ -16,6 +16,7 @@ from rag_evals.evals.runs.header import (
     component_from_json,
     header_from_json,
 )
+from rag_evals.evals.runs.lines.checksums import NOT_BEHIND
 from rag_evals.evals.runs.lines.reader import ANOTHER_RUN, LineReader, RecordLine
 from rag_evals.evals.runs.undecided import CONTINUED, NEVER_REACHED, all_undecided, asked_in, was_made
 
@@ -81,9 +82,10 @@ def lost_evaluations(found: Reading) -> list[Evaluation]:
         return all_undecided(found.asked, found.evaluations, {**never, **reasons})
     decided = {evaluation.test for evaluation in found.evaluations}
     missing = {one["test"]: "its record is damaged" for one in found.asked if one["test"] not in decided}
+    has_gap = any(text == NOT_BEHIND for _, text in found.damaged)
     # More than there are such lines: a run may well end before its last test.
-    reasons = {**missing, **reasons} if len(missing) <= len(found.left_out) else reasons
-    return all_undecided(found.asked, found.evaluations, reasons)
+    is_lost = has_gap or len(missing) <= len(found.left_out)
+    return all_undecided(found.asked, found.evaluations, {**missing, **reasons} if is_lost else reasons)
 
 
 def damage_notes(file: Path, found: Reading, *, is_cut: bool) -> list[str]:

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import evaluation_from_json
 from rag_evals.evals.runs.lines.checksums import sealed, unsealed
 from rag_evals.evals.runs.merge import merge
 from rag_evals.evals.runs.run import read_run
 from rag_evals.evals.runs.run_folder import RunFolder
+from rag_evals.evals.runs.undecided import asked_test
 from rag_evals.rag.identity import canonical
 
 from tests.unit.runs.test_run import evaluation, line
@@ -73,6 +75,25 @@ def test_lines_that_are_gone_moved_or_there_twice(file):
     rewrite(file, *lines[:4], lines[2], *lines[4:])
     twice = "an evaluation is there more than once, and the last counts: baseline a"
     assert read(file) == ("bacd", (*(f"records.jsonl:{n} {GAP}" for n in (5, 6)), twice))
+
+
+def test_a_test_whose_line_is_gone_counts_as_lost(tmp_path):
+    """It has no verdict: a bad score is not had away by removing it."""
+    folder = RunFolder(tmp_path / "home")
+    folder.start({"mode": "gate"})
+    tests = [asked_test(name, "baseline", Question(name, "How?"), 0, ["faithfulness"]) for name in "ab"]
+    for event in ({"type": "asked", "tests": tests}, *(line(name, test=name) for name in "ab")):
+        folder.append(canonical(event))
+    folder.finish({"passed": 2})
+    file = folder.path / "records.jsonl"
+    lines = file.read_text("utf-8").splitlines()
+    rewrite(file, *lines[:2], *lines[3:])
+    run = read_run(file)
+    assert run.notes == (f"records.jsonl:3 {GAP}",)
+    assert [(e.test, e.unscored) for e in run.evaluations] == [
+        ("b", ()),
+        ("a", ("faithfulness unscored: its record is damaged",)),
+    ]
 
 
 def test_lines_without_a_checksum(file):

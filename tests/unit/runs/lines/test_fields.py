@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,15 +17,21 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.cli.main import main
 from rag_evals.evals.gate.decision import decide, decision_to_json
 from rag_evals.evals.gate.rules import Rules
-from rag_evals.evals.questions.question import Question, Source
+from rag_evals.evals.questions.manifest import load_manifest, manifest_path
+from rag_evals.evals.questions.question import Question, Source, short_digest
+from rag_evals.evals.reports.html.waterfall import rows_html, waterfalls_of
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
 from rag_evals.evals.runs.run import read_run
 from rag_evals.evals.runs.score import ClaimScore, Decline, Score
+from rag_evals.evals.runs.trace_lines import span_to_json, spans_in
 from rag_evals.evals.runs.undecided import asked_test
+from rag_evals.evals.trackers.wandb.copies import Copies
 from rag_evals.rag.answer import Answer, Context, Span, Tokens
+from rag_evals.rag.tracing.spans import TraceSpan
 
 WRONG = (
     None, [], {}, "x", -1, 0, 1e308, 10**30, math.nan, True, [[[]]], {"a": {}}, [1, "a", None], "\ud800",
@@ -118,15 +124,19 @@ def _paths(value: Any, way: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 
 
 def mutated(number: int, path: tuple[str | int, ...], value: object) -> list[dict[str, Any]]:
-    events = copy.deepcopy([*lines()])
-    holder: Any = events[number]
+    return [changed(line, path, value) if n == number else line for n, line in enumerate(lines())]
+
+
+def changed(line: dict[str, Any], path: tuple[str | int, ...], value: object) -> dict[str, Any]:
+    """Return a line in which the field at `path` is another value, or not there."""
+    holder: Any = (line := copy.deepcopy(line))
     for name in path[:-1]:
         holder = holder[name]
     if value is GONE:
         del holder[path[-1]]
     else:
         holder[path[-1]] = value
-    return events
+    return line
 
 
 def called(*words: str) -> tuple[int, str]:
@@ -200,3 +210,53 @@ def test_a_field_that_is_wrong_is_named(path):
     field = ".".join(map(str, path))
     assert run.notes == ("n", f'records.jsonl:5 is no evaluation: {field} is "x", not {kind}: left out')
     assert [(e.question.id, e.outcome) for e in run.evaluations] == [("q1", "failed"), ("q0", "unscored")]
+
+
+def everywhere(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield `value` with each of its fields gone, and being each of the wrong ones."""
+    for path in _paths(value):
+        for wrong in (*WRONG, GONE):
+            yield changed(value, path, wrong)
+
+
+def test_manifests_of_question_sets(tmp_path):
+    """A manifest is read, or refused in one line."""
+    question = Question("a", "Why?")
+    value = {
+        "type": "question-set", "schema": 1, "digest": "d", "count": 1, "kinds": {"fact": 1}, "curated": 0,
+        "corpus": {"sha256": "c", "documents": {"a.md": "1"}, "remarks": ["r"]}, "created_with": "0.1.0",
+        "generator": {"model": "m"}, "questions": {"a": short_digest(question)},
+    }  # fmt: skip
+    file = tmp_path / "q.jsonl"
+    for odd in everywhere(value):
+        manifest_path(file).write_text(json.dumps(odd), "utf-8")
+        with suppress(QuestionFileError):
+            assert load_manifest(file)
+
+
+def test_what_is_known_of_artifacts(tmp_path):
+    """What is not what it was is not known."""
+    copies = Copies(tmp_path, "")
+    (tmp_path / "v1").mkdir()
+    value = {
+        "versions": {"v1": {"server": "", "files": {}}},
+        "aliases": {"best": {"server": "", "version": "v1", "at": 1.5}},
+    }
+    for odd in everywhere(value):
+        (tmp_path / "known.json").write_text(json.dumps(odd), "utf-8")
+        assert copies.version("v1") in (None, tmp_path / "v1")
+        version, at = copies.alias("best") or ("v1", 1.5)
+        assert (isinstance(version, str), isinstance(at, float)) == (True, True)
+
+
+def test_spans(tmp_path):
+    """A span that is none is passed over, the others are read; of all of them a page can be made."""
+    about = {"evals.question_id": "q", "evals.repeat": 0}
+    span = TraceSpan("t", "s", None, "evaluation", "CHAIN", 1, 2, about)
+    value = span_to_json(span)
+    for odd in everywhere(value):
+        lines = [json.dumps(one) for one in (odd, value)]
+        assert [*spans_in(line.encode() for line in lines)][-1] == span
+        (tmp_path / "traces.jsonl").write_text("\n".join((*lines, "")), "utf-8")
+        page = "".join(map(rows_html, waterfalls_of(tmp_path).values()))
+        assert page == "" or page.startswith("<tr>")
