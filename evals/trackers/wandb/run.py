@@ -346,11 +346,11 @@ class WandbTracker:
         if not self._is_offline:
             shutil.rmtree(folder / "data", ignore_errors=True)
             return
-        if self._told.is_replay:
-            mine = Path(self._run.settings.sync_dir)
-            for other in folder.glob(f"offline-run-*-{self._id}"):
-                if other.resolve() != mine.resolve():
-                    shutil.rmtree(other, ignore_errors=True)
+        # Of a run that is sent again, or went on: this copy has all that the others have.
+        mine = Path(self._run.settings.sync_dir)
+        for other in folder.glob(f"offline-run-*-{self._id}"):
+            if other.resolve() != mine.resolve():
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _set_environment(folder: Path, *, is_in_sweep: bool) -> None:
