@@ -101,7 +101,7 @@ def listed(kind: Kind) -> Kind:
     """A list of `kind`."""
 
     def check(value: Any) -> None:
-        if not isinstance(value, list):
+        if not isinstance(value, list | tuple):  # in a session they are tuples, in a file lists
             raise WrongField("a list", value)
         for n, member in enumerate(value):
             try:
