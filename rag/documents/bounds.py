@@ -28,14 +28,14 @@ class Bounds:
         pages: Pages that are read.
         characters: Characters of its text.
         seconds: To read all of it.
-        page_seconds: To read one page of a PDF.
+        page_seconds: To read one page of a PDF, and to open it.
         megabytes: Size of the file, and what an archive comes to unpacked.
     """
 
     pages: int = 20_000
     characters: int = 20_000_000
-    seconds: int = 600
-    page_seconds: int = 60
+    seconds: int = 300
+    page_seconds: int = 30
     megabytes: int = 512
 
 

@@ -29,6 +29,8 @@ _BLANK = "blank"
 _PAINTED = re.compile(rb"\s(?:S|s|f\*?|F|B\*?|b\*?|sh)\b")
 # Of what pypdf says of a page: that some of its content is lost, which it reads over.
 _LOSS = re.compile(r"decompress|decod|stream|truncat|corrupt", re.IGNORECASE)
+# Characters of the fields and notes of a page.
+_MOST_TYPED = 1_000_000
 
 
 @dataclass(slots=True)
@@ -56,11 +58,13 @@ def pdf_pages(
     """
     bounds = bounds or Bounds()
     until = time.monotonic() + bounds.seconds
+    # A file is gone through once, or twice where its table is damaged.
+    opening = min(bounds.seconds, bounds.page_seconds + len(data) // 10**6)
     with _Warnings() as warnings:
         try:
-            reader, count = within(bounds.seconds, lambda: _opened(data))
+            reader, count = within(opening, lambda: _opened(data))
         except TimeoutError as error:
-            raise Refusal(f"takes more than {bounds.seconds} s to open ({PREFIX}SECONDS)") from error
+            raise Refusal(f"takes more than {opening} s to open ({PREFIX}PAGE_SECONDS)") from error
         pages, cut = _pages(reader, count, warnings, bounds, until)
     for number, page in enumerate(pages, 1):
         if ocr and not page.text and page.loss != _BLANK:
@@ -202,7 +206,12 @@ def _emptiness(page: PageObject, losses: Sequence[str]) -> tuple[RemarkKind, str
 
 
 def _filled_in(page: PageObject, text: str) -> Iterator[str]:
-    """Yield what was typed into a page: the fields of a form, and notes that stand on the page itself."""
+    """Yield what was typed into a page: the fields of a form, and notes that stand on the page itself.
+
+    Raises:
+        Refusal: It is more than people type: thousands of notes may share one text.
+    """
+    size = 0
     for one in page.get("/Annots") or ():
         annotation = one.get_object()
         if annotation.get("/Subtype") == "/FreeText":
@@ -212,6 +221,9 @@ def _filled_in(page: PageObject, text: str) -> Iterator[str]:
         else:
             continue
         if content.strip() and content not in text:
+            size += len(content)
+            if size > _MOST_TYPED:
+                raise Refusal(f"they come to more than {_MOST_TYPED:,} characters")
             yield content
 
 

@@ -125,7 +125,7 @@ def test_other_programs_find_no_proxy():
         "subprocess.run('echo $http_proxy $HTTPS_PROXY $all_proxy $no_proxy', shell=True)\n"
     )
     told = run(code, http_proxy="http://127.0.0.1:3128", no_proxy="example.com")
-    proxy = "http://127.0.0.1:9"
+    proxy = "http://127.0.0.1:4"
     assert told.stdout == f"None\n{proxy} {proxy} {proxy} localhost,127.0.0.1,::1\n"
     fetch = "import urllib.request; urllib.request.urlopen('https://example.invalid/')"
     refused = "offline: a connection to the network, by a proxy, was refused"

@@ -14,8 +14,8 @@ from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from typing import Any
 
-# Nobody listens there; programs that heed the variables of proxies are led to it.
-NO_PROXY = ("127.0.0.1", 9)
+# No service has this port, so nobody listens there; programs that heed variables of proxies are led to it.
+NO_PROXY = ("127.0.0.1", 4)
 _SENDS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _LOOKS_UP = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 # Families of addresses that never leave this machine.

@@ -140,6 +140,30 @@ def test_a_content_that_expands_or_nests(content):
     assert {remark.pages for remark in remarks} <= {(2,)}
 
 
+def test_notes_that_share_one_text():
+    """A megabyte may have ninety thousand notes that come to gigabytes: the text is read without."""
+    note = b"/Annots[%b]" % (b"<</Type/Annot/Subtype/FreeText/Contents 7 0 R>> " * 2000)
+    page = PAGE % 6
+    data = pdf("0", ONCE).replace(page, page[:-2] + note + b">>")
+    shared = b"7 0 obj\n(" + b"note" * 2500 + b")\nendobj\n"
+    pages, remarks = pdf_pages(data.replace(b"xref\n", shared + b"xref\n", 1))
+    assert pages == ["hello"]
+    detail = "form fields and notes: they come to more than 1,000,000 characters"
+    assert remarks == [Remark("not read", detail, (1,))]
+
+
+def test_a_file_that_is_never_open(monkeypatch):
+    """A file has its time to be opened, by its size."""
+    monkeypatch.setattr("rag_evals.rag.documents.pdf._opened", lambda data: endless())
+    with pytest.raises(Refusal, match=r"^takes more than 1 s to open \(RAG_EVALS_DOCUMENT_PAGE_SECONDS\)$"):
+        pdf_pages(pdf("0", ONCE), bounds=Bounds(page_seconds=1))
+
+
+def endless() -> None:
+    while True:
+        pass
+
+
 # --- archives and markup ---
 
 
