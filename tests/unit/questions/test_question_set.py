@@ -161,8 +161,9 @@ def test_edited_questions_keep_where_they_came_from(path):
         ('{"type": "question-set", "schema": 2}', "its schema is 2, of a later version; known is 1"),
         ('{"type": "question-set", "schema": 1}', "it has no 'digest'"),
         (
-            '{"type": "question-set", "schema": 1, "digest": "", "questions": {}, "kinds": {"a": Infinity}}',
-            "cannot convert float infinity to integer",
+            '{"type": "question-set", "schema": 1, "digest": "", "questions": {}, "curated": 0,'
+            ' "created_with": "1", "kinds": {"a": Infinity}}',
+            "kinds.a is Infinity, not a whole number",
         ),
     ],
 )
