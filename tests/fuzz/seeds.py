@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.engine.cache import Cache, Maker
+from rag_evals.evals.questions.question import Question, Source
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.run_folder import RunFolder
+from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.evals.runs.trace_lines import span_to_json
+from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.tracing.spans import TraceSpan
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +129,50 @@ HTML = (
     b"<p hidden>no</p><img alt='An image'><details><summary>s</summary>d</details></body></html>"
 )
 TEXT = "Größe: 8 metres. It is a text of two sentences.\n\nAnother paragraph — with a dash.\n".encode()
+
+
+def evaluation() -> Evaluation:
+    """Return one with something in every field."""
+    context = Context("It is 8.", "a.md", page=1, start=0, end=8, score=0.5)
+    claims = (ClaimScore("It is 8.", 0.9, 0, 8, context), ClaimScore("x", None, reason="no verdict"))
+    return Evaluation(
+        question=Question("one", "What is 1?", "One.", (Source("a.md", page=1, start=0, end=4),), ("a",)),
+        pipeline="baseline",
+        answer=Answer("It is 8.", (context,), {"generate": 0.1}, {"generate": Tokens(1, 2, 3)}),
+        scores=(
+            Score("faithfulness", 0.9, least=0.9, mean=0.9, claims=claims, evidence="e", repeats=(0.5, None)),
+            Score("relevancy", None, reason="the server said no"),
+        ),
+        thresholds={"faithfulness": 0.5},
+        seconds={"generate": 0.1},
+        tokens={"generate": Tokens(1, 2, 3)},
+        usd=0.1,
+        test="test_it.py::test_answer[baseline-one]",
+        keys={"answer": "a", "scores": "b"},
+    )
+
+
+@cache
+def records() -> list[Any]:
+    """Return the lines of a run."""
+    with tempfile.TemporaryDirectory() as home:
+        folder = RunFolder(Path(home))
+        folder.run_id = "20260101-000000-aaaaaa"  # the same bytes each time
+        folder.path = Path(home) / "runs" / folder.run_id
+        folder.start(
+            {"mode": "strict", "metrics": ["faithfulness"], "thresholds": {}, "gate": [], "git": None}
+        )
+        about = {
+            "type": "pipeline",
+            "name": "baseline",
+            "fingerprint": "f",
+            "settings": {"a": 1},
+            "identity": {"a": 1},
+        }
+        for line in (about, {**about, "type": "judge"}, evaluation_to_json(evaluation())):
+            folder.append(json.dumps(line))
+        folder.finish({"seconds": 1.0})
+        return [json.loads(line) for line in (folder.path / "records.jsonl").read_text().splitlines()]
 
 
 @cache

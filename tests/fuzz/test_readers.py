@@ -33,6 +33,9 @@ from rag_evals.evals.questions.formats import FORMATS
 from rag_evals.evals.questions.formats.conversion import format_of, import_set
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.question_set import load_set
+from rag_evals.evals.reports.dataframe import to_csv
+from rag_evals.evals.reports.markdown import run_markdown
+from rag_evals.evals.runs.run import read_run
 from rag_evals.evals.runs.trace_lines import load_traces
 from rag_evals.evals.trackers.messages import messages_in
 from rag_evals.rag.config import load_configs
@@ -109,6 +112,16 @@ def _as_each(path: Path) -> None:
                 import_set(path, form, skip_bad=True)
             except EvalsError:
                 continue
+
+
+def _run(path: Path) -> None:
+    run = read_run(path)
+    run_markdown(run)
+    to_csv(run)
+
+
+def _strict_run(path: Path) -> None:
+    list(read_run(path, strict=True).evaluations)
 
 
 def _cache(path: Path) -> None:
@@ -197,6 +210,10 @@ TOML = st.one_of(
         ),
     ),
 )
+# With their checksums a change is found at once; without, as in runs of before, the fields are read.
+RECORDS = json_or_bytes(
+    [seeds.records(), [{k: v for k, v in line.items() if k != "sum"} for line in seeds.records()]], as_lines
+)
 TARGETS: Mapping[str, Target] = {
     "questions.jsonl": of_file(
         "q.jsonl", lambda file: load_questions([file]), json_or_bytes([seeds.QUESTIONS], as_lines)
@@ -239,6 +256,9 @@ TARGETS: Mapping[str, Target] = {
     "card": of_file("c.json", load_card, json_or_bytes([seeds.CARD], as_json)),
     "pipelines.toml": of_file("p.toml", load_configs, TOML),
     "prices.toml": of_file("p.toml", load_prices, mutated_bytes([seeds.PRICES])),
+    "records": of_file("run/records.jsonl", lambda file: _run(file.parent), RECORDS),
+    "records, strictly": of_file("run/records.jsonl", lambda file: _strict_run(file.parent), RECORDS),
+    "baseline": of_file("main.jsonl", _run, RECORDS),
     "traces": of_file(
         "traces.jsonl", lambda file: load_traces(file.parent), json_or_bytes([seeds.spans()], as_lines)
     ),
