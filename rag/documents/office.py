@@ -19,7 +19,7 @@ from rag_evals.rag.documents.html import html_text
 # Parts of an archive; bytes of those of text, which libraries hold in memory many times over; and how much
 # larger a part may be than it is packed, beyond a size at which it does not matter.
 _MOST_PARTS = 20_000
-_MOST_TEXT = 64 * 10**6
+_MOST_TEXT = 24 * 10**6
 _MOST_EXPANSION, _SMALL = 200, 4 * 10**6
 _TEXT = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx", ".svg")
 _NEEDED = "needs more libraries: pip install 'rag-evals[documents]'"
