@@ -60,8 +60,10 @@ def project(project):
 
 def run(project, *words: str, **environment: str) -> tuple[int, list[str]]:
     """Run Python on `words`; return its status and what it says."""
+    # These tests themselves may run in a worker.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     done = subprocess.run(
-        [sys.executable, "-P", "-m", *words], cwd=project.path, env={**os.environ, **environment},
+        [sys.executable, "-P", "-m", *words], cwd=project.path, env={**inherited, **environment},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
         start_new_session=True,
     )  # fmt: skip

@@ -94,9 +94,9 @@ def test_the_self_test_and_pip(project, marks, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     code = (
         "import sys; from pathlib import Path; from rag_evals.rag.native.self_test import self_test\n"
-        "from rag_evals.rag.models.package_index import _pip_download\n"
+        "from rag_evals.rag.models.pip_download import download_wheel\n"
         "print(self_test(Path(sys.executable), 'this one').problem or 'passed')\n"
-        "_pip_download('no-such-package==0', Path('wheels'))"
+        "download_wheel('no-such-package==0', Path('wheels'), most=1000)"
     )
     ran = _run([*PYTHON[:2], "-c", code], project.path)
     assert ran.stdout == "passed\n"

@@ -18,6 +18,9 @@ from xml.etree import ElementTree
 
 from tests.servers.wandb_project import write_project
 
+# How long it took, and so the checksum.
+_OF_ONE_RUN = ("seconds", "sum")
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -45,9 +48,9 @@ class Session:
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
-        """The evaluations, without what differs from one run to the other: how long it took."""
+        """The evaluations, without what differs from one run to the other."""
         lines = [line for line in self.records if line["type"] == "evaluation"]
-        return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+        return [{key: value for key, value in line.items() if key not in _OF_ONE_RUN} for line in lines]
 
     @property
     def said(self) -> list[str]:
