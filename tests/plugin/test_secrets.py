@@ -68,7 +68,8 @@ def test_nothing_is_kept(project, how):
     assert TOKEN not in result.stdout.str()
     head = project.lines[0]
     assert head["args"] == [*how, *options, "--api-key", "***", "--evals-update-baseline"]
-    assert json.loads((run / "run.json").read_text("utf-8")) == head
+    told = json.loads((run / "run.json").read_text("utf-8"))
+    assert told == {**head, "status": "finished", "inode": (run / "records.jsonl").stat().st_ino}
     (about,) = [line for line in project.lines if line["type"] == "pipeline"]
     assert (about["name"], about["fingerprint"]) == ("baseline", "f" * 64)
     assert about["settings"] == {"url": "https://***@localhost/v1", "api_key": "***", "top_k": 3}

@@ -52,7 +52,7 @@ def test_stop_at_the_first(project):
     result.assert_outcomes(passed=1, failed=1)
     assert result.ret == 1
     assert ran(project) == ["a", "b"]
-    assert project.lines[-1] == {"type": "end", "failed": 1, "passed": 1}
+    assert project.lines[-1] == {"type": "end", "failed": 1, "passed": 1, "interrupted": True}
 
 
 def test_without_the_cache(project):
