@@ -209,12 +209,14 @@ def _continue(options: argparse.Namespace) -> int:
     run = read_run(folder)
     check_interrupted(run)
     args, directory = run.header.line.get("args"), run.header.line.get("directory")
+    as_module = bool(run.header.line.get("as_module"))
     if is_being_written(folder / RECORDS):
         raise UsageError(f"run {run.name} goes on: its session has not ended")
     if args is None or directory is None:
         raise UsageError(f"run {run.name} does not say how pytest was called: begin a new run")
     goes_on = ["--evals-continue", folder.name]
-    shown = printable(shlex.join(["pytest", *args, *goes_on]))
+    called = ["python", "-m", "pytest"] if as_module else ["pytest"]
+    shown = printable(shlex.join([*called, *args, *goes_on]))
     if any(MASK in arg for arg in args):
         raise UsageError(
             f"run {run.name} was called with a secret, which is not recorded: call `{shown}` with it"
@@ -227,7 +229,7 @@ def _continue(options: argparse.Namespace) -> int:
     place = (folder / directory).resolve()
     print(f"{printable(display_path(place))}: {shown}", flush=True)
     try:
-        return _pytest(*args, *goes_on, directory=place)
+        return _pytest(*args, *goes_on, directory=place, as_module=as_module)
     except OSError as error:
         raise UsageError(f"{printable(str(place))} is no folder to go on in: {error.strerror}") from error
 
@@ -237,10 +239,17 @@ def _add_arguments(parser: argparse.ArgumentParser, run: Callable[[argparse.Name
     parser.set_defaults(run=run)
 
 
-def _pytest(*arguments: str, directory: Path | None = None) -> int:
-    """Run pytest in a process of its own, as it wants to be the first to import the plugin."""
+def _pytest(*arguments: str, directory: Path | None = None, as_module: bool = False) -> int:
+    """Run pytest in a process of its own, as it wants to be the first to import the plugin.
+
+    Args:
+        arguments: Of pytest.
+        directory: Where; None for this folder.
+        as_module: Whether that folder is to be on Python's path, as `python -m pytest` puts it there.
+    """
     given = [argument for argument in arguments if argument != "--"]
-    return subprocess.run([sys.executable, "-P", "-m", "pytest", *given], cwd=directory).returncode
+    safe = [] if as_module else ["-P"]
+    return subprocess.run([sys.executable, *safe, "-m", "pytest", *given], cwd=directory).returncode
 
 
 def add_docs(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import ctypes
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -88,14 +89,26 @@ def within(seconds: float, read: Callable[[], T]) -> T:
     return results[0]
 
 
-def _end(thread: threading.Thread) -> None:
-    """Have a thread of Python code end by itself; one that does not is left alone.
+class _Ended(SystemExit):
+    """What ends a thread: no library keeps a SystemExit, and a thread ends with it without a word."""
 
-    SystemExit is what no library keeps, and what a thread ends with without a word.
-    """
-    until = time.monotonic() + _GRACE
-    while thread.is_alive() and time.monotonic() < until:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-        )
-        thread.join(0.5)
+
+def _end(thread: threading.Thread) -> None:
+    """Have a thread of Python code end by itself; one that does not is left alone."""
+    told = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        # Where it comes to a callback of the garbage collector it is lost there, and sent again.
+        if not issubclass(unraisable.exc_type, _Ended):
+            told(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        until = time.monotonic() + _GRACE
+        while thread.is_alive() and time.monotonic() < until:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Ended)
+            )
+            thread.join(0.5)
+    finally:
+        sys.unraisablehook = told

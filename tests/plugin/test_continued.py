@@ -119,6 +119,28 @@ def test_one_run(project, name, options, status):
     assert goes_on(project, folder.name) == (4, [finished])
 
 
+def test_called_as_a_module(project):
+    """`python -m pytest` finds the modules of its folder; a run of it goes on that way."""
+    project.write("shop.py", "")
+    project.write("tests/conftest.py", "import shop")
+    project.write("tests/test_it.py", (project.path / "test_it.py").read_text())
+    (project.path / "conftest.py").rename(project.path / "tests" / "plugin_of_it.py")
+    project.append("tests/conftest.py", "from plugin_of_it import *")
+    project.write("storm", "SIGKILL")
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--evals-no-cache", "tests"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    subprocess.run(
+        [sys.executable, *words], cwd=project.path, env=environment, capture_output=True, timeout=120,
+        start_new_session=True,
+    )  # fmt: skip
+    (project.path / "storm").unlink()
+    status, said = goes_on(project, "latest")
+    assert said[0].startswith(
+        ".: python -m pytest -q -p no:cacheprovider --evals-no-cache tests --evals-continue"
+    )
+    assert (status, said[-1].partition(" in ")[0]) == (1, "1 failed, 5 passed")
+
+
 def test_half_a_line_and_a_damaged_one(project):
     """What cannot be read is made again; the line that is damaged stays, and is said."""
     folder = interrupted(project)

@@ -41,6 +41,7 @@ def other():
         "run": run.name,
         "args": [*lines[0]["args"][: -len(how) or None], *how],
         "directory": "../../..",
+        "as_module": lines[0]["as_module"],
         "mode": "strict",
         "metrics": ["faithfulness", "relevancy", "refusal"],
         "thresholds": {},

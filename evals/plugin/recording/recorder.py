@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rag_evals.evals.plugin.recording.report_events import (
@@ -29,10 +31,6 @@ from rag_evals.evals.runs.undecided import all_undecided
 from rag_evals.evals.trackers.guard import Guard
 from rag_evals.evals.trackers.options import started_guards, tracker_options
 from rag_evals.rag.identity import canonical
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 # Hears of each report with events of ours: the report, its evaluations as JSON, and how many of them are new.
 Listener = Callable[[pytest.TestReport, Sequence[str], int], None]
@@ -212,6 +210,8 @@ def head_of(session: EvalsSession, folder: Path, args: Sequence[str], directory:
         "args": list(args),
         # From the run folder, as all paths: records are sent to trackers, and paths of this machine are not.
         "directory": os.path.relpath(directory, folder),
+        # `python -m pytest` finds modules in that folder, `pytest` does not.
+        "as_module": Path(sys.argv[0]).name == "__main__.py" and not sys.flags.safe_path,
         **settings.told,
         "machine": {
             "python": platform.python_version(),

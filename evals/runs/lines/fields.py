@@ -103,6 +103,7 @@ HEAD: Mapping[str, Kind] = {
     "remarks": maybe(_texts),
     "args": maybe(_texts),
     "directory": maybe(text),
+    "as_module": maybe(truth),
     "versions": maybe(_objects),
     "machine": maybe(_objects),
     "git": maybe(_objects),

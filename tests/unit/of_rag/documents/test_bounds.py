@@ -93,6 +93,26 @@ def test_a_document_that_never_ends_has_its_first_pages():
     assert remarks == [Remark("cut", detail)]
 
 
+def test_what_ends_a_page_is_lost_in_a_finalizer():
+    """There Python passes over what is raised, with a word that nobody needs: it is sent again."""
+
+    class Slow:
+        def __del__(self):
+            end = time.monotonic() + 0.7
+            while time.monotonic() < end:
+                pass
+
+    def endless():
+        Slow()
+        while True:
+            pass
+
+    before = threading.active_count()
+    with pytest.raises(TimeoutError):
+        within(0.2, endless)
+    assert threading.active_count() == before
+
+
 def test_a_document_of_which_nothing_is_read_in_time():
     """Where not even the first page is read, the bound is the reason."""
     with pytest.raises(
