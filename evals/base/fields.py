@@ -35,6 +35,14 @@ class WrongField(ValueError):
         return f"{'.'.join(self.path)} is {short_repr(self.value)}, not {self.wanted}"
 
 
+def _check_in(name: str, kind: Kind, value: Any) -> None:
+    """Check a value that stands under `name`."""
+    try:
+        kind(value)
+    except WrongField as error:
+        raise error.within(name) from None
+
+
 # --- kinds ---
 
 
@@ -104,10 +112,7 @@ def listed(kind: Kind) -> Kind:
         if not isinstance(value, list | tuple):  # in a session they are tuples, in a file lists
             raise WrongField("a list", value)
         for n, member in enumerate(value):
-            try:
-                kind(member)
-            except WrongField as error:
-                raise error.within(str(n)) from None
+            _check_in(str(n), kind, member)
 
     return check
 
@@ -119,10 +124,7 @@ def keyed(kind: Kind) -> Kind:
         if not isinstance(value, dict):
             raise WrongField("an object", value)
         for name, member in value.items():
-            try:
-                kind(member)
-            except WrongField as error:
-                raise error.within(name) from None
+            _check_in(name, kind, member)
 
     return check
 
@@ -139,10 +141,7 @@ def fields(needed: Mapping[str, Kind], others: Mapping[str, Kind] | None = None)
                 raise WrongField("", None).within(name)
         for name, kind in known.items():
             if name in value:
-                try:
-                    kind(value[name])
-                except WrongField as error:
-                    raise error.within(name) from None
+                _check_in(name, kind, value[name])
 
     return check
 
@@ -154,9 +153,9 @@ def without_wrong(
     wrong = {}
     for name in kinds.keys() & line.keys():
         try:
-            kinds[name](line[name])
+            _check_in(name, kinds[name], line[name])
         except WrongField as error:
-            wrong[name] = str(error.within(name))
+            wrong[name] = str(error)
     return {key: value for key, value in line.items() if key not in wrong}, dict(sorted(wrong.items()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import json
 import re
 import shlex
@@ -248,8 +249,13 @@ def _pytest(*arguments: str, directory: Path | None = None, as_module: bool = Fa
         as_module: Whether that folder is to be on Python's path, as `python -m pytest` puts it there.
     """
     given = [argument for argument in arguments if argument != "--"]
-    safe = [] if as_module else ["-P"]
-    return subprocess.run([sys.executable, *safe, "-m", "pytest", *given], cwd=directory).returncode
+    path = [str(directory or Path.cwd())] if as_module else []
+    path += filter(None, [os.environ.get("PYTHONPATH")])
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", *given],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)} if as_module else None,
+    ).returncode
 
 
 def add_docs(parser: argparse.ArgumentParser) -> None:

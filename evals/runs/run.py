@@ -13,10 +13,7 @@ from rag_evals.evals.base.errors import RunFileError
 from rag_evals.evals.base.files import next_lines, open_plain, whole_lines
 from rag_evals.evals.base.messages import first_names, listing, printable
 from rag_evals.evals.runs.evaluation import Evaluation, last_attempts
-from rag_evals.evals.runs.header import (
-    ComponentInfo,
-    RunHeader,
-)
+from rag_evals.evals.runs.header import ComponentInfo, RunHeader
 from rag_evals.evals.runs.lines.reader import NOT_JSON, RecordLine, read_lines
 from rag_evals.evals.runs.lines.reading import (
     LISTED,

@@ -271,9 +271,8 @@ def _bytes_of(file: Path, bounds: Bounds) -> bytes:
         if not stat.S_ISREG(file.stat().st_mode):
             raise Refusal("is not a regular file")  # reading a named pipe would wait for ever
         with file.open("rb") as opened:
-            data = opened.read(
-                most + 1
-            )  # some files of the system say that they have no bytes, and never end
+            # Some files of the system say that they have no bytes, and never end.
+            data = opened.read(most + 1)
         if len(data) > most:
             raise Refusal(f"has more than {bounds.megabytes:,} MB ({PREFIX}MEGABYTES)")
     except OSError as error:

@@ -94,9 +94,7 @@ def _parse_entry(table: dict[str, Any]) -> CatalogueEntry:
         **{key: str(table[key]) for key in keys},  # type: ignore[arg-type]
         files=tuple(FilePin(**file) for file in files),
         hub=HubSource(**_no_other_keys(hub, {"repo", "revision"})) if hub else None,
-        index=_parse_index(_no_other_keys(index, {"wheels", "members", "folder", "sha256"}))
-        if index
-        else None,
+        index=_parse_index(index) if index else None,
     )
 
 

@@ -127,12 +127,14 @@ def _activations(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _read(file: Path, folder: Path) -> Any:
-    mode, size = file.stat().st_mode, file.stat().st_size
-    if not stat.S_ISREG(mode):
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode):
         raise _refusal(folder, f"{file.name} is no plain file", "give a folder of plain files")
-    if size > MOST_BYTES:
+    if about.st_size > MOST_BYTES:
         raise _refusal(
-            folder, f"{file.name} has {human_size(size)}", f"one has {human_size(MOST_BYTES)} at most"
+            folder,
+            f"{file.name} has {human_size(about.st_size)}",
+            f"one has {human_size(MOST_BYTES)} at most",
         )
     try:
         return json.loads(file.read_bytes())

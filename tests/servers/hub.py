@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.servers.loopback import LoopbackServer
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -52,7 +53,7 @@ class Published:
 
 
 @dataclass
-class LoopbackHub:
+class LoopbackHub(LoopbackServer):
     """Serves `/owner/name/resolve/REVISION/FILE`, the listing of a repository, and any other path in `files`.
 
     Keys of `files` are `owner/name/path` for repositories, or the path of the address itself.
@@ -61,20 +62,8 @@ class LoopbackHub:
     files: dict[str, Published] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
-    def __enter__(self) -> LoopbackHub:
-        self._server = _QuietServer(("127.0.0.1", 0), _handler_for(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return _handler_for(self)
 
     def asked(self, method: str, suffix: str = "") -> list[Request]:
         """The requests of a method whose path ends so."""
@@ -87,11 +76,6 @@ class LoopbackHub:
     def listing(self, repo: str) -> list[str]:
         """The file names of a repository."""
         return [key.removeprefix(f"{repo}/") for key in self.files if key.startswith(f"{repo}/")]
-
-
-class _QuietServer(ThreadingHTTPServer):
-    def handle_error(self, *_: Any) -> None:
-        """A client that hangs up is part of some tests."""
 
 
 def _handler_for(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:

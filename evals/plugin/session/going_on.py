@@ -66,8 +66,7 @@ class InterruptedRun:
         for line in run.records.lines():
             if line.kind == "rejudged" and line.event:
                 self._rejudged.add(_ask(evaluation_from_json(line.event)))
-        for line, evaluation in run.records.evaluations():
-            if was_made(evaluation):
+            elif (evaluation := line.evaluation) and was_made(evaluation):
                 key = (evaluation.test, evaluation.attempt, *_ask(evaluation))
                 self._found.setdefault(key, deque()).append(RecordedEvaluation(evaluation, line.text))
                 self._asks.add(_ask(evaluation))
@@ -86,7 +85,7 @@ class InterruptedRun:
                     f"{kind} {printable(name)} is not what it was when run {self.id} began: put it back, or "
                     "begin a new run, for which the cache has what did not change"
                 )
-        kept = self._found.get((test, task.attempt, task.name, task.question.id, task.repeat))
+        kept = self._found.get((test, task.attempt, *_ask_of(task)))
         if not kept or any((kind, name) not in self._prints for kind, name, _ in parts):
             return None
         old, new = kept[0].evaluation.question, task.question
@@ -99,11 +98,11 @@ class InterruptedRun:
 
     def has(self, task: Task) -> bool:
         """Return whether the run has an evaluation of this task, in whichever test."""
-        return (task.name, task.question.id, task.repeat) in self._asks
+        return _ask_of(task) in self._asks
 
     def has_rejudged(self, task: Task) -> bool:
         """Return whether the baseline's answer to this task was judged anew."""
-        return (task.name, task.question.id, task.repeat) in self._rejudged
+        return _ask_of(task) in self._rejudged
 
 
 def continue_command(folder: Path) -> str:
@@ -127,6 +126,10 @@ def check_interrupted(run: Run) -> None:
 
 def _ask(evaluation: Evaluation) -> tuple[object, ...]:
     return evaluation.pipeline, evaluation.question.id, evaluation.repeat
+
+
+def _ask_of(task: Task) -> tuple[object, ...]:
+    return task.name, task.question.id, task.repeat
 
 
 def _check_asked(run: Run, asked: Mapping[str, Any]) -> None:

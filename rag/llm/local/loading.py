@@ -12,7 +12,7 @@ from rag_evals.rag.llm.threads import let_threads_sleep
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.free_memory import free_memory
 
-# Of the metadata: the chat template, and others by name.
+# Of the metadata: the chat template; what begins with it are others, by name.
 _TEMPLATES = "tokenizer.chat_template"
 # Bytes that a model takes at least besides its weights: caches, buffers, libraries.
 WORKING_MEMORY = 400_000_000
@@ -34,7 +34,7 @@ def load_llama(model: Model, config: LLMConfig) -> Any:
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name == "metadata":
-                self.chat_template = value.get("tokenizer.chat_template")
+                self.chat_template = value.get(_TEMPLATES)
                 value = {key: text for key, text in value.items() if not key.startswith(_TEMPLATES)}
             super().__setattr__(name, value)
 
