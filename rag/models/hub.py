@@ -17,6 +17,7 @@ from rag_evals.rag.models.download import download, refuse_when_hub_offline
 from rag_evals.rag.models.responses import (
     CONNECT_SECONDS,
     MOST_LISTED,
+    hub_headers,
     hub_library,
     opened,
     read_whole,
@@ -75,11 +76,10 @@ def _hub_endpoint() -> str | None:
 
 
 def _hub_listing(source: HubSource, endpoint: str | None) -> tuple[str, tuple[FilePin, ...]]:
-    hub = hub_library()
-    place = f"{endpoint or hub.constants.ENDPOINT}/api/models/{source.repo}"
-    with opened(
-        f"{place}/revision/{quote(source.revision, safe='')}", hub.utils.build_hf_headers()
-    ) as response:
+    from huggingface_hub import constants
+
+    place = f"{endpoint or constants.ENDPOINT}/api/models/{source.repo}"
+    with opened(f"{place}/revision/{quote(source.revision, safe='')}", hub_headers()) as response:
         if response.status_code != 200:
             raise SourceFailed(_refusal(response))
         body = read_whole(response, MOST_LISTED)
@@ -129,7 +129,7 @@ def _hub_file(
     expected = FilePin(pin.name, pin.size or published.size, pin.sha256 or sha256)
     if published.commit_hash:  # the branch may move between two requests
         url = hub.hf_hub_url(source.repo, pin.name, revision=published.commit_hash, endpoint=endpoint)
-    return download(url, expected, work, origin, hub.utils.build_hf_headers())
+    return download(url, expected, work, origin, hub_headers())
 
 
 @contextlib.contextmanager

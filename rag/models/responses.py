@@ -34,6 +34,16 @@ def hub_library() -> Any:
     return huggingface_hub
 
 
+def hub_headers() -> dict[str, str]:
+    """Return the headers of a request to the hub, with the user's token if there is one."""
+    hub_library()  # tells nobody of us, before anything of it runs
+    # Imported by its name: the library has its modules as attributes only once something imported them.
+    from huggingface_hub.utils import build_hf_headers
+
+    headers: dict[str, str] = build_hf_headers()
+    return headers
+
+
 def transport_error() -> type[Exception]:
     """Return the base of what the HTTP client raises."""
     # The base of what the HTTP client raises: httpx's or httpx2's, as the hub library was built.
