@@ -38,7 +38,7 @@ def hub_headers() -> dict[str, str]:
     """Return the headers of a request to the hub, with the user's token if there is one."""
     hub_library()  # tells nobody of us, before anything of it runs
     # Imported by its name: the library has its modules as attributes only once something imported them.
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined, unused-ignore]
 
     headers: dict[str, str] = build_hf_headers()
     return headers

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -329,3 +331,10 @@ def test_a_wheel_in_drops_is_left(server, cache, monkeypatch):
         "the index sends too slowly to wait for the rest: try again later"
     )
     assert left_in(cache) == {}
+
+
+def test_a_process_that_asks_the_hub_first_of_all():
+    """Nothing else has imported what the hub's library has of headers by then."""
+    code = "from rag_evals.rag.models.responses import hub_headers; print('user-agent' in hub_headers())"
+    asked = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert (asked.stdout, asked.stderr) == ("True\n", "")
