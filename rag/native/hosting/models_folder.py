@@ -26,7 +26,13 @@ def locked(folder: Path) -> Iterator[None]:
     import fcntl  # not at the top: every session of pytest imports this module
 
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError:
+            # It was there and is not any more when pathlib looks whether it is a folder.
+            if os.path.lexists(folder):
+                raise
+            continue
         try:
             lock = (folder / "lock").open("w")
         except FileNotFoundError:

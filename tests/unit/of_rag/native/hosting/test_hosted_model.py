@@ -315,6 +315,29 @@ def test_a_folder_that_goes_while_one_waits_for_it(folder):
     shutil.rmtree(folder)
 
 
+def test_a_folder_that_goes_while_it_is_made(folder, monkeypatch):
+    """A folder that is removed between two looks at it is made anew; a file in its place is an error."""
+    looked = []
+    is_dir = Path.is_dir
+
+    def vanishing(path: Path) -> bool:
+        if path == folder and not looked:
+            looked.append(path)
+            shutil.rmtree(folder)
+        return is_dir(path)
+
+    folder.mkdir()
+    monkeypatch.setattr(Path, "is_dir", vanishing)
+    with locked(folder):
+        assert looked == [folder]
+        assert (folder / "lock").exists()
+    shutil.rmtree(folder)
+    folder.touch()
+    with pytest.raises(FileExistsError), locked(folder):
+        pass
+    folder.unlink()
+
+
 def test_others_may_not_enter(model, folder):
     """What is said there is for this user alone."""
     model.call("count")
