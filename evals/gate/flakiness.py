@@ -15,9 +15,10 @@ from functools import cache
 from statistics import fmean
 
 from rag_evals.evals.judges.metrics import METRICS
-from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation, is_below
+from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
+from rag_evals.evals.runs.score import is_below
 from rag_evals.rag.answer import Answer
 from rag_evals.rag.identity import digest
 

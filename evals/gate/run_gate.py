@@ -23,8 +23,8 @@ from rag_evals.evals.base.intervals import (
 from rag_evals.evals.gate.comparison.baseline_gate import passed, score_getter
 from rag_evals.evals.gate.condition import COVERAGE, LATENCY, PASS_RATE, TOKENS, Condition, parse_condition
 from rag_evals.evals.gate.verdict import Verdict
-from rag_evals.evals.runs.evaluation import Evaluation, is_below
-from rag_evals.evals.runs.score import Score
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.score import Score, is_below
 
 Value = Callable[[Evaluation], float | None]
 

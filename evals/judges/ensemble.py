@@ -9,15 +9,13 @@ from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals.evals.runs.score import Judgement, Score, spread_note
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.identity import digest
 from rag_evals.rag.profile import Profile, load, profile_of, together
 from rag_evals.rag.tracing.spans import span
-
-# Judges that differ by this much are said to: one of them is wrong.
-LARGE_SPREAD = 0.3
 
 
 class EnsembleJudge:
@@ -87,7 +85,7 @@ def _together(metric: str, scores: Sequence[tuple[str, Score]]) -> Score:
     values = [value for value, _ in given]
     lowest = min(given, key=lambda pair: pair[0])[1]
     spread = max(values) - min(values) if len(values) > 1 else None
-    return Score(
+    score = Score(
         metric,
         fmean(values),
         evidence=_evidence(lowest.evidence, spread),
@@ -96,14 +94,14 @@ def _together(metric: str, scores: Sequence[tuple[str, Score]]) -> Score:
         graded=all(score.graded for _, score in given),
         spread=spread,
         declines=lowest.declines,
+        breach=lowest.breach,
     )
+    return score.held_to(DEFAULT_THRESHOLD)
 
 
 def _evidence(evidence: str | None, spread: float | None) -> str | None:
-    if spread is None or round(spread, 2) < LARGE_SPREAD:
-        return evidence
-    differ = f"judges differ by {spread:.2f}"
-    return f"{evidence} ({differ})" if evidence else differ
+    differ = spread_note(spread)
+    return (f"{evidence} ({differ})" if evidence else differ) if differ else evidence
 
 
 def _check(judges: Sequence[Judge]) -> None:

@@ -27,6 +27,7 @@ class RawScore:
         graded: False when the verdict was read from a word, not from probabilities.
         is_opposite: Whether the features speak for the opposite of `value`, as a decline does where there is
             an answer.
+        unsupported: Words of the claim that nothing in the contexts speaks for, in order.
     """
 
     text: str
@@ -38,6 +39,7 @@ class RawScore:
     reason: str | None = None
     graded: bool = True
     is_opposite: bool = False
+    unsupported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

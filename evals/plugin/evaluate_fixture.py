@@ -173,8 +173,7 @@ class Evaluate:
             session.progress.finished(held)
         else:
             held = replace(
-                evaluation,
-                thresholds=self._thresholds(task.question),
+                evaluation.held_to(self._thresholds(task.question)),
                 enforced=is_strict,
                 usd=session.budget.count(task, evaluation),
                 conditions=self._conditions,
@@ -194,7 +193,7 @@ class Evaluate:
             early.add(held)
         if again:
             # Under its keys there is nothing: the answer is in its own run.
-            judged = replace(again.result(), thresholds=held.thresholds, keys={})
+            judged = replace(again.result().held_to(held.thresholds), keys={})
             attach_rejudged(self._item, without_secrets(judged, texts=session.settings.mask_texts))
         problem = session.cache.problem if session.cache else None
         if problem and session.is_first("cache", problem):

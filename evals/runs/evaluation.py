@@ -16,6 +16,7 @@ from rag_evals.evals.runs.score import (
     context_to_json,
     fields_of,
     from_fields,
+    is_below,
     score_from_json,
     score_to_json,
     tokens_from_json,
@@ -158,9 +159,16 @@ class Evaluation:
         """Return whether `score` is below the threshold of its metric."""
         return is_below(score.value, self.thresholds.get(score.metric))
 
+    def held_to(self, thresholds: Mapping[str, float]) -> Evaluation:
+        """Return the evaluation as it is held to `thresholds`, and the evidence of its scores with it."""
+        scores = tuple(score.held_to(thresholds.get(score.metric)) for score in self.scores)
+        return replace(self, thresholds=thresholds, scores=scores)
+
     def _breach(self, score: Score) -> str:
-        evidence = f": {score.evidence}" if score.evidence else ""
-        return _line(f"{score.metric} {_below(score.value or 0.0, self.thresholds[score.metric])}{evidence}")
+        threshold = self.thresholds[score.metric]
+        said = score.held_to(threshold).evidence
+        evidence = f": {said}" if said else ""
+        return _line(f"{score.metric} {_below(score.value or 0.0, threshold)}{evidence}")
 
 
 def last_attempts(
@@ -178,11 +186,6 @@ def last_attempts(
         tuple(e for e in evaluations if e.attempt == last[e.test]),
         tuple(e for e in evaluations if e.attempt < last[e.test]),
     )
-
-
-def is_below(value: float | None, threshold: float | None) -> bool:
-    """Return whether a score misses its threshold; without a verdict, or a threshold, it does not."""
-    return value is not None and threshold is not None and value < threshold
 
 
 def _below(value: float, threshold: float) -> str:

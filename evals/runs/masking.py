@@ -139,7 +139,8 @@ def without_secrets(evaluation: Evaluation, *, texts: bool) -> Evaluation:
     """
     if texts:
         plain = masked_parts(evaluation)
-        return replace(plain, scores=_moved(plain.scores, evaluation.answer, plain.answer))
+        scores = _moved(tuple(map(_without_words, plain.scores)), evaluation.answer, plain.answer)
+        return replace(plain, scores=scores).held_to(plain.thresholds)
     answer, scores = evaluation.answer, evaluation.scores
     if answer and any("://" in context.document for context in answer.contexts):
         contexts = (replace(one, document=masked_text(one.document)) for one in answer.contexts)
@@ -275,6 +276,15 @@ def _without_reasons(score: Score) -> Score:
 
     claims = tuple(replace(claim, reason=plain(claim.reason)) for claim in score.claims)
     return replace(score, reason=plain(score.reason), claims=claims)
+
+
+def _without_words(score: Score) -> Score:
+    """Leave out the words of claims that are masked in them: alone they do not look like a secret."""
+    claims = (
+        replace(claim, unsupported=tuple(word for word in claim.unsupported if word in claim.text))
+        for claim in score.claims
+    )
+    return replace(score, claims=tuple(claims))
 
 
 def _moved(scores: tuple[Score, ...], given: Answer | None, masked: Answer | None) -> tuple[Score, ...]:

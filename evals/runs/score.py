@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import EnumType
 from functools import cache
 from itertools import repeat
@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from rag_evals.rag.answer import Context, Span, Tokens
 
 T = TypeVar("T")
+# Judges that differ by this much are said to: one of them is wrong.
+LARGE_SPREAD = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class ClaimScore:
         end: Character offset behind it.
         closest: The part of the contexts that is closest to the claim, with page and offsets; None without.
         reason: Why there is no verdict.
+        unsupported: Words of the claim that nothing in the contexts speaks for, in order.
     """
 
     text: str
@@ -34,6 +37,7 @@ class ClaimScore:
     end: int = 0
     closest: Context | None = None
     reason: str | None = None
+    unsupported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Score:
         metric: The metric's name.
         value: From 0 to 1, higher is better; None when there is no verdict.
         reason: Why there is no verdict.
-        evidence: What a low value complains of, for the assertion's text.
+        evidence: What a value below the threshold complains of, for the assertion's text; of a value that
+            holds, what was weakest (`held_to`).
         least: The lowest value among `claims`; None without a verdict.
         mean: Their mean; `value` is one of the two, as the metric totals.
         claims: What the score is made of, in the order of the text.
@@ -69,6 +74,8 @@ class Score:
         spread: Largest difference between the judges of an ensemble; None for a single judge.
         repeats: Values of further judgings of the same answer: how much the judge itself wavers.
         declines: What of the answer declines, with what decided that.
+        breach: What a value below the threshold means, said of the weakest claim; None where `evidence` is
+            all that the judge says, whatever the value.
     """
 
     metric: str
@@ -82,6 +89,50 @@ class Score:
     spread: float | None = None
     repeats: tuple[float | None, ...] = ()
     declines: tuple[Decline, ...] = ()
+    breach: str | None = None
+
+    @property
+    def weakest(self) -> ClaimScore | None:
+        """The claim with the lowest value; None without a verdict on any."""
+        scored = [(claim.value, n) for n, claim in enumerate(self.claims) if claim.value is not None]
+        return self.claims[min(scored)[1]] if scored else None
+
+    def held_to(self, threshold: float | None) -> Score:
+        """Return the score with the evidence that fits: only a value below `threshold` is complained of."""
+        weakest = self.weakest
+        if self.breach is None or weakest is None:
+            return self
+        is_breach = is_below(self.value, threshold)
+        return replace(self, evidence=_evidence(self, weakest, is_breach=is_breach))
+
+
+def is_below(value: float | None, threshold: float | None) -> bool:
+    """Return whether a score misses its threshold; without a verdict, or a threshold, it does not."""
+    return value is not None and threshold is not None and value < threshold
+
+
+def _evidence(score: Score, weakest: ClaimScore, *, is_breach: bool) -> str:
+    quoted = _quoted(weakest.text)
+    said = f"{quoted} {score.breach}" if is_breach else f"weakest: {quoted}"
+    closest, spread = weakest.closest, score.spread
+    pages = f" p.{closest.pages}" if closest and closest.pages else ""
+    notes = [
+        f"unsupported: {', '.join(weakest.unsupported)}" if is_breach and weakest.unsupported else "",
+        f"closest: {closest.document}{pages}" if closest and closest.document else "",
+    ]
+    where = "; ".join(filter(None, notes))
+    differ = spread_note(spread)
+    return said + (f" ({where})" if where else "") + (f" ({differ})" if differ else "")
+
+
+def spread_note(spread: float | None) -> str:
+    """Return that judges differ, where they do by much; else nothing."""
+    return f"judges differ by {spread:.2f}" if spread and round(spread, 2) >= LARGE_SPREAD else ""
+
+
+def _quoted(text: str, width: int = 120) -> str:
+    line = " ".join(text.split())
+    return f'"{line if len(line) <= width else line[: width - 1] + "…"}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +176,9 @@ def score_to_json(score: Score) -> dict[str, Any]:
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
-    return {**fields_of(claim), "closest": context_to_json(claim.closest) if claim.closest else None}
+    kept = without(fields_of(claim), "unsupported")
+    unsupported = {"unsupported": list(claim.unsupported)} if claim.unsupported else {}
+    return {**kept, **unsupported, "closest": context_to_json(claim.closest) if claim.closest else None}
 
 
 def tokens_to_json(tokens: Mapping[str, Tokens]) -> dict[str, Any]:
@@ -150,7 +203,11 @@ def score_from_json(metric: str, line: Mapping[str, Any]) -> Score:
 
 def _claim(line: Mapping[str, Any]) -> ClaimScore:
     closest = line.get("closest")
-    return from_fields(ClaimScore, {**line, "closest": context_from_json(closest) if closest else None})
+    read = {
+        "closest": context_from_json(closest) if closest else None,
+        "unsupported": tuple(line.get("unsupported") or ()),
+    }
+    return from_fields(ClaimScore, {**line, **read})
 
 
 def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -159,7 +216,7 @@ def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 # Fields that are written only where they say something.
-_RARE = frozenset({"page_end"})
+_RARE = frozenset({"page_end", "breach"})
 
 
 def fields_of(value: Any) -> dict[str, Any]:

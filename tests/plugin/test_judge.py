@@ -73,6 +73,10 @@ def judge(evals_settings):
 '''
 ASKED = {"a": "faithful", "b": "faithful too", "c": "so so", "d": "false"}
 TOLD = "judge: seer, balanced accuracy on mine.jsonl: faithfulness 0.85 (0.75 to 0.92)"
+EVIDENCE = {
+    "breach": '"so so" is not supported by the contexts',
+    "held": 'weakest: "so so"',
+}
 UNCALIBRATED = "judge: seer, uncalibrated: how often it errs is not known (rag-evals calibrate)"
 
 
@@ -324,3 +328,20 @@ def test_labels_that_are_too_few_are_refused(calibrated):
     assert refusal(calibrated, "--evals-labels", "labels.jsonl") == (
         "labels.jsonl: 3 examples, at least 20 are needed to say how good a judge is"
     )
+
+
+@pytest.mark.parametrize(
+    ("threshold", "evidence"),
+    [("0.9", EVIDENCE["breach"]), ("0.55", EVIDENCE["held"])],
+    ids=["breach", "held"],
+)
+def test_evidence_of_what_holds_is_no_complaint(project, errors, threshold, evidence):
+    """The record says of a passing score what was weakest; only below the threshold is anything wrong."""
+    result = project.run(
+        "-k", "baseline-c", "--evals-metrics=faithfulness", f"--evals-thresholds=faithfulness={threshold}"
+    )
+    (line,) = project.evaluations
+    assert line["scores"]["faithfulness"]["evidence"] == evidence
+    is_breach = evidence == EVIDENCE["breach"]
+    said = [f"rag_evals.evals.base.errors.BreachError: faithfulness 0.59 < 0.90: {evidence}"]
+    assert errors(result) == (said if is_breach else [])

@@ -11,11 +11,11 @@ from typing import Any
 
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard
 from rag_evals.evals.judges.judge import RawScore, RawScores, Scorer
-from rag_evals.evals.judges.metrics import DEFAULT_METRICS, Metric, metrics_for
+from rag_evals.evals.judges.metrics import DEFAULT_METRICS, DEFAULT_THRESHOLD, Metric, metrics_for
 from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore, Judgement, Score
-from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.identity import digest
 from rag_evals.rag.profile import load, profile_of
 
@@ -106,17 +106,18 @@ def score_from(
     if reason or not values:
         reason = reason or "there is nothing to judge"
         return Score(metric.name, None, reason=reason, claims=claims, declines=raw_scores.declines)
-    worst = min(claims, key=lambda claim: claim.value or 0.0)
-    return Score(
+    score = Score(
         metric.name,
         metric.total(values),
-        evidence=f"{_quoted(worst.text)} {metric.complaint(question)}{_where(worst.closest)}",
         least=min(values),
         mean=fmean(values),
         claims=claims,
         graded=all(item.graded for item in raw_scores.items),
         declines=raw_scores.declines,
+        breach=metric.complaint(question),
     )
+    # What a run holds it to may be another value: it has its evidence anew then.
+    return score.held_to(calibration.threshold if calibration else DEFAULT_THRESHOLD)
 
 
 def _claim(raw_score: RawScore, calibration: Calibration | None) -> ClaimScore:
@@ -125,7 +126,13 @@ def _claim(raw_score: RawScore, calibration: Calibration | None) -> ClaimScore:
         value = calibration.value(raw_score.features)
         value = 1.0 - value if raw_score.is_opposite else value
     return ClaimScore(
-        raw_score.text, value, raw_score.start, raw_score.end, raw_score.closest, raw_score.reason
+        raw_score.text,
+        value,
+        raw_score.start,
+        raw_score.end,
+        raw_score.closest,
+        raw_score.reason,
+        raw_score.unsupported,
     )
 
 
@@ -137,14 +144,3 @@ def _unfit(answer: Answer) -> str | None:
     if length > MOST_CHARACTERS:
         return f"the answer has {length:,} characters; at most {MOST_CHARACTERS:,} are judged"
     return None
-
-
-def _where(closest: Context | None) -> str:
-    if closest is None or not closest.document:
-        return ""
-    return f" (closest: {closest.document}{f' p.{closest.pages}' if closest.pages else ''})"
-
-
-def _quoted(text: str, width: int = 120) -> str:
-    line = " ".join(text.split())
-    return f'"{line if len(line) <= width else line[: width - 1] + "…"}"'

@@ -225,7 +225,7 @@ def _cell(score: Score | None, evaluation: Evaluation) -> TemplateData:
 def _score(score: Score, evaluation: Evaluation) -> TemplateData:
     threshold = evaluation.thresholds.get(score.metric)
     is_low = evaluation.is_breach(score)
-    said = score.reason if score.value is None else score.evidence if is_low else ""
+    said = score.reason if score.value is None else score.held_to(threshold).evidence if is_low else ""
     again = ", ".join(number_text(value) for value in score.repeats)
     notes = [
         said or "",

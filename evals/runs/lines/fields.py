@@ -29,14 +29,20 @@ _context = fields(
 )
 _claim = fields(
     {"text": text, "value": maybe(number)},
-    {"start": whole, "end": whole, "closest": maybe(_context), "reason": maybe(text)},
+    {
+        "start": whole,
+        "end": whole,
+        "closest": maybe(_context),
+        "reason": maybe(text),
+        "unsupported": _texts,
+    },
 )
 _decline = fields({"text": text, "start": whole, "end": whole, "by": text})
 _score = fields(
     {"value": maybe(number), "threshold": maybe(number)},
     {
         **{name: maybe(number) for name in ("least", "mean", "spread")},
-        **{name: maybe(text) for name in ("reason", "evidence")},
+        **{name: maybe(text) for name in ("reason", "evidence", "breach")},
         "graded": truth,
         "claims": listed(_claim),
         "declines": listed(_decline),

@@ -29,7 +29,8 @@ CONTEXTS = (
 CLOSEST = Context("Two of eight experts run.", "moe.pdf", page=3, start=120, end=145)
 ANSWER = Answer("Two experts run.", CONTEXTS)
 YES, NO = {"yes": 0.8, "no": 0.2}, {"yes": 0.2, "no": 0.8}
-NOT_SUPPORTED = '"Two experts run." is not supported by the contexts (closest: moe.pdf p.3)'
+WEAKEST = 'weakest: "Two experts run." (closest: moe.pdf p.3)'
+UNSUPPORTED = "is not supported by the contexts"
 
 
 def judge_of(*replies, metrics=("faithfulness",)) -> CalibratedJudge:
@@ -59,7 +60,13 @@ def test_value_is_yes_against_no():
     value = pytest.approx(0.75)
     claim = ClaimScore("Two experts run.", value, 0, 16, CLOSEST)
     assert score == Score(
-        "faithfulness", value, evidence=NOT_SUPPORTED, least=value, mean=value, claims=(claim,)
+        "faithfulness",
+        value,
+        evidence=WEAKEST,
+        least=value,
+        mean=value,
+        claims=(claim,),
+        breach=UNSUPPORTED,
     )
 
 
@@ -112,9 +119,12 @@ def test_relevancy_and_refusal_read_no_contexts():
     judge = CalibratedJudge(ChoiceScorer(llm), metrics=("relevancy", "refusal"))
     relevancy, refusal = judge.score_now(QUESTION, ANSWER).scores
     assert relevancy.value == pytest.approx(0.8)
-    assert relevancy.evidence == '"Two experts run." does not answer the question'
+    assert relevancy.evidence == 'weakest: "Two experts run."'
+    assert relevancy.held_to(0.9).evidence == '"Two experts run." does not answer the question'
     assert refusal.value == pytest.approx(0.8)
-    assert refusal.evidence == '"Two experts run." declines, though the documents answer this question'
+    assert refusal.evidence == 'weakest: "Two experts run."'
+    declined = '"Two experts run." declines, though the documents answer this question'
+    assert refusal.held_to(0.9).evidence == declined
     asked = "Question: How many experts?\n"
     assert [prompt.parts for prompt in llm.prompts] == [
         (asked, "Reply: Two experts run.\n\n", ANSWERS.task),
@@ -224,7 +234,9 @@ def test_context_relevancy_is_a_verdict_a_context():
         (CONTEXTS[1], pytest.approx(0.2)),
     ]
     assert score.value == pytest.approx(0.5)
-    assert score.evidence == '"Nothing more." is of no use for the question (closest: b.md)'
+    assert score.evidence == 'weakest: "Nothing more." (closest: b.md)'
+    useless = '"Nothing more." is of no use for the question (closest: b.md)'
+    assert score.held_to(0.6).evidence == useless
 
 
 def test_context_recall_holds_the_reference_against_the_contexts():
@@ -315,7 +327,7 @@ def test_seconds_and_tokens_of_all_metrics_are_counted():
 def test_evidence_is_one_short_line():
     """A long answer of many lines is quoted as one line of at most 120 characters."""
     score = score_of(YES, metrics=("relevancy",), answer=Answer("all\n work and\tno play " * 20))
-    quoted, _, rest = score.evidence.removeprefix('"').rpartition('"')
+    quoted, _, rest = score.held_to(0.9).evidence.removeprefix('"').rpartition('"')
     assert quoted == ("all work and no play " * 20)[:119] + "…"
     assert rest == " does not answer the question"
 
