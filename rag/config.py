@@ -26,6 +26,7 @@ def _at_least(config: Any, **bounds: int) -> None:
             raise ConfigError(f"{key} = {getattr(config, key)}: at least {bound}")
 
 
+DEFAULT_WINDOW = 4096  # tokens
 # More than most models think about a question with its passages; a bound costs nothing that is not used.
 THOUGHT_TOKENS = 2048
 # Fields of a request that are the harness's own.
@@ -66,7 +67,8 @@ class LLMConfig:
     Attributes:
         model: A name of the catalogue, a path of a GGUF file, or a URL of one; `openai:MODEL@URL` asks an
             OpenAI-compatible server, to which only the settings from `request_timeout` on mean anything.
-        n_ctx: Tokens of the context window.
+        n_ctx: Tokens of the context window; of a model on a server what the `llamaindex` judge packs its
+            prompts for.
         n_batch: Tokens evaluated in one pass.
         n_threads: Threads; 0 takes as many as were measured to be fastest, at most one a core.
         n_gpu_layers: Layers on the GPU; -1 for all, 0 for none.
@@ -87,7 +89,7 @@ class LLMConfig:
     """
 
     model: str = "qwen2.5-coder-1.5b-instruct"
-    n_ctx: int = 4096
+    n_ctx: int = DEFAULT_WINDOW
     n_batch: int = 512
     n_threads: int = 0
     n_gpu_layers: int = 0

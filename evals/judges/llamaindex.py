@@ -17,6 +17,7 @@ from rag_evals.rag.errors import ModelDiedError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.protocol import LLM, Completion, Prompt
+from rag_evals.rag.profile import load, profile_of_model
 from rag_evals.rag.tracing.conventions import token_attributes
 from rag_evals.rag.tracing.spans import span
 
@@ -33,10 +34,11 @@ class LlamaIndexScorer:
     alone. LlamaIndex's global settings are not read for a model, so that none of a vendor is ever made.
 
     Args:
-        llm: The judging model; one that says how many tokens its context window holds.
+        llm: The judging model; one that says how many tokens its context window holds. For one on a server
+            that is what its settings say (`n_ctx`).
 
     Raises:
-        UsageError: The model does not say so; those on a server do not.
+        UsageError: The model does not say so.
     """
 
     metrics = tuple(_EVALUATORS)
@@ -45,7 +47,7 @@ class LlamaIndexScorer:
         if not isinstance(getattr(llm, "context_size", None), int):
             raise UsageError(
                 f"the llamaindex judge packs its prompts by the model's context window, and {llm.name} does "
-                "not say how many tokens that holds: use a local model, or another judge."
+                "not say how many tokens that holds: use a local model, one on a server, or another judge."
             )
         self.name = f"llamaindex ({llm.name})"
         self.fingerprint = digest(
@@ -54,9 +56,20 @@ class LlamaIndexScorer:
                 "version": VERSION,
                 "llm": llm.fingerprint,
                 "llama-index-core": version("llama-index-core"),
+                **_window(llm),
             }
         )
+        self.profile = profile_of_model(llm)
         self._llm = llm
+
+    def load(self) -> None:
+        """Load the language model now, or ask its server whether it is there.
+
+        Raises:
+            ModelError: It cannot be loaded.
+            RemoteError: The server cannot be reached, or refuses.
+        """
+        load(self._llm)
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread: one raw score for the whole answer."""
@@ -84,6 +97,11 @@ class LlamaIndexScorer:
         log_odds = MOST_LOG_ODDS if is_passing else -MOST_LOG_ODDS
         whole = RawScore(answer.text, float(is_passing), {"yes": log_odds}, 0, len(answer.text), graded=False)
         return RawScores((whole,), metered.tokens)
+
+
+def _window(llm: LLM) -> dict[str, int]:
+    """Return the window that prompts are packed by; not that of a local model, which loading it tells."""
+    return {} if isinstance(llm, LocalLLM) else {"window": llm.context_size}  # type: ignore[attr-defined]
 
 
 class _Metered:

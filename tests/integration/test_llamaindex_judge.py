@@ -14,6 +14,9 @@ from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
+
+from tests.servers.openai import LoopbackOpenAI, reply
 
 QUESTION = Question("experts", "How many experts does a token use?")
 ANSWER = Answer("Two experts.", (Context("The router sends a token to two experts.", "moe.pdf", page=3),))
@@ -95,8 +98,29 @@ def test_a_model_without_a_known_window_is_refused():
         LlamaIndexScorer(ScriptedLLM(name="far"))
     assert str(caught.value) == (
         "the llamaindex judge packs its prompts by the model's context window, and far does not say how many "
-        "tokens that holds: use a local model, or another judge."
+        "tokens that holds: use a local model, one on a server, or another judge."
     )
+
+
+def test_a_model_on_a_server():
+    """It is asked in LlamaIndex's words, several answers at once, and the window is that of its settings."""
+    with LoopbackOpenAI(lambda _: reply("YES")) as server:
+        llm = RemoteLLM("m", server.url)
+        scorer, wider = LlamaIndexScorer(llm), LlamaIndexScorer(RemoteLLM("m", server.url, context_size=9000))
+        judge = CalibratedJudge(scorer, metrics=BOTH)
+        judge.load()
+        scores = judge.score_now(QUESTION, ANSWER).scores
+        assert [(score.metric, score.value, score.graded) for score in scores] == [
+            ("faithfulness", 1.0, False),
+            ("relevancy", 1.0, False),
+        ]
+        said = [body["messages"][-1]["content"] for body in server.bodies]
+        assert said[0] == "Say yes."
+        assert "Information: Two experts.\nContext: The router sends" in said[1]
+        assert len(said) == 3
+    assert scorer.name == "llamaindex (openai:m@127.0.0.1)"
+    assert scorer.fingerprint != wider.fingerprint
+    assert (judge.profile.most_at_once, judge.profile.priced_as) == (llm.most_at_once, "m")
 
 
 def test_no_network_and_no_model_of_a_vendor():

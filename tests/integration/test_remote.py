@@ -12,6 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.llm.load import load_llm
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.protocol import Prompt
@@ -109,6 +112,15 @@ def test_a_remote_completion(remote: RemoteLLM, llm: LocalLLM):
     assert written.text == llm.complete(prompt, max_tokens=12).text != ""
     assert written.tokens.generated > 0
     assert remote.complete(prompt, max_tokens=3).finished is False
+
+
+def test_llamaindex_judges_by_a_model_on_a_server(remote: RemoteLLM, llm: LocalLLM):
+    """Its evaluators get a verdict from the server as they do from the same model in this process."""
+    question = Question("experts", "How many experts does a token use?")
+    answer = Answer("Two experts.", (Context("The router sends a token to two experts.", "moe.pdf"),))
+    far, near = (LlamaIndexScorer(model).read(["relevancy"], question, answer) for model in (remote, llm))
+    assert far["relevancy"].items == near["relevancy"].items
+    assert far["relevancy"].tokens.generated > 0
 
 
 def test_template_tokens_in_a_passage_are_letters(remote: RemoteLLM):

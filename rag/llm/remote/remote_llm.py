@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import THOUGHT_TOKENS, LLMConfig
+from rag_evals.rag.config import DEFAULT_WINDOW, THOUGHT_TOKENS, LLMConfig
 from rag_evals.rag.errors import ModelError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import unbounded
@@ -90,6 +90,7 @@ def remote_llm(config: LLMConfig, *, offline: bool = False) -> RemoteLLM:
         extra_body={**effort, **config.extra_body},
         headers=config.headers,
         ca_file=config.ca_file,
+        context_size=config.n_ctx,
     )
 
 
@@ -108,6 +109,7 @@ class RemoteLLM:
         extra_body: Further fields of each request.
         headers: Further headers; `$NAME` in one is an environment variable.
         ca_file: A file with certificates that are trusted as well; empty for none.
+        context_size: Tokens that its context window holds, for those who pack prompts by that.
 
     Raises:
         ModelError: The URL is none, has credentials in it, or leaves this machine although `offline` is set;
@@ -126,6 +128,7 @@ class RemoteLLM:
         extra_body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         ca_file: str = "",
+        context_size: int = DEFAULT_WINDOW,
     ) -> None:
         address = parse_address(model, url)
         self.name = f"{PREFIX}{model}@{address.host}"
@@ -134,6 +137,7 @@ class RemoteLLM:
                 f"{self.name} is not on this machine, and offline nothing beyond it is asked\n"
                 "Use a server on 127.0.0.1 or a local model, or leave offline out."
             )
+        self.context_size = context_size
         self._model = model
         self._address = address
         self._extra_body = dict(extra_body or {})
