@@ -28,7 +28,8 @@ class Profile:
         is_cacheable: Whether the fingerprint says when what it makes changes.
         runs_in_test: Of a pipeline: whether the test that waits for its answer asks it, in its own thread and
             on its own loop, as clients need that were made there; else a thread of the harness does.
-        remarks: Gives what of its documents was not read or will not be found, a line each.
+        remarks: Gives what of a pipeline's documents was not read or will not be found, a line each; of a
+            judge what is to be known of its verdicts.
         members: The profiles of those that it is made of, each with models of its own; empty for one alone.
     """
 

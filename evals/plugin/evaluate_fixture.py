@@ -47,6 +47,11 @@ from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.errors import DocumentWarning
 from rag_evals.rag.profile import profile_of
 
+UNGRADED = (
+    "its verdicts are read from words, each is 0 or 1, as its model gives no probabilities: take a local "
+    "model, or a server that gives logprobs (docs/servers.md)"
+)
+
 
 class Evaluate:
     """Asks pipelines questions and has the answers judged, for one test.
@@ -186,6 +191,8 @@ class Evaluate:
         if session.is_first("asked", task.name):
             # What the embedder does not read is known once the first question has opened the index.
             self._describe(task, is_asked=True)
+        if not all(score.graded for score in held.scores) and session.is_first("ungraded", self._judge.name):
+            self._attach("judge", self._judge.name, self._judge, UNGRADED)
         attach_trace(self._item, held)
         if session.progress.given_up:
             session.stop(session.progress.given_up)
@@ -246,23 +253,27 @@ class Evaluate:
         )
         for kind, name, part in described:
             if self._session.is_first(name, part.fingerprint) or is_asked:
-                profile = profile_of(part)
-                remarks = tuple(map(str, profile.remarks()))
+                remarks = map(str, profile_of(part).remarks())
                 new = [line for line in remarks if self._session.is_first("remark", name, line)]
                 if is_asked and not new:
                     continue
-                told = _as_json(profile.settings), _as_json(profile.identity)
-                info = ComponentInfo(
-                    kind,
-                    name,
-                    part.fingerprint,
-                    *told,
-                    versioned=profile.is_cacheable,
-                    remarks=remarks,
-                )
-                attach_about(self._item, component_to_json(info))
+                self._attach(kind, name, part)
                 for line in new if is_asked else ():
                     warnings.warn(line, DocumentWarning, stacklevel=1)
+
+    def _attach(self, kind: ComponentKind, name: str, part: Pipeline | Judge, *more: str) -> None:
+        """Put what `part` is made of on the report, with its remarks and `more` of them."""
+        profile = profile_of(part)
+        info = ComponentInfo(
+            kind,
+            name,
+            part.fingerprint,
+            _as_json(profile.settings),
+            _as_json(profile.identity),
+            versioned=profile.is_cacheable,
+            remarks=(*map(str, profile.remarks()), *more),
+        )
+        attach_about(self._item, component_to_json(info))
 
 
 def _as_json(described: object) -> dict[str, Any]:

@@ -105,7 +105,8 @@ class ComponentInfo:
         settings: What it says of itself; None where the line has none.
         identity: What the fingerprint is made of, by name; None where the line has none.
         versioned: Whether the fingerprint tells when it changes.
-        remarks: What of a pipeline's documents was not read or will not be found, a line each.
+        remarks: What of a pipeline's documents was not read or will not be found, a line each; of a judge
+            what is to be known of its verdicts.
         others: Whatever else the line has; it stays when the line is written again.
     """
 

@@ -111,8 +111,9 @@ class Run:
 
     @property
     def judges(self) -> tuple[ComponentInfo, ...]:
-        """Its judges."""
-        return tuple(one for one in self.components if one.kind == "judge")
+        """Its judges, each once: what is said of one later has all that was said before."""
+        judges = (one for one in self.components if one.kind == "judge")
+        return tuple({(judge.name, judge.fingerprint): judge for judge in judges}.values())
 
 
 class StoredEvaluations(Sequence[Evaluation]):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from rag_evals.evals.plugin.evaluate_fixture import UNGRADED
 
 from tests.servers.openai import LoopbackOpenAI, Said, graded, reply
 
@@ -129,3 +131,25 @@ def test_a_limit_loses_nothing(project, serve):
     server = serve(lambda number: limited if number % 3 == 2 else YES)
     run(project).assert_outcomes(passed=6)
     assert len(server.asked) > 7
+
+
+def test_verdicts_that_are_read_from_words_are_said(project, serve, how):
+    """Where a server refuses probabilities one line says so, and what to do, in every report."""
+    refusal = Said({"error": {"message": "logprobs is not supported"}}, 500)
+    server = serve(lambda number: reply("Yes."))
+    server.answer = lambda body: refusal if "logprobs" in body else reply("Yes.")
+    for _ in range(2):  # the second time from the cache
+        result = run(project, "--evals-html", "report.html", *how)
+        result.assert_outcomes(passed=6)
+        assert [line for line in result.outlines if "read from words" in line] == [f"judge: {UNGRADED}"]
+        assert UNGRADED in project.read("report.html")
+        records = (max(project.runs) / "records.jsonl").read_text("utf-8").splitlines()
+        judges = [line for line in map(json.loads, records) if line["type"] == "judge"]
+        assert judges[-1]["remarks"] == [UNGRADED]
+
+
+def test_graded_verdicts_are_not_remarked_on(project, serve):
+    """There is nothing to say of a server that gives probabilities."""
+    serve(lambda number: reply("Yes") if number == 1 else YES)
+    assert UNGRADED not in run(project).outlines
+    assert [line["remarks"] for line in project.lines if line["type"] == "judge" and "remarks" in line] == []

@@ -45,14 +45,17 @@ def judge_lines(
         settings = judge.settings or {}
         if "members" in settings:
             # What their mean is worth is on no card.
-            members = [replace(judge, name=one["name"], settings=one) for one in settings["members"]]
-            lines += [f"judge: {judge.name}", *judge_lines(members, (), floor=0.0)]
+            named = [(one["name"], one) for one in settings["members"]]
+            members = [replace(judge, name=name, settings=one, remarks=()) for name, one in named]
+            remarks = [f"judge: {remark}" for remark in judge.remarks]
+            lines += [f"judge: {judge.name}", *remarks, *judge_lines(members, (), floor=0.0)]
             continue
         trust = trusts_of(settings)
         card = settings["card"] if trust else None
         used = {score.metric for evaluation in evaluations for score in evaluation.scores}
         lines += [
             _named(judge.name, card, trust),
+            *(f"judge: {remark}" for remark in judge.remarks),
             *_rows(trust, evaluations, labels),
             *_doubts([one for one in trust if one.metric in used], floor),
         ]
