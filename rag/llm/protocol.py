@@ -90,10 +90,18 @@ class LLM(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely a text is to the model: the natural logarithm of the probability of each of its tokens."""
+    """How likely a text is to the model.
+
+    Attributes:
+        logs: The natural logarithm of the probability of each of its tokens.
+        tokens: What it took.
+        spans: Where in the text each of these tokens stands, by the offset of its first character and that
+            behind its last; empty where that cannot be told.
+    """
 
     logs: tuple[float, ...]
     tokens: Tokens
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -299,6 +299,16 @@ def test_a_likelihood_in_batches_smaller_than_its_own(fresh_llm):
     text = Prompt((PASSAGES[0], "The router sends each token to two of the eight experts. " * 4))
     small, plain = fresh_llm(replace(SMALL, n_batch=16)), fresh_llm()
     assert small.likelihood(text).logs == pytest.approx(plain.likelihood(text).logs, abs=0.5)
+
+
+def test_a_likelihood_says_where_its_tokens_stand(llm):
+    """The spans of the tokens, one for each log probability, make up the text but for its first token."""
+    text = "Statement: Für jeden Token wählt der Router zwei von acht Experten ❤, z.\u202fB. Nr. 3.\n\n"
+    read = llm.likelihood(Prompt((PASSAGES[0], text)))
+    assert len(read.spans) == len(read.logs)
+    assert read.spans[-1][1] == len(text)
+    assert all(one[0] <= one[1] and two[0] <= one[1] for one, two in pairwise(read.spans))
+    assert {text[start:end].strip() for start, end in read.spans} >= {"Token", "von", "3"}
 
 
 def test_without_room_what_was_read_before_is_read_again(fresh_llm):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
@@ -135,7 +136,8 @@ class LlamaCppModel:
         for block in before[len(self._cached) :]:
             self._read(block)
         logs = self._evaluate_for_logs(last)
-        return Likelihood(tuple(logs), tokens)
+        pieces = [bytes(self._llama.detokenize([token])) for token in last]
+        return Likelihood(tuple(logs), tokens, token_spans(prompt.parts[-1], pieces)[1:])
 
     @property
     def _llama(self) -> Any:
@@ -311,6 +313,23 @@ class LlamaCppModel:
                 "choose an option that is one short word, or another model."
             )
         return ids
+
+
+def token_spans(text: str, pieces: Sequence[bytes]) -> tuple[tuple[int, int], ...]:
+    """Return the offsets, in characters, of the tokens of `text` that are spelled as `pieces`.
+
+    A character that several tokens share is in the span of each. There are none where the pieces do not spell
+    the text, but for what a tokenizer puts before it.
+    """
+    data, spelled = text.encode(), b"".join(pieces)
+    shift = spelled.find(data)
+    if shift < 0:
+        return ()
+    # By the offset in bytes: how many characters have begun, and how many have ended.
+    begun = [0, *accumulate(byte & 0xC0 != 0x80 for byte in data)]
+    ended = [begun[at] - (at < len(data) and data[at] & 0xC0 == 0x80) for at in range(len(data) + 1)]
+    borders = [min(max(at - shift, 0), len(data)) for at in accumulate(map(len, pieces), initial=0)]
+    return tuple((ended[start], begun[end]) for start, end in pairwise(borders))
 
 
 def _log_sum(logits: Logits) -> float:
