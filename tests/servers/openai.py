@@ -101,7 +101,9 @@ class LoopbackOpenAI:
         faults: What goes wrong; may be replaced at any time.
         keeps: Whether `asked` is filled.
         tls: Files of a certificate and its key, to be asked by https.
+        about: What is said to requests without a body, by path; 404 to others.
         asked: The requests in the order in which they came.
+        told: The paths of those without a body.
         under_way: Requests being answered now.
         peak: Most requests that were ever under way.
     """
@@ -110,7 +112,9 @@ class LoopbackOpenAI:
     faults: Faults = Faults()
     keeps: bool = True
     tls: tuple[Path, Path] | None = None
+    about: dict[str, Any] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     under_way: int = 0
     peak: int = 0
     _window_began: float = -math.inf
@@ -226,9 +230,21 @@ class _Connection(asyncio.Protocol):
         if len(rest) < length:
             return
         self._received = rest[length:]
-        asked = Asked(first.split(" ")[1], headers, json.loads(rest[:length]))
+        method, path, _ = first.split(" ")
+        if method == "GET":
+            self._task = asyncio.get_running_loop().create_task(self._tell(path))
+            return
+        asked = Asked(path, headers, json.loads(rest[:length]))
         # The task is kept alive by the connection.
         self._task = asyncio.get_running_loop().create_task(self._answer(asked))
+
+    async def _tell(self, path: str) -> None:
+        """Answer a request without a body: what the server says of itself at that path, or 404."""
+        self._server.told.append(path)
+        said = self._server.about.get(path)
+        body = _encoded({} if said is None else said)
+        head = f"HTTP/1.1 {404 if said is None else 200} Said\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._transport.write(head.encode() + body)
 
     async def _answer(self, asked: Asked) -> None:
         server = self._server

@@ -13,7 +13,7 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import remaining
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.local.speeds import Speeds, speeds_of
-from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt
+from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt, Weights
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.hosted_model import HostedModel
 
@@ -53,6 +53,11 @@ class LocalLLM:
         # Of what is installed: importing the library takes long, and most runs ask for no more than this.
         library = version("llama_cpp_python")
         return digest({"weights": self._model.sha256, "llama_cpp": library, **settings})
+
+    @property
+    def file(self) -> Weights:
+        """What its weights are known by."""
+        return Weights((self._model.name, self._model.path.name), self._model.sha256)
 
     def load(self) -> None:
         """Load the model now, where it is not loaded yet.

@@ -22,7 +22,7 @@ from rag_evals.rag.config import DEFAULT_WINDOW, THOUGHT_TOKENS, LLMConfig
 from rag_evals.rag.errors import ModelError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import unbounded
-from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
+from rag_evals.rag.llm.protocol import Choice, Completion, Prompt, Weights
 from rag_evals.rag.llm.remote.address import PREFIX, headers_for, is_harmless, misspelled, parse_address
 from rag_evals.rag.llm.remote.bodies import parsed_body
 from rag_evals.rag.llm.remote.connections import connections_to
@@ -42,6 +42,7 @@ from rag_evals.rag.llm.remote.replies import (
     option_said,
     parsed_reply,
 )
+from rag_evals.rag.llm.remote.served_model import served_weights
 from rag_evals.rag.llm.remote.throttle import Throttle
 
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
@@ -150,13 +151,15 @@ class RemoteLLM:
         self._form = Form()
         patience = patience or Patience()
         self._throttle = throttle or Throttle(clock=patience.clock, sleep=patience.sleep)
+        self._headers = headers_for(address, headers or {})
+        self._connections = connections_to(address.url, is_near=address.is_near, ca_file=ca_file)
         self._server = Server(
             f"{address.url}/chat/completions{address.query}",
-            headers_for(address, headers or {}),
+            self._headers,
             patience=patience,
             throttle=self._throttle,
             is_final=is_final,
-            connections=connections_to(address.url, is_near=address.is_near, ca_file=ca_file),
+            connections=self._connections,
         )
         # Nobody closes the models of a session, and a socket left open is an error where warnings are.
         self._close = weakref.finalize(self, self._server.close)
@@ -207,6 +210,10 @@ class RemoteLLM:
             if not self._is_loaded:
                 self._ask(CHECK, max_tokens=REPLY_TOKENS)
                 self._is_loaded = True
+
+    def weights(self) -> Weights:
+        """Ask the server what the model's weights are known by: at least by the name that it has here."""
+        return served_weights(self._address, self._headers, self._connections)
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens of `text`: a quarter of its characters, and no fewer than its words.
