@@ -14,6 +14,8 @@ from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.claims.declines import declines, may_decline
 from rag_evals.evals.judges.claims.language import LANGUAGES, language_of
 from rag_evals.evals.judges.claims.sentences import TextSpan
+from rag_evals.evals.judges.claims.unsupported import missing_words, unsupported_words
+from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.judges.evidence import Evidence
 from rag_evals.evals.judges.judge import RawScore, trace_attributes
 from rag_evals.evals.judges.prompts import Wording, passage_parts, prompt_for
@@ -21,7 +23,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import Decline
 from rag_evals.rag.answer import Answer, Context, Tokens, question_part
 from rag_evals.rag.errors import ContextWindowError
-from rag_evals.rag.llm.protocol import LLM, Choice, Prompt, ReadsLikelihood
+from rag_evals.rag.llm.protocol import LLM, Choice, Likelihood, Prompt, ReadsLikelihood
 from rag_evals.rag.retrieval.embedder import Embedder
 from rag_evals.rag.tracing import spans
 from rag_evals.rag.tracing.conventions import INPUT, spoken, token_attributes
@@ -173,7 +175,7 @@ class Grader:
         alone = [self._log_likelihood(claim, self.asked) for claim in claims]
         return [self._supported(claim, before) for claim, before in zip(claims, alone, strict=True)]
 
-    def _supported(self, claim: Claim, alone: float | None) -> RawScore:
+    def _supported(self, claim: Claim, alone: Likelihood | None) -> RawScore:
         question = self.question.question
         closest = self.evidence.closest(claim.said, f"{question} {claim.lead}" if claim.lead else question)
         passage = passage_parts(self.evidence.as_read(closest))
@@ -183,14 +185,31 @@ class Grader:
         raw_score = self.ask(prompts.SUPPORTED, claim.span, *before, closest=closest[0], read=claim.whole)
         if raw_score.value is None:
             return raw_score
-        gain = {} if alone is None or behind is None else {"gain": behind - alone}
+        gain = {} if alone is None or behind is None else {"gain": _mean(behind) - _mean(alone)}
         found = dict(self.evidence.found(claim.said))
         if self._language == "de":
             del found["names"]  # every noun begins with a capital letter
-        return replace(raw_score, features={**raw_score.features, **gain, **found})
+        unsupported = self._unsupported(claim, alone, behind)
+        return replace(raw_score, features={**raw_score.features, **gain, **found}, unsupported=unsupported)
 
-    def _log_likelihood(self, claim: Claim, *before: str) -> float | None:
-        """Return the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
+    def _unsupported(
+        self, claim: Claim, alone: Likelihood | None, behind: Likelihood | None
+    ) -> tuple[str, ...]:
+        """Return the words that nothing in the contexts speaks for, of those that are shown."""
+        if alone and behind:
+            read = prompts.judged_part(prompts.SUPPORTED, claim.said)
+            start = len(f"{prompts.SUPPORTED.lead}: ")
+            words = unsupported_words(read, behind.spans, alone.logs, behind.logs, start=start)
+        else:
+            words = missing_words(claim.span.text, self._known_stems)
+        return tuple(word for word in words if word in claim.span.text)
+
+    @property
+    def _known_stems(self) -> set[str]:
+        return {stem for context in self.answer.contexts for stem in stems(context.text)}
+
+    def _log_likelihood(self, claim: Claim, *before: str) -> Likelihood | None:
+        """Return the log-likelihoods of the words of `claim`; None if the model does not tell them."""
         if not isinstance(self._llm, ReadsLikelihood):
             return None
         prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.said)))
@@ -202,8 +221,7 @@ class Grader:
                 return None  # `ask` says it
             step.set_from(spoken, self._llm.name, read.tokens, prompt.parts, "")
         self.tokens += read.tokens
-        # The first token is the colon behind the lead, the last the blank line: both are always there.
-        return fmean(read.logs[1:-1]) if len(read.logs) > 2 else None
+        return read if len(read.logs) > 2 else None
 
     def ask(
         self,
@@ -256,6 +274,11 @@ class Grader:
             return replace(nothing, reason=_unclear(choice))
         value = choice.share(wording.good)
         return replace(nothing, value=value, features={"yes": log_odds(value)}, graded=choice.graded)
+
+
+def _mean(read: Likelihood) -> float:
+    # The first token is the colon behind the lead, the last the blank line: both are always there.
+    return fmean(read.logs[1:-1])
 
 
 def whole_of(text: str) -> TextSpan:

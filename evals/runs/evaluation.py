@@ -160,9 +160,10 @@ class Evaluation:
         return is_below(score.value, self.thresholds.get(score.metric))
 
     def held_to(self, thresholds: Mapping[str, float]) -> Evaluation:
-        """Return the evaluation as it is held to `thresholds`, and the evidence of its scores with it."""
-        scores = tuple(score.held_to(thresholds.get(score.metric)) for score in self.scores)
-        return replace(self, thresholds=thresholds, scores=scores)
+        """Return the evaluation as it is held to `thresholds`: nothing of what holds is complained of."""
+        scores = (score.held_to(thresholds.get(score.metric)) for score in self.scores)
+        supported = (score.without_words(thresholds.get(score.metric)) for score in scores)
+        return replace(self, thresholds=thresholds, scores=tuple(supported))
 
     def _breach(self, score: Score) -> str:
         threshold = self.thresholds[score.metric]

@@ -105,6 +105,16 @@ class Score:
         is_breach = is_below(self.value, threshold)
         return replace(self, evidence=_evidence(self, weakest, is_breach=is_breach))
 
+    def without_words(self, threshold: float | None) -> Score:
+        """Return the score without the unsupported words of claims that hold."""
+        if not any(claim.unsupported for claim in self.claims):
+            return self
+        claims = (
+            claim if is_below(claim.value, threshold) else replace(claim, unsupported=())
+            for claim in self.claims
+        )
+        return replace(self, claims=tuple(claims))
+
 
 def is_below(value: float | None, threshold: float | None) -> bool:
     """Return whether a score misses its threshold; without a verdict, or a threshold, it does not."""
