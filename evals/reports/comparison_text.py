@@ -137,7 +137,8 @@ def failing_claim(evaluation: Evaluation) -> ClaimScore | None:
 def claim_text(claim: ClaimScore) -> str:
     """Return a claim with its value and what is closest to it."""
     closest = f"; closest: {place_text(claim.closest)}" if claim.closest else ""
-    return f'"{claim.text}" ({claim.value:.2f}{closest})'
+    words = f"; unsupported: {', '.join(claim.unsupported)}" if claim.unsupported else ""
+    return f'"{claim.text}" ({claim.value:.2f}{words}{closest})'
 
 
 def place_text(context: Context) -> str:

@@ -258,6 +258,7 @@ def _claim(claim: ClaimScore, contexts: Sequence[Context], ids: Sequence[str]) -
     return {
         "text": visible_text(claim.text),
         "value": _support(claim),
+        "unsupported": visible_text(", ".join(claim.unsupported)),
         "closest": visible_text(closest.text) if closest else "",
         "place": _place(closest) if closest else "",
         "passage": next(inside, ""),
@@ -295,5 +296,6 @@ def _answer_parts(text: str, claims: Iterable[ClaimScore]) -> list[TemplateData]
 
 
 def _title(claim: ClaimScore) -> str:
+    words = f"; unsupported: {visible_text(', '.join(claim.unsupported))}" if claim.unsupported else ""
     closest = f"; closest: {visible_text(claim.closest.text)}" if claim.closest else ""
-    return f"not supported: {claim.value:.2f}{closest}"
+    return f"not supported: {claim.value:.2f}{words}{closest}"

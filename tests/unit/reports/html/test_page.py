@@ -26,7 +26,7 @@ from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Span, Tokens
 
 CONTEXT = Context("Each token uses two experts.", "moe.pdf", page=3, start=10, end=38, score=0.75)
-CLAIM = ClaimScore("Nine are used.", 0.25, 12, 26, closest=CONTEXT)
+CLAIM = ClaimScore("Nine are used.", 0.25, 12, 26, closest=CONTEXT, unsupported=("Nine",))
 ANSWER = Answer("Experts. So Nine are used. Enough.", (CONTEXT,))
 HOSTILE = (
     "</script><script>hurt()</script><img src=x onerror=hurt()>{{ 77 * 1001 }}{% raw %}"
@@ -110,9 +110,16 @@ def test_what_the_judge_is_worth():
 def test_claims_are_marked_in_place():
     """What is not supported is marked where it stands in the answer, with its probability."""
     text = run_html(run_of(evaluation()))
-    title = "not supported: 0.25; closest: Each token uses two experts."
+    title = "not supported: 0.25; unsupported: Nine; closest: Each token uses two experts."
     marked = f'<mark class="low" title="{title}">Nine are used.</mark>'
     assert f"Experts. So {marked} Enough.</p>" in text
+
+
+def test_unsupported_words_stand_with_their_claim():
+    """Where there are any."""
+    assert "unsupported: Nine" in Page(run_html(run_of(evaluation()))).text
+    score = Score("faithfulness", 0.25, claims=(replace(CLAIM, unsupported=()),))
+    assert "unsupported" not in Page(run_html(run_of(evaluation(scores=(score,))))).text
 
 
 def test_where_else_a_passage_stands():
@@ -185,7 +192,7 @@ def test_nothing_is_loaded():
 def test_hostile_text_stays_text():
     """From a document, a model, a question file or a pipeline's name: it is neither tag nor attribute."""
     context = replace(CONTEXT, text=HOSTILE, document=HOSTILE)
-    claim = replace(CLAIM, text=HOSTILE, closest=context)
+    claim = replace(CLAIM, text=HOSTILE, closest=context, unsupported=(HOSTILE,))
     score = Score("faithfulness", 0.25, evidence=HOSTILE, claims=(claim,))
     hurt = evaluation(
         question=Question(HOSTILE, HOSTILE, HOSTILE, tags=(HOSTILE,)),
