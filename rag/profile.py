@@ -30,6 +30,7 @@ class Profile:
             on its own loop, as clients need that were made there; else a thread of the harness does.
         remarks: Gives what of a pipeline's documents was not read or will not be found, a line each; of a
             judge what is to be known of its verdicts.
+        once: What is to be done once before all else, with what it takes, for the plan; empty for nothing.
         members: The profiles of those that it is made of, each with models of its own; empty for one alone.
     """
 
@@ -44,6 +45,7 @@ class Profile:
     is_cacheable: bool = True
     runs_in_test: bool = False
     remarks: Callable[[], Sequence[str]] = tuple
+    once: str = ""
     members: tuple[Profile, ...] = ()
 
     @property
@@ -79,6 +81,8 @@ def together(profiles: Sequence[Profile]) -> Profile:
         most_at_once=max(profile.most_at_once or 1 for profile in profiles),
         unscored_is_final=all(profile.unscored_is_final for profile in profiles),
         is_cacheable=all(profile.is_cacheable for profile in profiles),
+        remarks=lambda: [line for profile in profiles for line in profile.remarks()],
+        once="; ".join(filter(None, (profile.once for profile in profiles))),
         members=tuple(part for profile in profiles for part in profile.parts),
     )
 

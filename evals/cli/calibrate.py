@@ -11,16 +11,19 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_home, add_offline
 from rag_evals.evals.engine.offline import forbid_connections
-from rag_evals.evals.judges.build import CARDS, FORMS, JudgeModels, judge_for, scorer_for
+from rag_evals.evals.judges.build import CARDS, FORMS, LABELS, JudgeModels, judge_for, scorer_for
 from rag_evals.evals.judges.calibration.calibrate import calibrate
+from rag_evals.evals.judges.calibration.card_check import ENDING, reference_of, reference_to_json
 from rag_evals.evals.judges.calibration.injection_check import METRIC, is_steady, run_canaries
 from rag_evals.evals.judges.calibration.judge_card import card_to_json
 from rag_evals.evals.judges.calibration.labels import load_labels, usable_metrics
+from rag_evals.evals.judges.judge import Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
 from rag_evals.evals.plugin.session.option_values import parse_share
 from rag_evals.evals.reports.terminal.judge import canary_lines, card_lines
 from rag_evals.rag.config import judge_llm_for, load_configs
 from rag_evals.rag.errors import ModelError
+from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.native.diagnosis import diagnose
 from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.profile import profile_of
@@ -81,11 +84,20 @@ def _calibrate(options: argparse.Namespace) -> int:
         scorer, examples, name=options.labels.name, false_pass=options.false_pass, progress=progress
     )
     out.write_text(card_to_json(card), encoding="utf-8")
+    _write_reference(scorer, out)
     print("\n".join(card_lines(card)))
     for problem in usable_metrics(examples)[1]:
         print(f"\nleft out: {printable(problem)}")
     print(f"\ncard: {printable(str(out))}")
     return 0
+
+
+def _write_reference(scorer: Scorer, card: Path) -> None:
+    """Write beside the card of a local model what its weights say of some bundled examples."""
+    llm = getattr(scorer, "llm", None)
+    if isinstance(llm, LocalLLM):
+        reference = reference_of(scorer, llm.file, LABELS)
+        card.with_suffix(ENDING).write_text(reference_to_json(reference), encoding="utf-8")
 
 
 def _writable(path: Path) -> Path:

@@ -47,6 +47,7 @@ class Plan:
         tokens: Tokens to read and to write for the others; None when not known.
         seconds: Wall-clock seconds for the others; None when not known.
         usd: What the others cost; None when there is no price.
+        once: What is done once before, and what it takes, a line each.
     """
 
     pipeline: str
@@ -56,6 +57,7 @@ class Plan:
     tokens: float | None
     seconds: float | None
     usd: float | None
+    once: tuple[str, ...] = ()
 
 
 def plan_of(tasks: Sequence[Task], reuse_cache: ReuseCache, prices: Prices, places: int = 1) -> Plan:
@@ -87,6 +89,7 @@ def plan_of(tasks: Sequence[Task], reuse_cache: ReuseCache, prices: Prices, plac
         _total((count, work.evaluated + work.generated if work else None) for count, work in parts),
         _total((count, _share(work.seconds, places) if work else None) for count, work in parts),
         _total((count, work.usd if work else None) for count, work in parts),
+        tuple(filter(None, (pipeline.once, judge.once))),
     )
 
 
@@ -144,8 +147,10 @@ def _price(profile: Profile, prices: Prices) -> Price | None:
 
 
 def plan_lines(plans: Iterable[Plan]) -> list[str]:
-    """Return one line for each plan."""
-    return [_line(plan) for plan in plans]
+    """Return one line for each plan, and for what is done once for all of them."""
+    plans = list(plans)
+    once = dict.fromkeys(line for plan in plans for line in plan.once)
+    return [*map(_line, plans), *(f"plan: {line}" for line in once)]
 
 
 def over_bounds(plans: Sequence[Plan], *, max_minutes: float | None, max_usd: float | None) -> str | None:

@@ -11,6 +11,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.metrics import DEFAULT_METRICS
 
 if TYPE_CHECKING:
+    from rag_evals.evals.judges.calibration.card_check import CardChecks
     from rag_evals.evals.judges.calibration.judge_card import JudgeCard
     from rag_evals.evals.judges.judge import Judge, Scorer
     from rag_evals.rag.config import PipelineConfig
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Cards that come with the package, fitted on fixtures/labels.
 CARDS = Path(__file__).parent / "cards"
+# Of which some are read to hold a server's model against such a card.
+LABELS = Path(__file__).parents[2] / "fixtures" / "labels" / "primer.jsonl"
 FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
 
 
@@ -63,6 +66,7 @@ def judge_for(
     metrics: Sequence[str] = DEFAULT_METRICS,
     folders: Iterable[Path] = (),
     card: JudgeCard | None = None,
+    checks: CardChecks | None = None,
 ) -> Judge:
     """Build the judge that `spec` names.
 
@@ -73,11 +77,14 @@ def judge_for(
         metrics: Names of the metrics to score.
         folders: Where judge cards are looked for.
         card: The card to use in place of those.
+        checks: How a model on a server is held against the card of its weights; None for not at all.
 
     Raises:
         UsageError: `spec` has another form, or `card` is of another judge.
+        RemoteError: A server that is to be held against a card cannot be asked.
     """
-    from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
+    from rag_evals.evals.judges.calibration.calibrated_judge import NOT_FOLLOWED, CalibratedJudge
+    from rag_evals.evals.judges.calibration.card_check import follow
     from rag_evals.evals.judges.calibration.judge_card import find_card
 
     folders = tuple(folders)
@@ -91,14 +98,19 @@ def judge_for(
                 "those of its judges are found by themselves."
             )
         members = [part.strip() for part in rest.split("+")]
-        return EnsembleJudge([judge_for(part, models, metrics=metrics, folders=folders) for part in members])
+        judges = [judge_for(one, models, metrics=metrics, folders=folders, checks=checks) for one in members]
+        return EnsembleJudge(judges)
     scorer = scorer_for(spec, models)
     if card is not None and card.fingerprint != scorer.fingerprint:
         raise UsageError(
             f"the judge card is of {card.judge} with other weights, prompts or versions than {scorer.name} "
             "has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
         )
-    return CalibratedJudge(scorer, metrics=metrics, card=card or find_card(scorer.fingerprint, folders))
+    card = card or find_card(scorer.fingerprint, folders)
+    followed = NOT_FOLLOWED
+    if card is None and checks and spec == "choice":
+        followed = follow(scorer, models.llm(), folders, checks)
+    return CalibratedJudge(scorer, metrics=metrics, card=card, followed=followed)
 
 
 def scorer_for(spec: str, models: JudgeModels) -> Scorer:

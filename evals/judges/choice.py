@@ -55,7 +55,7 @@ class ChoiceScorer:
         }
         self.fingerprint = digest(self.identity)
         self.profile = replace(profile_of_model(llm), expected=EXPECTED, identity=self.identity)
-        self._llm = llm
+        self.llm = llm
         self._embedder = embedder
 
     def load(self) -> None:
@@ -64,11 +64,11 @@ class ChoiceScorer:
         Raises:
             ModelError: One of them cannot be loaded.
         """
-        load(self._llm, self._embedder)
+        load(self.llm, self._embedder)
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
-        grader = Grader(self._llm, question, answer, self._embedder)
+        grader = Grader(self.llm, question, answer, self._embedder)
         return {metric: _read(metric, grader) for metric in metrics}
 
 

@@ -11,6 +11,9 @@ from rag_evals.evals.runs.score import Decline, Judgement
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.tracing.conventions import INPUT, OUTPUT
 
+# Features that only a model has which says how likely its prompt is: one on a server does not.
+OF_LIKELIHOOD = frozenset({"gain"})
+
 
 @dataclass(frozen=True, slots=True)
 class RawScore:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.budget import plan_lines, plan_of
 from rag_evals.evals.engine.task import Task
-from rag_evals.evals.judges.build import CARDS, JudgeModels, judge_for
+from rag_evals.evals.judges.build import CARDS, LABELS, JudgeModels, judge_for
+from rag_evals.evals.judges.calibration.card_check import CardChecks
 from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.collection import asked_by, param_of
@@ -44,8 +45,13 @@ def config_of(name: str, settings: Settings) -> PipelineConfig:
     return config_for(name, path=settings.config, model=settings.model)
 
 
-def judge_of(settings: Settings, resources: Resources) -> Judge:
+def judge_of(settings: Settings, resources: Resources, tell: Callable[[str], None] | None = None) -> Judge:
     """Build the judge that the settings name.
+
+    Args:
+        settings: The settings.
+        resources: Its models.
+        tell: Is told that a model on a server is held against a card; None where no server is to be asked.
 
     Raises:
         UsageError: There is no such judge, or its card is of another one.
@@ -60,6 +66,13 @@ def judge_of(settings: Settings, resources: Resources) -> Judge:
         metrics=settings.metrics,
         folders=(settings.home / "cards", CARDS),
         card=load_card(settings.judge_card) if settings.judge_card else None,
+        checks=CardChecks(
+            LABELS,
+            settings.home / "checks" if settings.cache else None,
+            asks=tell is not None and not settings.plan,
+            is_anew="scores" in settings.refresh,
+            tell=tell or (lambda _: None),
+        ),
     )
 
 

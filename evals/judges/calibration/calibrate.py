@@ -15,7 +15,7 @@ from rag_evals.evals.judges.calibration.fit import METHODS, Method, fit
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard
 from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest, usable_metrics
 from rag_evals.evals.judges.claims.words import stems
-from rag_evals.evals.judges.judge import RawScores, Scorer
+from rag_evals.evals.judges.judge import OF_LIKELIHOOD, RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS, Metric
 
 # Held-out log loss, nats an example.
@@ -73,7 +73,21 @@ def calibrate(
         )
     observed = observe(scorer, metrics, progress(examples))
     cards = tuple(metric_card(METRICS[metric], observed[metric], false_pass) for metric in metrics)
-    return JudgeCard(scorer.name, scorer.fingerprint, _about(name, examples), cards)
+    variants = tuple(
+        metric_card(METRICS[metric], [_without_likelihood(one) for one in observed[metric]], false_pass)
+        for metric, card in zip(metrics, cards, strict=True)
+        if not card.calibration.weights.keys().isdisjoint(OF_LIKELIHOOD)
+    )
+    return JudgeCard(scorer.name, scorer.fingerprint, _about(name, examples), cards, variants)
+
+
+def _without_likelihood(one: Observed) -> Observed:
+    """Return what a model on a server would have seen."""
+    items = tuple(
+        replace(item, features={name: v for name, v in item.features.items() if name not in OF_LIKELIHOOD})
+        for item in one.raw_scores.items
+    )
+    return replace(one, raw_scores=replace(one.raw_scores, items=items))
 
 
 def _about(name: str, examples: Sequence[Labelled]) -> dict[str, str | int]:

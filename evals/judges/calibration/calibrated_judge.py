@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -23,6 +23,26 @@ from rag_evals.rag.profile import load, profile_of
 MOST_CHARACTERS = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How a judge comes to a card that was made of another scorer.
+
+    Attributes:
+        remarks: What is to be said of that, a line each.
+        check: What its verdicts were held against and what came of it, for the record; empty for nothing.
+        once: What it is still to be held against, and what that will take, for the plan; empty for nothing.
+        card: The card, as far as its features can be read; None where it takes none.
+    """
+
+    remarks: tuple[str, ...] = ()
+    check: Mapping[str, Any] = field(default_factory=dict)
+    once: str = ""
+    card: JudgeCard | None = None
+
+
+NOT_FOLLOWED = Followed()
+
+
 class CalibratedJudge:
     """Makes one score a metric of what its scorer reads.
 
@@ -30,11 +50,18 @@ class CalibratedJudge:
         scorer: Reads the answers.
         metrics: Names of the metrics to score, as far as the scorer can read them.
         card: Says how raw scores become calibrated scores; without one they count as they are.
+        followed: How it comes to a card that was made of another scorer, where it has none of its own.
     """
 
     def __init__(
-        self, scorer: Scorer, *, metrics: Sequence[str] = DEFAULT_METRICS, card: JudgeCard | None = None
+        self,
+        scorer: Scorer,
+        *,
+        metrics: Sequence[str] = DEFAULT_METRICS,
+        card: JudgeCard | None = None,
+        followed: Followed = NOT_FOLLOWED,
     ) -> None:
+        card = card or followed.card
         self.name = scorer.name
         self.card = card
         self.fingerprint = digest(
@@ -52,7 +79,13 @@ class CalibratedJudge:
                 "reader": of_reader.identity or {"fingerprint": scorer.fingerprint},
                 "card": card.digest if card else None,
             },
-            settings={"metrics": self._metrics, "card": self._about_card()},
+            settings={
+                "metrics": self._metrics,
+                "card": self._about_card(),
+                **({"check": followed.check} if followed.check else {}),
+            },
+            remarks=lambda: (*of_reader.remarks(), *followed.remarks),
+            once=followed.once,
             # A raw score without a verdict is what the model says; a server that fails raises.
             unscored_is_final=True,
         )

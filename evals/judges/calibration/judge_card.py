@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -162,12 +162,15 @@ class JudgeCard:
         fingerprint: Of the scorer that was measured; a card speaks for no other.
         labels: Name, digest, number of examples and of sources of the label file.
         metrics: One a labelled metric.
+        variants: Of metrics that weigh what not every server tells, the same without: fitted and measured on
+            the other features alone.
     """
 
     judge: str
     fingerprint: str
     labels: Mapping[str, Any]
     metrics: tuple[MetricCard, ...]
+    variants: tuple[MetricCard, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -187,6 +190,21 @@ class JudgeCard:
         """What a run says of this card."""
         return tuple(card.trust for card in self.metrics)
 
+    def without_features(self, lacking: Collection[str]) -> JudgeCard:
+        """Return the card for a judge that cannot read the features `lacking`.
+
+        A metric that weighs one of them has its variant; one without such a variant is left out, as a feature
+        that is missing is not 0.
+        """
+        if not lacking:
+            return self
+        readable = {}
+        for one in (*self.variants[::-1], *self.metrics):
+            if one.calibration.weights.keys().isdisjoint(lacking):
+                readable[one.calibration.metric] = one
+        names = dict.fromkeys(one.calibration.metric for one in self.metrics)
+        return replace(self, metrics=tuple(readable[name] for name in names if name in readable), variants=())
+
     def metric(self, name: str) -> MetricCard | None:
         """Return the card of one metric; None if it was not labelled."""
         return next((card for card in self.metrics if card.calibration.metric == name), None)
@@ -195,6 +213,8 @@ class JudgeCard:
 def card_to_json(card: JudgeCard) -> str:
     """Return the text of a card's file: sorted, the same for the same card."""
     content = {"type": "judge-card", "schema": SCHEMA, "version": card.digest, **asdict(card)}
+    if not card.variants:
+        del content["variants"]
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 

@@ -300,3 +300,13 @@ def test_what_the_judges_of_an_ensemble_took_comes_back(reuse_cache):
     kept = [reuse_cache.cache.recall("scores", [entry.key]) for entry in reuse_cache.cache.entries()]
     texts = [data.decode() for found in kept for data in found.values()]
     assert sorted("members" in text for text in texts) == [False, True]
+
+
+def test_what_is_done_once_is_planned_once():
+    """Whatever pipelines share it: a line behind theirs."""
+    plans = [replace(Plan(name, 1, 1, 1, 0, 0, 0), once=("judge: 20 verdicts",)) for name in "ab"]
+    assert plan_lines(plans) == [
+        "plan: a: all 1 evaluations were made before",
+        "plan: b: all 1 evaluations were made before",
+        "plan: judge: 20 verdicts",
+    ]

@@ -203,7 +203,7 @@ def test_llamaindex_needs_a_window():
         judge_for("llamaindex", Models(ScriptedLLM(name="far")))
     assert str(caught.value) == (
         "the llamaindex judge packs its prompts by the model's context window, and far does not say how many "
-        "tokens that holds: use a local model, or another judge."
+        "tokens that holds: use a local model, one on a server, or another judge."
     )
 
 
