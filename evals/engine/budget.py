@@ -10,11 +10,15 @@ from statistics import fmean
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
-from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
+from rag_evals.evals.judges.judge import explainer_of
+from rag_evals.evals.judges.metrics import metrics_for
+from rag_evals.evals.runs.evaluation import ANSWER, EXPLANATION, SCORES, Evaluation
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.llm.prices import Price, price_of
 from rag_evals.rag.profile import Profile, profile_of
 
+# A reason, before any was written: three passages of the bundled pipelines, the claim, and a sentence.
+EXPLAINING = Profile(expected=Tokens(evaluated=450, generated=30))
 Prices = Mapping[str, "Price"]
 
 
@@ -89,8 +93,20 @@ def plan_of(tasks: Sequence[Task], reuse_cache: ReuseCache, prices: Prices, plac
         _total((count, work.evaluated + work.generated if work else None) for count, work in parts),
         _total((count, _share(work.seconds, places) if work else None) for count, work in parts),
         _total((count, work.usd if work else None) for count, work in parts),
-        tuple(filter(None, (pipeline.once, judge.once))),
+        tuple(filter(None, (pipeline.once, judge.once, _explaining(tasks, reuse_cache)))),
     )
+
+
+def _explaining(tasks: Sequence[Task], reuse_cache: ReuseCache) -> str:
+    """Return what the reasons of breaches take, as far as it is known; nothing where none are written."""
+    judge = tasks[0].judge
+    if tasks[0].explains is None or explainer_of(judge) is None:
+        return ""
+    cost = cost_estimate(EXPLAINING, EXPLANATION, judge.name, reuse_cache, {})
+    most = sum(len(metrics_for(task.question, task.metrics)) for task in tasks)
+    tokens = round(cost.evaluated + cost.generated) if cost else 0
+    takes = f"about {tokens:,} tokens" + (f" and {_duration(cost.seconds)}" if cost and cost.seconds else "")
+    return f"{tasks[0].name}: a reason for each breach takes {takes}; there are at most {most:,}"
 
 
 def cost_estimate(

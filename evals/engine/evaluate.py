@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -16,8 +16,8 @@ from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
 from rag_evals.evals.runs.masking import masked_text
-from rag_evals.evals.runs.score import Judgement, Score
-from rag_evals.rag.answer import Answer
+from rag_evals.evals.runs.score import Judgement, Score, is_below
+from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.errors import ModelDiedError, RemoteError
 from rag_evals.rag.llm.deadline import Deadline, deadline
 
@@ -107,7 +107,39 @@ async def _evaluation(
     except _Trouble as trouble:
         _report_end(trouble, watcher)
         judgement = KeyedResult(Judgement(_unscored(task, trouble.reason)), scores_key(task, answer.value))
-    return evaluation_of(task, answer, judgement)
+    evaluation = evaluation_of(task, answer, judgement)
+    if task.explains is None:
+        return evaluation
+    return await _explained(task, reuse_cache, answer.value, evaluation, bound)
+
+
+async def _explained(
+    task: Task, reuse_cache: ReuseCache, answer: Answer, evaluation: Evaluation, bound: Deadline
+) -> Evaluation:
+    """Put a sentence of the judging model on each breach, as far as there is time, and what they took."""
+    thresholds = task.explains(task.question) if task.explains else {}
+    scores, tokens, seconds, now = [], Tokens(), 0.0, Tokens()
+    for score in evaluation.scores:
+        said = None
+        if is_below(score.value, thresholds.get(score.metric)):
+            with suppress(_Trouble):  # the verdict is there, and counts without
+                explaining = reuse_cache.explanation(task, answer, score)
+                said = await _within(bound, explaining, "reason", _unjudged)
+        if said:
+            score = replace(score, explanation=said.value.text)
+            tokens, seconds = tokens + said.value.tokens, seconds + said.value.seconds
+            now += Tokens() if said.is_cached else said.value.tokens
+        scores.append(score)
+    if tokens == Tokens():
+        return evaluation
+    first, *others = evaluation.judged
+    return replace(
+        evaluation,
+        scores=tuple(scores),
+        seconds={**evaluation.seconds, "reasons": seconds},
+        tokens={**evaluation.tokens, "reasons": tokens},
+        judged=(first + now, *others),
+    )
 
 
 def evaluation_of(task: Task, answer: KeyedResult[Answer], judgement: KeyedResult[Judgement]) -> Evaluation:

@@ -54,4 +54,4 @@ class RejudgeTasks:
             return None
         if old.question.question != task.question.question:
             return None
-        return replace(task, pipeline=RecordedPipeline(task.name, old.answer))
+        return replace(task, pipeline=RecordedPipeline(task.name, old.answer), explains=None)

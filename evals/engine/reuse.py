@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -19,12 +19,20 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
 from rag_evals.evals.engine.task import Task
-from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.claims.explain import TASKS, VERSION
+from rag_evals.evals.judges.judge import Explains, Explanation, Judge, explainer_of
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.runs.evaluation import ANSWER, SCORES, answer_from_json, answer_to_json
+from rag_evals.evals.runs.evaluation import ANSWER, EXPLANATION, SCORES, answer_from_json, answer_to_json
 from rag_evals.evals.runs.masking import masked_fingerprint, masked_parts, masked_text
-from rag_evals.evals.runs.score import Judgement, judgement_from_json, judgement_to_json
+from rag_evals.evals.runs.score import (
+    ClaimScore,
+    Judgement,
+    Score,
+    from_json,
+    judgement_from_json,
+    judgement_to_json,
+)
 from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens, retrieves_first
 from rag_evals.rag.errors import ModelDiedError, RagError
 from rag_evals.rag.identity import canonical, digest
@@ -34,7 +42,7 @@ from rag_evals.rag.tracing.spans import span
 
 ANSWER_FROM_CONTEXTS = "written"
 # What `--evals-refresh` makes anew.
-REFRESHED = {"answers": (ANSWER, ANSWER_FROM_CONTEXTS), "scores": (SCORES,)}
+REFRESHED = {"answers": (ANSWER, ANSWER_FROM_CONTEXTS), "scores": (SCORES, EXPLANATION)}
 T = TypeVar("T")
 
 
@@ -123,12 +131,33 @@ class ReuseCache:
             self._keep(judge, {SCORES: key}, judgement_to_json(judgement), task)
         return KeyedResult(judgement, key)
 
+    async def explanation(self, task: Task, answer: Answer, score: Score) -> KeyedResult[Explanation] | None:
+        """Return what the judging model says of a breach, said now or before; None where it says nothing.
+
+        Raises:
+            UsageError: The judge cannot be loaded.
+            Exception: Whatever the model raises.
+        """
+        judge, claim = task.judge, score.weakest
+        explainer = explainer_of(judge)
+        if explainer is None or claim is None or score.metric not in TASKS:
+            return None
+        key = _explanation_key(explainer, task.question, answer, score.metric, claim)
+        if (known := self._recall(judge, EXPLANATION, key, partial(from_json, Explanation))) is not None:
+            return KeyedResult(known, key, is_cached=True)
+        await self._load(judge)
+        explain = partial(explainer.explain, score.metric, task.question, answer, claim)
+        made = await asyncio.to_thread(explain)
+        self._keep(judge, {EXPLANATION: key}, asdict(made), task)
+        return KeyedResult(made, key)
+
     def known(self, task: Task) -> tuple[KeyedResult[Answer], KeyedResult[Judgement]] | None:
         """Return answer and judgement if both were made before, without making anything; from any thread.
 
-        None as well for a task with several judgings: what is known of them is found as it is evaluated.
+        None as well for a task with several judgings, or one whose breaches are explained: what is known of
+        them is found as it is evaluated.
         """
-        if task.judgings > 1:
+        if task.judgings > 1 or task.explains:
             return None
         answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json)
         if answer is None:
@@ -160,6 +189,9 @@ class ReuseCache:
         if kind == SCORES:
             judgements = (_read(data, judgement_from_json) for data in made)
             return [(judged.parts, judged.seconds) for judged in judgements if judged]
+        if kind == EXPLANATION:
+            said = (_read(data, partial(from_json, Explanation)) for data in made)
+            return [((one.tokens,), one.seconds) for one in said if one]
         answers = (_read(data, answer_from_json) for data in made)
         return [((answer.total,), sum(answer.seconds.values())) for answer in answers if answer]
 
@@ -285,6 +317,21 @@ def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
             # The page is in what is said of a breach; where on it a passage begins is not.
             "contexts": [[context.text, context.document, *_pages(context)] for context in answer.contexts],
             "repeat": task.turn,
+        }
+    )
+
+
+def _explanation_key(
+    explainer: Explains, question: Question, answer: Answer, metric: str, claim: ClaimScore
+) -> str:
+    return digest(
+        {
+            "explainer": explainer.fingerprint,
+            "version": VERSION,
+            "metric": metric,
+            "question": [question.question, question.reference, question.answerable],
+            "claim": [claim.text, claim.closest.text if claim.closest else None],
+            "contexts": [context.text for context in answer.contexts],
         }
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,8 @@ from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.identity import digest
 
 Call = Callable[[], Coroutine[Any, Any, Any]]
+# Gives the least values that are no breach, by metric, of a question whose breaches are to be explained.
+Explained = Callable[[Question], Mapping[str, float]]
 
 
 class CallsInTest:
@@ -77,6 +79,7 @@ class Task:
         repeat: 0 for the first time that the question is put in a run; a repeat is never a replay.
         attempt: 0 for the first time that its test runs; a rerun of a test is no replay either.
         judgings: How many times the answer is judged.
+        explains: Whose breaches are to be explained; None where none are.
         calls: Takes the calls of a pipeline that is asked in the test; None where it is asked by the engine.
     """
 
@@ -88,6 +91,7 @@ class Task:
     repeat: int = 0
     attempt: int = 0
     judgings: int = 1
+    explains: Explained | None = None
     calls: CallsInTest | None = None
 
     @property

@@ -7,8 +7,9 @@ from dataclasses import astuple, replace
 
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.claims import read_claims
+from rag_evals.evals.judges.claims.explain import explain
 from rag_evals.evals.judges.grader import LEAST_MASS, Grader, whole_of
-from rag_evals.evals.judges.judge import RawScore, RawScores
+from rag_evals.evals.judges.judge import Explanation, RawScore, RawScores
 from rag_evals.evals.judges.prompts import (
     ANSWERS,
     CONTRADICTS,
@@ -19,6 +20,7 @@ from rag_evals.evals.judges.prompts import (
     harmless_text,
 )
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import ClaimScore
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import LLM, Prompt
@@ -70,6 +72,10 @@ class ChoiceScorer:
         """Read `answer` for each of `metrics`, in the calling thread."""
         grader = Grader(self.llm, question, answer, self._embedder)
         return {metric: _read(metric, grader) for metric in metrics}
+
+    def explain(self, metric: str, question: Question, answer: Answer, claim: ClaimScore) -> Explanation:
+        """Have the model say what is wrong with `claim`, in the calling thread."""
+        return explain(self.llm, metric, question, answer, claim)
 
 
 def _read(metric: str, grader: Grader) -> RawScores:

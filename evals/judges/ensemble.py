@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.judge import Judge, explainer_of
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import Judgement, Score, spread_note
@@ -32,6 +32,7 @@ class EnsembleJudge:
         _check(judges)
         self.name = f"ensemble ({', '.join(judge.name for judge in judges)})"
         self.fingerprint = digest({"ensemble": [judge.fingerprint for judge in judges], "version": 1})
+        self.explainer = next(filter(None, map(explainer_of, judges)), None)
         self._judges = tuple(judges)
         members = [(judge, profile_of(judge)) for judge in judges]
         self.profile = replace(

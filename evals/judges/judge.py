@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.runs.score import Decline, Judgement
+from rag_evals.evals.runs.score import ClaimScore, Decline, Judgement
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.tracing.conventions import INPUT, OUTPUT
 
@@ -60,6 +60,33 @@ class RawScores:
     tokens: Tokens = Tokens()
     reason: str | None = None
     declines: tuple[Decline, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a judging model writes on a breach, None where it wrote nothing, and what that took."""
+
+    text: str | None
+    tokens: Tokens = Tokens()
+    seconds: float = 0.0
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A scorer with a language model, which says in a sentence what is wrong."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that changes what it says."""
+
+    def explain(self, metric: str, question: Question, answer: Answer, claim: ClaimScore) -> Explanation:
+        """Say what is wrong with `claim`, the weakest of `answer` by `metric`, in the calling thread."""
+
+
+def explainer_of(judge: object) -> Explains | None:
+    """Return what explains the breaches of a judge: its `explainer`; None where it has none."""
+    explainer = getattr(judge, "explainer", None)
+    return explainer if isinstance(explainer, Explains) else None
 
 
 class Scorer(Protocol):

@@ -9,9 +9,11 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.claims.explain import explain
 from rag_evals.evals.judges.grader import MOST_LOG_ODDS
-from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
+from rag_evals.evals.judges.judge import Explanation, RawScore, RawScores, trace_attributes
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import ClaimScore
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.errors import ModelDiedError, RemoteError
 from rag_evals.rag.identity import digest
@@ -74,6 +76,10 @@ class LlamaIndexScorer:
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread: one raw score for the whole answer."""
         return {metric: self._traced(metric, question, answer) for metric in metrics}
+
+    def explain(self, metric: str, question: Question, answer: Answer, claim: ClaimScore) -> Explanation:
+        """Have the model say what is wrong with `claim`, in the calling thread; in words of ours."""
+        return explain(self._llm, metric, question, answer, claim)
 
     def _traced(self, metric: str, question: Question, answer: Answer) -> RawScores:
         with span(metric), span("verdict", kind="EVALUATOR") as step:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.budget import plan_lines, plan_of
-from rag_evals.evals.engine.task import Task
+from rag_evals.evals.engine.task import Explained, Task
 from rag_evals.evals.judges.build import CARDS, LABELS, JudgeModels, judge_for
 from rag_evals.evals.judges.calibration.card_check import CardChecks
 from rag_evals.evals.judges.calibration.judge_card import load_card
@@ -112,7 +112,11 @@ def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> li
         if len(questions) > MOST_TO_PLAN:
             continue
         pipeline = pipeline_of(name, settings, corpus, resources)
-        tasks = [Task(pipeline, question, judge, settings.metrics, name) for question in questions]
+        explains: Explained | None = (lambda _: {}) if settings.reasons else None
+        tasks = [
+            Task(pipeline, question, judge, settings.metrics, name, explains=explains)
+            for question in questions
+        ]
         places = max(profile_of(thing).most_at_once or 1 for thing in (pipeline, judge))
         plans.append(plan_of(tasks, session.reuse_cache, session.prices, places))
     return plan_lines(plans)

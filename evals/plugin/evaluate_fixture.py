@@ -18,7 +18,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
 from rag_evals.evals.engine.lookahead import Lookahead
 from rag_evals.evals.engine.task import CallsInTest, Task
-from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.judge import Judge, explainer_of
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.evals.plugin.attempts import ATTEMPT, IS_EVALUATED
 from rag_evals.evals.plugin.collection import (
@@ -50,6 +50,10 @@ from rag_evals.rag.profile import profile_of
 UNGRADED = (
     "its verdicts are read from words, each is 0 or 1, as its model gives no probabilities: take a local "
     "model, or a server that gives logprobs (docs/servers.md)"
+)
+UNEXPLAINED = (
+    "it writes no reasons for breaches, having no language model: take --evals-judge choice, or an ensemble "
+    "with it, or leave out --evals-reasons"
 )
 
 
@@ -94,6 +98,7 @@ class Evaluate:
             self._repeat if repeat is None else repeat,
             attempt=self._attempt,
             judgings=settings.judge_repeat,
+            explains=self._thresholds if settings.reasons else None,
             calls=CallsInTest() if profile_of(pipeline).runs_in_test else None,
         )
         recorded = self._recorded(task)
@@ -264,6 +269,8 @@ class Evaluate:
     def _attach(self, kind: ComponentKind, name: str, part: Pipeline | Judge, *more: str) -> None:
         """Put what `part` is made of on the report, with its remarks and `more` of them."""
         profile = profile_of(part)
+        if kind == "judge" and self._session.settings.reasons and explainer_of(part) is None:
+            more = (*more, UNEXPLAINED)
         info = ComponentInfo(
             kind,
             name,

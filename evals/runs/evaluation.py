@@ -169,6 +169,8 @@ class Evaluation:
         threshold = self.thresholds[score.metric]
         said = score.held_to(threshold).evidence
         evidence = f": {said}" if said else ""
+        if score.explanation:
+            evidence += f"; the judge: {score.explanation}"
         return _line(f"{score.metric} {_below(score.value or 0.0, threshold)}{evidence}")
 
 
@@ -325,3 +327,4 @@ def _spans(kept: Mapping[str, Any]) -> tuple[Span, ...]:
 # Kinds of items in the cache; `written` is an answer under what it was written from.
 ANSWER = "answer"
 SCORES = "scores"
+EXPLANATION = "explanation"

@@ -76,6 +76,7 @@ class Score:
         declines: What of the answer declines, with what decided that.
         breach: What a value below the threshold means, said of the weakest claim; None where `evidence` is
             all that the judge says, whatever the value.
+        explanation: The sentence that the judging model wrote on a breach; None where none was asked for.
     """
 
     metric: str
@@ -90,6 +91,7 @@ class Score:
     repeats: tuple[float | None, ...] = ()
     declines: tuple[Decline, ...] = ()
     breach: str | None = None
+    explanation: str | None = None
 
     @property
     def weakest(self) -> ClaimScore | None:
@@ -226,7 +228,7 @@ def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 # Fields that are written only where they say something.
-_RARE = frozenset({"page_end", "breach"})
+_RARE = frozenset({"page_end", "breach", "explanation"})
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard
-from rag_evals.evals.judges.judge import RawScore, RawScores, Scorer
+from rag_evals.evals.judges.judge import Explains, RawScore, RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_METRICS, DEFAULT_THRESHOLD, Metric, metrics_for
 from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.evals.questions.question import Question
@@ -67,6 +67,7 @@ class CalibratedJudge:
         self.fingerprint = digest(
             {"reader": scorer.fingerprint, "card": card.digest if card else None, "version": 1}
         )
+        self.explainer = scorer if isinstance(scorer, Explains) else None
         self._scorer = scorer
         self._metrics = tuple(name for name in metrics if name in scorer.metrics)
         of_reader = profile_of(scorer)

@@ -243,6 +243,7 @@ OPTIONS = (
         "judge_model", "if_any", "", "language model of the judge; the pipelines' own by default", "MODEL"
     ),
     Option("judge_card", "path", "", "judge card in place of the one found by the fingerprint", "FILE"),
+    Option("reasons", "as_it_is", False, "have the judging model write one sentence on each breach"),
     Option(
         "rules.judge_floor",
         "share",

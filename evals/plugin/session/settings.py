@@ -66,6 +66,7 @@ class Settings:
     judge: str
     judge_model: str | None
     judge_card: Path | None
+    reasons: bool
     labels: Path | None
     config: Path | None
     offline: bool

@@ -229,6 +229,7 @@ def _score(score: Score, evaluation: Evaluation) -> TemplateData:
     again = ", ".join(number_text(value) for value in score.repeats)
     notes = [
         said or "",
+        f"the judge: {score.explanation}" if is_low and score.explanation else "",
         "" if score.graded or score.value is None else "read from a word, not from probabilities",
         f"the judges differ by {score.spread:.2f}" if score.spread else "",
         f"judged again: {again}" if again else "",

@@ -42,7 +42,7 @@ _score = fields(
     {"value": maybe(number), "threshold": maybe(number)},
     {
         **{name: maybe(number) for name in ("least", "mean", "spread")},
-        **{name: maybe(text) for name in ("reason", "evidence", "breach")},
+        **{name: maybe(text) for name in ("reason", "evidence", "breach", "explanation")},
         "graded": truth,
         "claims": listed(_claim),
         "declines": listed(_decline),
