@@ -12,12 +12,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.base.intervals import Interval
+from rag_evals.evals.judges.build import LABELS, judge_for
+from rag_evals.evals.judges.calibration.accuracy import accuracy
+from rag_evals.evals.judges.calibration.card_check import (
+    ENDING,
+    LEAST_WITHIN,
+    CardChecks,
+    reference_of,
+    reference_to_json,
+)
+from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, card_to_json
+from rag_evals.evals.judges.choice import ChoiceScorer
 from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.llm.load import load_llm
 from rag_evals.rag.llm.local.local_llm import LocalLLM
-from rag_evals.rag.llm.protocol import Prompt
+from rag_evals.rag.llm.protocol import LLM, Prompt
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
 from rag_evals.rag.models.resolve import Model
 
@@ -121,6 +133,32 @@ def test_llamaindex_judges_by_a_model_on_a_server(remote: RemoteLLM, llm: LocalL
     far, near = (LlamaIndexScorer(model).read(["relevancy"], question, answer) for model in (remote, llm))
     assert far["relevancy"].items == near["relevancy"].items
     assert far["relevancy"].tokens.generated > 0
+
+
+class Models:
+    """The models of a judge, without an embedder."""
+
+    def __init__(self, llm: LLM) -> None:
+        self.llm = lambda: llm
+        self.embedder = lambda: None
+
+
+def test_a_card_follows_its_model(remote: RemoteLLM, llm: LocalLLM, tmp_path: Path):
+    """What the weights say in this process they say behind a server, which tells the name of their file."""
+    nothing = Interval(0.9, 0.8, 0.95)
+    measured = accuracy([0.9] * 10 + [0.1] * 10, [1] * 10 + [0] * 10, range(20), resamples=50)
+    calibration = Calibration("relevancy", {"yes": 1.0}, 0.0, None, 0.5)
+    metric = MetricCard(calibration, measured, nothing, nothing, {}, {}, {}, 1.0, 0.1, 9.0)
+    own = ChoiceScorer(llm)
+    card = JudgeCard(own.name, own.fingerprint, {"name": "mine.jsonl"}, (metric,))
+    (tmp_path / "card.json").write_text(card_to_json(card), encoding="utf-8")
+    reference = reference_of(own, llm.file, LABELS)
+    (tmp_path / f"card{ENDING}").write_text(reference_to_json(reference), encoding="utf-8")
+    judge = judge_for("choice", Models(remote), folders=[tmp_path], checks=CardChecks(LABELS))
+    check = judge.profile.settings["check"]
+    assert (check["model"], check["count"]) == ("smollm2-135m-instruct", 20)
+    assert check["within"] >= LEAST_WITHIN
+    assert judge.card == card
 
 
 def test_template_tokens_in_a_passage_are_letters(remote: RemoteLLM):
