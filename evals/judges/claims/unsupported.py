@@ -12,7 +12,7 @@ from itertools import islice
 
 from rag_evals.evals.judges.claims.words import stems
 
-# Chosen on sentences of RAGTruth with spans that people marked (docs/decisions/0005).
+# Chosen on sentences with spans that people marked; what they are worth is in docs/decisions/0005.
 LEAST_GAIN = 2.0
 LEAST_LIKELIHOOD = -3.0
 # More than these tell nothing that the claim itself does not.
