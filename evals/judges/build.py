@@ -1,18 +1,21 @@
-"""Judges by the word of an option: `choice`, `cross-encoder:NAME`, `llamaindex`, `ensemble:A+B`."""
+"""Judges by the word of an option: `choice`, `cross-encoder:NAME`, `auto`, `ensemble:A+B` and others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.metrics import DEFAULT_METRICS
+from rag_evals.rag.errors import ModelError
 
 if TYPE_CHECKING:
     from rag_evals.evals.judges.calibration.card_check import CardChecks
     from rag_evals.evals.judges.calibration.judge_card import JudgeCard
+    from rag_evals.evals.judges.entailment.taken import Candidate, Taken
     from rag_evals.evals.judges.judge import Judge, Scorer
     from rag_evals.rag.config import PipelineConfig
     from rag_evals.rag.llm.protocol import LLM
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 CARDS = Path(__file__).parent / "cards"
 # Of which some are read to hold a server's model against such a card.
 LABELS = Path(__file__).parents[2] / "fixtures" / "labels" / "primer.jsonl"
-FORMS = "choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
+# Language models that were trained to judge, asked in their own words.
+ASKED = ("minicheck", "guardian")
+FORMS = "choice, cross-encoder:NAME, minicheck, guardian, llamaindex, auto, or ensemble:JUDGE+JUDGE"
 
 
 class JudgeModels:
@@ -48,6 +53,23 @@ class JudgeModels:
         """Return the embedder."""
         return self._resources.embedder(self._config.embedder)
 
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield the judges that can be had without fetching anything, trained ones first."""
+        from rag_evals.evals.judges.entailment.taken import Candidate
+        from rag_evals.rag.models.judges import load_judges
+        from rag_evals.rag.models.resolve import is_cached
+
+        for judge in load_judges().values():
+            if judge.is_here():
+                published = None if judge.aggrefact is None else judge.aggrefact / 100
+                source = f"{judge.source}, {judge.date}"
+                yield Candidate(
+                    f"cross-encoder:{judge.name}", f"cross-encoder ({judge.repo})", published, source
+                )
+        with suppress(ModelError):  # a server, or a model that is nowhere
+            if is_cached(self._llm.model):
+                yield Candidate("choice", f"choice ({self._llm.model})")
+
     def entailment(self, name: str) -> Scorer:
         """Return the scorer of the entailment model `name`."""
         from rag_evals.evals.judges.entailment import EntailmentScorer
@@ -71,8 +93,8 @@ def judge_for(
     """Build the judge that `spec` names.
 
     Args:
-        spec: `choice`, `cross-encoder:NAME`, `llamaindex`, or `ensemble:` and two or more of these, joined
-            by `+`.
+        spec: `choice`, `cross-encoder:NAME`, `minicheck`, `guardian`, `llamaindex`, `auto`, or `ensemble:`
+            and two or more of these, joined by `+`.
         models: What it is made of.
         metrics: Names of the metrics to score.
         folders: Where judge cards are looked for.
@@ -100,7 +122,7 @@ def judge_for(
         members = [part.strip() for part in rest.split("+")]
         judges = [judge_for(one, models, metrics=metrics, folders=folders, checks=checks) for one in members]
         return EnsembleJudge(judges)
-    scorer = scorer_for(spec, models)
+    scorer = scorer_for(spec, models, folders)
     if card is not None and card.fingerprint != scorer.fingerprint:
         raise UsageError(
             f"the judge card is of {card.judge} with other weights, prompts or versions than {scorer.name} "
@@ -113,17 +135,41 @@ def judge_for(
     return CalibratedJudge(scorer, metrics=metrics, card=card, followed=followed)
 
 
-def scorer_for(spec: str, models: JudgeModels) -> Scorer:
+def taken_judge(models: JudgeModels, folders: Iterable[Path]) -> Taken:
+    """Return the judge that `auto` takes: nothing is fetched for it, and nothing loaded.
+
+    Args:
+        models: What it would be made of.
+        folders: Where judge cards are looked for.
+    """
+    from rag_evals.evals.judges.entailment.taken import take
+
+    return take(models.candidates(), folders)
+
+
+def scorer_for(spec: str, models: JudgeModels, folders: Iterable[Path] = ()) -> Scorer:
     """Build the scorer that `spec`, which names no ensemble, names.
+
+    Args:
+        spec: As `judge_for` takes it.
+        models: What it is made of.
+        folders: Where judge cards are looked for, by which `auto` takes a judge.
 
     Raises:
         UsageError: `spec` has another form.
     """
+    if spec == "auto":
+        spec = taken_judge(models, folders).spec
     kind, _, name = spec.partition(":")
     if kind == "ensemble":
         raise UsageError(f"{spec} has several judges: calibrate each of them, the ensemble uses their cards.")
     if kind == "cross-encoder" and name:
         return models.entailment(name)
+    if kind in ASKED and not name:
+        from rag_evals.evals.judges.entailment import EntailmentScorer
+        from rag_evals.evals.judges.entailment.asked import ASKINGS, AskedModel
+
+        return EntailmentScorer(AskedModel(models.llm(), ASKINGS[kind]), kind)
     if spec == "choice":
         from rag_evals.evals.judges.choice import ChoiceScorer
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
 from rag_evals.evals.engine.budget import plan_lines, plan_of
 from rag_evals.evals.engine.task import Explained, Task
-from rag_evals.evals.judges.build import CARDS, LABELS, JudgeModels, judge_for
+from rag_evals.evals.judges.build import CARDS, LABELS, JudgeModels, judge_for, taken_judge
 from rag_evals.evals.judges.calibration.card_check import CardChecks
 from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.judge import Judge
@@ -57,12 +58,9 @@ def judge_of(settings: Settings, resources: Resources, tell: Callable[[str], Non
         UsageError: There is no such judge, or its card is of another one.
         ModelError: Its model cannot be found, fetched or verified.
     """
-    name = next(iter(load_configs(settings.config)))
-    config = config_of(name, settings)
-    judging = judge_llm_for(settings.config, config.llm, settings.judge_model)
     return judge_for(
         settings.judge,
-        JudgeModels(resources, replace(config, llm=judging)),
+        _judge_models(settings, resources),
         metrics=settings.metrics,
         folders=(settings.home / "cards", CARDS),
         card=load_card(settings.judge_card) if settings.judge_card else None,
@@ -76,17 +74,32 @@ def judge_of(settings: Settings, resources: Resources, tell: Callable[[str], Non
     )
 
 
+def _judge_models(settings: Settings, resources: Resources) -> JudgeModels:
+    name = next(iter(load_configs(settings.config)))
+    config = config_of(name, settings)
+    judging = judge_llm_for(settings.config, config.llm, settings.judge_model)
+    return JudgeModels(resources, replace(config, llm=judging))
+
+
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """Return what the bundled pipelines about to be evaluated come to here, and what they will take."""
-    asked = _asked(items)
-    if not asked:
-        return []
-    session = session_of(config)
+    asked, session = _asked(items), session_of(config)
     try:
         lines = [describe(config_of(name, session.settings)) for name in asked]
-        return [*lines, *_plans(asked, session)]
+        return [*lines, *_taken(items, session), *(_plans(asked, session) if asked else [])]
     except (RagError, UsageError):
         return []  # the fixture says what is wrong, and ends the session as it should end
+
+
+def _taken(items: Sequence[pytest.Item], session: EvalsSession) -> list[str]:
+    """Say which judge `auto` takes, where the bundled judge is asked for."""
+    settings = session.settings
+    if settings.judge != "auto" or not any(
+        asked_by(item) and fixture_module(item, "judge") == JUDGES for item in items
+    ):
+        return []
+    models = _judge_models(settings, session.materials.resources)
+    return [printable(taken_judge(models, (settings.home / "cards", CARDS)).line)]
 
 
 def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.models.sources import FilePin, HubSource, IndexSource
 
-ModelKind = Literal["llm", "embedder", "reranker"]
+ModelKind = Literal["llm", "embedder", "reranker", "judge"]
 
 
 @dataclass(frozen=True, slots=True)

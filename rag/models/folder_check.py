@@ -28,8 +28,12 @@ _ACTIVATION_KEYS = frozenset({"activation_fn", "activation_function", "sbert_ce_
 _PICKLES = re.compile(r".*\.(pkl|pickle|pt|pth|ckpt|joblib|dill)|(pytorch_model|model|weights).*\.bin")
 
 
-def check_model_folder(folder: Path) -> None:
+def check_model_folder(folder: Path, *, is_config_read: bool = True) -> None:
     """Check that nothing in a model folder is code, or would be run by the libraries that load it.
+
+    Args:
+        folder: The folder.
+        is_config_read: Whether a library will read its `config.json`; else that may name what it likes.
 
     Raises:
         ModelError: Something is; one line says what, and what to do.
@@ -38,6 +42,8 @@ def check_model_folder(folder: Path) -> None:
         for path in [folder, *_module_folders(folder)]:
             _check_files(path, folder)
             for file in sorted(path.glob("*.json")):
+                if file.name == "config.json" and not is_config_read:
+                    continue
                 if file.name.endswith("config.json") or file.name.endswith(".safetensors.index.json"):
                     _check_config(file, folder)
     except OSError as error:

@@ -177,7 +177,7 @@ def _load(path: Path) -> Any:
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{path} is not an embedding model: {_first_line(error)}. "
+            f"{path} is not an embedding model: {first_line(error)}. "
             "Give a sentence-transformers folder or a name from `rag-evals models list`."
         ) from error
     check_words(loaded.tokenizer, path)
@@ -209,5 +209,6 @@ def check_words(tokenizer: Any, path: Path) -> None:
         )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what a library says is wrong, without its stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -169,7 +169,8 @@ def test_metrics_by_default(project):
         (["--evals-judge-floor", "70"], "evals_judge_floor = 70 is outside 0..1"),
         (
             ["--evals-judge", "chioce"],
-            "unknown judge 'chioce': write choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE",
+            "unknown judge 'chioce': write choice, cross-encoder:NAME, minicheck, guardian, llamaindex, "
+            "auto, or ensemble:JUDGE+JUDGE",
         ),
         (
             ["--evals-judge", "ensemble:cross-encoder:a+cross-encoder:b"],
@@ -345,3 +346,37 @@ def test_evidence_of_what_holds_is_no_complaint(project, errors, threshold, evid
     is_breach = evidence == EVIDENCE["breach"]
     said = [f"rag_evals.evals.base.errors.BreachError: faithfulness 0.59 < 0.90: {evidence}"]
     assert errors(result) == (said if is_breach else [])
+
+
+# --- auto ---
+
+PIPELINE_ALONE = """
+import pytest
+from rag_evals.testing import FakePipeline
+
+@pytest.fixture(scope="session")
+def baseline():
+    return FakePipeline(lambda question: question, name="baseline")
+"""
+TAKEN = (
+    "judge: auto takes cross-encoder:minicheck-roberta-large: balanced accuracy 0.735 published, "
+    "LLM-AggreFact board, llm-aggrefact.github.io at eba04fb, 2025-09-08; it scores "
+    "no relevancy and no refusal"
+)
+
+
+@pytest.mark.parametrize("given", ["--evals-judge=auto", "-oevals_judge=auto"])
+def test_auto_says_which_judge_it_takes(given, project, monkeypatch):
+    """The best of those that are here, named with why before the tests; nothing is fetched or loaded."""
+    project.write("conftest.py", PIPELINE_ALONE)
+    project.write("models/lytang--minicheck-roberta-large/config.json", "{}")
+    monkeypatch.setenv("RAG_EVALS_MODELS", str(project.path / "models"))
+    assert TAKEN in project.run("--collect-only", given).outlines
+
+
+def test_without_auto_nothing_is_said_of_it(project):
+    """Where the judge is named, or is one's own, no line says what would be taken."""
+    mine = project.run("--collect-only", "--evals-judge=auto")
+    project.write("conftest.py", PIPELINE_ALONE)
+    for result in (mine, project.run("--collect-only")):
+        assert not [line for line in result.outlines if "auto takes" in line]

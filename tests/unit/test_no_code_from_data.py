@@ -32,7 +32,13 @@ CALLS = frozenset(
 MAY_PICKLE = "rag/native/hosting/messages.py"
 # Libraries that load a model folder, where it was looked at before.
 LOADERS = frozenset({"SentenceTransformer", "CrossEncoder", "from_pretrained"})
-MAY_LOAD = frozenset({"rag/retrieval/embedder.py", "rag/retrieval/cross_encoder.py"})
+MAY_LOAD = frozenset(
+    {
+        "rag/retrieval/embedder.py",
+        "rag/retrieval/cross_encoder.py",
+        "rag/retrieval/entailment/form_loading.py",
+    }
+)
 
 
 def offences(source: str, name: str) -> Iterator[str]:

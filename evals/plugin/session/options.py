@@ -236,7 +236,8 @@ OPTIONS = (
         "judge",
         "as_it_is",
         "choice",
-        "what judges: choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE",
+        "what judges: choice, cross-encoder:NAME, minicheck, guardian, llamaindex, auto (the best on this "
+        "machine), or ensemble:JUDGE+JUDGE",
         "JUDGE",
     ),
     Option(

@@ -17,7 +17,7 @@ from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context, Tokens
-from rag_evals.rag.retrieval.entailment import Entailment, Entailments
+from rag_evals.rag.retrieval.entailment import NLI, Entailment, Entailments
 
 QUESTION = Question("experts", "How many experts?")
 ANSWER = Answer("Two experts run.", (Context("Two of eight experts run."),))
@@ -33,7 +33,7 @@ class Scripted(ScriptedLLM):
 class Entailing:
     """An entailment model to which everything follows by 0.8."""
 
-    limit = 100
+    limit, form = 100, NLI
 
     def __init__(self, name: str) -> None:
         self.name = self.fingerprint = name
@@ -103,6 +103,8 @@ def write(card: JudgeCard, path):
         ("choice", ChoiceScorer, "choice (qwen)", ["llm", "embedder"]),
         ("cross-encoder:x", EntailmentScorer, "cross-encoder (x)", ["entailment x"]),
         ("cross-encoder:a/b:c", EntailmentScorer, "cross-encoder (a/b:c)", ["entailment a/b:c"]),
+        ("minicheck", EntailmentScorer, "minicheck (qwen)", ["llm"]),
+        ("guardian", EntailmentScorer, "guardian (qwen)", ["llm"]),
         ("llamaindex", LlamaIndexScorer, "llamaindex (qwen)", ["llm"]),
     ],
 )
@@ -144,7 +146,7 @@ def test_an_ensemble_of_two(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "spec", ["chioce", "choice:qwen", "cross-encoder", "cross-encoder:", "llamaindex:x", ""]
+    "spec", ["chioce", "choice:qwen", "cross-encoder", "cross-encoder:", "minicheck:x", "llamaindex:x", ""]
 )
 def test_unknown_forms(spec):
     """Any other word is named, with all forms there are, and nothing is loaded."""
@@ -152,7 +154,9 @@ def test_unknown_forms(spec):
     with pytest.raises(UsageError) as caught:
         judge_for(spec, models)
     assert str(caught.value) == (
-        f"unknown judge {spec!r}: write choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE"
+        f"unknown judge {spec!r}: write choice, cross-encoder:NAME, minicheck, guardian, "
+        "llamaindex, auto, or "
+        "ensemble:JUDGE+JUDGE"
     )
     assert models.asked == []
 
@@ -162,11 +166,14 @@ def test_unknown_forms(spec):
     [
         (
             "ensemble:choice+chioce",
-            "unknown judge 'chioce': write choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE",
+            "unknown judge 'chioce': write choice, cross-encoder:NAME, minicheck, guardian, "
+            "llamaindex, auto, or "
+            "ensemble:JUDGE+JUDGE",
         ),
         (
             "ensemble:",
-            "unknown judge '': write choice, cross-encoder:NAME, llamaindex, or ensemble:JUDGE+JUDGE",
+            "unknown judge '': write choice, cross-encoder:NAME, minicheck, guardian, llamaindex, auto, or "
+            "ensemble:JUDGE+JUDGE",
         ),
         (
             "ensemble:choice",

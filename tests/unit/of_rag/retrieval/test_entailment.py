@@ -10,7 +10,14 @@ from rag_evals.evals.judges.judge import RawScores
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.errors import ModelError
-from rag_evals.rag.retrieval.entailment import Entailment, Entailments, Labels, labels_of, load_entailment
+from rag_evals.rag.retrieval.entailment import (
+    NLI,
+    Entailment,
+    Entailments,
+    Labels,
+    labels_of,
+    load_entailment,
+)
 
 QUESTION = Question("experts", "How many experts?", reference="Two experts.")
 HERE = Path("model")
@@ -24,7 +31,7 @@ class FakeModel:
     """Finds that a text entails what it contains, and contradicts it when it says "not" before it."""
 
     def __init__(self, limit: int = 40, *, contradicts: bool = True) -> None:
-        self.name, self.fingerprint, self.limit = "fake", "0", limit
+        self.name, self.fingerprint, self.limit, self.form = "fake", "0", limit, NLI
         self.batches: list[list[tuple[str, str]]] = []
         self._contradicts = contradicts
 

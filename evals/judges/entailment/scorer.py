@@ -1,20 +1,23 @@
-"""The entailment scorer (a cross-encoder): does a claim follow from a passage, as a trained model sees it?"""
+"""The entailment scorer: does a claim follow from the passages, as a trained model sees it?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.claims import Claim, read_claims
-from rag_evals.evals.judges.claims.sentences import TextSpan, split_sentences
+from rag_evals.evals.judges.claims.sentences import TextSpan
+from rag_evals.evals.judges.entailment.asked import AskedModel
+from rag_evals.evals.judges.entailment.windows import Window, windows_for
 from rag_evals.evals.judges.grader import log_odds, whole_of
 from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.identity import digest
-from rag_evals.rag.retrieval.entailment import Entailment, EntailmentModel
+from rag_evals.rag.profile import load, profile_of
+from rag_evals.rag.retrieval.entailment import Ask, Entailment, EntailmentModel
 from rag_evals.rag.tracing.spans import OpenSpan, span
 
 # Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
@@ -27,15 +30,33 @@ class EntailmentScorer:
     """Holds each claim against windows of the contexts; the window that supports it best counts.
 
     A window is as long as model and claim allow, of whole sentences where they fit, and shares a sentence
-    with the next one (the idea of SummaC, Laban et al. 2022, at the width the model reads at once).
+    with the next one (the idea of SummaC, Laban et al. 2022, at the width the model reads at once). What was
+    trained on documents reads passages together, as long a piece as its makers give it.
+
+    Args:
+        model: Reads a premise and a claim.
+        kind: What users wrote for it.
+
+    Attributes:
+        metrics: What it can read. A judge that marks the tokens of an answer says nothing of a contradiction.
     """
 
-    metrics = ("faithfulness", "context_recall", "correctness")
-
-    def __init__(self, model: EntailmentModel) -> None:
-        self.name = f"cross-encoder ({model.name})"
+    def __init__(self, model: EntailmentModel | AskedModel, kind: str = "cross-encoder") -> None:
+        self.metrics: tuple[str, ...] = ("faithfulness", "context_recall", "correctness")
+        if model.form.head == "tokens":
+            self.metrics = self.metrics[:2]
+        self.name = f"{kind} ({model.name})"
+        self.profile = profile_of(model)
         self.fingerprint = digest({"reader": "entailment", "version": VERSION, "model": model.fingerprint})
         self._model = model
+
+    def load(self) -> None:
+        """Load what is not loaded yet.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        load(self._model)
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
@@ -84,32 +105,55 @@ class ClaimEntailment:
         """Return this as the raw score of `value`."""
         features = {} if value is None else {"yes": log_odds(value)}
         claim = self.claim
-        return RawScore(claim.text, value, features, claim.start, claim.end, self.window, self.reason)
+        place = (claim.start, claim.end, self.window, self.reason)
+        return RawScore(claim.text, value, features, *place, graded=self.said is None or self.said.graded)
 
 
 class PairReader:
     """Puts pairs of window and claim to the entailment model, and adds up the `tokens` that these took."""
 
-    def __init__(self, model: EntailmentModel) -> None:
+    def __init__(self, model: EntailmentModel | AskedModel) -> None:
         self.tokens = Tokens()
         self._model = model
         self._count = cache(model.count_tokens)
 
-    def hold(self, claims: Sequence[Claim], premises: Sequence[Context]) -> list[ClaimEntailment]:
-        """Hold each of `claims` against all windows of `premises`, in one batch."""
-        windows = [self._windows(claim, premises) for claim in claims]
+    def hold(
+        self, claims: Sequence[Claim], premises: Sequence[Context], *, whole: str, question: str
+    ) -> list[ClaimEntailment]:
+        """Hold each of `claims` against all windows of `premises`, in one batch.
+
+        Args:
+            claims: The claims.
+            premises: What they are held against.
+            whole: The text that they are the claims of.
+            question: What was asked.
+        """
+        texts = [whole if self._by_tokens else claim.whole for claim in claims]
+        cut = {text: self._windows(text, premises, question) for text in dict.fromkeys(texts)}
+        windows = [cut[text] for text in texts]
         with span("entailment") as step:
-            pairs = ((window, claim) for claim, of in zip(claims, windows, strict=True) for window in of)
-            said = self._model.read([(window.text, claim.whole) for window, claim in pairs])
+            asks = [
+                self._ask(window.text, text, claim.span)
+                for claim, text, of in zip(claims, texts, windows, strict=True)
+                for window in of
+            ]
+            said = self._model.read(asks)
             self.tokens += said.tokens
             items = iter(said.items)
             found = [
-                self._finding(claim, of, [next(items) for _ in of])
-                for claim, of in zip(claims, windows, strict=True)
+                self._finding(claim, of, [next(items) for _ in of], "" if of else self._lack(text, question))
+                for claim, text, of in zip(claims, texts, windows, strict=True)
             ]
             if step.is_recording:
                 self._tell(step, found)
         return found
+
+    @property
+    def _by_tokens(self) -> bool:
+        return self._model.form.head == "tokens"
+
+    def _ask(self, premise: str, text: str, place: TextSpan) -> tuple[str, str] | Ask:
+        return Ask(premise, text, place.start, place.end) if self._by_tokens else (premise, text)
 
     def _tell(self, step: OpenSpan, found: Sequence[ClaimEntailment]) -> None:
         """Tell of each claim; all are read in one batch, so that they take all of its time."""
@@ -119,55 +163,62 @@ class PairReader:
                 "verdict", "EVALUATOR", error=finding.reason, **told, **{"llm.model_name": self._model.name}
             )
 
-    def _windows(self, claim: Claim, premises: Sequence[Context]) -> list[Context]:
-        room = self._model.limit - self._count(claim.whole)
+    def _windows(self, text: str, premises: Sequence[Context], question: str) -> list[Window]:
+        around = self._count(self._model.form.premise([], question))
+        room = self._model.limit - self._count(text) - around
         if room < LEAST_ROOM * self._model.limit:
             return []
-        return [window for premise in premises for window in context_windows(premise, room, self._count)]
+        return windows_for(self._model.form, premises, question, room, self._count)
 
     def _finding(
-        self, claim: Claim, windows: Sequence[Context], said: Sequence[Entailment]
+        self, claim: Claim, windows: Sequence[Window], said: Sequence[Entailment], lack: str
     ) -> ClaimEntailment:
         if not windows:
-            return ClaimEntailment(claim.span, reason=self._lack(claim))
+            return ClaimEntailment(claim.span, reason=lack)
         best = max(range(len(said)), key=lambda n: said[n].entailed)
         against = [one.contradicted for one in said if one.contradicted is not None]
         return ClaimEntailment(
-            claim.span, Entailment(said[best].entailed, max(against, default=None)), windows[best]
+            claim.span,
+            replace(said[best], contradicted=max(against, default=None)),
+            windows[best].closest(claim.whole),
         )
 
-    def _lack(self, claim: Claim) -> str:
-        length, limit = self._count(claim.whole), self._model.limit
+    def _lack(self, text: str, question: str) -> str:
+        form, limit = self._model.form, self._model.limit
+        length = self._count(text) + self._count(form.premise([], question))
         if limit - length >= LEAST_ROOM * limit:
             return "there is no text to hold it against"
+        what = "question and answer have" if form.asks else "the claim has"
         return (
-            f"the claim has {length} tokens, and {self._model.name} reads {limit} at once: "
-            "too few are left for what it is held against"
+            f"{what} {length} tokens, and {self._model.name} reads "
+            f"{limit} at once: too few are left for what it is held against"
         )
 
 
-def _faithfulness(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:  # noqa: ARG001
+def _faithfulness(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
     if not answer.contexts:
         raise NoVerdict("there are no contexts to hold the answer against")
     read = read_claims(answer.text)
     if read.declines and not read.claims:
         raise NoVerdict("the answer declines: it makes no claim")
-    found = bench.hold(read.claims, answer.contexts)
+    found = bench.hold(read.claims, answer.contexts, whole=answer.text, question=question.question)
     return [finding.raw_score(finding.support) for finding in found]
 
 
 def _context_recall(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
     if not answer.contexts:
         raise NoVerdict("there are no contexts to find the reference in")
-    found = bench.hold(read_claims(question.reference or "").claims, answer.contexts)
+    whole = question.reference or ""
+    found = bench.hold(read_claims(whole).claims, answer.contexts, whole=whole, question=question.question)
     return [finding.raw_score(finding.support) for finding in found]
 
 
 def _correctness(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
     """Two raw scores: the claim that agrees least with the reference; whether all of it is there."""
     reference, whole = question.reference or "", whole_of(answer.text)
-    claimed = bench.hold(_claims(answer.text), [Context(reference)])
-    wanted = bench.hold(_claims(reference), [Context(answer.text)])
+    asked = question.question
+    claimed = bench.hold(_claims(answer.text), [Context(reference)], whole=answer.text, question=asked)
+    wanted = bench.hold(_claims(reference), [Context(answer.text)], whole=reference, question=asked)
     agrees = min(claimed, key=lambda finding: _or_least(finding.agreement))
     covers = replace(min(wanted, key=lambda finding: _or_least(finding.support)), claim=whole)
     raw_scores = (agrees.raw_score(agrees.agreement), covers.raw_score(covers.support))
@@ -188,50 +239,3 @@ _READ: Mapping[str, Callable[[PairReader, Question, Answer], list[RawScore]]] = 
     "context_recall": _context_recall,
     "correctness": _correctness,
 }
-
-
-Count = Callable[[str], int]
-Piece = tuple[int, int]
-
-
-def context_windows(context: Context, room: int, count: Count) -> Iterator[Context]:
-    """Cut a context into windows of at most `room` tokens, of whole sentences where they fit.
-
-    Each shares its last sentence with the next one, unless that has no room for both it and a new one.
-
-    Args:
-        context: What is cut; where it has offsets, each window has its own.
-        room: Tokens of a window.
-        count: Counts the tokens of a text; it is called anew for each window.
-    """
-    text = context.text
-    pieces = [
-        piece for span in split_sentences(text) for piece in _fitting(text, span.start, span.end, room, count)
-    ]
-    sizes = [count(text[start:end]) for start, end in pieces]
-    first = 0
-    while first < len(pieces):
-        last, size = first, sizes[first]
-        while last + 1 < len(pieces) and size + sizes[last + 1] <= room:
-            last += 1
-            size += sizes[last]
-        # What stands between two sentences, the marker of a list say, has tokens as well.
-        while last > first and count(text[pieces[first][0] : pieces[last][1]]) > room:
-            last -= 1
-        yield context.part(pieces[first][0], pieces[last][1])
-        if last + 1 == len(pieces):
-            return
-        shares = last > first and sizes[last] + sizes[last + 1] <= room
-        first = last if shares else last + 1
-
-
-def _fitting(text: str, start: int, end: int, room: int, count: Count) -> Iterator[Piece]:
-    """Halve a sentence, between words where there are some, until each part has at most `room` tokens."""
-    if end - start < 2 or count(text[start:end]) <= room:
-        yield start, end
-        return
-    middle = (start + end) // 2
-    spaces = (n for n in range(start + 1, end - 1) if text[n].isspace())
-    space = min(spaces, key=lambda n: abs(n - middle), default=None)
-    yield from _fitting(text, start, middle if space is None else space, room, count)
-    yield from _fitting(text, middle if space is None else space + 1, end, room, count)

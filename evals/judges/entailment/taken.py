@@ -1,0 +1,85 @@
+"""The judge that `auto` takes: of those on this machine the one with the best figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, load_card
+
+METRIC = "faithfulness"
+FALLBACK = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A judge that can be had without fetching anything.
+
+    Attributes:
+        spec: What users write for it.
+        name: The name that it has in a judge card.
+        published: Its published balanced accuracy, 0 to 1; None where there is none.
+        source: Where that stands.
+    """
+
+    spec: str
+    name: str
+    published: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The judge that was taken, and why."""
+
+    spec: str
+    why: str
+
+    @property
+    def line(self) -> str:
+        """What is said of it."""
+        lacks = "" if self.spec == FALLBACK else "; it scores no relevancy and no refusal"
+        return f"judge: auto takes {self.spec}: {self.why}{lacks}"
+
+
+def take(candidates: Iterable[Candidate], folders: Iterable[Path]) -> Taken:
+    """Return the candidate with the highest balanced accuracy in faithfulness; of equal ones the first.
+
+    The figure of a judge is that of its card, and without a card the published one. A candidate with neither
+    is not taken, unless it is the fallback and nothing else is there.
+
+    Args:
+        candidates: The judges on this machine.
+        folders: Where judge cards are looked for; the first that has one of a judge counts.
+    """
+    cards = list(_cards(folders))
+    best: tuple[float, Taken] | None = None
+    for candidate in candidates:
+        found = _figure(candidate, cards)
+        if found and (best is None or found[0] > best[0]):
+            best = found[0], Taken(candidate.spec, found[1])
+    if best:
+        return best[1]
+    return Taken(FALLBACK, "no judge on this machine has a card or a published figure")
+
+
+def _figure(candidate: Candidate, cards: Iterable[JudgeCard]) -> tuple[float, str] | None:
+    for card in cards:
+        metric = card.metric(METRIC)
+        if card.judge == candidate.name and metric:
+            value = metric.accuracy.balanced_accuracy.value
+            return value, f"balanced accuracy {value:.2f} on {card.labels.get('name')}, by its card"
+    if candidate.published is None:
+        return None
+    return candidate.published, f"balanced accuracy {candidate.published:.3f} published, {candidate.source}"
+
+
+def _cards(folders: Iterable[Path]) -> Iterator[JudgeCard]:
+    for folder in folders:
+        for path in sorted(folder.glob("*.json")):
+            try:
+                yield load_card(path)
+            except UsageError:
+                continue  # no card of any of them
