@@ -42,8 +42,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "generate": ("generate:add_generate", "write questions about documents, filtered, with their sources"),
     "models": ("models:add_models", "list, fetch and verify models"),
-    "calibrate": ("calibrate:add_calibrate", "measure the judge on labelled answers: a judge card"),
-    "doctor": ("calibrate:add_doctor", "try llama.cpp, then to talk the judge into false verdicts"),
+    "judges": ("judges.listing:add_judges", "list judges: figures, size, and what they take here"),
+    "calibrate": ("judges.calibrate:add_calibrate", "measure the judge on labelled answers: a judge card"),
+    "doctor": ("judges.calibrate:add_doctor", "try llama.cpp, then to talk the judge into false verdicts"),
     "cache": ("cache:add_cache", "what earlier runs made: show, explain, drop or verify it"),
     "questions": ("questions.verbs:add_questions", "keep question files: check, review, audit, convert them"),
 }

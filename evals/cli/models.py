@@ -7,7 +7,8 @@ import sys
 
 from rag_evals.evals.reports.text import aligned
 from rag_evals.rag.errors import RagError
-from rag_evals.rag.models.resolve import ModelRow, cache_dir, list_rows, resolve, verify
+from rag_evals.rag.models.judges import judge_named
+from rag_evals.rag.models.resolve import Model, ModelRow, cache_dir, list_rows, resolve, verify
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def _list_models(_options: argparse.Namespace) -> int:
 def _fetch_models(options: argparse.Namespace) -> int:
     for name in options.names:
         try:
-            model = resolve(name)
+            model = _fetched(name)
         except RagError as error:
             if not options.if_reachable:
                 raise
@@ -43,6 +44,15 @@ def _fetch_models(options: argparse.Namespace) -> int:
             continue
         print(f"{name}: {model.path} (SHA-256 {model.sha256[:12]}…, from {model.source})")
     return 0
+
+
+def _fetched(name: str) -> Model:
+    """Fetch a model, or a judge with all that it reads with."""
+    judge = judge_named(name)
+    if judge is None or not judge.entries:
+        return resolve(name)
+    model, *_ = [resolve(entry.name, catalogue={entry.name: entry}) for entry in judge.entries]
+    return model
 
 
 def _verify_models(options: argparse.Namespace) -> int:

@@ -11,7 +11,15 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_home, add_offline
 from rag_evals.evals.engine.offline import forbid_connections
-from rag_evals.evals.judges.build import CARDS, FORMS, LABELS, JudgeModels, judge_for, scorer_for
+from rag_evals.evals.judges.build import (
+    CARDS,
+    FORMS,
+    LABELS,
+    JudgeModels,
+    judge_for,
+    scorer_for,
+    taken_judge,
+)
 from rag_evals.evals.judges.calibration.calibrate import calibrate
 from rag_evals.evals.judges.calibration.card_check import ENDING, reference_of, reference_to_json
 from rag_evals.evals.judges.calibration.injection_check import METRIC, is_steady, run_canaries
@@ -71,13 +79,23 @@ def _judge_models(options: argparse.Namespace) -> JudgeModels:
     return JudgeModels(Resources(offline=options.offline), replace(config, llm=judging))
 
 
+def _judge(options: argparse.Namespace) -> tuple[str, JudgeModels]:
+    """Return the judge that is asked for and what it is made of; what `auto` takes is said."""
+    models = _judge_models(options)
+    if options.judge != "auto":
+        return options.judge, models
+    taken = taken_judge(models, (options.home / "cards", CARDS))
+    print(printable(taken.line))
+    return taken.spec, models
+
+
 def _calibrate(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     if options.false_pass is not None:
         parse_share("--false-pass", str(options.false_pass))
     examples = load_labels(options.labels)
-    scorer = scorer_for(options.judge, _judge_models(options))
+    scorer = scorer_for(*_judge(options))
     out = _writable(options.out or options.home / "cards" / f"{scorer.fingerprint[:16]}.json")
     progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
     card = calibrate(
@@ -125,7 +143,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _canaries(options: argparse.Namespace) -> int:
     folders = (options.home / "cards", CARDS)
-    judge = judge_for(options.judge, _judge_models(options), metrics=(METRIC,), folders=folders)
+    judge = judge_for(*_judge(options), metrics=(METRIC,), folders=folders)
     threshold = options.threshold
     if threshold is None:
         threshold = profile_of(judge).thresholds.get(METRIC, DEFAULT_THRESHOLD)

@@ -1,0 +1,1 @@
+"""The commands about judges: list them, measure one, try one."""
