@@ -60,6 +60,35 @@ LABELS: list[Any] = [
         "faithful": 0,
     },
 ]
+RAGTRUTH: list[Any] = [
+    {**LABELS[0], "faithful": 0, "spans": [[0, 1, "kind"]], "source": "s"},
+    {
+        "id": "c",
+        "source_id": "s",
+        "response": "It is 8.",
+        "labels": [{"start": 0, "end": 2}],
+        "quality": "good",
+    },
+]
+MTRAG: list[Any] = [{**LABELS[0], "history": [["user", "Q?"], ["agent", "A."]], "faithfulness": [4, 2]}]
+EVALUATIONS: Any = {
+    "documents": [{"document_id": "d", "text": "It is 8."}],
+    "tasks": [
+        {
+            "task_id": "t<::>1",
+            "input": [{"speaker": "user", "text": "Q?"}],
+            "contexts": [{"document_id": "d"}],
+        }
+    ],
+    "evaluations": [
+        {
+            "task_id": "t<::>1",
+            "model_id": "m",
+            "model_response": "8",
+            "annotations": {"faithfulness": {"a": {"value": 3}}},
+        }
+    ],
+}
 TABLE = b'id,question,reference,tags\none,What is 1?,One.,a\ntwo,"What, is 2?",\'=2,\n'
 RAGAS: list[Any] = [
     {"user_input": "Q?", "reference": "R.", "reference_contexts": ["C."], "synthesizer_name": "s"}

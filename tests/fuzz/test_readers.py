@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from rag_evals.evals.base.errors import EvalsError
 from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.judges.calibration.judge_card import load_card
+from rag_evals.evals.judges.calibration.label_sets import load_sets
 from rag_evals.evals.judges.calibration.labels import load_labels
 from rag_evals.evals.plugin.session.option_values import READERS
 from rag_evals.evals.plugin.session.options import OPTIONS, Given
@@ -253,6 +254,15 @@ TARGETS: Mapping[str, Target] = {
         json_or_bytes([seeds.LLAMAINDEX, seeds.SQUAD, seeds.RAGAS, seeds.DEEPEVAL], as_json),
     ),
     "labels": of_file("l.jsonl", load_labels, json_or_bytes([seeds.LABELS], as_lines)),
+    "ragtruth": of_file(
+        "l.jsonl", lambda file: load_sets([f"ragtruth:{file}"]), json_or_bytes([seeds.RAGTRUTH], as_lines)
+    ),
+    "mtrag.jsonl": of_file(
+        "l.jsonl", lambda file: load_sets([f"mtrag:{file}"]), json_or_bytes([seeds.MTRAG], as_lines)
+    ),
+    "mtrag.json": of_file(
+        "l.json", lambda file: load_sets([f"mtrag:{file}"]), json_or_bytes([seeds.EVALUATIONS], as_json)
+    ),
     "card": of_file("c.json", load_card, json_or_bytes([seeds.CARD], as_json)),
     "pipelines.toml": of_file("p.toml", load_configs, TOML),
     "prices.toml": of_file("p.toml", load_prices, mutated_bytes([seeds.PRICES])),

@@ -24,6 +24,7 @@ from rag_evals.evals.judges.calibration.calibrate import calibrate
 from rag_evals.evals.judges.calibration.card_check import ENDING, reference_of, reference_to_json
 from rag_evals.evals.judges.calibration.injection_check import METRIC, is_steady, run_canaries
 from rag_evals.evals.judges.calibration.judge_card import card_to_json
+from rag_evals.evals.judges.calibration.label_sets import load_sets, sample, set_names
 from rag_evals.evals.judges.calibration.labels import load_labels, usable_metrics
 from rag_evals.evals.judges.judge import Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
@@ -39,7 +40,16 @@ from rag_evals.rag.profile import profile_of
 
 def add_calibrate(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `calibrate`."""
-    parser.add_argument("--labels", type=Path, required=True, help="label file (docs/labels.md)")
+    parser.add_argument(
+        "--labels",
+        action="append",
+        required=True,
+        metavar="SET",
+        help="label file, ragtruth:PATH or mtrag:PATH (docs/labels.md); may be given several times",
+    )
+    parser.add_argument(
+        "--answers", type=int, metavar="N", help="judge at most N answers of each set, of whole sources"
+    )
     parser.add_argument("--out", type=Path, help="file of the card (default: in the folder cards of --home)")
     parser.add_argument(
         "--false-pass",
@@ -94,13 +104,14 @@ def _calibrate(options: argparse.Namespace) -> int:
 
     if options.false_pass is not None:
         parse_share("--false-pass", str(options.false_pass))
-    examples = load_labels(options.labels)
+    examples = load_sets(options.labels)
+    if options.answers is not None:
+        examples = sample(examples, options.answers)
     scorer = scorer_for(*_judge(options))
     out = _writable(options.out or options.home / "cards" / f"{scorer.fingerprint[:16]}.json")
     progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
-    card = calibrate(
-        scorer, examples, name=options.labels.name, false_pass=options.false_pass, progress=progress
-    )
+    names = ", ".join(set_names(examples))
+    card = calibrate(scorer, examples, name=names, false_pass=options.false_pass, progress=progress)
     out.write_text(card_to_json(card), encoding="utf-8")
     _write_reference(scorer, out)
     print("\n".join(card_lines(card)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from rag_evals.evals.questions.fields import (
     check_keys,
     check_span,
     parse_list,
+    parse_object,
     parse_text,
     parse_whole_number,
     text_problem,
@@ -24,9 +25,19 @@ from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.identity import canonical, digest
 
 LABELS: Mapping[str, str] = MappingProxyType(
-    {"faithful": "faithfulness", "relevant": "relevancy", "correct": "correctness", "declined": "refusal"}
+    {
+        "faithful": "faithfulness",
+        "relevant": "relevancy",
+        "correct": "correctness",
+        "declined": "refusal",
+        "useful": "context_relevancy",
+        "recalled": "context_recall",
+    }
 )
 """Field of a label file to the metric that it labels."""
+
+# A label for each context, not for the answer.
+BY_CONTEXT = "useful"
 
 # A judge that hits 15 of 20 labels has an accuracy of 0.53 to 0.89 (Wilson, 95 %): barely told from a coin.
 LEAST_ITEMS = 20
@@ -41,16 +52,38 @@ class Labelled:
         answer: The answer that was labelled, with its contexts.
         labels: Pairs of metric and label, 1 or 0, sorted by metric. See `label_for`.
         source: Where the example is from: examples of one source are resampled and left out together.
+        spans: First character and the one behind the last of each part of the answer that people marked as
+            not supported, in the order of the text; None where nobody looked for them.
+        ratings: Pairs of metric and what each of the people who judged it said, 1 or 0.
+        set: Name of the set it is part of.
     """
 
     question: Question
     answer: Answer = field(hash=False)  # it holds a mapping
     labels: tuple[tuple[str, int], ...]
     source: str
+    spans: tuple[tuple[int, int], ...] | None = None
+    ratings: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    set: str = ""
 
     def label_for(self, metric: str) -> int | None:
         """Return the label for a metric, None when it has none."""
         return dict(self.labels).get(metric)
+
+    def ratings_for(self, metric: str) -> tuple[int, ...]:
+        """Return what each of the people said by a metric; nothing where that is not known."""
+        return dict(self.ratings).get(metric, ())
+
+    def agreement_for(self, metric: str) -> float | None:
+        """Return the share of the people who agree with the label; None with fewer than two."""
+        ratings, label = self.ratings_for(metric), self.label_for(metric)
+        if len(ratings) < 2 or label is None:
+            return None
+        return ratings.count(label) / len(ratings)
+
+
+# The examples of one entry of a file: what it labels by the answer, and each of its contexts that it labels.
+Entry = tuple[Labelled, ...]
 
 
 def load_labels(path: Path) -> tuple[Labelled, ...]:
@@ -66,12 +99,26 @@ def load_labels(path: Path) -> tuple[Labelled, ...]:
         LabelFileError: When anything is wrong with the file; lists every problem as `file:line: problem`.
             Also when it holds fewer than 20 examples.
     """
-    examples, problems = gather(_read(path), lambda example: example.question.id)
+    return gathered(path, _read(path))
+
+
+def gathered(path: Path, outcomes: Iterable[tuple[str, Entry | Fault]]) -> tuple[Labelled, ...]:
+    """Return the examples of all entries of a file.
+
+    Args:
+        path: The file, for the message.
+        outcomes: Each entry's place, and its examples or what is wrong with it.
+
+    Raises:
+        LabelFileError: Something is wrong with one of them, or they are fewer than 20 examples.
+    """
+    entries, problems = gather(outcomes, lambda entry: entry[0].question.id)
     if problems:
         raise LabelFileError(listing(f"{count_of(len(problems), 'problem')} in label files:", problems))
+    examples = tuple(example for entry in entries for example in entry)
     if len(examples) < LEAST_ITEMS:
         raise LabelFileError(f"{display_path(path)}: {count_of(len(examples), 'example')}, {_NEEDED}")
-    return tuple(examples)
+    return examples
 
 
 def labels_digest(examples: Iterable[Labelled]) -> str:
@@ -118,6 +165,8 @@ def _content(example: Labelled) -> dict[str, Any]:
         "answer": answer.text,
         "labels": dict(example.labels),
         "source": example.source,
+        **({} if example.spans is None else {"spans": example.spans}),
+        **({"ratings": dict(example.ratings)} if example.ratings else {}),
     }
 
 
@@ -125,16 +174,17 @@ def _content(example: Labelled) -> dict[str, Any]:
 
 _READERS = readers_for("examples")
 _CONTEXT_KEYS = ("text", "document", "page", "start", "end", "page_end")
-_KEYS = ("id", "question", "contexts", "context", "answer", "reference", *LABELS, "source", "kind")
+_MARKS = ("spans", "ratings")
+_KEYS = ("id", "question", "contexts", "context", "answer", "reference", *LABELS, *_MARKS, "source", "kind")
 
 
-def _read(path: Path) -> Iterator[tuple[str, Labelled | Fault]]:
-    """Yield each example of a file, or what is wrong with it, with its place."""
+def _read(path: Path) -> Iterator[tuple[str, Entry | Fault]]:
+    """Yield the examples of each entry of a file, or what is wrong with it, with its place."""
     for place, value in read_entries(path, "label files", _READERS):
-        yield place, value if isinstance(value, Fault) else _parse_example(value)
+        yield place, value if isinstance(value, Fault) else _parse_entry(value)
 
 
-def _parse_example(value: object) -> Labelled | Fault:
+def _parse_entry(value: object) -> Entry | Fault:
     if not isinstance(value, dict):
         return Fault((f"not an object but {kind_name(value)}",))
     problems: list[str] = []
@@ -144,15 +194,31 @@ def _parse_example(value: object) -> Labelled | Fault:
         question=parse_text(value, "question", problems, is_required=True) or "",
         reference=parse_text(value, "reference", problems),
     )
-    contexts = _parse_contexts(value, problems)
+    contexts = parse_contexts(value, problems)
     text = parse_text(value, "answer", problems, is_required=True, may_be_blank=True) or ""
     labels = _parse_labels(value, problems)
+    useful = _parse_useful(value, problems)
+    spans = parse_spans(value, text, problems)
+    ratings = _parse_ratings(value, problems)
     source = parse_text(value, "source", problems) or question.id
     parse_text(value, "kind", problems)  # for the file's author
-    return Fault(tuple(problems)) if problems else Labelled(question, Answer(text, contexts), labels, source)
+    if problems:
+        return Fault(tuple(problems))
+    example = Labelled(question, Answer(text, contexts), labels, source, spans, ratings)
+    return (*((example,) if labels else ()), *_by_context(example, useful))
 
 
-def _parse_contexts(entry: Mapping[str, Any], problems: list[str]) -> tuple[Context, ...]:
+def _by_context(example: Labelled, useful: Sequence[int | None]) -> Iterator[Labelled]:
+    """Yield an example of its own for each context that is labelled: each is judged by itself."""
+    for context, label in zip(example.answer.contexts, useful, strict=False):
+        if label is not None:
+            answer = replace(example.answer, contexts=(context,))
+            labels = ((LABELS[BY_CONTEXT], label),)
+            yield replace(example, answer=answer, labels=labels, spans=None, ratings=())
+
+
+def parse_contexts(entry: Mapping[str, Any], problems: list[str]) -> tuple[Context, ...]:
+    """Return the contexts of an entry, as texts or as the records have them; appends what is wrong."""
     given = [key for key in ("contexts", "context") if entry.get(key) is not None]
     if len(given) == 2:
         problems.append('both "contexts" and "context": give one of them')
@@ -196,15 +262,98 @@ def _parse_context(value: Mapping[str, Any], problems: list[str]) -> Context:
 
 
 def _parse_labels(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple[str, int], ...]:
-    given = {key: entry[key] for key in LABELS if entry.get(key) is not None}
-    if not given:
+    given = {key: entry[key] for key in LABELS if entry.get(key) not in (None, [])}
+    useful = given.pop(BY_CONTEXT, None)
+    if not given and (useful is None or _only_nulls(useful)):
         *keys, last = (f'"{key}"' for key in LABELS)
         problems.append(f"no label: give {', '.join(keys)} or {last}")
     for key, label in given.items():
-        if isinstance(label, bool):
-            problems.append(f'"{key}" = {short_repr(label)} is no label: write 1 or 0')
-        elif not isinstance(label, int) or label not in (0, 1):
-            problems.append(f'"{key}" = {short_repr(label)} is no label: write 1, 0 or null')
-    if "correct" in given and entry.get("reference") is None:
-        problems.append('"correct" without "reference": give the right answer, to compare with')
+        _check_label(f'"{key}"', label, problems)
+    for key in ("correct", "recalled"):
+        if key in given and entry.get("reference") is None:
+            problems.append(f'"{key}" without "reference": give the right answer, to compare with')
     return tuple(sorted((LABELS[key], label) for key, label in given.items()))
+
+
+def _only_nulls(labels: object) -> bool:
+    return isinstance(labels, list) and all(label is None for label in labels)
+
+
+def _check_label(name: str, label: object, problems: list[str], allowed: str = "1, 0 or null") -> None:
+    if isinstance(label, bool):
+        problems.append(f"{name} = {short_repr(label)} is no label: write 1 or 0")
+    elif not isinstance(label, int) or label not in (0, 1):
+        problems.append(f"{name} = {short_repr(label)} is no label: write {allowed}")
+
+
+def _parse_useful(entry: Mapping[str, Any], problems: list[str]) -> list[int | None]:
+    labels = parse_list(entry, BY_CONTEXT, "labels, one a context,", problems)
+    given = entry.get("contexts")
+    count = len(given) if isinstance(given, list) else 1
+    if labels and len(labels) != count:
+        problems.append(
+            f'"{BY_CONTEXT}" has {count_of(len(labels), "label")} for {count_of(count, "context")}: '
+            "give one a context, null for one that nobody judged"
+        )
+    for number, label in enumerate(labels):
+        if label is not None:
+            _check_label(f"{BY_CONTEXT}[{number}]", label, problems)
+    return labels
+
+
+def parse_spans(
+    entry: Mapping[str, Any], answer: str, problems: list[str]
+) -> tuple[tuple[int, int], ...] | None:
+    """Return the marked parts of an answer in the order of the text, None when there is no such key.
+
+    A mark has its first character, the one behind its last, and what else its author wrote.
+    """
+    if entry.get("spans") is None:
+        return None
+    wrong = len(problems)
+    marks = parse_list(entry, "spans", "marks", problems)
+    if len(problems) > wrong:
+        return None
+    for number, mark in enumerate(marks):
+        if not _is_mark(mark):
+            problems.append(
+                f"spans[{number}] = {short_repr(mark)} is no mark: write [first character, the one behind it]"
+            )
+        elif not mark[0] < mark[1] <= len(answer):
+            problems.append(
+                f"spans[{number}] goes from {mark[0]} to {mark[1]}, the answer has {len(answer)} characters"
+            )
+    faithful = entry.get("faithful")
+    if faithful == 1 and marks:
+        problems.append('"faithful" = 1, but "spans" marks what is not supported: one of them is wrong')
+    elif faithful == 0 and not marks:
+        problems.append(
+            '"faithful" = 0, but "spans" is empty: mark what is not supported, or leave "spans" out'
+        )
+    elif faithful is None:
+        problems.append('"spans" without "faithful": give that too')
+    return None if len(problems) > wrong else tuple(sorted((mark[0], mark[1]) for mark in marks))
+
+
+def _is_mark(mark: object) -> bool:
+    if not isinstance(mark, list) or len(mark) < 2:
+        return False
+    return all(isinstance(at, int) and not isinstance(at, bool) and at >= 0 for at in mark[:2])
+
+
+def _parse_ratings(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    ratings = parse_object(entry, "ratings", problems) or {}
+    by_answer = [key for key in LABELS if key != BY_CONTEXT]
+    found = []
+    for key, given in ratings.items():
+        if key not in by_answer:
+            problems.append(f'"ratings" of {short_repr(key)}: known are {", ".join(by_answer)}')
+        elif not isinstance(given, list):
+            problems.append(
+                f'"ratings" of "{key}" is not a list but {kind_name(given)} ({short_repr(given)})'
+            )
+        else:
+            for number, rating in enumerate(given):
+                _check_label(f'"ratings" of "{key}"[{number}]', rating, problems, "1 or 0")
+            found.append((LABELS[key], tuple(given)))
+    return tuple(sorted(found))

@@ -116,6 +116,8 @@ def test_the_fields_are_those_of_known_metrics():
         "relevant": "relevancy",
         "correct": "correctness",
         "declined": "refusal",
+        "useful": "context_relevancy",
+        "recalled": "context_recall",
     }
     with pytest.raises(TypeError):
         LABELS["concise"] = "concision"  # type: ignore[index]
@@ -141,6 +143,38 @@ def test_contexts_copied_from_records():
     """A context as the records have it is read; its score is passed over."""
     copied = {"text": "Two.", "document": "", "page": None, "start": None, "end": None, "score": 0.5}
     assert first(contexts=[copied]).answer.contexts == (Context("Two."),)
+
+
+def test_marks_of_an_answer():
+    """The parts that people marked are pairs in the order of the text; what else a mark says is theirs."""
+    assert first(spans=[[2, 3], [0, 1, "conflict"]]).spans == ((0, 1), (2, 3))
+    assert first(faithful=1, spans=[]).spans == ()
+    assert first().spans is None
+
+
+def test_what_several_people_said():
+    """The share of the people who agree with the label; nothing where one person, or nobody, is known."""
+    example = first(faithful=0, relevant=1, ratings={"faithful": [0, 0, 1], "relevant": [1]})
+    assert example.ratings_for("faithfulness") == (0, 0, 1)
+    assert example.agreement_for("faithfulness") == pytest.approx(2 / 3)
+    assert example.agreement_for("relevancy") is None
+    assert example.ratings_for("refusal") == ()
+    assert example.agreement_for("refusal") is None
+
+
+def test_each_labelled_context_is_an_example():
+    """Contexts are judged one by one: each with a label is an example of its own beside the answer's."""
+    texts = ["Because.", "Then.", "Since."]
+    two = [entry(contexts=texts, useful=[1, None, 0]), *entries(20)[1:]]
+    examples = load(two)
+    assert len(examples) == 22
+    answer, one, other = examples[:3]
+    assert answer.labels == (("faithfulness", 0),)
+    assert answer.answer.contexts == tuple(map(Context, texts))
+    assert (one.answer.contexts, one.labels) == ((Context("Because."),), (("context_relevancy", 1),))
+    assert (other.answer.contexts, other.labels) == ((Context("Since."),), (("context_relevancy", 0),))
+    assert (one.source, other.question) == ("e0", answer.question)
+    assert load([{**one, "faithful": None, "useful": [1]} for one in entries()])[0].labels == one.labels
 
 
 def test_label_for_a_metric():
@@ -180,6 +214,9 @@ def test_the_digest_is_that_of_the_content():
         {"faithful": 1},
         {"relevant": 0},
         {"source": "here"},
+        {"spans": [[0, 1]]},
+        {"spans": [[0, 2]]},
+        {"ratings": {"faithful": [0, 1]}},
     ],
 )
 def test_the_digest_tells_of_every_change(change):
@@ -201,7 +238,8 @@ def test_every_problem_is_listed():
         "6 problems in label files:\n"
         "  labels.jsonl:1: invalid JSON at column 11: Expecting ',' delimiter\n"
         '  labels.jsonl:3: missing "question"\n'
-        '  labels.jsonl:3: no label: give "faithful", "relevant", "correct" or "declined"\n'
+        '  labels.jsonl:3: no label: give "faithful", "relevant", "correct", "declined", "useful" or '
+        '"recalled"\n'
         '  labels.jsonl:4: unknown key "relevent" (did you mean "relevant"?)\n'
         '  labels.jsonl:4: "faithful" = 2 is no label: write 1, 0 or null\n'
         '  labels.jsonl:6: duplicate id "e4" (first at labels.jsonl:5)'
@@ -236,18 +274,56 @@ def test_every_problem_is_listed():
             {"contexts": [{"text": "a", "pages": 1}]},
             'contexts[0]: unknown key "pages" (did you mean "page"?)',
         ),
-        ({"faithful": None}, 'no label: give "faithful", "relevant", "correct" or "declined"'),
+        (
+            {"faithful": None},
+            'no label: give "faithful", "relevant", "correct", "declined", "useful" or "recalled"',
+        ),
         ({"faithful": True}, '"faithful" = true is no label: write 1 or 0'),
         ({"relevant": False}, '"relevant" = false is no label: write 1 or 0'),
         ({"declined": "yes"}, '"declined" = "yes" is no label: write 1, 0 or null'),
         ({"faithful": 1.0}, '"faithful" = 1.0 is no label: write 1, 0 or null'),
         ({"faithful": -1}, '"faithful" = -1 is no label: write 1, 0 or null'),
         ({"correct": 0}, '"correct" without "reference": give the right answer, to compare with'),
+        ({"recalled": 0}, '"recalled" without "reference": give the right answer, to compare with'),
+        ({"useful": 1}, '"useful" is not a list of labels, one a context, but a number (1)'),
+        (
+            {"useful": [1, 0]},
+            '"useful" has 2 labels for 1 context: give one a context, null for one that nobody judged',
+        ),
+        ({"useful": [2]}, "useful[0] = 2 is no label: write 1, 0 or null"),
+        (
+            {"faithful": None, "useful": [None]},
+            'no label: give "faithful", "relevant", "correct", "declined", "useful" or "recalled"',
+        ),
+        ({"spans": 3}, '"spans" is not a list of marks but a number (3)'),
+        ({"spans": [[0]]}, "spans[0] = [0] is no mark: write [first character, the one behind it]"),
+        (
+            {"spans": [[0, True]]},
+            "spans[0] = [0, true] is no mark: write [first character, the one behind it]",
+        ),
+        ({"spans": [[2, 4]]}, "spans[0] goes from 2 to 4, the answer has 3 characters"),
+        ({"spans": [[2, 2]]}, "spans[0] goes from 2 to 2, the answer has 3 characters"),
+        (
+            {"spans": [[0, 2]], "faithful": 1},
+            '"faithful" = 1, but "spans" marks what is not supported: one of them is wrong',
+        ),
+        (
+            {"spans": []},
+            '"faithful" = 0, but "spans" is empty: mark what is not supported, or leave "spans" out',
+        ),
+        ({"spans": [], "faithful": None, "relevant": 1}, '"spans" without "faithful": give that too'),
+        ({"ratings": [1]}, '"ratings" is not an object but a list ([1])'),
+        (
+            {"ratings": {"useful": [1]}},
+            '"ratings" of "useful": known are faithful, relevant, correct, declined, recalled',
+        ),
+        ({"ratings": {"faithful": 1}}, '"ratings" of "faithful" is not a list but a number (1)'),
+        ({"ratings": {"faithful": [1, 3]}}, '"ratings" of "faithful"[1] = 3 is no label: write 1 or 0'),
         ({"faithfulness": 1}, 'unknown key "faithfulness" (did you mean "faithful"?)'),
         (
             {"zzz": 1},
             'unknown key "zzz"; known are id, question, contexts, context, answer, reference, faithful, '
-            "relevant, correct, declined, source, kind",
+            "relevant, correct, declined, useful, recalled, spans, ratings, source, kind",
         ),
     ],
 )
