@@ -142,10 +142,11 @@ def test_a_card_is_written_and_shown(calibrated, path):
     labels = [line.strip().split("  ")[0] for line in lines if line.startswith("  ")]
     # Of this model it is said as well that it has shown nothing.
     labels = [label for label in labels if not label.startswith("no better than")]
-    assert labels[:9] == [
+    assert labels[:10] == [
         "AUROC",
         "AUROC, uncalibrated",
         "AUROC of words found alone",
+        "AUROC of least sentence alone",
         "AUROC of brevity alone",
         "balanced accuracy at 0.50",
         "right answers that pass",

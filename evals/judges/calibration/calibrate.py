@@ -14,9 +14,10 @@ from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.fit import METHODS, Method, fit
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard
 from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest, usable_metrics
-from rag_evals.evals.judges.claims.words import stems
+from rag_evals.evals.judges.calibration.set_figures import FLOORS, Held, figures_by_set
 from rag_evals.evals.judges.judge import OF_LIKELIHOOD, RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS, Metric
+from rag_evals.evals.runs.score import Score
 
 # Held-out log loss, nats an example.
 CLEARLY = 0.01
@@ -127,20 +128,25 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
     names = tuple(
         dict.fromkeys(name for one in scored for item in one.raw_scores.items for name in item.features)
     )
-    by_method = {method: _held_out(metric, scored, names, method) for method in METHODS}
-    losses = {method: _log_loss(scored, scores) for method, scores in by_method.items()}
+    by_method = {method: _judged_held_out(metric, scored, names, method) for method in METHODS}
+    losses = {method: _log_loss(scored, _values(judged)) for method, judged in by_method.items()}
     # The isotonic curve has steps, which makes ties of different scores: it has to be clearly better.
     method: Method = "isotonic" if losses["isotonic"] < losses["logistic"] - CLEARLY else "logistic"
-    scores = by_method[method]
+    judged = by_method[method]
+    scores = _values(judged)
     labels, sources = [one.label for one in scored], [one.example.source for one in scored]
     threshold = _threshold(scores, labels, false_pass)
+    passes = _passes(scored, scores, false_pass)
     calibration = replace(_fitted(metric, scored, names, method), threshold=threshold)
     return MetricCard(
         calibration=calibration,
-        accuracy=_accuracy(scored, scores, threshold, false_pass),
+        accuracy=_accuracy(scored, scores, threshold, passes),
         at_half=accuracy(scores, labels, sources).balanced_accuracy,
-        plain=accuracy([_value(metric, one, None) for one in scored], labels, sources).auroc,
-        baselines={name: accuracy(rule(scored), labels, sources).auroc for name, rule in BASELINES.items()},
+        plain=accuracy(_values([_score(metric, one, None) for one in scored]), labels, sources).auroc,
+        baselines={
+            name: accuracy([rule(metric.name, one.example) for one in scored], labels, sources).auroc
+            for name, rule in FLOORS.items()
+        },
         gains={
             left_out: auroc(_held_out(metric, scored, [n for n in names if n != left_out], method), labels)
             for left_out in names
@@ -150,6 +156,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
         coverage=len(scored) / len(observed),
         seconds=fmean(one.seconds for one in observed),
         tokens=fmean(one.raw_scores.tokens.evaluated for one in observed),
+        sets=figures_by_set(metric.name, _held(scored, judged, passes), threshold),
     )
 
 
@@ -162,10 +169,21 @@ def _check(metric: Metric, scored: Sequence[Observed], count: int) -> None:
         )
 
 
-def _value(metric: Metric, one: Observed, calibration: Calibration | None) -> float:
-    value = score_from(metric, one.example.question, one.raw_scores, calibration).value
-    assert value is not None, "only scored examples are measured"
-    return value
+def _score(metric: Metric, one: Observed, calibration: Calibration | None) -> Score:
+    return score_from(metric, one.example.question, one.raw_scores, calibration)
+
+
+def _values(judged: Iterable[Score]) -> list[float]:
+    values = [score.value for score in judged]
+    assert None not in values, "only scored examples are measured"
+    return [value for value in values if value is not None]
+
+
+def _held(scored: Sequence[Observed], judged: Sequence[Score], passes: Sequence[float]) -> list[Held]:
+    return [
+        Held(one.example, one.label, value, passed == 1.0, score.claims)
+        for one, score, value, passed in zip(scored, judged, _values(judged), passes, strict=True)
+    ]
 
 
 def _fitted(metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method) -> Calibration:
@@ -187,14 +205,19 @@ def _fitted(metric: Metric, scored: Sequence[Observed], names: Sequence[str], me
 def _held_out(
     metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method
 ) -> list[float]:
+    return _values(_judged_held_out(metric, scored, names, method))
+
+
+def _judged_held_out(
+    metric: Metric, scored: Sequence[Observed], names: Sequence[str], method: Method
+) -> list[Score]:
     """Score every example by a calibration that was fitted without its source."""
-    scores = [0.0] * len(scored)
+    judged: dict[int, Score] = {}
     for left_out in _folds(scored):
         rest = [one for n, one in enumerate(scored) if n not in left_out]
         calibration = _fitted(metric, rest, names, method)
-        for n in left_out:
-            scores[n] = _value(metric, scored[n], calibration)
-    return scores
+        judged |= {n: _score(metric, scored[n], calibration) for n in left_out}
+    return [judged[n] for n in range(len(scored))]
 
 
 def _folds(scored: Sequence[Observed]) -> list[set[int]]:
@@ -222,17 +245,23 @@ def _threshold(scores: Sequence[float], labels: Sequence[int], false_pass: float
     return threshold_for_false_pass(scores, labels, false_pass)
 
 
-def _accuracy(
-    scored: Sequence[Observed], scores: Sequence[float], threshold: float, false_pass: float | None
-) -> Accuracy:
-    """Measure the scores, and the verdicts by thresholds that were chosen without their source."""
-    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
+def _passes(scored: Sequence[Observed], scores: Sequence[float], false_pass: float | None) -> list[float]:
+    """Return 1.0 for each score that passes by a threshold that was chosen without its source, else 0.0."""
+    labels = [one.label for one in scored]
     passes = [0.0] * len(scores)
     for fold in _folds(scored):
         rest = [n for n in range(len(scores)) if n not in fold]
         chosen = _threshold([scores[n] for n in rest], [labels[n] for n in rest], false_pass)
         for n in fold:
             passes[n] = float(scores[n] >= chosen)
+    return passes
+
+
+def _accuracy(
+    scored: Sequence[Observed], scores: Sequence[float], threshold: float, passes: Sequence[float]
+) -> Accuracy:
+    """Measure the scores, and the verdicts `passes`."""
+    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
     verdicts = accuracy(passes, labels, sources)
     return replace(
         accuracy(scores, labels, sources, threshold=threshold),
@@ -249,29 +278,3 @@ def _log_loss(scored: Sequence[Observed], scores: Sequence[float]) -> float:
         right = score if one.label else 1.0 - score
         surprise[one.label].append(-math.log(max(right, 1e-3)))
     return fmean(map(fmean, surprise.values()))
-
-
-# --- rules that read nothing: a judge that does not beat them has shown nothing ---
-
-
-def _words_found(scored: Sequence[Observed]) -> list[float]:
-    """Share of the answer's words that the contexts, or for want of contexts the question, have."""
-    return [_share_found(one.example) for one in scored]
-
-
-def _share_found(example: Labelled) -> float:
-    texts = [context.text for context in example.answer.contexts] or [example.question.question]
-    there = {stem for text in texts for stem in stems(text)}
-    words = stems(example.answer.text)
-    return sum(word in there for word in words) / len(words) if words else 0.0
-
-
-def _brevity(scored: Sequence[Observed]) -> list[float]:
-    """Shorter answers score higher."""
-    return [-float(len(one.example.answer.text.split())) for one in scored]
-
-
-BASELINES: Mapping[str, Callable[[Sequence[Observed]], list[float]]] = {
-    "words found": _words_found,
-    "brevity": _brevity,
-}

@@ -17,10 +17,12 @@ from rag_evals.evals.base.fields import WrongField, count, fields, listed, numbe
 from rag_evals.evals.base.files import read_plain
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy
+from rag_evals.evals.judges.calibration.set_figures import SetFigures
 from rag_evals.evals.runs.score import from_json
 from rag_evals.rag.identity import digest
 
-SCHEMA = 1
+# 2 has the figures of each set of labels; a card of 1 is read as one without.
+SCHEMA = 2
 
 
 def _part_of_all(value: Any) -> None:
@@ -108,6 +110,7 @@ class MetricCard:
         coverage: Share of the examples with a verdict.
         seconds: Mean seconds a verdict.
         tokens: Mean evaluated tokens a verdict.
+        sets: The figures on each set of labels, with those of people and of rules that read nothing.
     """
 
     calibration: Calibration
@@ -120,6 +123,7 @@ class MetricCard:
     coverage: float
     seconds: float
     tokens: float
+    sets: tuple[SetFigures, ...] = ()
 
     @property
     def trust(self) -> Trust:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rag_evals.evals.base.intervals import Interval
-from rag_evals.evals.base.messages import printable
+from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.judges.calibration.accuracy import Bin
 from rag_evals.evals.judges.calibration.correction import (
     LEAST_LABELS,
@@ -18,6 +18,7 @@ from rag_evals.evals.judges.calibration.correction import (
 from rag_evals.evals.judges.calibration.injection_check import MOST_TURNED, InjectionResult, InjectionVerdict
 from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, Trust, trusts_of
 from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.reports.text import aligned
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
@@ -99,7 +100,8 @@ def _corrected(
 ) -> Corrected | None:
     """Correct by people's verdicts where there are enough of them, else by the errors on the card.
 
-    The card's errors on declines say nothing where an answer is asked for: None.
+    The card's errors on declines say nothing where an answer is asked for, and those on single contexts and
+    statements of a reference nothing of their mean: None.
     """
     known = {
         (example.question.question, example.answer.text): label
@@ -113,7 +115,7 @@ def _corrected(
         if key in known
     ]
     if len(labelled) < LEAST_LABELS:
-        if trust.metric == "refusal":
+        if trust.metric in ("refusal", "context_relevancy", "context_recall"):
             return None
         return rogan_gladen(passed, len(scored), trust.positives, trust.negatives)
     others = [value for key, (_, value) in zip(keys, scored, strict=True) if key not in known]
@@ -208,6 +210,7 @@ def _metric_lines(card: MetricCard) -> list[str]:
         "by source, 95 % intervals",
         *_worthless(card),
         *(f"  {line}" for line in aligned(rows, left=2)),
+        *_set_lines(card.sets),
         *_feature_lines(card),
         *_reliability_lines(found.bins),
     ]
@@ -217,6 +220,46 @@ def _worthless(card: MetricCard) -> list[str]:
     """Return the note that a rule that reads nothing does as well."""
     better = [name for name, rule in card.baselines.items() if rule.value >= card.accuracy.auroc.value]
     return [f"  no better than {' and '.join(better)}: this judge has shown nothing"] if better else []
+
+
+_SET_HEADER = (
+    *("set", "of", "count", "wrong", "AUROC", "best floor", "beyond", "balanced accuracy"),
+    *("found", "precision"),
+)
+
+
+def _set_lines(sets: Sequence[SetFigures]) -> list[str]:
+    """Return the figures on each set, by answer and by sentence, beside the best floor, and people's own."""
+    rows = [
+        (one.name, of, *_figures_cells(figures))
+        for one in sets
+        for of, figures in (("answers", one.answers), ("sentences", one.sentences))
+        if figures
+    ]
+    table = aligned([_SET_HEADER, *rows], left=2) if rows else []
+    people = [
+        f"people agree with each other on {one.name}: {_said(one.people)}" for one in sets if one.people
+    ]
+    return ["", *(f"  {line}" for line in [*table, *people])] if table or people else []
+
+
+def _figures_cells(figures: Figures) -> tuple[str, ...]:
+    floor = max(figures.floors, key=lambda name: figures.floors[name])
+    return (
+        str(figures.count),
+        str(figures.count - figures.positives),
+        _shown(figures.auroc, 3),
+        f"{figures.floors[floor]:.3f} {floor}",
+        f"{figures.beyond:+.3f}",
+        _shown(figures.balanced_accuracy),
+        f"{figures.found:.2f}",
+        "-" if figures.precision is None else f"{figures.precision:.2f}",
+    )
+
+
+def _said(people: Agreement) -> str:
+    kappa = "" if people.kappa is None else f", kappa {people.kappa:.2f}"
+    return f"{people.share:.0%}{kappa}, {count_of(people.count, 'answer')}"
 
 
 def _feature_lines(card: MetricCard) -> list[str]:

@@ -262,12 +262,13 @@ def test_uncalibrated_is_the_readings_as_they_are():
 
 
 def test_rules_that_read_nothing():
-    """Words found and brevity are measured on the same examples."""
+    """Words found, those of the least sentence, and brevity are measured on the same examples."""
     texts = ("Some quite other words than those of it.", "Some passage.")
     examples = [replace(one, answer=replace(one.answer, text=texts[label_of(one)])) for one in EXAMPLES]
     card = card_of(examples, yes_of(CLEAR))
     assert {name: found.value for name, found in card.baselines.items()} == {
         "words found": 1.0,
+        "least sentence": 1.0,
         "brevity": 1.0,
     }
     # Without contexts it is the words of the question that are looked for.
@@ -276,8 +277,25 @@ def test_rules_that_read_nothing():
     card = card_of(examples, yes_of(CLEAR))
     assert {name: found.value for name, found in card.baselines.items()} == {
         "words found": 0.0,
+        "least sentence": 0.0,
         "brevity": 1.0,
     }
+
+
+def test_figures_of_each_set():
+    """Each set has its own figures, from scores whose calibration never saw their sources."""
+    examples = [replace(one, set="mine" if n < 16 else "theirs") for n, one in enumerate(EXAMPLES)]
+    seen = telling(EXAMPLES, 2.0)
+    told = {one.question.id: seen[one.question.id] * (1 if one.set == "mine" else 0) for one in examples}
+    mine, theirs = card_of(examples, yes_of(told)).sets
+    assert [(one.name, one.sources) for one in (mine, theirs)] == [("mine", 4), ("theirs", 4)]
+    assert mine.answers is not None
+    assert theirs.answers is not None
+    assert (mine.answers.count, mine.answers.positives) == (16, 8)
+    assert mine.answers.auroc.value > 0.9
+    # Of these it was told nothing: what it learnt on the others does not show here.
+    assert theirs.answers.auroc.value == 0.5
+    assert (mine.sentences, mine.people) == (None, None)
 
 
 # --- the whole card ---

@@ -20,6 +20,7 @@ from rag_evals.evals.judges.calibration.judge_card import (
     find_card,
     load_card,
 )
+from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.runs.score import from_json
 
 LOGISTIC = Calibration("faithfulness", {"yes": 2.0, "words": 0.5}, -1.0, None, 0.6)
@@ -46,6 +47,15 @@ METRIC = MetricCard(
     coverage=0.95,
     seconds=0.5,
     tokens=120.0,
+    sets=(
+        SetFigures(
+            "ragtruth",
+            70,
+            Figures(40, 25, Interval(0.9, 0.8, 0.95), Interval(0.8, 0.7, 0.9), 0.8, None, {"brevity": 0.7}),
+            None,
+            Agreement(12, 0.85, 0.4),
+        ),
+    ),
 )
 LABELS = {"name": "primer.jsonl", "digest": "d" * 64, "examples": 42, "sources": 9}
 CARD = JudgeCard("choice (qwen)", "f" * 64, LABELS, (METRIC, replace(METRIC, calibration=ISOTONIC)))
@@ -80,7 +90,7 @@ def test_the_text_is_sorted_and_stable(tmp_path):
     line = json.loads(text)
     assert text == json.dumps(line, indent=1, sort_keys=True) + "\n"
     assert list(line) == ["fingerprint", "judge", "labels", "metrics", "schema", "type", "version"]
-    assert (line["type"], line["schema"], line["version"]) == ("judge-card", 1, CARD.digest)
+    assert (line["type"], line["schema"], line["version"]) == ("judge-card", 2, CARD.digest)
     assert card_to_json(load_card(write(tmp_path / "card.json"))) == text
     turned = replace(CARD, labels=dict(reversed(LABELS.items())))
     assert card_to_json(turned) == text
@@ -143,9 +153,15 @@ def test_baselines_of_another_form_are_refused(tmp_path):
     )
 
 
+def test_an_older_card_is_read(tmp_path):
+    """A card of the first schema has no figures by set, and says all else."""
+    path = changed(tmp_path, schema=1, metrics=[metric_without("sets")[0]])
+    assert load_card(path).metrics == (replace(METRIC, sets=()),)
+
+
 def test_a_newer_card_is_refused(tmp_path):
     """A card of a later schema is told from one that is broken."""
-    assert refusal(changed(tmp_path, schema=2)) == (
+    assert refusal(changed(tmp_path, schema=3)) == (
         f"{tmp_path}/card.json is from a newer version of rag-evals: upgrade, or calibrate anew."
     )
 

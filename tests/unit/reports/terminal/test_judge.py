@@ -9,6 +9,7 @@ from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy, Bin
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, Trust
 from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.terminal.judge import card_lines, judge_lines
@@ -269,6 +270,38 @@ def test_a_card_of_one_feature_and_a_curve():
         line.replace("faithfulness:", "relevancy:").replace("(logistic)", "(isotonic)") for line in LINES
     ]
     assert found[len(LINES) :] == [*second[1:14], *second[18:]]
+
+
+def test_the_figures_of_each_set():
+    """A set's figures by answer and by sentence stand beside the best floor and what people agree in."""
+    answers = Figures(
+        40, 25, Interval(0.9, 0.8, 0.95), GOOD, 0.8, None, {"words found": 0.75, "brevity": 0.625}
+    )
+    sentences = replace(answers, count=1200, positives=1100, precision=0.345, floors={"brevity": 0.95})
+    sets = (
+        SetFigures("primer.jsonl", 9, answers, None, None),
+        SetFigures("ragtruth", 70, answers, sentences, None),
+        SetFigures("mtrag", 10, None, None, Agreement(231, 0.845, 0.42)),
+        SetFigures("more", 10, answers, None, Agreement(20, 1.0, None)),
+        SetFigures("empty", 1, None, None, None),
+    )
+    (metric,) = CARD.metrics
+    found = card_lines(replace(CARD, metrics=(replace(metric, sets=sets),)))
+    assert found[:14] == LINES[:14]
+    assert found[14:22] == SETS
+    assert found[22:] == LINES[14:]
+
+
+SETS = """\
+
+  set           of         count  wrong                 AUROC         best floor  beyond    balanced accuracy  found  precision
+  primer.jsonl  answers       40     15  0.900 (0.80 to 0.95)  0.750 words found  +0.150  0.85 (0.75 to 0.92)   0.80          -
+  ragtruth      answers       40     15  0.900 (0.80 to 0.95)  0.750 words found  +0.150  0.85 (0.75 to 0.92)   0.80          -
+  ragtruth      sentences   1200    100  0.900 (0.80 to 0.95)      0.950 brevity  -0.050  0.85 (0.75 to 0.92)   0.80       0.34
+  more          answers       40     15  0.900 (0.80 to 0.95)  0.750 words found  +0.150  0.85 (0.75 to 0.92)   0.80          -
+  people agree with each other on mtrag: 84%, kappa 0.42, 231 answers
+  people agree with each other on more: 100%, 20 answers
+""".splitlines()  # noqa: E501
 
 
 def test_a_card_of_another_hand_cannot_drive_the_terminal():
