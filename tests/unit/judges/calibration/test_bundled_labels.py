@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_evals.evals.judges.calibration.labels import load_labels
+from rag_evals.evals.judges.calibration.set_figures import floors_of
 from rag_evals.fixtures.corpus import build as corpus
 
 FIXTURES = Path(corpus.__file__).parents[1]
@@ -128,3 +130,34 @@ def test_overlap_and_length_do_not_tell_relevance(labels: list[dict[str, Any]]) 
     length = [float(len(item["answer"].split())) for item in labels]
     assert 0.3 < auroc(truth, overlap) < 0.7
     assert 0.4 < auroc(truth, length) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "wrong", "sources"),
+    [
+        ("correctness", "correctness", 50, 25),
+        ("context_relevancy", "context_relevancy", 60, 20),
+        ("context_recall", "context_recall", 50, 25),
+        ("refusal", "refusal", 50, 25),
+    ],
+)
+def test_labels_of_the_other_metrics(name, metric, wrong, sources):
+    """A hundred labels of each, both classes in each source, and length alone does not tell them apart."""
+    examples = load_labels(FIXTURES / "labels" / f"{name}.jsonl")
+    labels = [example.label_for(metric) for example in examples]
+    assert (len(labels), labels.count(0)) == (100, wrong)
+    by_source: dict[str, set[int | None]] = {}
+    for example, label in zip(examples, labels, strict=True):
+        by_source.setdefault(example.source, set()).add(label)
+    assert len(by_source) == sources
+    assert set(map(len, by_source.values())) == {2}
+    brevity = [floors_of(metric, example)["brevity"] for example in examples]
+    assert 0.4 < auroc([label or 0 for label in labels], brevity) < 0.65
+
+
+def test_no_text_of_the_other_metrics_stands_twice():
+    """An answer, a context or a reference that stood twice would count twice."""
+    for name, key in (("correctness", "answer"), ("refusal", "answer"), ("context_recall", "reference")):
+        lines = read_lines(FIXTURES / "labels" / f"{name}.jsonl")
+        twice = [text for text, count in Counter(line[key] for line in lines).items() if count > 1]
+        assert twice == []
