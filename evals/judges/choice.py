@@ -12,9 +12,9 @@ from rag_evals.evals.judges.grader import LEAST_MASS, Grader, whole_of
 from rag_evals.evals.judges.judge import Explanation, RawScore, RawScores
 from rag_evals.evals.judges.prompts import (
     ANSWERS,
-    CONTRADICTS,
     COVERS,
     DECLINES,
+    SAME,
     SUPPORTED,
     USEFUL,
     harmless_text,
@@ -34,7 +34,7 @@ EXPECTED = Tokens(evaluated=365)
 # Counts up when the way from an answer to its raw scores changes in a way that no setting shows.
 VERSION = 2
 # All that it asks, in the order in which the fingerprint has it: another order would orphan every judge card.
-JUDGE_WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, CONTRADICTS, COVERS)
+JUDGE_WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, SAME, COVERS)
 
 
 class ChoiceScorer:
@@ -145,10 +145,9 @@ def _context_recall(grader: Grader) -> Iterable[RawScore]:
 
 
 def _correctness(grader: Grader) -> Iterable[RawScore]:
-    """Does the answer agree with the reference? Nothing contradicted, nothing essential missing."""
+    """Does the answer mean what the reference does? One raw score: nothing else, nothing less."""
     reference = f"Reference answer: {harmless_text(grader.question.reference or '')}\n"
-    whole = whole_of(grader.answer.text)
-    return [grader.ask(wording, whole, grader.asked, reference) for wording in (CONTRADICTS, COVERS)]
+    return [grader.ask(SAME, whole_of(grader.answer.text), grader.asked, reference)]
 
 
 def _opposite(raw_score: RawScore) -> RawScore:

@@ -31,10 +31,10 @@ def test_the_wordings_of_the_choice_judge():
     """Another wording, one more, or another order orphans every card: each takes a quarter of an hour."""
     scorer = ChoiceScorer(ScriptedLLM())
     wordings = digest(scorer.identity["wordings"])
-    assert wordings == "05a7feb1348bc1e664357ef1f9e55444e13e7bba86433fd31e6f1559ea66421c"
-    assert scorer.fingerprint == "158718bd5773f5549e2bcf64e75bb95b32ba3990e8c25544077083c1fb015a67"
+    assert wordings == "424328af532594d9bf051d8f005ac842da849b92171798386375175d91114b03"
+    assert scorer.fingerprint == "99779381480c18bc37cb37d80d816c79c381c2be7ac3e1d9e8937868778d5eb5"
     fingerprint = CalibratedJudge(scorer).fingerprint
-    assert fingerprint == "38fe5665f202861f4be019ebd772c2bc9bb11dc9c62d35f752ae07deb13de528"
+    assert fingerprint == "f5551eb084a39eed87e2c19515f20cee0218e834344d3c8bb16b45eeace7a1c0"
 
 
 def test_every_metric_can_be_read():

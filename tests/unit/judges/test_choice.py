@@ -249,13 +249,17 @@ def test_context_recall_holds_the_reference_against_the_contexts():
     assert score.value == pytest.approx(0.5)
 
 
-def test_correctness_is_asked_in_both_directions():
-    """Nothing contradicted and nothing essential missing: the lower of the two counts."""
-    llm = ScriptedLLM(NO, {"yes": 0.3, "no": 0.7})
+def test_correctness_is_asked_of_the_whole_answer():
+    """One verdict, with the reference before the reply: do they mean the same?"""
+    llm = ScriptedLLM({"yes": 0.3, "no": 0.7})
     (score,) = CalibratedJudge(ChoiceScorer(llm), metrics=("correctness",)).score_now(QUESTION, ANSWER).scores
-    assert [claim.value for claim in score.claims] == [pytest.approx(0.8), pytest.approx(0.3)]
-    assert score.value == pytest.approx(0.3)
-    assert all("Reference answer: Two of eight. They add up.\n" in prompt.parts for prompt in llm.prompts)
+    assert [(claim.text, claim.value) for claim in score.claims] == [(ANSWER.text, pytest.approx(0.3))]
+    (prompt,) = llm.prompts
+    assert prompt.parts[1:] == (
+        "Reference answer: Two of eight. They add up.\n",
+        f"Reply: {' '.join(ANSWER.text.split())}\n\n",
+        "Do the reply and the reference answer mean the same? Answer no or yes.",
+    )
 
 
 def test_metrics_that_need_a_reference_are_left_out_without_one():
