@@ -14,7 +14,7 @@ from dataclasses import replace
 from rag_evals.evals.judges.build import CARDS, LABELS, JudgeModels, scorer_for
 from rag_evals.evals.judges.calibration.card_check import ENDING, reference_of, reference_to_json
 from rag_evals.evals.judges.calibration.judge_card import find_card
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.rag.config import load_configs
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.pipelines.resources import Resources

@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.config import LLMConfig

@@ -1,28 +1,28 @@
-"""How often judges are right on human-labelled items: ours, LlamaIndex's evaluators, and plain rules.
+"""How often judges are right on labelled answers, set by set: ours, LlamaIndex's evaluators, plain rules.
 
-Ours is given three ways: as it is without a card, with the card that comes with the package (fitted on the
-bundled labels, never on these items), and with a card fitted on the other sources of the same items.
+All figures are of scores whose calibration, and probe, never saw the source of an answer. A set is a label
+file, or a public set in the form that it comes in (docs/labels.md). What was read is kept in a folder, and a
+run that was broken off goes on from there.
 
-    python -m benchmarks.judge faithful.jsonl relevant.jsonl --model qwen2.5-coder-1.5b-instruct
+    python -m benchmarks.judge fixtures/labels/primer.jsonl ragtruth:FILE mtrag:FILE --kept FOLDER
+
+`--card FILE` writes the card of the first judge: this is how those that come with the package are made.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from rag_evals.evals.judges.build import CARDS, JudgeModels, scorer_for
-from rag_evals.evals.judges.calibration.accuracy import accuracy
-from rag_evals.evals.judges.calibration.calibrate import Observed, metric_card, observe
-from rag_evals.evals.judges.calibration.calibrated_judge import score_from
-from rag_evals.evals.judges.calibration.judge_card import JudgeCard, find_card
-from rag_evals.evals.judges.calibration.labels import Labelled, load_labels, usable_metrics
-from rag_evals.evals.judges.judge import Scorer
-from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.build import JudgeModels, scorer_for
+from rag_evals.evals.judges.calibration.calibrate import calibrate
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, card_to_json
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
+from rag_evals.evals.judges.calibration.labels.sets import load_sets, sample, set_names
+from rag_evals.evals.judges.calibration.readings import Readings
 from rag_evals.rag.answer import Context
 from rag_evals.rag.config import load_configs
 from rag_evals.rag.pipelines.resources import Resources
@@ -30,111 +30,107 @@ from tqdm import tqdm
 
 from benchmarks.report import arguments, print_table, save
 
+HEADER = ("judge", "metric", "set", "of", "count", "AUROC", "balanced accuracy", "best floor", "s", "tokens")
+
 
 def main() -> None:
-    """Measure each model and judge on each file, print the table, write the JSON."""
+    """Measure each judge on all sets together, print a line for each set, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("labels", type=Path, nargs="+")
-    parser.add_argument("--model", nargs="+", default=["qwen2.5-coder-1.5b-instruct"])
-    parser.add_argument("--judge", nargs="+", default=["choice", "llamaindex"])
+    parser.add_argument("labels", nargs="+")
+    parser.add_argument("--model", default="qwen2.5-coder-1.5b-instruct")
+    parser.add_argument(
+        "--judge", nargs="+", default=["hidden states", "choice"], help="hidden states, choice, llamaindex"
+    )
+    parser.add_argument("--answers", type=int, help="at most so many of each set and label")
+    parser.add_argument("--kept", type=Path, required=True, help="folder of what was read")
+    parser.add_argument("--card", type=Path, help="file for the card of the first judge")
     parser.add_argument("--result", default="judge", help="name of the result file")
     options = parser.parse_args()
-    config = next(iter(load_configs(None).values()))
+    examples = load_sets(options.labels)
+    if options.answers is not None:
+        examples = sample(examples, options.answers)
+    options.kept.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
-    for model in options.model:
-        models = JudgeModels(Resources(offline=True), config, model)
-        for judge in options.judge:
-            for path in options.labels:
-                rows += measured(scorer_for(judge, models), path)
-                show(rows)
-                save(options.result, {"rows": rows}, " ".join(["python -m benchmarks.judge", *arguments()]))
+    for number, judge in enumerate(options.judge):
+        card = card_of(judge, options.model, examples, options.kept)
+        rows += rows_of(judge, card)
+        show(rows)
+        save(options.result, {"rows": rows}, " ".join(["python -m benchmarks.judge", *arguments()]))
+        if options.card and number == 0:
+            options.card.write_text(card_to_json(card), encoding="utf-8")
 
 
-def measured(scorer: Scorer, path: Path) -> list[dict[str, Any]]:
-    """Run `scorer` over the examples of one file; return a row for each metric that they label."""
-    examples = [_with_contexts(example, scorer) for example in load_labels(path)]
-    labelled, _ = usable_metrics(examples)
-    seen = observe(scorer, labelled, tqdm(examples, desc=scorer.name, disable=None, leave=False))
-    card = find_card(scorer.fingerprint, [CARDS])
-    return [_row(scorer, path, metric, seen[metric], card) for metric in labelled]
+def card_of(judge: str, model: str, examples: Sequence[Labelled], kept: Path) -> JudgeCard:
+    """Read the examples, as far as that was not done, and return the card of a judge."""
+    models = JudgeModels(Resources(offline=True), next(iter(load_configs(None).values())), model)
+    probes = judge == "hidden states"
+    scorer = scorer_for("choice" if probes else judge, models, reads_states=probes)
+    if judge == "llamaindex":
+        examples = list(map(_with_contexts, examples))
+    readings = Readings(scorer, kept / f"{scorer.fingerprint[:16]}.jsonl")
+    progress = tqdm(examples, desc=scorer.name, disable=None, leave=False)
+    return calibrate(
+        scorer,
+        examples,
+        name=", ".join(set_names(examples)),
+        progress=lambda _: progress,
+        readings=readings,
+    )
 
 
-def _with_contexts(example: Labelled, scorer: Scorer) -> Labelled:
-    """Return LlamaIndex's relevancy, which reads contexts, the answer itself where an item has none."""
-    if example.answer.contexts or not scorer.name.startswith("llamaindex"):
+def _with_contexts(example: Labelled) -> Labelled:
+    """Give LlamaIndex's relevancy, which reads contexts, the answer itself where an item has none."""
+    if example.answer.contexts:
         return example
     return replace(example, answer=replace(example.answer, contexts=(Context(example.answer.text),)))
 
 
-def _row(
-    scorer: Scorer, path: Path, metric: str, seen: Sequence[Observed], card: JudgeCard | None
-) -> dict[str, Any]:
-    scored = [one for one in seen if one.is_scored]
-    fitted = metric_card(METRICS[metric], seen)
-    row = {
-        "judge": scorer.name,
-        "labels": path.name,
-        "metric": metric,
-        "items": len(seen),
-        "coverage": fitted.coverage,
-        "seconds": fitted.seconds,
-        "tokens": fitted.tokens,
-        "as it is": _figures(metric, scored, None, 0.5),
-        "other sources": {
-            "auroc": asdict(fitted.accuracy.auroc),
-            "balanced_accuracy": asdict(fitted.accuracy.balanced_accuracy),
-            "calibration_error": fitted.accuracy.calibration_error,
-            "weights": dict(fitted.calibration.weights),
-            "without": dict(fitted.gains),
-        },
-        "rules": {name: interval.value for name, interval in fitted.baselines.items()},
-    }
-    of_metric = card.metric(metric) if card else None
-    if of_metric:
-        row["own card"] = _figures(metric, scored, of_metric.calibration, of_metric.calibration.threshold)
-    return row
+def rows_of(judge: str, card: JudgeCard) -> list[dict[str, Any]]:
+    """Return a row for each metric of a card."""
+    return [{"judge": judge, "name": card.judge, **_figures(metric)} for metric in card.metrics]
 
 
-def _figures(metric: str, scored: Iterable[Observed], calibration: Any, threshold: float) -> dict[str, Any]:
-    scored = list(scored)
-    scores = [
-        score_from(METRICS[metric], o.example.question, o.raw_scores, calibration).value or 0.0
-        for o in scored
-    ]
-    found = accuracy(
-        scores, [o.label for o in scored], [o.example.source for o in scored], threshold=threshold
-    )
+def _figures(card: MetricCard) -> dict[str, Any]:
+    found = card.accuracy
     return {
+        "metric": card.calibration.metric,
+        "answers": found.count,
+        "coverage": card.coverage,
+        "seconds": card.seconds,
+        "tokens": card.tokens,
         "auroc": asdict(found.auroc),
         "balanced_accuracy": asdict(found.balanced_accuracy),
-        "threshold": threshold,
-        "passed": fmean(score >= threshold for score in scores),
+        "calibration_error": found.calibration_error,
+        "as it is": asdict(card.plain),
+        "weights": dict(card.calibration.weights),
+        "without": dict(card.gains),
+        "floors": {name: interval.value for name, interval in card.baselines.items()},
+        "sets": [asdict(of_set) for of_set in card.sets],
     }
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
-    """Print one line a row: AUROC and balanced accuracy by each way, then cost."""
-    ways = ("as it is", "own card", "other sources")
-    header = [
-        "judge",
-        "labels",
-        "items",
-        *(f"{way}: AUROC, bal. acc." for way in ways),
-        "words",
-        "s",
-        "tokens",
-    ]
-    lines = [header]
+    """Print one line a judge, metric and set; by sentence another."""
+    lines: list[Sequence[str]] = [HEADER]
     for row in rows:
-        figures = [
-            f"{row[way]['auroc']['value']:.3f} {row[way]['balanced_accuracy']['value']:.3f}"
-            if way in row
-            else "-"
-            for way in ways
-        ]
-        cost = [f"{row['rules']['words found']:.2f}", f"{row['seconds']:.2f}", f"{row['tokens']:.0f}"]
-        lines.append([row["judge"], row["labels"], str(row["items"]), *figures, *cost])
+        for of_set in row["sets"]:
+            for of in ("answers", "sentences"):
+                if of_set[of]:
+                    lines.append(_line(row, of_set["name"], of, of_set[of]))
     print_table(lines)
+
+
+def _line(row: dict[str, Any], name: str, of: str, found: dict[str, Any]) -> list[str]:
+    floor, best = max(found["floors"].items(), key=lambda one: one[1])
+    return [
+        *(row["judge"], row["metric"], name, of, str(found["count"])),
+        *(_interval(found[key]) for key in ("auroc", "balanced_accuracy")),
+        *(f"{floor} {best:.3f}", f"{row['seconds']:.2f}", f"{row['tokens']:.0f}"),
+    ]
+
+
+def _interval(found: dict[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.2f} to {found['high']:.2f})"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rag_evals.evals.judges.calibration.accuracy import accuracy
 from rag_evals.evals.judges.calibration.calibrate import Observed, observe
 from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, find_card
-from rag_evals.evals.judges.calibration.labels import load_labels
+from rag_evals.evals.judges.calibration.labels.examples import load_labels
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.rag.config import load_configs
 from rag_evals.rag.pipelines.resources import Resources

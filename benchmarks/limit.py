@@ -25,7 +25,7 @@ from typing import Any
 
 from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import config_for

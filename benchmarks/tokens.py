@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.config import LLMConfig, config_for

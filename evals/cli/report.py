@@ -13,7 +13,7 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run, unwritable, write_text
 from rag_evals.evals.gate.decision import Decision, decide, decision_from_json
 from rag_evals.evals.gate.rules import rules_from
-from rag_evals.evals.judges.calibration.labels import Labelled, load_labels
+from rag_evals.evals.judges.calibration.labels.examples import Labelled, load_labels
 from rag_evals.evals.reports.dataframe import to_csv, write_parquet
 from rag_evals.evals.reports.github import warning_line
 from rag_evals.evals.reports.github_comment import (

@@ -19,7 +19,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
 from rag_evals.evals.engine.task import Task
-from rag_evals.evals.judges.claims.explain import TASKS, VERSION
+from rag_evals.evals.judges.choice.explain import TASKS, VERSION
 from rag_evals.evals.judges.judge import Explains, Explanation, Judge, explainer_of
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question

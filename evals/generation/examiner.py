@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from rag_evals.evals.base.errors import NoVerdict
+from rag_evals.evals.judges.choice.grader import Grader, whole_of
 from rag_evals.evals.judges.claims import read_claims
 from rag_evals.evals.judges.claims.declines import declines, may_decline
 from rag_evals.evals.judges.claims.words import stems
-from rag_evals.evals.judges.grader import Grader, whole_of
 from rag_evals.evals.judges.judge import RawScore
 from rag_evals.evals.judges.prompts import COVERS, Wording, harmless_text, passage_parts
 from rag_evals.evals.questions.question import Question

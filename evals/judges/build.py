@@ -122,17 +122,22 @@ def judge_for(
         members = [part.strip() for part in rest.split("+")]
         judges = [judge_for(one, models, metrics=metrics, folders=folders, checks=checks) for one in members]
         return EnsembleJudge(judges)
-    scorer = scorer_for(spec, models, folders)
-    if card is not None and card.fingerprint != scorer.fingerprint:
-        raise UsageError(
-            f"the judge card is of {card.judge} with other weights, prompts or versions than {scorer.name} "
-            "has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
-        )
-    card = card or find_card(scorer.fingerprint, folders)
-    followed = NOT_FOLLOWED
-    if card is None and checks and spec == "choice":
-        followed = follow(scorer, models.llm(), folders, checks)
-    return CalibratedJudge(scorer, metrics=metrics, card=card, followed=followed)
+    spec = taken_judge(models, folders).spec if spec == "auto" else spec
+    scorers = _scorers(spec, models)
+    plain = scorers[-1]
+    if card is not None:
+        of_card = next((scorer for scorer in scorers if scorer.fingerprint == card.fingerprint), None)
+        if of_card is None:
+            raise UsageError(
+                f"the judge card is of {card.judge} with other weights, prompts or versions than "
+                f"{plain.name} has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
+            )
+        return CalibratedJudge(of_card, metrics=metrics, card=card)
+    for scorer in scorers:
+        if found := find_card(scorer.fingerprint, folders):
+            return CalibratedJudge(scorer, metrics=metrics, card=found)
+    followed = follow(plain, models.llm(), folders, checks) if checks and spec == "choice" else NOT_FOLLOWED
+    return CalibratedJudge(plain, metrics=metrics, followed=followed)
 
 
 def taken_judge(models: JudgeModels, folders: Iterable[Path]) -> Taken:
@@ -147,35 +152,47 @@ def taken_judge(models: JudgeModels, folders: Iterable[Path]) -> Taken:
     return take(models.candidates(), folders)
 
 
-def scorer_for(spec: str, models: JudgeModels, folders: Iterable[Path] = ()) -> Scorer:
+def scorer_for(
+    spec: str, models: JudgeModels, folders: Iterable[Path] = (), *, reads_states: bool = False
+) -> Scorer:
     """Build the scorer that `spec`, which names no ensemble, names.
 
     Args:
         spec: As `judge_for` takes it.
         models: What it is made of.
         folders: Where judge cards are looked for, by which `auto` takes a judge.
+        reads_states: Whether it reads hidden states, where the model has some; it needs a card then.
 
     Raises:
         UsageError: `spec` has another form.
     """
-    if spec == "auto":
-        spec = taken_judge(models, folders).spec
+    scorers = _scorers(taken_judge(models, folders).spec if spec == "auto" else spec, models)
+    return scorers[0] if reads_states else scorers[-1]
+
+
+def _scorers(spec: str, models: JudgeModels) -> tuple[Scorer, ...]:
+    """Build all scorers of `spec`: whose card is looked for first, first; the last does without."""
     kind, _, name = spec.partition(":")
     if kind == "ensemble":
         raise UsageError(f"{spec} has several judges: calibrate each of them, the ensemble uses their cards.")
     if kind == "cross-encoder" and name:
-        return models.entailment(name)
+        return (models.entailment(name),)
     if kind in ASKED and not name:
         from rag_evals.evals.judges.entailment import EntailmentScorer
         from rag_evals.evals.judges.entailment.asked import ASKINGS, AskedModel
 
-        return EntailmentScorer(AskedModel(models.llm(), ASKINGS[kind]), kind)
+        return (EntailmentScorer(AskedModel(models.llm(), ASKINGS[kind]), kind),)
     if spec == "choice":
-        from rag_evals.evals.judges.choice import ChoiceScorer
+        from rag_evals.evals.judges.choice.scorer import ChoiceScorer
+        from rag_evals.rag.llm.protocol import ReadsStates
 
-        return ChoiceScorer(models.llm(), models.embedder())
+        llm, embedder = models.llm(), models.embedder()
+        asking = ChoiceScorer(llm, embedder)
+        if not isinstance(llm, ReadsStates):
+            return (asking,)
+        return ChoiceScorer(llm, embedder, reads_states=True), asking
     if spec == "llamaindex":
         from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 
-        return LlamaIndexScorer(models.llm())
+        return (LlamaIndexScorer(models.llm()),)
     raise UsageError(f"unknown judge {spec!r}: write {FORMS}")

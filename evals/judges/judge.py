@@ -31,6 +31,7 @@ class RawScore:
         is_opposite: Whether the features speak for the opposite of `value`, as a decline does where there is
             an answer.
         unsupported: Words of the claim that nothing in the contexts speaks for, in order.
+        state: What a card's probe reads: of the model's hidden states, float16, shape (width,); None without.
     """
 
     text: str
@@ -43,6 +44,7 @@ class RawScore:
     graded: bool = True
     is_opposite: bool = False
     unsupported: tuple[str, ...] = ()
+    state: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.claims.explain import explain
-from rag_evals.evals.judges.grader import MOST_LOG_ODDS
+from rag_evals.evals.judges.choice.explain import explain
+from rag_evals.evals.judges.choice.grader import MOST_LOG_ODDS
 from rag_evals.evals.judges.judge import Explanation, RawScore, RawScores, trace_attributes
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag_evals.rag.answer import Context, context_parts
@@ -30,6 +30,9 @@ class Wording:
 # "No" is offered first: these models lean to yes, and less to what is named first. Asked the other way
 # round ("does it say anything that the passages do not say?") they say yes to what is supported.
 SUPPORTED = Wording("Statement", "Can the statement be inferred from the passages above? Answer no or yes.")
+EVERYTHING = Wording(
+    "Reply", "Can everything in the reply be inferred from the passages above? Answer no or yes."
+)
 ANSWERS = Wording(
     "Reply", "Does the reply give the information that the question asks for? Answer yes or no."
 )
@@ -62,6 +65,11 @@ def passage_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
     """Return the prompt part with `contexts` as one passage; none without contexts."""
     joined = " ".join(harmless_text(context.text) for context in contexts)
     return context_parts((Context(joined),)) if contexts else ()
+
+
+def whole_passages(contexts: Sequence[Context]) -> tuple[str, ...]:
+    """Return a prompt part for each of `contexts`, as the prompt of an answer has them."""
+    return context_parts([replace(context, text=harmless_text(context.text)) for context in contexts])
 
 
 # Chat templates mark turns with these. A local model reads judged text as plain letters anyway; a server

@@ -91,18 +91,10 @@ class LLM(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely a text is to the model.
-
-    Attributes:
-        logs: The natural logarithm of the probability of each of its tokens.
-        tokens: What it took.
-        spans: Where in the text each of these tokens stands, by the offset of its first character and that
-            behind its last; empty where that cannot be told.
-    """
+    """How likely a text is to the model: the natural logarithm of the probability of each of its tokens."""
 
     logs: tuple[float, ...]
     tokens: Tokens
-    spans: tuple[tuple[int, int], ...] = ()
 
 
 @runtime_checkable
@@ -111,6 +103,30 @@ class ReadsLikelihood(Protocol):
 
     def likelihood(self, prompt: Prompt) -> Likelihood:
         """Read how likely each token of the last part of `prompt` is behind what stands before it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class States:
+    """What a model holds of a text when it has read half its layers.
+
+    Attributes:
+        values: The hidden state of each token, float32, shape (tokens, width).
+        spans: Where in the text each of these tokens stands, by the offset of its first character and that
+            behind its last; empty where that cannot be told.
+        tokens: What it took.
+    """
+
+    values: Any
+    spans: tuple[tuple[int, int], ...]
+    tokens: Tokens
+
+
+@runtime_checkable
+class ReadsStates(Protocol):
+    """A model whose hidden states can be read: one that runs here."""
+
+    def states(self, prompt: Prompt) -> States:
+        """Read the hidden states of the last part of `prompt` behind what stands before it."""
 
 
 # How the precision of weights is spelled at the end of a name, and what names of files have besides.

@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from rag_evals.evals.base.errors import EvalsError
 from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.judges.calibration.judge_card import load_card
-from rag_evals.evals.judges.calibration.label_sets import load_sets
-from rag_evals.evals.judges.calibration.labels import load_labels
+from rag_evals.evals.judges.calibration.labels.examples import load_labels
+from rag_evals.evals.judges.calibration.labels.sets import load_sets
 from rag_evals.evals.plugin.session.option_values import READERS
 from rag_evals.evals.plugin.session.options import OPTIONS, Given
 from rag_evals.evals.questions.formats import FORMATS

@@ -119,7 +119,8 @@ def calibrated(home) -> list[subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="module")
 def path(home, calibrated) -> Path:
     """The card that was written where runs look for it."""
-    (card,) = (home / "cards").iterdir()
+    card, reference = sorted((home / "cards").iterdir())
+    assert reference.name == f"{card.stem}.reference.json"
     return card
 
 
@@ -138,7 +139,8 @@ def test_a_card_is_written_and_shown(calibrated, path):
         f"judge: choice ({MODEL}) ({card.fingerprint[:12]}), measured on labels.jsonl: "
         "24 examples from 4 sources"
     )
-    assert lines[-2:] == ["", f"card: {path}"]
+    kept = path.parents[1] / "readings" / f"{path.stem}.jsonl"
+    assert lines[-3:] == ["", f"kept for the next calibration: {kept}", f"card: {path}"]
     labels = [line.strip().split("  ")[0] for line in lines if line.startswith("  ")]
     # Of this model it is said as well that it has shown nothing.
     labels = [label for label in labels if not label.startswith("no better than")]

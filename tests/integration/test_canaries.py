@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.calibration.canaries import CANARIES, Canary
-from rag_evals.evals.judges.calibration.injection_check import run_canaries
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.calibration.injections.canaries import CANARIES, Canary
+from rag_evals.evals.judges.calibration.injections.check import run_canaries
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.evals.reports.terminal.judge import canary_lines
 from rag_evals.evals.testing import ScriptedLLM

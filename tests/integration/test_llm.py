@@ -10,10 +10,13 @@ from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rag_evals.rag.errors import ContextWindowError, ModelError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.load import load_llm
+from rag_evals.rag.llm.local import hidden_states
+from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.protocol import LLM, Choice, Completion, Prompt
 from rag_evals.rag.models.resolve import Model
@@ -301,14 +304,63 @@ def test_a_likelihood_in_batches_smaller_than_its_own(fresh_llm):
     assert small.likelihood(text).logs == pytest.approx(plain.likelihood(text).logs, abs=0.5)
 
 
-def test_a_likelihood_says_where_its_tokens_stand(llm):
-    """The spans of the tokens, one for each log probability, make up the text but for its first token."""
+STATEMENT = "Statement: The router sends each token to two of the eight experts.\n\n"
+
+
+def test_hidden_states_are_the_same_warm_and_cold(llm, fresh_llm):
+    """One state a token, with its place; a `choose` goes on from there and says what it says without."""
+    behind = (PASSAGES[0], STATEMENT)
+    cold = fresh_llm().states(Prompt(behind))
+    llm.choose(OTHER, OPTIONS)
+    llm.likelihood(Prompt(behind))
+    warm = llm.states(Prompt(behind))
+    assert np.array_equal(warm.values, cold.values)
+    assert warm.values.shape == (len(warm.spans), 576)
+    assert {STATEMENT[start:end].strip() for start, end in warm.spans} >= {"Statement", "router", "experts"}
+    went_on = llm.choose(Prompt((*behind, "Is that so?")), OPTIONS)
+    assert went_on.tokens.reused == warm.tokens.evaluated + warm.tokens.reused
+    assert (
+        went_on.probabilities == fresh_llm().choose(Prompt((*behind, "Is that so?")), OPTIONS).probabilities
+    )
+
+
+def test_hidden_states_are_of_what_stands_before(llm):
+    """The same words behind other passages are held differently, and in other batches nearly alike."""
+    behind, elsewhere = (llm.states(Prompt((passage, STATEMENT))) for passage in PASSAGES[:2])
+    again = llm.states(Prompt((PASSAGES[0], STATEMENT)))
+    assert np.array_equal(behind.values, again.values)
+    assert not np.allclose(behind.values, elsewhere.values, atol=0.5)
+
+
+def test_hidden_states_say_where_their_tokens_stand(llm):
+    """The spans of the tokens, one for each state, make up the text."""
     text = "Statement: Für jeden Token wählt der Router zwei von acht Experten ❤, z.\u202fB. Nr. 3.\n\n"
-    read = llm.likelihood(Prompt((PASSAGES[0], text)))
-    assert len(read.spans) == len(read.logs)
-    assert read.spans[-1][1] == len(text)
+    read = llm.states(Prompt((PASSAGES[0], text)))
+    assert len(read.spans) == len(read.values)
+    assert (read.spans[0][0], read.spans[-1][1]) == (0, len(text))
     assert all(one[0] <= one[1] and two[0] <= one[1] for one, two in pairwise(read.spans))
     assert {text[start:end].strip() for start, end in read.spans} >= {"Token", "von", "3"}
+
+
+def test_a_build_that_hides_its_functions(smollm2, monkeypatch):
+    """It answers as ever; who asks for hidden states is told what to do."""
+    monkeypatch.setattr(hidden_states, "_functions", lambda _: object().ggml_get_name)
+    llama = LlamaCppModel(smollm2, SMALL)
+    assert llama.choose(VERDICT, OPTIONS).graded
+    with pytest.raises(ModelError) as caught:
+        llama.states(Prompt((PASSAGES[0], STATEMENT)))
+    assert str(caught.value) == (
+        "llama.cpp does not show the hidden states of smollm2-135m-instruct: judge by a model of another "
+        "kind, or without a card that rests on them."
+    )
+
+
+def test_hidden_states_in_several_batches(fresh_llm):
+    """A text longer than a batch has its states put together."""
+    text = Prompt((PASSAGES[0], STATEMENT * 4))
+    small, plain = fresh_llm(replace(SMALL, n_batch=16)).states(text), fresh_llm().states(text)
+    assert small.values.shape == plain.values.shape
+    assert np.corrcoef(small.values.ravel(), plain.values.ravel())[0, 1] > 0.999
 
 
 def test_without_room_what_was_read_before_is_read_again(fresh_llm):

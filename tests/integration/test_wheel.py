@@ -84,7 +84,7 @@ DATA = {
     "rag_evals/rag/models/models.toml",
     "rag_evals/rag/native/leave_out.cmake",
     "rag_evals/evals/generation/writing/prompts.toml",
-    "rag_evals/evals/judges/calibration/canaries.toml",
+    "rag_evals/evals/judges/calibration/injections/canaries.toml",
     "rag_evals/evals/judges/cards/qwen2.5-coder-1.5b-instruct.json",
     "rag_evals/evals/reports/html/templates/report.html.j2",
     "rag_evals/evals/reports/html/templates/report.css",

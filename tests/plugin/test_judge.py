@@ -193,7 +193,8 @@ def test_metrics_by_default(project):
             ["--evals-labels", "labels.jsonl"],
             "2 problems in label files:\n"
             '  labels.jsonl:1: "faithful" = 2 is no label: write 1, 0 or null\n'
-            '  labels.jsonl:2: no label: give "faithful", "relevant", "correct" or "declined"',
+            '  labels.jsonl:2: no label: give "faithful", "relevant", "correct", "declined", "useful" or '
+            '"recalled"',
         ),
     ],
 )

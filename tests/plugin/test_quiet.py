@@ -111,7 +111,7 @@ def test_collecting_loads_nothing(project):
         """
 import sys
 from rag_evals import pipeline_from
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 
 HEAVY = {"llama_cpp", "llama_index", "sentence_transformers", "transformers", "torch", "wandb", "deepdiff",

@@ -15,7 +15,7 @@ CONFTEST = """
 import pytest
 from rag_evals import Answer, Context
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
 
 class Rain:

@@ -185,7 +185,7 @@ def test_hostile_text_does_not_reach_the_terminal(project):
         "test_it.py",
         """
 import pytest
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.testing import FakePipeline, ScriptedLLM
 from rag_evals import Answer, Context
@@ -208,7 +208,10 @@ def test_answer(evaluate, pipeline, question):
         result = project.run("--evals-pipelines", "hostile", *arguments)
         assert not any(character in result.stdout.str() for character in "\x1b\x07")
         result.stdout.fnmatch_lines(
-            ['*faithfulness 0.10 < 0.50: "�]0;owned�Four.�" is not supported by the contexts']
+            [
+                '*faithfulness 0.10 < 0.50: "�]0;owned�Four.�" is not supported by the contexts '
+                "(unsupported: 0, owned, Four)"
+            ]
         )
     assert {_answer(run) for run in project.runs} == {"\x1b]0;owned\x07Four.\ud800"}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.grader import Grader, whole_of
+from rag_evals.evals.judges.choice.grader import Grader, whole_of
 from rag_evals.evals.judges.judge import RawScore
 from rag_evals.evals.judges.metrics import Metric
 from rag_evals.evals.judges.prompts import Wording

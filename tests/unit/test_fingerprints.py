@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import astuple
 from importlib.metadata import version
 
 from rag_evals.evals.engine.reuse import scores_key
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges import prompts
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import HOW, JUDGE_WORDINGS, ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import HOW, JUDGE_WORDINGS, ChoiceScorer
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import FakeJudge, FakePipeline, ScriptedLLM
@@ -52,7 +53,9 @@ def test_another_value_of_the_module_changes_no_fingerprint(monkeypatch):
 def test_no_wording_is_left_out():
     """A wording that is asked and not in the fingerprint would leave old verdicts in the cache."""
     held = [value for value in vars(prompts).values() if isinstance(value, prompts.Wording)]
-    assert set(held) == set(JUDGE_WORDINGS)
+    assert set(held) == {*JUDGE_WORDINGS, prompts.EVERYTHING}
+    reading = ChoiceScorer(ScriptedLLM(), reads_states=True)
+    assert astuple(prompts.EVERYTHING) in reading.identity.values()
 
 
 def test_the_keys_of_the_cache():

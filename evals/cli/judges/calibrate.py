@@ -22,10 +22,12 @@ from rag_evals.evals.judges.build import (
 )
 from rag_evals.evals.judges.calibration.calibrate import calibrate
 from rag_evals.evals.judges.calibration.card_check import ENDING, reference_of, reference_to_json
-from rag_evals.evals.judges.calibration.injection_check import METRIC, is_steady, run_canaries
+from rag_evals.evals.judges.calibration.injections.check import METRIC, is_steady, run_canaries
 from rag_evals.evals.judges.calibration.judge_card import card_to_json
-from rag_evals.evals.judges.calibration.label_sets import load_sets, sample, set_names
-from rag_evals.evals.judges.calibration.labels import load_labels, usable_metrics
+from rag_evals.evals.judges.calibration.labels.examples import usable_metrics
+from rag_evals.evals.judges.calibration.labels.sets import load_sets, sample, set_names
+from rag_evals.evals.judges.calibration.probe import LEAST_FOR_PROBE
+from rag_evals.evals.judges.calibration.readings import Readings
 from rag_evals.evals.judges.judge import Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
 from rag_evals.evals.plugin.session.option_values import parse_share
@@ -107,17 +109,32 @@ def _calibrate(options: argparse.Namespace) -> int:
     examples = load_sets(options.labels)
     if options.answers is not None:
         examples = sample(examples, options.answers)
-    scorer = scorer_for(*_judge(options))
+    probes = sum(one.label_for("faithfulness") is not None for one in examples) >= LEAST_FOR_PROBE
+    scorer = scorer_for(*_judge(options), reads_states=probes)
     out = _writable(options.out or options.home / "cards" / f"{scorer.fingerprint[:16]}.json")
     progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
     names = ", ".join(set_names(examples))
-    card = calibrate(scorer, examples, name=names, false_pass=options.false_pass, progress=progress)
+    kept = options.home / "readings" / f"{scorer.fingerprint[:16]}.jsonl"
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        card = calibrate(
+            scorer,
+            examples,
+            name=names,
+            false_pass=options.false_pass,
+            progress=progress,
+            readings=Readings(scorer, kept),
+        )
+    except OSError as error:
+        raise UsageError(f"what was read cannot be kept in {kept}: {error.strerror}") from error
     out.write_text(card_to_json(card), encoding="utf-8")
-    _write_reference(scorer, out)
+    if not probes:  # a server does not show the states that a probe reads
+        _write_reference(scorer, out)
     print("\n".join(card_lines(card)))
     for problem in usable_metrics(examples)[1]:
         print(f"\nleft out: {printable(problem)}")
-    print(f"\ncard: {printable(str(out))}")
+    print(f"\nkept for the next calibration: {printable(str(kept))}")
+    print(f"card: {printable(str(out))}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -13,8 +12,10 @@ from rag_evals.evals.judges.calibration.accuracy import Accuracy, accuracy, auro
 from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.fit import METHODS, Method, fit
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard
-from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest, usable_metrics
-from rag_evals.evals.judges.calibration.set_figures import FLOORS, Held, figures_by_set
+from rag_evals.evals.judges.calibration.labels.examples import Labelled, labels_digest, usable_metrics
+from rag_evals.evals.judges.calibration.probe import PROBE, Probe, fit_probe
+from rag_evals.evals.judges.calibration.readings import Readings
+from rag_evals.evals.judges.calibration.set_figures import FLOORS, MARKED, Held, figures_by_set
 from rag_evals.evals.judges.judge import OF_LIKELIHOOD, RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS, Metric
 from rag_evals.evals.runs.score import Score
@@ -23,6 +24,8 @@ from rag_evals.evals.runs.score import Score
 CLEARLY = 0.01
 # More sources than this are left out in groups.
 MOST_FOLDS = 20
+# Probes take seconds to fit.
+PROBE_FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def calibrate(
     name: str,
     false_pass: float | None = None,
     progress: Callable[[Iterable[Labelled]], Iterable[Labelled]] = iter,
+    readings: Readings | None = None,
 ) -> JudgeCard:
     """Run `scorer` over labelled examples and fit a judge card.
 
@@ -59,6 +63,7 @@ def calibrate(
         false_pass: Share of bad answers that may pass; the threshold is set for it. None for 0.5, which is
             neutral for calibrated scores.
         progress: Wraps the examples to show how far it is.
+        readings: Keeps what was read, so that it is not read again; None to keep nothing.
 
     Raises:
         LabelFileError: No metric has labels enough, in both classes, and verdicts.
@@ -72,7 +77,7 @@ def calibrate(
             f"{name} labels {', '.join(usable) or 'nothing'}, but {scorer.name} reads "
             f"{', '.join(scorer.metrics)}: give labels for one of these."
         )
-    observed = observe(scorer, metrics, progress(examples))
+    observed = observe(scorer, metrics, progress(examples), readings)
     cards = tuple(metric_card(METRICS[metric], observed[metric], false_pass) for metric in metrics)
     variants = tuple(
         metric_card(METRICS[metric], [_without_likelihood(one) for one in observed[metric]], false_pass)
@@ -97,24 +102,27 @@ def _about(name: str, examples: Sequence[Labelled]) -> dict[str, str | int]:
 
 
 def observe(
-    scorer: Scorer, metrics: Sequence[str], examples: Iterable[Labelled]
+    scorer: Scorer, metrics: Sequence[str], examples: Iterable[Labelled], readings: Readings | None = None
 ) -> Mapping[str, list[Observed]]:
-    """Read every example for every metric that it labels."""
+    """Read every example for every metric that it labels.
+
+    Args:
+        scorer: What reads.
+        metrics: Names of the metrics.
+        examples: The labelled examples.
+        readings: Keeps what was read; None to keep nothing.
+
+    Raises:
+        OSError: It cannot be kept.
+    """
+    readings = readings or Readings(scorer)
     observed: dict[str, list[Observed]] = {metric: [] for metric in metrics}
     for example in examples:
         for metric in metrics:
             label = example.label_for(metric)
             if label is not None:
-                observed[metric].append(_observed(scorer, metric, example, label))
+                observed[metric].append(Observed(example, label, *readings.read(metric, example)))
     return observed
-
-
-def _observed(scorer: Scorer, metric: str, example: Labelled, label: int) -> Observed:
-    # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.
-    question = replace(example.question, answerable=metric != "refusal")
-    start = time.perf_counter()
-    raw_scores = scorer.read([metric], question, example.answer)[metric]
-    return Observed(example, label, raw_scores, time.perf_counter() - start)
 
 
 def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float | None = None) -> MetricCard:
@@ -125,6 +133,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
     """
     scored = [one for one in observed if one.is_scored]
     _check(metric, scored, len(observed))
+    scored, probe = _probed(metric, scored)
     names = tuple(
         dict.fromkeys(name for one in scored for item in one.raw_scores.items for name in item.features)
     )
@@ -137,7 +146,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
     labels, sources = [one.label for one in scored], [one.example.source for one in scored]
     threshold = _threshold(scores, labels, false_pass)
     passes = _passes(scored, scores, false_pass)
-    calibration = replace(_fitted(metric, scored, names, method), threshold=threshold)
+    calibration = replace(_fitted(metric, scored, names, method), threshold=threshold, probe=probe)
     return MetricCard(
         calibration=calibration,
         accuracy=_accuracy(scored, scores, threshold, passes),
@@ -199,6 +208,53 @@ def _fitted(metric: Metric, scored: Sequence[Observed], names: Sequence[str], me
     )
 
 
+# --- hidden states ---
+
+
+def _probed(metric: Metric, scored: Sequence[Observed]) -> tuple[list[Observed], Probe | None]:
+    """Fit the probe, and put what probes say that never saw an example's source among its features.
+
+    What the probe itself says of the examples that it was fitted on would be taken for far too good.
+    """
+    if any(item.state is None for one in scored for item in one.raw_scores.items):
+        return list(scored), None
+    probed: dict[int, Observed] = {}
+    for left_out in _folds(scored, PROBE_FOLDS):
+        probe = _fitted_probe(metric, [one for n, one in enumerate(scored) if n not in left_out])
+        probed |= {n: _with_probe(scored[n], probe) for n in left_out}
+    return [probed[n] for n in range(len(scored))], _fitted_probe(metric, scored)
+
+
+def _fitted_probe(metric: Metric, scored: Sequence[Observed]) -> Probe:
+    import numpy as np
+
+    return fit_probe(
+        [np.stack([item.state for item in one.raw_scores.items]) for one in scored],
+        [one.label for one in scored],
+        [_labels_of_claims(metric, one) for one in scored],
+    )
+
+
+def _labels_of_claims(metric: Metric, one: Observed) -> list[int | None]:
+    """Return the label of each claim: by people's marks; the answer's where it is its only claim; else None.
+
+    The claims of a good answer are good, but those of bad ones are not known: a set without marks would teach
+    that whatever is written as in that set is good.
+    """
+    items, marked = one.raw_scores.items, one.example.spans
+    if metric.name == MARKED and marked is not None:
+        return [int(not any(a < item.end and item.start < b for a, b in marked)) for item in items]
+    return [one.label if len(items) == 1 else None] * len(items)
+
+
+def _with_probe(one: Observed, probe: Probe) -> Observed:
+    items = tuple(
+        replace(item, features={**item.features, PROBE: probe.value(item.state)}, state=None)
+        for item in one.raw_scores.items
+    )
+    return replace(one, raw_scores=replace(one.raw_scores, items=items))
+
+
 # --- on sources that were left out ---
 
 
@@ -220,19 +276,40 @@ def _judged_held_out(
     return [judged[n] for n in range(len(scored))]
 
 
-def _folds(scored: Sequence[Observed]) -> list[set[int]]:
+def _folds(scored: Sequence[Observed], most: int = MOST_FOLDS) -> list[set[int]]:
     """Return the examples to leave out together: a source, or several of many.
 
-    Where what is left would be of one label only, five stratified parts take their place.
+    Sources that share an answer are one: public sets have taken examples from one another. Where what is
+    left would be of one label only, five stratified parts take their place.
     """
-    sources = sorted({one.example.source for one in scored})
-    count = min(len(sources), MOST_FOLDS)
-    group_of = {source: n % count for n, source in enumerate(sources)}
-    folds = [{n for n, one in enumerate(scored) if group_of[one.example.source] == g} for g in range(count)]
+    group_of = _groups([one.example for one in scored], most)
+    folds = [
+        {n for n, one in enumerate(scored) if group_of[one.example.source] == group}
+        for group in sorted(set(group_of.values()))
+    ]
     if all(len({one.label for n, one in enumerate(scored) if n not in fold}) == 2 for fold in folds):
         return folds
     order = sorted(range(len(scored)), key=lambda n: scored[n].label)
     return [set(order[part::5]) for part in range(5)]
+
+
+def _groups(examples: Sequence[Labelled], most: int) -> dict[str, int]:
+    """Return the group of each source, of at most `most`."""
+    joined = {example.source: example.source for example in examples}
+
+    def first_of(source: str) -> str:
+        while joined[source] != source:
+            source = joined[source]
+        return source
+
+    said: dict[tuple[str, ...], str] = {}
+    for example in examples:
+        words = tuple(f"{example.question.question} {example.answer.text}".lower().split())
+        one, other = first_of(example.source), first_of(said.setdefault(words, example.source))
+        joined[max(one, other)] = min(one, other)
+    firsts = sorted({first_of(source) for source in joined})
+    numbers = {source: n % most for n, source in enumerate(firsts)}
+    return {source: numbers[first_of(source)] for source in joined}
 
 
 def _threshold(scores: Sequence[float], labels: Sequence[int], false_pass: float | None) -> float:

@@ -157,7 +157,7 @@ def score_from(
 def _claim(raw_score: RawScore, calibration: Calibration | None) -> ClaimScore:
     value = raw_score.value
     if calibration and value is not None:
-        value = calibration.value(raw_score.features)
+        value = calibration.value(raw_score.features, raw_score.state)
         value = 1.0 - value if raw_score.is_opposite else value
     return ClaimScore(
         raw_score.text,

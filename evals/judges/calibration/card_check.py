@@ -18,7 +18,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.files import read_plain
 from rag_evals.evals.judges.calibration.calibrated_judge import NOT_FOLLOWED, Followed, score_from
 from rag_evals.evals.judges.calibration.judge_card import find_card
-from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest, load_labels
+from rag_evals.evals.judges.calibration.labels.examples import Labelled, labels_digest, load_labels
 from rag_evals.evals.judges.claims import read_claims
 from rag_evals.evals.judges.judge import OF_LIKELIHOOD, Scorer
 from rag_evals.evals.judges.metrics import METRICS

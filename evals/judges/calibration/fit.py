@@ -7,12 +7,13 @@ from typing import Literal, get_args
 
 from rag_evals.evals.base.arrays import Floats, Ints
 from rag_evals.evals.judges.calibration.judge_card import Calibration
+from rag_evals.evals.judges.calibration.probe import PROBE
 
 Method = Literal["logistic", "isotonic"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # What the model itself says counts alike until examples say otherwise; what plain look-up finds has to earn
 # its weight. Measured on human-labelled sets: weights fitted freely on a hundred examples lose on other
-# sources what they gain on their own (docs/decisions/0006).
+# sources what they gain on their own (docs/decisions/0006). A probe, where there is one, takes their place.
 TRUSTED = ("yes", "gain")
 # The common weight of these is this much cheaper than a weight of its own, and the whole penalty is strong.
 CHEAPNESS = 10.0
@@ -111,7 +112,7 @@ def _common(names: Sequence[str]) -> Floats:
     """Return the direction, of length 1, in which weights are cheap."""
     import numpy as np
 
-    trusted = np.array([float(name in TRUSTED) for name in names])
+    trusted = np.array([float(name in ((PROBE,) if PROBE in names else TRUSTED)) for name in names])
     if not trusted.any():
         trusted[:] = 1.0
     direction: Floats = trusted / np.linalg.norm(trusted)

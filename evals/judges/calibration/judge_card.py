@@ -17,6 +17,7 @@ from rag_evals.evals.base.fields import WrongField, count, fields, listed, numbe
 from rag_evals.evals.base.files import read_plain
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy
+from rag_evals.evals.judges.calibration.probe import PROBE, Probe
 from rag_evals.evals.judges.calibration.set_figures import SetFigures
 from rag_evals.evals.runs.score import from_json
 from rag_evals.rag.identity import digest
@@ -62,6 +63,7 @@ class Calibration:
         curve: Points of weighted sum and score, rising, of an isotonic regression, linear between them; None
             for the logistic function (Platt 1999).
         threshold: Least score that passes.
+        probe: Makes the feature `PROBE` of a raw score's hidden state; None where none was read.
     """
 
     metric: str
@@ -69,9 +71,16 @@ class Calibration:
     intercept: float
     curve: tuple[tuple[float, float], ...] | None
     threshold: float
+    probe: Probe | None = None
 
-    def value(self, features: Mapping[str, float]) -> float:
-        """Return the calibrated score, 0 to 1, of a raw score with `features`; a missing one counts 0."""
+    def value(self, features: Mapping[str, float], state: Any = None) -> float:
+        """Return the calibrated score, 0 to 1, of a raw score with `features`; a missing one counts 0.
+
+        Raises:
+            ValueError: The hidden `state` is not of the width that the probe reads.
+        """
+        if self.probe and state is not None:
+            features = {**features, PROBE: self.probe.value(state)}
         total = self.intercept + sum(
             weight * features.get(name, 0.0) for name, weight in self.weights.items()
         )

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import accuracy, auroc
-from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.judges.claims import read_claims
 from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.runs.score import ClaimScore

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.grader import LEAST_MASS
+from rag_evals.evals.judges.choice.grader import LEAST_MASS
 from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.errors import ContextWindowError

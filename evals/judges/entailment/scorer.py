@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rag_evals.evals.base.errors import NoVerdict
+from rag_evals.evals.judges.choice.grader import log_odds, whole_of
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.claims.sentences import TextSpan
 from rag_evals.evals.judges.entailment.asked import AskedModel
 from rag_evals.evals.judges.entailment.windows import Window, windows_for
-from rag_evals.evals.judges.grader import log_odds, whole_of
 from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context, Tokens

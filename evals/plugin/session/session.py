@@ -16,7 +16,7 @@ from rag_evals.evals.engine.offline import forbid_connections
 from rag_evals.evals.engine.rejudge import RejudgeTasks
 from rag_evals.evals.engine.reuse import REFRESHED, ReuseCache
 from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
-from rag_evals.evals.judges.calibration.labels import load_labels
+from rag_evals.evals.judges.calibration.labels.examples import load_labels
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.session.going_on import InterruptedRun
 from rag_evals.evals.plugin.session.materials import Materials

@@ -15,9 +15,9 @@ from rag_evals.evals.judges.calibration.correction import (
     prediction_powered,
     rogan_gladen,
 )
-from rag_evals.evals.judges.calibration.injection_check import MOST_TURNED, InjectionResult, InjectionVerdict
+from rag_evals.evals.judges.calibration.injections.check import MOST_TURNED, InjectionResult, InjectionVerdict
 from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, Trust, trusts_of
-from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.reports.text import aligned
 from rag_evals.evals.runs.evaluation import Evaluation

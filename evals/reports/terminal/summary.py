@@ -8,7 +8,7 @@ from dataclasses import replace
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.decision import Decision
 from rag_evals.evals.gate.verdict import Verdict
-from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.reports.terminal.comparison import baseline_lines
 from rag_evals.evals.reports.terminal.flakiness import noise_lines
 from rag_evals.evals.reports.terminal.gate_table import gate_lines

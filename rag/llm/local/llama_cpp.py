@@ -22,10 +22,11 @@ from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.errors import ContextWindowError, ModelError
 from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_template
 from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Logits, is_json
+from rag_evals.rag.llm.local.hidden_states import HiddenStates
 from rag_evals.rag.llm.local.kept_prefixes import Prefixes, Saved, TokenBlock, common, length_of
 from rag_evals.rag.llm.local.loading import load_llama
 from rag_evals.rag.llm.local.repetition import repeated_from
-from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt
+from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt, States
 from rag_evals.rag.models.resolve import Model
 
 # Tokens; the logits of one take 600 kB with a vocabulary of 150,000.
@@ -44,6 +45,7 @@ class LlamaCppModel:
         self._model = model
         self._config = config
         self._loaded: tuple[Any, ChatTemplate] | None = None
+        self._hidden: HiddenStates | None = None
         self._cached: list[TokenBlock] = []
         # The first of the cached blocks that went in in smaller batches than it otherwise does, if any did.
         self._in_pieces: int | None = None
@@ -129,15 +131,43 @@ class LlamaCppModel:
         Raises:
             ContextWindowError: The prompt does not fit the context window.
         """
+        last, tokens = self._come_to_last_part(prompt)
+        logs = self._evaluate_for_logs(last)
+        return Likelihood(tuple(logs), tokens)
+
+    def states(self, prompt: Prompt) -> States:
+        """Read the hidden states of the last part of `prompt`, at half the model's depth.
+
+        A `choose` that goes on from the same parts reuses all of them.
+
+        Raises:
+            ContextWindowError: The prompt does not fit the context window.
+            ModelError: The model's layers do not go by the names that llama.cpp gives them elsewhere.
+        """
+        import numpy as np
+
+        last, tokens = self._come_to_last_part(prompt)
+        assert self._hidden is not None, "it is there once the model is"
+        with self._hidden.kept() as kept:
+            self._read(last)
+        states = np.concatenate(kept) if kept else np.empty(0, dtype=np.float32)
+        if states.size != len(last) * self._llama.n_embd():
+            raise ModelError(
+                f"llama.cpp does not show the hidden states of {self.name}: judge by a model of another "
+                "kind, or without a card that rests on them."
+            )
+        pieces = [bytes(self._llama.detokenize([token])) for token in last]
+        return States(states.reshape(len(last), -1), token_spans(prompt.parts[-1], pieces), tokens)
+
+    def _come_to_last_part(self, prompt: Prompt) -> tuple[TokenBlock, Tokens]:
+        """Evaluate all of `prompt` that stands before its last part; return that part, and what all costs."""
         head, _ = self._around(prompt.system)
         blocks = [self._tokenize(head, template=True), *map(self._tokenize, prompt.parts)]
         *before, last = [tuple(block) for block in blocks if block]
         tokens = self._rewind([*before, last], room=0)
         for block in before[len(self._cached) :]:
             self._read(block)
-        logs = self._evaluate_for_logs(last)
-        pieces = [bytes(self._llama.detokenize([token])) for token in last]
-        return Likelihood(tuple(logs), tokens, token_spans(prompt.parts[-1], pieces)[1:])
+        return last, tokens
 
     @property
     def _llama(self) -> Any:
@@ -149,7 +179,7 @@ class LlamaCppModel:
 
     def _ready(self) -> tuple[Any, ChatTemplate]:
         if self._loaded is None:
-            llama = load_llama(self._model, self._config)
+            llama, self._hidden = load_llama(self._model, self._config)
             self._loaded = llama, read_chat_template(self._model, llama)
         return self._loaded
 

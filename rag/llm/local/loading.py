@@ -6,6 +6,7 @@ from typing import Any
 
 from rag_evals.rag.config import LLMConfig
 from rag_evals.rag.errors import ModelError
+from rag_evals.rag.llm.local.hidden_states import HiddenStates
 from rag_evals.rag.llm.local.probe import may_probe, probe
 from rag_evals.rag.llm.local.speeds import keep, tuning_of
 from rag_evals.rag.llm.threads import let_threads_sleep
@@ -18,8 +19,10 @@ _TEMPLATES = "tokenizer.chat_template"
 WORKING_MEMORY = 400_000_000
 
 
-def load_llama(model: Model, config: LLMConfig) -> Any:
+def load_llama(model: Model, config: LLMConfig) -> tuple[Any, HiddenStates]:
     """Return the `llama_cpp.Llama` of a model file, with the number of threads that suits it best.
+
+    Beside it stands what looks at its hidden states.
 
     Raises:
         ModelError: The file cannot be loaded, or is larger than the free memory.
@@ -29,10 +32,17 @@ def load_llama(model: Model, config: LLMConfig) -> Any:
     let_threads_sleep()
     import llama_cpp
 
+    hidden = HiddenStates()
+
     class Llama(llama_cpp.Llama):
-        """A `Llama` that keeps the chat template of its file and does not compile it, which may never end."""
+        """A `Llama` that keeps the chat template of its file and does not compile it, which may never end.
+
+        Its context is made with the callback that looks at hidden states.
+        """
 
         def __setattr__(self, name: str, value: Any) -> None:
+            if name == "context_params":
+                value.cb_eval = hidden.callback
             if name == "metadata":
                 self.chat_template = value.get(_TEMPLATES)
                 value = {key: text for key, text in value.items() if not key.startswith(_TEMPLATES)}
@@ -58,9 +68,10 @@ def load_llama(model: Model, config: LLMConfig) -> Any:
             f"{model.path} is not a model that llama.cpp can load ({error}). "
             "Check it with `rag-evals models verify`, or give another file."
         ) from error
+    hidden.layer = llama_cpp.llama_model_n_layer(llama._model.model) // 2
     if config.n_threads == 0:
         _use_best_threads(llama, model, config)
-    return llama
+    return llama, hidden
 
 
 def check_memory(model: Model, free: int | None) -> None:

@@ -13,7 +13,7 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import remaining
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.local.speeds import Speeds, speeds_of
-from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt, Weights
+from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt, States, Weights
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.hosted_model import HostedModel
 
@@ -98,6 +98,11 @@ class LocalLLM:
         """Read how likely the last part of `prompt` is: see `LlamaCppModel.likelihood`."""
         likelihood: Likelihood = self._call("likelihood", prompt)
         return likelihood
+
+    def states(self, prompt: Prompt) -> States:
+        """Read the hidden states of the last part of `prompt`: see `LlamaCppModel.states`."""
+        states: States = self._call("states", prompt)
+        return states
 
     def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
         # A question whose time is over is not to keep the model from those behind it.

@@ -10,7 +10,7 @@ from rag_evals.evals.judges.build import judge_for, scorer_for
 from rag_evals.evals.judges.calibration.accuracy import accuracy
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, card_to_json
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.judges.entailment import EntailmentScorer
 from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
@@ -234,6 +234,33 @@ def replaced(scorer, fingerprint: str):
     other = EntailmentScorer(Entailing("x"))
     other.fingerprint = fingerprint
     return other
+
+
+class Holding(Scripted):
+    """A model whose hidden states can be read."""
+
+    def states(self, prompt):
+        raise NotImplementedError
+
+
+def test_a_card_with_a_probe_has_hidden_states_read(tmp_path):
+    """Where such a card is found, or given, the model is read by it; else it is asked claim by claim."""
+    models = Models(Holding(name="qwen"))
+    asking, reading = scorer_for("choice", models), scorer_for("choice", models, reads_states=True)
+    assert asking.fingerprint != reading.fingerprint
+    assert judge_for("choice", models).fingerprint == CalibratedJudge(asking).fingerprint
+    write(card_of(asking, 0.3), tmp_path / "a.json")
+    assert judge_for("choice", models, folders=[tmp_path]).profile.thresholds == {"faithfulness": 0.3}
+    write(card_of(reading, 0.61), tmp_path / "b.json")
+    assert judge_for("choice", models, folders=[tmp_path]).profile.thresholds == {"faithfulness": 0.61}
+    given = judge_for("choice", models, card=card_of(reading, 0.7))
+    assert given.fingerprint == CalibratedJudge(reading, card=card_of(reading, 0.7)).fingerprint
+
+
+def test_a_model_elsewhere_has_no_hidden_states():
+    """A server's model is asked claim by claim, whatever was wished."""
+    plain = scorer_for("choice", Models())
+    assert scorer_for("choice", Models(), reads_states=True).fingerprint == plain.fingerprint
 
 
 def test_a_given_card_goes_before_those_of_the_folders(tmp_path):

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import ChoiceScorer
-from rag_evals.evals.judges.grader import LEANING, log_odds, share_of
+from rag_evals.evals.judges.choice.grader import LEANING, log_odds, share_of
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.judges.prompts import ANSWERS, DECLINES, SUPPORTED

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from rag_evals.evals.judges.choice.evidence import LONGEST_SENTENCE, Evidence
 from rag_evals.evals.judges.claims.words import stems
-from rag_evals.evals.judges.evidence import LONGEST_SENTENCE, Evidence
 from rag_evals.rag.answer import Context
 
 CONTEXT = Context(

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import ChoiceScorer
-from rag_evals.evals.judges.claims.explain import MOST_CHARACTERS, MOST_TOKENS, TASKS, explain
+from rag_evals.evals.judges.choice.explain import MOST_CHARACTERS, MOST_TOKENS, TASKS, explain
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.judges.judge import explainer_of
 from rag_evals.evals.judges.metrics import METRICS

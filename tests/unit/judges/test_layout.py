@@ -9,9 +9,9 @@ import time
 
 import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.evidence import Evidence
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.claims import read_claims, split_claims, split_sentences
-from rag_evals.evals.judges.evidence import Evidence
 from rag_evals.evals.judges.prompts import SUPPORTED
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM

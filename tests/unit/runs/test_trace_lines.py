@@ -16,7 +16,7 @@ from rag_evals.evals.engine.engine import Engine
 from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.judges.entailment import EntailmentScorer
 from rag_evals.evals.questions.question import Question
@@ -46,6 +46,7 @@ from rag_evals.rag.errors import ModelError
 from rag_evals.rag.pipelines.adapters import pipeline_from
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
 from rag_evals.rag.retrieval.entailment import Entailment
+from rag_evals.rag.retrieval.entailment.forms import NLI
 from rag_evals.rag.retrieval.reranker import Ranking
 from rag_evals.rag.tracing.conventions import described_passages
 from rag_evals.rag.tracing.spans import TraceSpan, span
@@ -149,7 +150,7 @@ def test_children_lie_in_their_parents():
 class FakeEntailment:
     name = "cross"
     fingerprint = "cross"
-    limit = 512
+    limit, form = 512, NLI
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rag_evals.evals.judges.calibration.labels import load_labels
+from rag_evals.evals.judges.calibration.labels.examples import load_labels
 from rag_evals.evals.judges.calibration.set_figures import floors_of
 from rag_evals.fixtures.corpus import build as corpus
 

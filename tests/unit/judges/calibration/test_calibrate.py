@@ -7,12 +7,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rag_evals.evals.base.errors import LabelFileError
-from rag_evals.evals.judges.calibration.calibrate import calibrate, metric_card, observe
+from rag_evals.evals.judges.calibration.calibrate import _groups, calibrate, metric_card, observe
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, card_to_json
-from rag_evals.evals.judges.calibration.labels import Labelled, labels_digest
+from rag_evals.evals.judges.calibration.labels.examples import Labelled, labels_digest
 from rag_evals.evals.judges.judge import RawScore, RawScores
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.questions.question import Question
@@ -54,9 +55,10 @@ def _share(odds: float) -> float:
     return 1 / (1 + math.exp(-odds))
 
 
-def example(n: int, source: str = "", text: str = "An answer.", **labels: int) -> Labelled:
+def example(n: int, source: str = "", text: str = "", **labels: int) -> Labelled:
     context = Context("Some passage.")
     question = Question(f"e{n:02}", "A question?")
+    text = text or f"Answer {n:02}."
     return Labelled(question, Answer(text, (context,)), tuple(sorted(labels.items())), source or question.id)
 
 
@@ -404,3 +406,71 @@ def test_too_few_verdicts(silent, message):
     """A reader that says nothing to most examples cannot be measured."""
     seen = {key: None if silent(n) else claims for n, (key, claims) in enumerate(yes_of(CLEAR).items())}
     assert refusal(Told(seen), EXAMPLES) == message
+
+
+def test_sources_that_share_an_answer_are_left_out_together():
+    """An example that another set has taken over does not speak for itself there."""
+    examples = [example(n, f"s{n}", "The same answer.", faithfulness=n % 2) for n in range(6)]
+    asked = ["One?", "Two?", "two? ", "Three?", "Four?", "Two?"]
+    examples = [
+        replace(one, question=replace(one.question, question=text))
+        for one, text in zip(examples, asked, strict=True)
+    ]
+    groups = _groups(examples, 20)
+    assert groups["s1"] == groups["s2"] == groups["s5"]
+    assert len(set(groups.values())) == 4
+    assert set(_groups(examples, 2).values()) == {0, 1}
+
+
+# --- hidden states ---
+
+
+class Held(Told):
+    """A reader with hidden states, in which a direction tells good claims from bad ones."""
+
+    def __init__(self, examples: Sequence[Labelled], strength: float) -> None:
+        super().__init__({one.question.id: [{"yes": 0.0}] for one in examples}, ("faithfulness",))
+        self._labels = {one.question.id: label_of(one) for one in examples}
+        self._strength = strength
+
+    def _readings(self, question: Question) -> RawScores:
+        rng = np.random.default_rng(int(question.id[1:]))
+        bad = self._labels[question.id] == 0
+        states = rng.normal(size=(3, 16)).astype(np.float32)
+        states[:, 0] += self._strength * np.array([1, -1 if bad else 1, 1])
+        items = [
+            RawScore("claim", 0.5, {"yes": 0.0}, 10 * n, 10 * n + 9, state=state)
+            for n, state in enumerate(states)
+        ]
+        return RawScores(tuple(items), Tokens(evaluated=10))
+
+
+def held_card(strength: float, *, marked: bool = False) -> MetricCard:
+    examples = labelled("faithfulness", count=96, sources=12)
+    if marked:
+        examples = [replace(one, spans=() if label_of(one) else ((12, 15),)) for one in examples]
+    observed = observe(Held(examples, strength), ["faithfulness"], examples)["faithfulness"]
+    return metric_card(METRICS["faithfulness"], observed)
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["answers", "sentences"])
+def test_a_probe_of_hidden_states(marked):
+    """The card has a probe, which its calibration puts to the state of a claim."""
+    card = held_card(3.0, marked=marked)
+    assert card.accuracy.auroc.value > 0.9
+    calibration = card.calibration
+    assert calibration.probe is not None
+    good, bad = np.zeros(16, dtype=np.float32), np.zeros(16, dtype=np.float32)
+    good[0], bad[0] = 4.0, -4.0
+    assert calibration.value({"yes": 0.0}, good) > 0.5 > calibration.value({"yes": 0.0}, bad)
+    assert card.gains.keys() == {"yes", "probe"}
+    if marked:
+        (of_set,) = card.sets
+        assert of_set.sentences is None or of_set.sentences.auroc.value > 0.9
+
+
+def test_a_probe_of_noise_is_at_chance():
+    """What a probe has learnt by heart is no figure of the card: it never saw the source of an example."""
+    found = held_card(0.0).accuracy
+    assert found.auroc.low < 0.5 < found.auroc.high
+    assert found.auroc.value < 0.7

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.calibration.canaries import CANARIES, CLEAN, Canary
-from rag_evals.evals.judges.calibration.injection_check import InjectionResult, is_steady, run_canaries
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.calibration.injections.canaries import CANARIES, CLEAN, Canary
+from rag_evals.evals.judges.calibration.injections.check import InjectionResult, is_steady, run_canaries
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.reports.terminal.judge import canary_lines
 from rag_evals.evals.testing import FakeJudge, ScriptedLLM
 from rag_evals.rag.llm.protocol import Prompt

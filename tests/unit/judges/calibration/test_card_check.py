@@ -23,8 +23,8 @@ from rag_evals.evals.judges.calibration.card_check import (
     reference_to_json,
 )
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, card_to_json
-from rag_evals.evals.judges.calibration.labels import load_labels
-from rag_evals.evals.judges.choice import ChoiceScorer
+from rag_evals.evals.judges.calibration.labels.examples import load_labels
+from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.llm.protocol import Weights

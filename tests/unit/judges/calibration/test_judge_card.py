@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.intervals import Interval
@@ -20,6 +21,7 @@ from rag_evals.evals.judges.calibration.judge_card import (
     find_card,
     load_card,
 )
+from rag_evals.evals.judges.calibration.probe import fit_probe
 from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.runs.score import from_json
 
@@ -74,6 +76,18 @@ def refusal(path: Path) -> str:
 
 
 # --- files ---
+
+
+def test_a_probe_is_kept(tmp_path):
+    """It says of a state what it said before, to the last digit, and is part of the card's digest."""
+    states = [np.array([[1.0, 2.0], [0.5, -3.0]], dtype=np.float32), np.array([[0.0, 1.0]], dtype=np.float32)]
+    probed = replace(LOGISTIC, probe=fit_probe(states, [1, 0], [[1, 1], [0]]))
+    card = replace(CARD, metrics=(replace(METRIC, calibration=probed),))
+    kept = load_card(write(tmp_path / "card.json", card))
+    assert kept == card
+    state = np.array([0.3, 0.7], dtype=np.float32)
+    assert kept.metrics[0].calibration.value({}, state) == probed.value({}, state)
+    assert kept.digest != replace(CARD, metrics=(METRIC,)).digest
 
 
 def test_round_trip(tmp_path):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from rag_evals.evals.base.errors import LabelFileError
-from rag_evals.evals.judges.calibration.label_sets import in_conversation, load_sets, sample, set_names
-from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
+from rag_evals.evals.judges.calibration.labels.sets import in_conversation, load_sets, sample, set_names
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from rag_evals.evals.base.errors import LabelFileError, UsageError
-from rag_evals.evals.judges.calibration.labels import (
+from rag_evals.evals.judges.calibration.labels.examples import (
     LABELS,
     Labelled,
     labels_digest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.judges.calibration.set_figures import (
     Agreement,
     Held,

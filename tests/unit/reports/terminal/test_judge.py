@@ -8,7 +8,7 @@ import pytest
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy, Bin
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, Trust
-from rag_evals.evals.judges.calibration.labels import Labelled
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.questions.question import Question

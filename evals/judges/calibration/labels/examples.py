@@ -123,7 +123,7 @@ def gathered(path: Path, outcomes: Iterable[tuple[str, Entry | Fault]]) -> tuple
 
 def labels_digest(examples: Iterable[Labelled]) -> str:
     """Return the SHA-256 of the examples, whatever their order and wherever they were read."""
-    return digest(sorted(canonical(_content(example)) for example in examples))
+    return digest(sorted(canonical(content_of(example)) for example in examples))
 
 
 def lack_of(metric: str, examples: Iterable[Labelled]) -> str | None:
@@ -155,7 +155,8 @@ def usable_metrics(examples: Sequence[Labelled]) -> tuple[tuple[str, ...], tuple
 _NEEDED = f"at least {LEAST_ITEMS} are needed to say how good a judge is"
 
 
-def _content(example: Labelled) -> dict[str, Any]:
+def content_of(example: Labelled) -> dict[str, Any]:
+    """Return what an example says, for its identity."""
     question, answer = example.question, example.answer
     return {
         "id": question.id,

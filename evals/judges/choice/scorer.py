@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
 
 from rag_evals.evals.base.errors import NoVerdict
-from rag_evals.evals.judges.claims import read_claims
-from rag_evals.evals.judges.claims.explain import explain
-from rag_evals.evals.judges.grader import LEAST_MASS, Grader, whole_of
+from rag_evals.evals.judges.choice.explain import explain
+from rag_evals.evals.judges.choice.grader import LEAST_MASS, Grader, whole_of
+from rag_evals.evals.judges.choice.whole_answer import support_in
+from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.judge import Explanation, RawScore, RawScores
 from rag_evals.evals.judges.prompts import (
     ANSWERS,
     COVERS,
     DECLINES,
+    EVERYTHING,
     SAME,
     SUPPORTED,
     USEFUL,
@@ -40,10 +42,14 @@ JUDGE_WORDINGS = (SUPPORTED, ANSWERS, DECLINES, USEFUL, SAME, COVERS)
 class ChoiceScorer:
     """Asks the model one yes/no question a claim and reads the answer from its next-token distribution.
 
-    The embedder finds the sentences closest to a claim; without one shared words do.
+    Args:
+        llm: The judging model.
+        embedder: Finds the sentences closest to a claim; without one shared words do.
+        reads_states: Whether claims are read from the model's hidden states, which only a card's probe
+            understands, and not asked for one by one. Only a model that runs here has these.
     """
 
-    def __init__(self, llm: LLM, embedder: Embedder | None = None) -> None:
+    def __init__(self, llm: LLM, embedder: Embedder | None = None, *, reads_states: bool = False) -> None:
         self.name = f"choice ({llm.name})"
         self.metrics = tuple(HOW)
         self.identity = {
@@ -54,11 +60,13 @@ class ChoiceScorer:
             "least_mass": LEAST_MASS,
             "wordings": [astuple(wording) for wording in JUDGE_WORDINGS],
             "system": Prompt(()).system,
+            **({"hidden states": astuple(EVERYTHING)} if reads_states else {}),
         }
         self.fingerprint = digest(self.identity)
         self.profile = replace(profile_of_model(llm), expected=EXPECTED, identity=self.identity)
         self.llm = llm
         self._embedder = embedder
+        self._reads_states = reads_states
 
     def load(self) -> None:
         """Load language model and embedder now.
@@ -70,7 +78,7 @@ class ChoiceScorer:
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
-        grader = Grader(self.llm, question, answer, self._embedder)
+        grader = Grader(self.llm, question, answer, self._embedder, reads_states=self._reads_states)
         return {metric: _read(metric, grader) for metric in metrics}
 
     def explain(self, metric: str, question: Question, answer: Answer, claim: ClaimScore) -> Explanation:
@@ -102,7 +110,11 @@ def _faithfulness(grader: Grader) -> Iterable[RawScore]:
     claims = [] if grader.is_decline else grader.claims()
     if not claims and grader.declines:
         raise NoVerdict("the answer declines: it makes no claim")
-    return grader.support(claims)
+    return _support(grader, grader.answer.text, claims)
+
+
+def _support(grader: Grader, text: str, claims: Sequence[Claim]) -> Iterable[RawScore]:
+    return support_in(grader, text, claims) if grader.reads_states else grader.support(claims)
 
 
 def _relevancy(grader: Grader) -> Iterable[RawScore]:
@@ -141,7 +153,8 @@ def _context_recall(grader: Grader) -> Iterable[RawScore]:
     """
     if not grader.evidence.sentences:
         raise NoVerdict("there are no contexts to find the reference in")
-    return grader.support(read_claims(grader.question.reference or "").claims)
+    reference = grader.question.reference or ""
+    return _support(grader, reference, read_claims(reference).claims)
 
 
 def _correctness(grader: Grader) -> Iterable[RawScore]:

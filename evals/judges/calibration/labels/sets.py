@@ -19,7 +19,7 @@ from typing import Any
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import LabelFileError
 from rag_evals.evals.base.messages import kind_name, listing, quoted, short_repr
-from rag_evals.evals.judges.calibration.labels import (
+from rag_evals.evals.judges.calibration.labels.examples import (
     Entry,
     Labelled,
     gathered,

@@ -10,20 +10,20 @@ from statistics import fmean
 from typing import Any, Literal
 
 from rag_evals.evals.judges import prompts
+from rag_evals.evals.judges.choice.evidence import Evidence
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.claims.declines import declines, may_decline
 from rag_evals.evals.judges.claims.language import LANGUAGES, language_of
 from rag_evals.evals.judges.claims.sentences import TextSpan
-from rag_evals.evals.judges.claims.unsupported import missing_words, unsupported_words
+from rag_evals.evals.judges.claims.unsupported import missing_words
 from rag_evals.evals.judges.claims.words import stems
-from rag_evals.evals.judges.evidence import Evidence
 from rag_evals.evals.judges.judge import RawScore, trace_attributes
 from rag_evals.evals.judges.prompts import Wording, passage_parts, prompt_for
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import Decline
 from rag_evals.rag.answer import Answer, Context, Tokens, question_part
 from rag_evals.rag.errors import ContextWindowError
-from rag_evals.rag.llm.protocol import LLM, Choice, Likelihood, Prompt, ReadsLikelihood
+from rag_evals.rag.llm.protocol import LLM, Choice, Prompt, ReadsLikelihood, ReadsStates, States
 from rag_evals.rag.retrieval.embedder import Embedder
 from rag_evals.rag.tracing import spans
 from rag_evals.rag.tracing.conventions import INPUT, spoken, token_attributes
@@ -55,6 +55,7 @@ class Grader:
         question: What was asked.
         answer: What is judged.
         embedder: Finds the closest sentences; None for shared words.
+        reads_states: Whether claims are read from the model's hidden states (`whole_answer.support_in`).
 
     Attributes:
         question: What was asked.
@@ -64,13 +65,20 @@ class Grader:
     """
 
     def __init__(
-        self, llm: LLM, question: Question, answer: Answer, embedder: Embedder | None = None
+        self,
+        llm: LLM,
+        question: Question,
+        answer: Answer,
+        embedder: Embedder | None = None,
+        *,
+        reads_states: bool = False,
     ) -> None:
         self.tokens = Tokens()
         self.declines: tuple[Decline, ...] = ()
         self._llm = llm
         self.question = question
         self.answer = answer
+        self.reads_states = reads_states
         self._embedder = embedder
         # Not cached_property: in Python 3.11 one lock of it is held for the graders of all threads.
         self._evidence: Evidence | None = None
@@ -175,7 +183,7 @@ class Grader:
         alone = [self._log_likelihood(claim, self.asked) for claim in claims]
         return [self._supported(claim, before) for claim, before in zip(claims, alone, strict=True)]
 
-    def _supported(self, claim: Claim, alone: Likelihood | None) -> RawScore:
+    def _supported(self, claim: Claim, alone: float | None) -> RawScore:
         question = self.question.question
         closest = self.evidence.closest(claim.said, f"{question} {claim.lead}" if claim.lead else question)
         passage = passage_parts(self.evidence.as_read(closest))
@@ -185,31 +193,40 @@ class Grader:
         raw_score = self.ask(prompts.SUPPORTED, claim.span, *before, closest=closest[0], read=claim.whole)
         if raw_score.value is None:
             return raw_score
-        gain = {} if alone is None or behind is None else {"gain": _mean(behind) - _mean(alone)}
-        found = dict(self.evidence.found(claim.said))
-        if self._language == "de":
-            del found["names"]  # every noun begins with a capital letter
-        unsupported = self._unsupported(claim, alone, behind)
-        return replace(raw_score, features={**raw_score.features, **gain, **found}, unsupported=unsupported)
+        gain = {} if alone is None or behind is None else {"gain": behind - alone}
+        features = {**raw_score.features, **gain, **self.found(claim)}
+        return replace(raw_score, features=features, unsupported=self.missing_words(claim))
 
-    def _unsupported(
-        self, claim: Claim, alone: Likelihood | None, behind: Likelihood | None
-    ) -> tuple[str, ...]:
-        """Return the words that nothing in the contexts speaks for, of those that are shown."""
-        if alone and behind:
-            read = prompts.judged_part(prompts.SUPPORTED, claim.said)
-            start = len(f"{prompts.SUPPORTED.lead}: ")
-            words = unsupported_words(read, behind.spans, alone.logs, behind.logs, start=start)
-        else:
-            words = missing_words(claim.span.text, self._known_stems)
-        return tuple(word for word in words if word in claim.span.text)
+    def missing_words(self, claim: Claim) -> tuple[str, ...]:
+        """Return the words of `claim` that the contexts do not have."""
+        return missing_words(claim.span.text, self._known_stems)
 
     @property
     def _known_stems(self) -> set[str]:
         return {stem for context in self.answer.contexts for stem in stems(context.text)}
 
-    def _log_likelihood(self, claim: Claim, *before: str) -> Likelihood | None:
-        """Return the log-likelihoods of the words of `claim`; None if the model does not tell them."""
+    def states(self, *parts: str) -> States | str:
+        """Return the hidden states of the last of `parts`, or why there are none."""
+        assert isinstance(self._llm, ReadsStates), "only such a model is asked for them"
+        with spans.span("hidden states", kind="LLM") as step:
+            try:
+                held = self._llm.states(Prompt(parts))
+            except ContextWindowError as error:
+                step.fail(error)
+                return str(error)
+            step.set_from(spoken, self._llm.name, held.tokens, parts, "")
+        self.tokens += held.tokens
+        return held
+
+    def found(self, claim: Claim) -> dict[str, float]:
+        """Return what plain look-up says of `claim`."""
+        found = self.evidence.found(claim.said)
+        if self._language == "de":
+            del found["names"]  # every noun begins with a capital letter
+        return found
+
+    def _log_likelihood(self, claim: Claim, *before: str) -> float | None:
+        """Return the mean log-likelihood of the words of `claim`; None if the model does not tell it."""
         if not isinstance(self._llm, ReadsLikelihood):
             return None
         prompt = Prompt((*before, prompts.judged_part(prompts.SUPPORTED, claim.said)))
@@ -221,7 +238,8 @@ class Grader:
                 return None  # `ask` says it
             step.set_from(spoken, self._llm.name, read.tokens, prompt.parts, "")
         self.tokens += read.tokens
-        return read if len(read.logs) > 2 else None
+        # The first token is the colon behind the lead, the last the blank line: both are always there.
+        return fmean(read.logs[1:-1]) if len(read.logs) > 2 else None
 
     def ask(
         self,
@@ -274,11 +292,6 @@ class Grader:
             return replace(nothing, reason=_unclear(choice))
         value = choice.share(wording.good)
         return replace(nothing, value=value, features={"yes": log_odds(value)}, graded=choice.graded)
-
-
-def _mean(read: Likelihood) -> float:
-    # The first token is the colon behind the lead, the last the blank line: both are always there.
-    return fmean(read.logs[1:-1])
 
 
 def whole_of(text: str) -> TextSpan:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag_evals.evals.judges.calibration.canaries import CANARIES, CLEAN, Canary
+from rag_evals.evals.judges.calibration.injections.canaries import CANARIES, CLEAN, Canary
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer

@@ -1,0 +1,1 @@
+"""Injections that are put to a judge, and which of its verdicts they turn."""

@@ -1,0 +1,1 @@
+"""Labelled answers: files of one's own and public sets."""

@@ -1,0 +1,1 @@
+"""The choice judge: a language model that is asked yes or no, and read from its probabilities."""
