@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
-from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.cli.arguments import add_home
 from rag_evals.evals.judges.build import CARDS
-from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, load_card
-from rag_evals.evals.judges.entailment.taken import METRIC
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, cards_in
+from rag_evals.evals.judges.entailment.taken import card_of
 from rag_evals.evals.reports.text import one_line, table
 from rag_evals.rag.llm.local.loading import WORKING_MEMORY
 from rag_evals.rag.models.catalogue import CatalogueEntry, load_catalogue
@@ -34,7 +32,7 @@ def add_judges(parser: argparse.ArgumentParser) -> None:
 
 
 def _list_judges(options: argparse.Namespace) -> int:
-    cards = list(_cards((options.home / "cards", CARDS)))
+    cards = list(cards_in((options.home / "cards", CARDS)))
     free = free_memory()
     judges = list(load_judges().values())
     llms = [entry for entry in load_catalogue().values() if entry.kind == "llm"]
@@ -90,22 +88,14 @@ def _fits(memory: int, free: int | None) -> str:
 
 def _of_card(cards: Iterable[JudgeCard], name: str) -> tuple[str, str]:
     """Return balanced accuracy in faithfulness and seconds of a verdict, as far as a card has them."""
-    for card in cards:
-        metric: MetricCard | None = card.metric(METRIC)
-        if card.judge == name and metric:
-            value = metric.accuracy.balanced_accuracy.value
-            labels = one_line(str(card.labels.get("name")))
-            return f"{100 * value:.1f} ({labels})", f"{metric.seconds:.1f} s a verdict"
+    if found := card_of(name, cards):
+        card, metric = found
+        value = metric.accuracy.balanced_accuracy.value
+        return (
+            f"{100 * value:.1f} ({one_line(str(card.labels.get('name')))})",
+            f"{metric.seconds:.1f} s a verdict",
+        )
     return NOT_KNOWN, NOT_MEASURED
-
-
-def _cards(folders: Iterable[Path]) -> Iterator[JudgeCard]:
-    for folder in folders:
-        for path in sorted(folder.glob("*.json")):
-            try:
-                yield load_card(path)
-            except UsageError:
-                continue
 
 
 def _notes(judges: Iterable[TrainedJudge], free: int | None) -> Iterator[str]:

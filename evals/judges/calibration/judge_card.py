@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -255,20 +256,17 @@ def load_card(path: Path) -> JudgeCard:
         ) from error
 
 
-def find_card(fingerprint: str, folders: Iterable[Path]) -> JudgeCard | None:
-    """Return the card of the scorer with `fingerprint` from the first of `folders` that has one.
-
-    A file that is no card is passed over: it is no card of this scorer either.
-    """
+def cards_in(folders: Iterable[Path]) -> Iterator[JudgeCard]:
+    """Yield the cards in `folders`, in their order; a file that is no card is passed over."""
     for folder in folders:
         for path in sorted(folder.glob("*.json")):
-            try:
-                card = load_card(path)
-            except UsageError:
-                continue
-            if card.fingerprint == fingerprint:
-                return card
-    return None
+            with suppress(UsageError):
+                yield load_card(path)
+
+
+def find_card(fingerprint: str, folders: Iterable[Path]) -> JudgeCard | None:
+    """Return the card of the scorer with `fingerprint` from the first of `folders` that has one."""
+    return next((card for card in cards_in(folders) if card.fingerprint == fingerprint), None)
 
 
 def trusts_of(settings: Mapping[str, Any] | None) -> list[Trust]:

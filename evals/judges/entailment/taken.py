@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.calibration.judge_card import JudgeCard, load_card
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, cards_in
 
 METRIC = "faithfulness"
 FALLBACK = "choice"
@@ -54,7 +53,7 @@ def take(candidates: Iterable[Candidate], folders: Iterable[Path]) -> Taken:
         candidates: The judges on this machine.
         folders: Where judge cards are looked for; the first that has one of a judge counts.
     """
-    cards = list(_cards(folders))
+    cards = list(cards_in(folders))
     best: tuple[float, Taken] | None = None
     for candidate in candidates:
         found = _figure(candidate, cards)
@@ -65,21 +64,17 @@ def take(candidates: Iterable[Candidate], folders: Iterable[Path]) -> Taken:
     return Taken(FALLBACK, "no judge on this machine has a card or a published figure")
 
 
+def card_of(judge: str, cards: Iterable[JudgeCard]) -> tuple[JudgeCard, MetricCard] | None:
+    """Return the first card of the judge with this name that has faithfulness, and what it says of that."""
+    of_judge = ((card, card.metric(METRIC)) for card in cards if card.judge == judge)
+    return next(((card, metric) for card, metric in of_judge if metric), None)
+
+
 def _figure(candidate: Candidate, cards: Iterable[JudgeCard]) -> tuple[float, str] | None:
-    for card in cards:
-        metric = card.metric(METRIC)
-        if card.judge == candidate.name and metric:
-            value = metric.accuracy.balanced_accuracy.value
-            return value, f"balanced accuracy {value:.2f} on {card.labels.get('name')}, by its card"
+    if found := card_of(candidate.name, cards):
+        card, metric = found
+        value = metric.accuracy.balanced_accuracy.value
+        return value, f"balanced accuracy {value:.2f} on {card.labels.get('name')}, by its card"
     if candidate.published is None:
         return None
     return candidate.published, f"balanced accuracy {candidate.published:.3f} published, {candidate.source}"
-
-
-def _cards(folders: Iterable[Path]) -> Iterator[JudgeCard]:
-    for folder in folders:
-        for path in sorted(folder.glob("*.json")):
-            try:
-                yield load_card(path)
-            except UsageError:
-                continue  # no card of any of them

@@ -13,7 +13,13 @@ from rag_evals.rag.answer import Tokens
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.retrieval.cross_encoder import load_cross_encoder
 from rag_evals.rag.retrieval.embedder import Vectors
-from rag_evals.rag.retrieval.entailment.verdicts import Entailment, Entailments, plain_text, token_count
+from rag_evals.rag.retrieval.entailment.verdicts import (
+    Entailment,
+    Entailments,
+    plain_text,
+    positions,
+    token_count,
+)
 
 EXAMPLE = "such as cross-encoder/nli-deberta-v3-base"
 _ENTAILED = frozenset(
@@ -74,9 +80,8 @@ class PairClassifier:
             if len(names) != 2:
                 raise
             raise ModelError(
-                f"{error} If it is a MiniCheck, write cross-encoder:minicheck@{self._path}; if it "
-                "is a FactCG, "
-                f"write cross-encoder:factcg@{self._path}."
+                f"{error} If it is a MiniCheck, write cross-encoder:minicheck@{self._path}; if it is a "
+                f"FactCG, write cross-encoder:factcg@{self._path}."
             ) from error
 
     def limit(self) -> int:
@@ -154,14 +159,5 @@ def _is_sigmoid(encoder: Any) -> bool:
 
 def _length(encoder: Any) -> int:
     """Return the tokens that the model reads at once, special ones included."""
-    import torch
-
-    tables = [getattr(module, "position_embeddings", None) for module in encoder.modules()]
-    # RoBERTa and its kin count positions from behind that of the padding token.
-    lost = [
-        int(table.padding_idx) + 1
-        for table in tables
-        if isinstance(table, torch.nn.Embedding) and table.padding_idx is not None
-    ]
-    positions = int(getattr(encoder.config, "max_position_embeddings", None) or 512)
-    return min(int(encoder.tokenizer.model_max_length), positions - max(lost, default=0))
+    told = int(getattr(encoder.config, "max_position_embeddings", None) or 512)
+    return min(int(encoder.tokenizer.model_max_length), positions(encoder, told))
