@@ -34,7 +34,8 @@ OF_RAG = {
     "base": {"errors"},
     "questions": FOR_ALL | {"documents"},
     "runs": FOR_ALL,
-    "judges": FOR_ALL | {"llm.local", "retrieval.embedder", "retrieval.entailment", "retrieval.llamaindex"},
+    "judges": FOR_ALL
+    | {"llm.local", "llm.weights", "retrieval.embedder", "retrieval.entailment", "retrieval.llamaindex"},
     "gate": FOR_ALL,
     "engine": FOR_ALL,
     "testing": FOR_ALL,

@@ -25,7 +25,8 @@ from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.runs.score import from_json, without
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.identity import digest
-from rag_evals.rag.llm.protocol import LLM, ReadsLikelihood, Served, Weights
+from rag_evals.rag.llm.protocol import LLM, ReadsLikelihood, Served
+from rag_evals.rag.llm.weights import Weights
 from rag_evals.rag.profile import profile_of
 
 T = TypeVar("T")

@@ -13,7 +13,8 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import remaining
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.local.speeds import Speeds, speeds_of
-from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt, States, Weights
+from rag_evals.rag.llm.protocol import Choice, Completion, Likelihood, Prompt, States
+from rag_evals.rag.llm.weights import Weights
 from rag_evals.rag.models.resolve import Model
 from rag_evals.rag.native.hosting.hosted_model import HostedModel
 

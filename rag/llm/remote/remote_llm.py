@@ -22,7 +22,7 @@ from rag_evals.rag.config import DEFAULT_WINDOW, THOUGHT_TOKENS, LLMConfig
 from rag_evals.rag.errors import ModelError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import unbounded
-from rag_evals.rag.llm.protocol import Choice, Completion, Prompt, Weights
+from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
 from rag_evals.rag.llm.remote.address import PREFIX, headers_for, is_harmless, misspelled, parse_address
 from rag_evals.rag.llm.remote.bodies import parsed_body
 from rag_evals.rag.llm.remote.connections import connections_to
@@ -44,6 +44,7 @@ from rag_evals.rag.llm.remote.replies import (
 )
 from rag_evals.rag.llm.remote.served_model import served_weights
 from rag_evals.rag.llm.remote.throttle import Throttle
+from rag_evals.rag.llm.weights import Weights
 
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
 FIRST_WORD_TOKENS = 4  # in which an answer begins behind blanks and marks of a layout

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import urllib3
-from rag_evals.rag.llm.protocol import Weights
 from rag_evals.rag.llm.remote.address import Address
 from rag_evals.rag.llm.remote.replies import object_or_empty
+from rag_evals.rag.llm.weights import Weights
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 

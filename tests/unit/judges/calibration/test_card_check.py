@@ -27,8 +27,8 @@ from rag_evals.evals.judges.calibration.labels.examples import load_labels
 from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
-from rag_evals.rag.llm.protocol import Weights
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
+from rag_evals.rag.llm.weights import Weights
 
 from tests.servers.openai import LoopbackOpenAI, Said, graded, reply
 

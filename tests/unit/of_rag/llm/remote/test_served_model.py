@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rag_evals.rag.llm.protocol import Weights
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
+from rag_evals.rag.llm.weights import Weights
 
 from tests.servers.openai import LoopbackOpenAI, Said
 

@@ -1,0 +1,1 @@
+"""DeepEval's and ragas' verdicts beside ours: `python -m benchmarks.frameworks`."""
