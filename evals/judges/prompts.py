@@ -38,8 +38,9 @@ ANSWERS = Wording(
 )
 DECLINES = Wording("Reply", "Does the reply say that the answer is not known or not given? Answer yes or no.")
 USEFUL = Wording("Passage", "Does the passage help to answer the question? Answer yes or no.")
-# Asked whether the reply contradicts the reference, these models say yes to a right one: its opposite tells.
-SAME = Wording("Reply", "Do the reply and the reference answer mean the same? Answer no or yes.")
+# The reply stands first, and then the reference: the other way round the same question tells less. Asked
+# whether the one contradicts the other, these models say yes to a right reply.
+SAME = Wording("Reference answer", "Do the reply and the reference answer mean the same? Answer no or yes.")
 COVERS = Wording("Reply", "Does the reply say what the reference answer says? Answer yes or no.")
 
 

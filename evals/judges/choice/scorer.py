@@ -19,7 +19,7 @@ from rag_evals.evals.judges.prompts import (
     SAME,
     SUPPORTED,
     USEFUL,
-    harmless_text,
+    judged_part,
 )
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore
@@ -159,8 +159,10 @@ def _context_recall(grader: Grader) -> Iterable[RawScore]:
 
 def _correctness(grader: Grader) -> Iterable[RawScore]:
     """Does the answer mean what the reference does? One raw score: nothing else, nothing less."""
-    reference = f"Reference answer: {harmless_text(grader.question.reference or '')}\n"
-    return [grader.ask(SAME, whole_of(grader.answer.text), grader.asked, reference)]
+    whole = whole_of(grader.answer.text)
+    # Read as it is for relevancy: the key/value cache has it.
+    reply = judged_part(ANSWERS, whole.text)
+    return [grader.ask(SAME, whole, grader.asked, reply, read=grader.question.reference or "")]
 
 
 def _opposite(raw_score: RawScore) -> RawScore:

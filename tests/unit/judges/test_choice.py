@@ -250,14 +250,14 @@ def test_context_recall_holds_the_reference_against_the_contexts():
 
 
 def test_correctness_is_asked_of_the_whole_answer():
-    """One verdict, with the reference before the reply: do they mean the same?"""
+    """One verdict, with the reference behind the reply: do they mean the same?"""
     llm = ScriptedLLM({"yes": 0.3, "no": 0.7})
     (score,) = CalibratedJudge(ChoiceScorer(llm), metrics=("correctness",)).score_now(QUESTION, ANSWER).scores
     assert [(claim.text, claim.value) for claim in score.claims] == [(ANSWER.text, pytest.approx(0.3))]
     (prompt,) = llm.prompts
     assert prompt.parts[1:] == (
-        "Reference answer: Two of eight. They add up.\n",
         f"Reply: {' '.join(ANSWER.text.split())}\n\n",
+        "Reference answer: Two of eight. They add up.\n\n",
         "Do the reply and the reference answer mean the same? Answer no or yes.",
     )
 
