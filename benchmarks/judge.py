@@ -12,7 +12,7 @@ run that was broken off goes on from there.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--answers", type=int, help="at most so many of each set and label")
     parser.add_argument("--kept", type=Path, required=True, help="folder of what was read")
+    parser.add_argument("--no-reading", action="store_true", help="take what was read so far as all there is")
     parser.add_argument("--card", type=Path, help="file for the card of the first judge")
     parser.add_argument("--result", default="judge", help="name of the result file")
     options = parser.parse_args()
@@ -52,7 +53,7 @@ def main() -> None:
     options.kept.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, judge in enumerate(options.judge):
-        card = card_of(judge, options.model, examples, options.kept)
+        card = card_of(judge, options.model, examples, options.kept, reads=not options.no_reading)
         rows += rows_of(judge, card)
         show(rows)
         save(options.result, {"rows": rows}, " ".join(["python -m benchmarks.judge", *arguments()]))
@@ -60,7 +61,9 @@ def main() -> None:
             options.card.write_text(card_to_json(card), encoding="utf-8")
 
 
-def card_of(judge: str, model: str, examples: Sequence[Labelled], kept: Path) -> JudgeCard:
+def card_of(
+    judge: str, model: str, examples: Sequence[Labelled], kept: Path, *, reads: bool = True
+) -> JudgeCard:
     """Read the examples, as far as that was not done, and return the card of a judge."""
     models = JudgeModels(Resources(offline=True), next(iter(load_configs(None).values())), model)
     probes = judge == "hidden states"
@@ -68,6 +71,8 @@ def card_of(judge: str, model: str, examples: Sequence[Labelled], kept: Path) ->
     if judge == "llamaindex":
         examples = list(map(_with_contexts, examples))
     readings = Readings(scorer, kept / f"{scorer.fingerprint[:16]}.jsonl")
+    if not reads:
+        examples = list(_read_so_far(examples, readings))
     progress = tqdm(examples, desc=scorer.name, disable=None, leave=False)
     return calibrate(
         scorer,
@@ -76,6 +81,14 @@ def card_of(judge: str, model: str, examples: Sequence[Labelled], kept: Path) ->
         progress=lambda _: progress,
         readings=readings,
     )
+
+
+def _read_so_far(examples: Iterable[Labelled], readings: Readings) -> Iterator[Labelled]:
+    """Yield the examples that were read, with the labels of the metrics that they were read for."""
+    for example in examples:
+        labels = tuple((metric, label) for metric, label in example.labels if readings.has(metric, example))
+        if labels:
+            yield replace(example, labels=labels)
 
 
 def _with_contexts(example: Labelled) -> Labelled:

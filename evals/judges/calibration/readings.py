@@ -42,14 +42,23 @@ class Readings:
         Raises:
             OSError: They cannot be kept.
         """
-        content = content_of(example)
-        key = digest({"scorer": self._scorer.fingerprint, "metric": metric, **{k: content[k] for k in _READ}})
+        key = self._key(metric, example)
         if key not in self._kept:
             self._kept[key] = self._read(metric, example)
             if self._path:
                 with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(json.dumps({"key": key, **_to_json(*self._kept[key])}) + "\n")
         return self._kept[key]
+
+    def has(self, metric: str, example: Labelled) -> bool:
+        """Return whether `example` was read for `metric`."""
+        return self._key(metric, example) in self._kept
+
+    def _key(self, metric: str, example: Labelled) -> str:
+        content = content_of(example)
+        return digest(
+            {"scorer": self._scorer.fingerprint, "metric": metric, **{name: content[name] for name in _READ}}
+        )
 
     def _read(self, metric: str, example: Labelled) -> tuple[RawScores, float]:
         # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.

@@ -44,8 +44,12 @@ class Reader:
 def test_what_was_read_is_read_back(tmp_path):
     """All of it, to the last digit, in another process as well; the file is made with the first reading."""
     path, scorer = tmp_path / "readings.jsonl", Reader()
+    assert not Readings(scorer, path).has("faithfulness", EXAMPLE)
     first, seconds = Readings(scorer, path).read("faithfulness", EXAMPLE)
-    again, same = Readings(scorer, path).read("faithfulness", EXAMPLE)
+    kept = Readings(scorer, path)
+    assert kept.has("faithfulness", EXAMPLE)
+    assert not kept.has("relevancy", EXAMPLE)
+    again, same = kept.read("faithfulness", EXAMPLE)
     assert scorer.asked == [("faithfulness", True)]
     assert (again, same) == (first, seconds)
     assert np.array_equal(again.items[0].state, ITEM.state)
