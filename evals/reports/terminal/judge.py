@@ -23,6 +23,8 @@ from rag_evals.evals.reports.text import aligned
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
 
+# Sets of labels that are named in a line.
+MOST_SETS = 3
 HEADER = ("corrected for the judge", "answers", "pass", "should pass", "95 %", "by")
 
 
@@ -55,7 +57,7 @@ def judge_lines(
         card = settings["card"] if trust else None
         used = {score.metric for evaluation in evaluations for score in evaluation.scores}
         lines += [
-            _named(judge.name, card, trust),
+            _named(judge.name, card, [one for one in trust if one.metric in used] or trust),
             *(f"judge: {remark}" for remark in judge.remarks),
             *_rows(trust, evaluations, labels),
             *_doubts([one for one in trust if one.metric in used], floor),
@@ -67,7 +69,9 @@ def _named(name: str, card: Mapping[str, Any] | None, trust: Sequence[Trust]) ->
     if card is None:
         return f"judge: {name}, uncalibrated: how often it errs is not known (rag-evals calibrate)"
     known = ", ".join(f"{one.metric} {_shown(one.balanced_accuracy)}" for one in trust)
-    return f"judge: {name}, balanced accuracy on {card['labels']['name']}: {known}"
+    sets = str(card["labels"]["name"]).split(", ")
+    labels = ", ".join(sets) if len(sets) <= MOST_SETS else f"{len(sets)} sets of labels"
+    return f"judge: {name}, balanced accuracy on {labels}: {known}"
 
 
 def _rows(trust: Sequence[Trust], evaluations: Sequence[Evaluation], labels: Sequence[Labelled]) -> list[str]:

@@ -83,6 +83,16 @@ def test_calibrated():
     ]
 
 
+def test_what_a_card_says_of_other_metrics_is_left_out():
+    """The line speaks of what the run scored, and counts sets of labels that are too many to be named."""
+    assert lines(judge_of(TRUST, RELEVANCY))[0] == NAMED
+    judge = judge_of(TRUST)
+    assert judge.settings
+    names = {"labels": {"name": "a.jsonl, b.jsonl, ragtruth, mtrag"}}
+    many = replace(judge, settings={"card": {**judge.settings["card"], **names}})
+    assert lines(many)[0] == NAMED.replace("primer.jsonl", "4 sets of labels")
+
+
 def test_what_passes_is_what_the_card_says():
     """The errors are known at the card's threshold: scores are held to that, whatever the run's own is."""
     low = replace(TRUST, threshold=0.5)
