@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--model", default="qwen2.5-coder-1.5b-instruct")
     options = parser.parse_args()
     config = next(iter(load_configs(None).values()))
-    scorer = scorer_for("choice", JudgeModels(Resources(offline=True), config, options.model))
+    models = JudgeModels(Resources(offline=True), config, options.model)
+    scorer = scorer_for("choice", models, reads_states=True)
     examples = load_labels(LABELS)
     seen = observe(scorer, [METRIC.name], tqdm(examples, disable=None, leave=False))[METRIC.name]
     tell(scorer.name, seen, find_card(scorer.fingerprint, [CARDS]))
