@@ -280,7 +280,7 @@ def test_your_own_repository_and_the_bundled_judge(environment, tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     (found,) = evaluations(tmp_path)
     assert sorted(found["scores"]) == ["faithfulness", "refusal", "relevancy"]
-    assert "judge: choice (smollm2-135m-instruct), balanced accuracy on primer.jsonl" in ran.stdout
+    assert "judge: choice (smollm2-135m-instruct), balanced accuracy on 5 sets of labels" in ran.stdout
 
 
 def test_the_bundled_suite_with_a_pipeline_of_ones_own(environment, tmp_path):

@@ -32,10 +32,10 @@ def test_the_wordings_of_the_choice_judge():
     """Another wording, one more, or another order orphans every card: each takes a quarter of an hour."""
     scorer = ChoiceScorer(ScriptedLLM())
     wordings = digest(scorer.identity["wordings"])
-    assert wordings == "424328af532594d9bf051d8f005ac842da849b92171798386375175d91114b03"
-    assert scorer.fingerprint == "99779381480c18bc37cb37d80d816c79c381c2be7ac3e1d9e8937868778d5eb5"
+    assert wordings == "54632b37cee9ab6d9a6b9244cc16062c0b1a79224a5c130d6ce0a6650e103513"
+    assert scorer.fingerprint == "652abee7103936c976b4fcfa11dd8b97473ad2da68fb25ef6b4bba0964137b64"
     fingerprint = CalibratedJudge(scorer).fingerprint
-    assert fingerprint == "f5551eb084a39eed87e2c19515f20cee0218e834344d3c8bb16b45eeace7a1c0"
+    assert fingerprint == "cb7598d7dd8484c6620c17e75fadcfebed6fe6227250efb33d5cd46e3eefeb05"
 
 
 def test_every_metric_can_be_read():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rag_evals.evals.cli.arguments import add_home
 from rag_evals.evals.judges.build import CARDS
-from rag_evals.evals.judges.calibration.judge_card import JudgeCard, cards_in
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, cards_in, named_labels
 from rag_evals.evals.judges.entailment.taken import card_of
 from rag_evals.evals.reports.text import one_line, table
 from rag_evals.rag.llm.local.loading import WORKING_MEMORY
@@ -92,7 +92,7 @@ def _of_card(cards: Iterable[JudgeCard], name: str) -> tuple[str, str]:
         card, metric = found
         value = metric.accuracy.balanced_accuracy.value
         return (
-            f"{100 * value:.1f} ({one_line(str(card.labels.get('name')))})",
+            f"{100 * value:.1f} ({one_line(named_labels(card.labels))})",
             f"{metric.seconds:.1f} s a verdict",
         )
     return NOT_KNOWN, NOT_MEASURED

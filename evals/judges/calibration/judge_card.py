@@ -25,6 +25,8 @@ from rag_evals.rag.identity import digest
 
 # 2 has the figures of each set of labels; a card of 1 is read as one without.
 SCHEMA = 2
+# Sets of labels that are named in a line.
+MOST_SETS = 3
 
 
 def _part_of_all(value: Any) -> None:
@@ -222,6 +224,12 @@ class JudgeCard:
     def metric(self, name: str) -> MetricCard | None:
         """Return the card of one metric; None if it was not labelled."""
         return next((card for card in self.metrics if card.calibration.metric == name), None)
+
+
+def named_labels(labels: Mapping[str, Any]) -> str:
+    """Return the names of a card's sets of labels, for a line; of many how many they are."""
+    sets = str(labels.get("name")).split(", ")
+    return ", ".join(sets) if len(sets) <= MOST_SETS else f"{len(sets)} sets of labels"
 
 
 def card_to_json(card: JudgeCard) -> str:

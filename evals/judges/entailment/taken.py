@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, cards_in
+from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, cards_in, named_labels
 
 METRIC = "faithfulness"
 FALLBACK = "choice"
@@ -65,16 +65,20 @@ def take(candidates: Iterable[Candidate], folders: Iterable[Path]) -> Taken:
 
 
 def card_of(judge: str, cards: Iterable[JudgeCard]) -> tuple[JudgeCard, MetricCard] | None:
-    """Return the first card of the judge with this name that has faithfulness, and what it says of that."""
-    of_judge = ((card, card.metric(METRIC)) for card in cards if card.judge == judge)
-    return next(((card, metric) for card, metric in of_judge if metric), None)
+    """Return the card of the judge with this name that has faithfulness, and what it says of that.
+
+    The first that reads hidden states, as a run takes it before others, else the first.
+    """
+    of_judge = [(card, metric) for card in cards if card.judge == judge and (metric := card.metric(METRIC))]
+    reads_states = (one for one in of_judge if one[1].calibration.probe)
+    return next(reads_states, of_judge[0] if of_judge else None)
 
 
 def _figure(candidate: Candidate, cards: Iterable[JudgeCard]) -> tuple[float, str] | None:
     if found := card_of(candidate.name, cards):
         card, metric = found
         value = metric.accuracy.balanced_accuracy.value
-        return value, f"balanced accuracy {value:.2f} on {card.labels.get('name')}, by its card"
+        return value, f"balanced accuracy {value:.2f} on {named_labels(card.labels)}, by its card"
     if candidate.published is None:
         return None
     return candidate.published, f"balanced accuracy {candidate.published:.3f} published, {candidate.source}"

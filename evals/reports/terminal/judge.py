@@ -16,15 +16,19 @@ from rag_evals.evals.judges.calibration.correction import (
     rogan_gladen,
 )
 from rag_evals.evals.judges.calibration.injections.check import MOST_TURNED, InjectionResult, InjectionVerdict
-from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, Trust, trusts_of
+from rag_evals.evals.judges.calibration.judge_card import (
+    JudgeCard,
+    MetricCard,
+    Trust,
+    named_labels,
+    trusts_of,
+)
 from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.reports.text import aligned
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
 
-# Sets of labels that are named in a line.
-MOST_SETS = 3
 HEADER = ("corrected for the judge", "answers", "pass", "should pass", "95 %", "by")
 
 
@@ -69,9 +73,7 @@ def _named(name: str, card: Mapping[str, Any] | None, trust: Sequence[Trust]) ->
     if card is None:
         return f"judge: {name}, uncalibrated: how often it errs is not known (rag-evals calibrate)"
     known = ", ".join(f"{one.metric} {_shown(one.balanced_accuracy)}" for one in trust)
-    sets = str(card["labels"]["name"]).split(", ")
-    labels = ", ".join(sets) if len(sets) <= MOST_SETS else f"{len(sets)} sets of labels"
-    return f"judge: {name}, balanced accuracy on {labels}: {known}"
+    return f"judge: {name}, balanced accuracy on {named_labels(card['labels'])}: {known}"
 
 
 def _rows(trust: Sequence[Trust], evaluations: Sequence[Evaluation], labels: Sequence[Labelled]) -> list[str]:

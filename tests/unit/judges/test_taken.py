@@ -6,6 +6,7 @@ import pytest
 from rag_evals.evals.judges.build import JudgeModels, judge_for, scorer_for, taken_judge
 from rag_evals.evals.judges.calibration.accuracy import accuracy
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, card_to_json
+from rag_evals.evals.judges.calibration.probe import Probe
 from rag_evals.evals.judges.entailment.taken import Candidate, Taken, take
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.config import config_for
@@ -18,11 +19,19 @@ LETTUCE = Candidate("cross-encoder:lettuce", "cross-encoder (o/lettuce)")
 CHOICE = Candidate("choice", "choice (qwen)")
 
 
-def card(folder, judge: str, right: int, *, labels: str = "mine.jsonl", metric: str = "faithfulness"):
+def card(
+    folder,
+    judge: str,
+    right: int,
+    *,
+    labels: str = "mine.jsonl",
+    metric: str = "faithfulness",
+    probe: Probe | None = None,
+):
     """Write the card of a judge that is right of `right` of ten good and ten bad answers."""
     scores = [0.9] * right + [0.1] * (10 - right) + [0.1] * right + [0.9] * (10 - right)
     measured = accuracy(scores, [1] * 10 + [0] * 10, range(20), resamples=20)
-    calibration = Calibration(metric, {"yes": 1.0}, 0.0, None, 0.5)
+    calibration = Calibration(metric, {"yes": 1.0}, 0.0, None, 0.5, probe)
     of_metric = MetricCard(
         calibration, measured, measured.balanced_accuracy, measured.auroc, {}, {}, {}, 1.0, 0.1, 9.0
     )
@@ -54,6 +63,16 @@ def test_the_first_folder_has_the_card_that_counts(tmp_path):
     card(tmp_path / "bundled", "choice (qwen)", right=6, labels="primer.jsonl")
     assert take([HHEM, CHOICE], [tmp_path / "own", tmp_path / "bundled"]).spec == "choice"
     assert take([HHEM, CHOICE], [tmp_path / "gone", tmp_path / "bundled"]).spec == "cross-encoder:hhem"
+
+
+def test_the_card_that_a_run_takes_counts(tmp_path):
+    """Of two cards of a judge the one that reads hidden states, wherever it lies."""
+    card(tmp_path / "own", "choice (qwen)", right=9)
+    card(tmp_path / "bundled", "choice (qwen)", right=7, labels="a, b, c, d", probe=Probe("", 0.0))
+    assert take([HHEM, CHOICE], [tmp_path / "own", tmp_path / "bundled"]).spec == "cross-encoder:hhem"
+    assert take([CHOICE], [tmp_path / "own", tmp_path / "bundled"]) == Taken(
+        "choice", "balanced accuracy 0.70 on 4 sets of labels, by its card"
+    )
 
 
 def test_nothing_is_known():
