@@ -40,7 +40,7 @@ def test_a_question_to_both_pipelines(tmp_path):
         ("auto_merging", "dbrx-experts"),
     ]
     assert [sorted(line["scores"]) for line in recorded[:2]] == [
-        ["faithfulness", "refusal", "relevancy"],
+        ["correctness", "faithfulness", "refusal", "relevancy"],
         ["refusal"],
     ]
     contexts = [context for line in recorded for context in line["contexts"]]
