@@ -12,7 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
@@ -30,8 +30,9 @@ from rag_evals.rag.models.resolve import resolve
 from rag_evals.rag.pipelines.resources import Resources
 from tqdm import tqdm
 
-from benchmarks.frameworks.server import Used, served
+from benchmarks.frameworks.server import CountingServer, Used
 from benchmarks.report import arguments, print_table, save
+from tests.servers.llama_server import llama_server
 
 # Versions that work with each other: those that a plain install takes with ragas cannot be imported.
 PINS = {
@@ -40,7 +41,7 @@ PINS = {
 }
 VERDICTS = Path(__file__).with_name("verdicts.py")
 OURS = "choice"
-# Tokens that the server's window has, as that of the judge here.
+# Tokens of the server's window: these frameworks write long prompts and long replies.
 WINDOW = 8192
 
 
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def halves(examples: Sequence[Labelled], metric: str, count: int) -> list[Labelled]:
-    """Return `count` examples with contexts of as many sources as there are, half of them good."""
+    """Return `count` examples, of as many sources as there are, half of them good."""
     taken = []
     for label in (0, 1):
         fit = [one for one in examples if one.label_for(metric) == label]
@@ -104,35 +105,49 @@ def _ours(asked: Sequence[tuple[str, Labelled]], kept: Path) -> list[dict[str, A
 def _theirs(framework: str, asked: Sequence[tuple[str, Labelled]], kept: Path) -> list[dict[str, Any]]:
     """Judge with a framework, as far as that was not done."""
     file = kept / f"{framework}.jsonl"
-    known = {}
-    if file.exists():
-        known = {line["key"]: line for line in map(json.loads, file.read_text().splitlines())}
+    lines = file.read_text().splitlines() if file.exists() else []
+    known = {line["key"]: line for line in map(json.loads, lines)}
     missing = [one for one in asked if _key(*one) not in known]
     if missing:
-        resources, config = Resources(offline=True), next(iter(load_configs(None).values()))
-        model = resolve(config.llm.model, offline=True)
-        embedder = resources.embedder(config.embedder)
-        log = kept / f"{framework}.log"
-        with served(model.path, embedder, n_ctx=WINDOW, log=kept / "server.log") as (url, used):
-            command = [str(_environment(framework, kept)), "-P", str(VERDICTS), framework, url]
-            with log.open("w") as said, file.open("a") as out:
-                judging = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
-                )
-                assert judging.stdin
-                assert judging.stdout
-                for metric, example in tqdm(missing, desc=framework, disable=None, leave=False):
-                    before = replace(used)
-                    judging.stdin.write(json.dumps(_as_asked(metric, example)) + "\n")
-                    judging.stdin.flush()
-                    verdict = json.loads(judging.stdout.readline()) | _since(before, used)
-                    line = {"key": _key(metric, example), **verdict}
-                    known[line["key"]] = line
-                    out.write(json.dumps(line) + "\n")
-                    out.flush()
-                judging.stdin.close()
-                judging.wait(60)
+        with file.open("a") as out:
+            for line in _judged(framework, missing, kept):
+                known[line["key"]] = line
+                print(json.dumps(line), file=out, flush=True)
     return [known[_key(*one)] for one in asked]
+
+
+def _judged(framework: str, missing: Sequence[tuple[str, Labelled]], kept: Path) -> Iterator[dict[str, Any]]:
+    """Yield the verdict on each example, as it comes.
+
+    Raises:
+        RuntimeError: The framework's process ended.
+    """
+    config = next(iter(load_configs(None).values()))
+    model = resolve(config.llm.model, offline=True)
+    embedder = Resources(offline=True).embedder(config.embedder)
+    settings = ("--n_ctx", str(WINDOW), "--n_threads", "2")
+    log = kept / f"{framework}.log"
+    with (
+        llama_server(model.path, kept / "server.log", *settings) as url,
+        CountingServer(url, embedder) as counting,
+        log.open("w") as said,
+        subprocess.Popen(
+            [str(_environment(framework, kept)), "-P", str(VERDICTS), framework, counting.url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        ) as judging,
+    ):
+        assert judging.stdin
+        assert judging.stdout
+        for metric, example in tqdm(missing, desc=framework, disable=None, leave=False):
+            before = replace(counting.used)
+            print(json.dumps(_as_asked(metric, example)), file=judging.stdin, flush=True)
+            verdict = judging.stdout.readline()
+            if not verdict:
+                raise RuntimeError(f"{framework} ended: see {log}")
+            yield {"key": _key(metric, example), **json.loads(verdict), **_since(before, counting.used)}
 
 
 def _environment(framework: str, kept: Path) -> Path:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +30,7 @@ from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
 from rag_evals.rag.models.resolve import Model
 
 from tests.integration.conftest import SMALL
+from tests.servers.llama_server import llama_server
 
 pytestmark = pytest.mark.model
 
@@ -53,32 +50,13 @@ IN_PARTS = 0.1
 @contextmanager
 def served(model: Model, log: Path, *settings: str) -> Iterator[RemoteLLM]:
     """Run llama_cpp.server on a free loopback port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model.path), "--verbose", "false"]
-    command += ["--host", "127.0.0.1", "--port", port, "--n_ctx", "512", "--n_threads", "1", *settings]
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    llm = load_llm(replace(SMALL, model=f"openai:smollm2@http://127.0.0.1:{port}/v1"), offline=True)
-    assert isinstance(llm, RemoteLLM)
-    try:
-        _await_listening(server, int(port), log)
-        yield llm
-    finally:
-        llm.close()
-        server.terminate()
-        server.wait(10)
-
-
-def _await_listening(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    end = time.monotonic() + 120
-    while time.monotonic() < end and server.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')}")
+    with llama_server(model.path, log, "--n_ctx", "512", "--n_threads", "1", *settings) as url:
+        llm = load_llm(replace(SMALL, model=f"openai:smollm2@{url}"), offline=True)
+        assert isinstance(llm, RemoteLLM)
+        try:
+            yield llm
+        finally:
+            llm.close()
 
 
 @pytest.fixture(scope="module")

@@ -60,11 +60,12 @@ def judge_lines(
         trust = trusts_of(settings)
         card = settings["card"] if trust else None
         used = {score.metric for evaluation in evaluations for score in evaluation.scores}
+        scored = [one for one in trust if one.metric in used]
         lines += [
-            _named(judge.name, card, [one for one in trust if one.metric in used] or trust),
+            _named(judge.name, card, scored or trust),
             *(f"judge: {remark}" for remark in judge.remarks),
             *_rows(trust, evaluations, labels),
-            *_doubts([one for one in trust if one.metric in used], floor),
+            *_doubts(scored, floor),
         ]
     return [printable(line) for line in lines]
 
