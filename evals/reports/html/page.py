@@ -86,12 +86,16 @@ def _page(run: Run, beside: OtherRun, compared: TemplateData, gate: Sequence[Lin
         heading=f"Run {name}" + (f", compared with {beside.name}" if beside.name else ""),
         subheading=_subheading(run),
         gate=[{"text": visible_text(line.text), "kind": line.verdict or ""} for line in gate],
-        judges=[visible_text(line) for line in judge_lines(run.judges, (), floor=0.0)],
+        judges=list(map(visible_text, _about_judges(run))),
         remarks=[visible_text(line) for line in dict.fromkeys(r for p in run.pipelines for r in p.remarks)],
         before_name=beside.name,
         after_name=name,
     )
     return page
+
+
+def _about_judges(run: Run) -> list[str]:
+    return judge_lines(run.judges, run.evaluations, floor=run.header.judge_floor, corrects=False)
 
 
 def _parts(run: Run, beside: OtherRun) -> TemplateData:

@@ -38,6 +38,7 @@ def judge_lines(
     *,
     floor: float,
     labels: Sequence[Labelled] = (),
+    corrects: bool = True,
 ) -> list[str]:
     """Return the lines of the summary that are about the judge.
 
@@ -46,6 +47,7 @@ def judge_lines(
         evaluations: Those of the run.
         floor: Least balanced accuracy, lower interval bound, of a judge that a gate may trust.
         labels: People's verdicts on answers of the run.
+        corrects: Whether the headline, corrected for the judge, is among them: a table.
     """
     lines: list[str] = []
     for judge in judges:
@@ -64,7 +66,7 @@ def judge_lines(
         lines += [
             _named(judge.name, card, scored or trust),
             *(f"judge: {remark}" for remark in judge.remarks),
-            *_rows(trust, evaluations, labels),
+            *(_rows(trust, evaluations, labels) if corrects else ()),
             *_doubts(scored, floor),
         ]
     return [printable(line) for line in lines]

@@ -107,6 +107,19 @@ def test_what_the_judge_is_worth():
     assert "judge: fake, balanced accuracy on halu-mini: faithfulness 0.83 (0.76 to 0.89)" in page.text
 
 
+def test_a_judge_that_is_not_trusted():
+    """A score below its threshold is red: the head says in which metrics it may well be wrong."""
+    good = Trust("relevancy", 0.5, Interval(0.9, 0.85, 0.95), (50, 60), (50, 60))
+    weak = Trust("faithfulness", 0.5, Interval(0.67, 0.61, 0.72), (50, 60), (50, 60))
+    unused = Trust("context_recall", 0.5, Interval(0.5, 0.4, 0.6), (50, 60), (50, 60))
+    card = {"labels": {"name": "mini"}, "trust": [asdict(one) for one in (good, weak, unused)]}
+    judge = ComponentInfo("judge", "fake", "j1", {"card": card})
+    text = Page(run_html(replace(run_of(evaluation()), components=(judge,)))).text
+    assert "judge: not to be trusted in faithfulness: balanced accuracy may be as low as 0.61" in text
+    assert "context_recall" not in text
+    assert "corrected for the judge" not in text
+
+
 def test_claims_are_marked_in_place():
     """What is not supported is marked where it stands in the answer, with its probability."""
     text = run_html(run_of(evaluation()))
