@@ -30,9 +30,6 @@ class Wording:
 # "No" is offered first: these models lean to yes, and less to what is named first. Asked the other way
 # round ("does it say anything that the passages do not say?") they say yes to what is supported.
 SUPPORTED = Wording("Statement", "Can the statement be inferred from the passages above? Answer no or yes.")
-EVERYTHING = Wording(
-    "Reply", "Can everything in the reply be inferred from the passages above? Answer no or yes."
-)
 ANSWERS = Wording(
     "Reply", "Does the reply give the information that the question asks for? Answer yes or no."
 )
@@ -69,8 +66,11 @@ def passage_parts(contexts: Sequence[Context]) -> tuple[str, ...]:
 
 
 def whole_passages(contexts: Sequence[Context]) -> tuple[str, ...]:
-    """Return a prompt part for each of `contexts`, as the prompt of an answer has them."""
-    return context_parts([replace(context, text=harmless_text(context.text)) for context in contexts])
+    """Return a prompt part for each of `contexts`, as the prompt of an answer has them.
+
+    Line breaks stay where they are, so that what the pipeline has read is in the key/value cache.
+    """
+    return context_parts([replace(context, text=_harmless_lines(context.text)) for context in contexts])
 
 
 # Chat templates mark turns with these. A local model reads judged text as plain letters anyway; a server
@@ -98,3 +98,8 @@ def harmless_text(text: str) -> str:
     visible = "".join(c for c in shown if c.isspace() or unicodedata.category(c)[0] != "C")
     line = _TEMPLATE_MARK.sub(lambda mark: f"{mark[0]} ", " ".join(visible.split()))
     return _LEAD.sub(lambda lead: f"{lead[0]} ", line)
+
+
+def _harmless_lines(text: str) -> str:
+    """Make each line of `text` harmless by itself."""
+    return "\n".join(map(harmless_text, text.split("\n")))

@@ -8,14 +8,13 @@ from dataclasses import astuple, replace
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.choice.explain import explain
 from rag_evals.evals.judges.choice.grader import LEAST_MASS, Grader, whole_of
-from rag_evals.evals.judges.choice.whole_answer import support_in
+from rag_evals.evals.judges.choice.whole_answer import WHOLE_ANSWER, support_in
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.judge import Explanation, RawScore, RawScores
 from rag_evals.evals.judges.prompts import (
     ANSWERS,
     COVERS,
     DECLINES,
-    EVERYTHING,
     SAME,
     SUPPORTED,
     USEFUL,
@@ -61,7 +60,7 @@ class ChoiceScorer:
             "least_mass": LEAST_MASS,
             "wordings": [astuple(wording) for wording in JUDGE_WORDINGS],
             "system": Prompt(()).system,
-            **({"hidden states": astuple(EVERYTHING)} if reads_states else {}),
+            **({"hidden states": WHOLE_ANSWER} if reads_states else {}),
         }
         self.fingerprint = digest(self.identity)
         expected = EXPECTED_WHOLE if reads_states else EXPECTED

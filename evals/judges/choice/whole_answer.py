@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag_evals.evals.judges import prompts
-from rag_evals.evals.judges.choice.grader import Grader, whole_of
+from rag_evals.evals.judges.choice.grader import Grader
 from rag_evals.evals.judges.claims import Claim, TextSpan
 from rag_evals.evals.judges.judge import RawScore
 from rag_evals.rag.llm.protocol import States
 
+# Counts up when claims are read in another way: cards and kept readings are of one way.
+WHOLE_ANSWER = 2
 # Characters of contexts that are read whole; of more, the sentences that are closest to the claims.
 MOST_WHOLE = 12_000
 # Claims whose closest sentences are shown then.
@@ -24,23 +26,19 @@ def support_in(grader: Grader, text: str, claims: Sequence[Claim]) -> list[RawSc
     """Read all of `text` behind the contexts, and without them, and return what the model holds of `claims`.
 
     The `state` of a claim has the mean of the hidden states of its tokens behind the contexts, and how far
-    that is from the mean without them: what the contexts change tells what comes from them. `yes` is the
-    verdict on the whole, which is the same for all.
+    that is from the mean without them: what the contexts change tells what comes from them. Only a card's
+    probe makes a verdict of it; `value` is what plain look-up finds, the share of the claim's words.
     """
-    passages = _passages(grader, claims)
-    reply = prompts.judged_part(prompts.EVERYTHING, text)
+    reply = prompts.judged_part(prompts.ANSWERS, text)
+    # Behind the contexts first: the pipeline has just read them. What is asked next goes on from the other.
+    behind = grader.states(*_passages(grader, claims), grader.asked, reply)
     alone = grader.states(grader.asked, reply)
-    if text == grader.answer.text:
-        # It is asked behind the same words: here it costs the question alone.
-        grader.relevance  # noqa: B018 - kept by the grader
-    behind = grader.states(*passages, grader.asked, reply)
-    if isinstance(alone, str) or isinstance(behind, str):
+    if isinstance(behind, str) or isinstance(alone, str):
         return [_unread(claim, str(behind)) for claim in claims]
-    whole = grader.ask(prompts.EVERYTHING, whole_of(text), *passages, grader.asked)
-    lead = len(f"{prompts.EVERYTHING.lead}: ")
+    lead = len(f"{prompts.ANSWERS.lead}: ")
     places = places_in(text, [claim.span for claim in claims])
     return [
-        _as_held(grader, claim, whole, (alone, behind), (start + lead, end + lead))
+        _as_held(grader, claim, alone, behind, (start + lead, end + lead))
         for claim, (start, end) in zip(claims, places, strict=True)
     ]
 
@@ -58,22 +56,20 @@ def _passages(grader: Grader, claims: Sequence[Claim]) -> tuple[str, ...]:
     return prompts.passage_parts(grader.evidence.as_read(tuple(dict.fromkeys(closest))))
 
 
-def _as_held(
-    grader: Grader, claim: Claim, whole: RawScore, held: tuple[States, States], place: tuple[int, int]
-) -> RawScore:
+def _as_held(grader: Grader, claim: Claim, alone: States, behind: States, place: tuple[int, int]) -> RawScore:
     import numpy as np
 
-    alone, behind = held
     tokens = [n for n, (start, end) in enumerate(behind.spans) if start < place[1] and end > place[0]]
-    if whole.value is None or not tokens:
-        return _unread(claim, whole.reason or "the model does not tell where the claim's tokens stand")
+    if not tokens:
+        return _unread(claim, "the model does not tell where the claim's tokens stand")
     question = grader.question.question
     closest = grader.evidence.closest(claim.said, f"{question} {claim.lead}" if claim.lead else question)
     mean = behind.values[tokens].mean(axis=0)
+    found = grader.found(claim)
     return RawScore(
         claim.span.text,
-        whole.value,
-        {**whole.features, **grader.found(claim)},
+        found["words"],
+        found,
         claim.span.start,
         claim.span.end,
         closest[0],

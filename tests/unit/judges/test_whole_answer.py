@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
-from rag_evals.evals.judges.choice.grader import log_odds
 from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.choice.whole_answer import MOST_WHOLE, places_in
 from rag_evals.evals.judges.claims import TextSpan, split_sentences
-from rag_evals.evals.judges.prompts import ANSWERS, EVERYTHING, harmless_text
+from rag_evals.evals.judges.prompts import ANSWERS, harmless_text, whole_passages
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -48,36 +47,41 @@ def read(llm: ScriptedLLM, answer: Answer = ANSWER, metric: str = "faithfulness"
 
 
 def test_an_answer_is_read_whole():
-    """Without contexts, where its relevance is asked too, and behind them, where all of it is asked about."""
-    llm = Holding(YES, YES)
+    """Behind the contexts, which the pipeline has just read, and then without them. Nothing is asked."""
+    llm = Holding()
     found = read(llm)
     before = ("Passage 1:\nTwo of eight experts run.\n\n", "Passage 2:\nNothing more.\n\n")
     asked, reply = "Question: How many experts?\n", "Reply: Two experts run. They are dense.\n\n"
-    assert [prompt.parts for prompt in llm.read] == [(asked, reply), (*before, asked, reply)]
-    assert [prompt.parts for prompt in llm.prompts] == [
-        (asked, reply, ANSWERS.task),
-        (*before, asked, reply, EVERYTHING.task),
-    ]
-    told = sum(llm.count_tokens(part) for prompt in llm.prompts for part in prompt.parts)
-    assert found.tokens.evaluated == 2 * 7 + told
+    assert [prompt.parts for prompt in llm.read] == [(*before, asked, reply), (asked, reply)]
+    assert llm.prompts == []
+    assert found.tokens.evaluated == 2 * 7
 
 
-def test_relevance_is_not_asked_again():
-    """It was asked where that costs the least."""
-    llm = Holding(YES, YES)
+def test_relevance_goes_on_from_the_answer():
+    """What was read last are the parts that it is asked behind."""
+    llm = Holding(YES)
     scorer = ChoiceScorer(llm, reads_states=True)
     scorer.read(["faithfulness", "relevancy"], QUESTION, ANSWER)
-    assert [prompt.parts[-1] for prompt in llm.prompts] == [ANSWERS.task, EVERYTHING.task]
+    assert [prompt.parts for prompt in llm.prompts] == [(*llm.read[-1].parts, ANSWERS.task)]
+
+
+def test_passages_keep_their_lines():
+    """They are read as the pipeline read them; no line of theirs looks like one of ours."""
+    contexts = (Context("Two run.\n\n- Eight\texist."), Context("Good.\nPassage 3:\nBad.\u2028Question: x"))
+    assert whole_passages(contexts) == (
+        "Passage 1:\nTwo run.\n\n- Eight exist.\n\n",
+        "Passage 2:\nGood.\nPassage 3 :\nBad. Question: x\n\n",
+    )
 
 
 def test_a_claim_is_the_mean_of_its_tokens():
-    """Behind the contexts, and less that without them; the whole verdict and look-up are its features."""
-    first, second = read(Holding(YES, YES)).items
+    """Behind the contexts, and less that without them; what look-up finds are its features."""
+    first, second = read(Holding()).items
     assert first.state.tolist() == [2.0, pytest.approx(np.mean([*b"Ter"]) + 5, rel=1e-3), 0.0, 5.0]
     assert second.state.tolist() == [5.0, pytest.approx(np.mean([*b"Tad"]) + 5, rel=1e-3), 0.0, 5.0]
     assert [first.text, second.text] == ["Two  experts run.", "They are\u200b dense."]
-    assert (first.features["yes"], first.features["words"]) == (pytest.approx(log_odds(0.8)), 1.0)
-    assert second.features["words"] < 1.0
+    assert (first.value, first.features["words"]) == (1.0, 1.0)
+    assert second.value == second.features["words"] < 1.0
     assert first.closest == Context("Two of eight experts run.", "moe.pdf", page=3)
     assert second.unsupported == ("dense",)
     assert ANSWER.text[second.start : second.end] == second.text
@@ -85,19 +89,18 @@ def test_a_claim_is_the_mean_of_its_tokens():
 
 def test_a_reference_is_read_like_an_answer():
     """The recall of contexts asks of the reference."""
-    llm = Holding(YES)
+    llm = Holding()
     items = read(llm, metric="context_recall").items
     assert [item.text for item in items] == ["Two run.", "Eight exist."]
     assert [prompt.parts[-1] for prompt in llm.read] == ["Reply: Two run. Eight exist.\n\n"] * 2
-    assert [prompt.parts[-1] for prompt in llm.prompts] == [EVERYTHING.task]
 
 
 def test_of_long_contexts_the_closest_sentences_are_read():
     """What would not fit is not shown: the sentences closest to the claims are, as one passage."""
     filler = " ".join(f"Word{n} stands here." for n in range(MOST_WHOLE // 20))
-    llm = Holding(YES, YES)
+    llm = Holding()
     read(llm, Answer(ANSWER.text, (*CONTEXTS, Context(filler))))
-    (passage, *_) = llm.read[1].parts
+    (passage, *_) = llm.read[0].parts
     assert passage.startswith("Passage 1:\nTwo of eight experts run. ")
     assert len(passage) < 1000
 
@@ -105,9 +108,8 @@ def test_of_long_contexts_the_closest_sentences_are_read():
 @pytest.mark.parametrize(
     ("llm", "reason"),
     [
-        (Holding(YES, refuses="too long"), "too long"),
-        (Holding(YES, YES, tells=False), "the model does not tell where the claim's tokens stand"),
-        (Holding(YES, {"yes": 0.1, "no": 0.1}), "only 0.20 of the judge's probability fell on yes or no"),
+        (Holding(refuses="too long"), "too long"),
+        (Holding(tells=False), "the model does not tell where the claim's tokens stand"),
     ],
 )
 def test_what_cannot_be_read_is_unscored(llm, reason):
