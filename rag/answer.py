@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeGuard, runtime_checkable
 
+# The first stage of retrieval: what was found.
+CANDIDATES = "candidates"
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -109,8 +112,9 @@ class Answer:
         tokens: Tokens of the answering model by stage.
         omitted: Number of passages left out because the token budget for contexts was spent.
         finished: False when the answer was cut at its length bound.
-        candidates: Where the passages stand that the retriever found, best first, before any were merged,
-            reranked or left out; empty where a pipeline does not say.
+        stages: Where the passages stand that each stage of retrieval gave, best first, by its name and in
+            order: `candidates` as they were found, `merged`, `reranked`; what a pipeline does not say is not
+            there. The last stage are the contexts themselves.
     """
 
     text: str
@@ -119,7 +123,12 @@ class Answer:
     tokens: Mapping[str, Tokens] = field(default_factory=dict)
     omitted: int = 0
     finished: bool = True
-    candidates: tuple[Span, ...] = ()
+    stages: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    @property
+    def candidates(self) -> tuple[Span, ...]:
+        """Where the passages stand that were found, before any were merged, reranked or left out."""
+        return self.stages.get(CANDIDATES, ())
 
     @property
     def total(self) -> Tokens:
@@ -135,13 +144,13 @@ class Retrieval:
         contexts: The passages, best first.
         seconds: Wall-clock seconds by stage.
         tokens: Tokens of language models by stage.
-        candidates: Where the passages stand that were found before any were merged or reranked.
+        stages: Where the passages stand that each stage before gave, as in an `Answer`.
     """
 
     contexts: tuple[Context, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
     tokens: Mapping[str, Tokens] = field(default_factory=dict)
-    candidates: tuple[Span, ...] = ()
+    stages: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -24,7 +24,7 @@ def placed(answer: Answer, retrieval: Retrieval) -> Answer:
         if now is not None:
             left.remove(now)
         placed.append(now or passage)
-    return replace(answer, contexts=tuple(placed), candidates=retrieval.candidates)
+    return replace(answer, contexts=tuple(placed), stages=retrieval.stages)
 
 
 def pointing_into(judgement: Judgement, contexts: Sequence[Context]) -> Judgement:

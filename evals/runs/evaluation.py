@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from rag_evals.evals.runs.score import (
     tokens_to_json,
     without,
 )
-from rag_evals.rag.answer import Answer, Span, Tokens
+from rag_evals.rag.answer import CANDIDATES, Answer, Span, Tokens
 from rag_evals.rag.tracing.spans import TraceSpan
 
 SCHEMA = 1
@@ -232,7 +232,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "finished": answer.finished if answer else None,
         "omitted": answer.omitted if answer else None,
         "contexts": [context_to_json(context) for context in answer.contexts] if answer else [],
-        "candidates": [fields_of(span) for span in answer.candidates] if answer else [],
+        "retrieved": _stages_to_json(answer.stages) if answer else {},
         "scores": {
             score.metric: {
                 **without(score_to_json(score), "metric"),
@@ -268,7 +268,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
             contexts,
             omitted=line["omitted"],
             finished=line["finished"],
-            candidates=_spans(line),
+            stages=_stages(line),
         )
     return Evaluation(
         question=Question(
@@ -301,7 +301,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     return {
         **fields_of(answer),
         "contexts": [context_to_json(context) for context in answer.contexts],
-        "candidates": [fields_of(span) for span in answer.candidates],
+        "stages": _stages_to_json(answer.stages),
         "seconds": dict(answer.seconds),
         "tokens": tokens_to_json(answer.tokens),
     }
@@ -316,12 +316,18 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
         tokens_from_json(kept["tokens"]),
         kept["omitted"],
         kept["finished"],
-        _spans(kept),
+        _stages(kept, key="stages"),
     )
 
 
-def _spans(kept: Mapping[str, Any]) -> tuple[Span, ...]:
-    return tuple(from_fields(Span, span) for span in kept.get("candidates") or ())
+def _stages_to_json(stages: Mapping[str, Sequence[Span]]) -> dict[str, Any]:
+    return {stage: [fields_of(span) for span in spans] for stage, spans in stages.items()}
+
+
+def _stages(kept: Mapping[str, Any], key: str = "retrieved") -> dict[str, tuple[Span, ...]]:
+    # Runs and caches of before have the first stage alone.
+    stages = kept.get(key) or ({CANDIDATES: kept[CANDIDATES]} if kept.get(CANDIDATES) else {})
+    return {stage: tuple(from_fields(Span, span) for span in spans) for stage, spans in stages.items()}
 
 
 # Kinds of items in the cache; `written` is an answer under what it was written from.

@@ -31,9 +31,9 @@ _HALVES = "backslashreplace"
 # Of an evaluation, what is nearly all of it and what no summary shows: how these lists begin, and what
 # follows them. Neither can stand in a text: there quotes are escaped.
 _LARGE = (
-    ('"candidates":[', '],"conditions":'),
     ('"claims":[', '],"evidence":'),
     ('"contexts":[', '],"error":'),
+    ('"retrieved":{', '},"scores":'),
 )
 
 

@@ -129,7 +129,7 @@ class RetrievalPipeline:
             ranking = self.reranker.rerank(question, found.contexts)
             kept = ranking.contexts[: self._kept]
             step.set_from(reranked, question, found.contexts, kept, name=self.reranker.name, top=self._kept)
-        return Retrieval(kept, seconds, {"rerank": ranking.tokens}, found.candidates)
+        return Retrieval(kept, seconds, {"rerank": ranking.tokens}, found.stages)
 
     def write_now(self, question: str, retrieval: Retrieval) -> Answer:
         """Fit the passages to the token budget and write the answer."""
@@ -148,7 +148,7 @@ class RetrievalPipeline:
             {**retrieval.tokens, "generate": written.tokens},
             len(retrieval.contexts) - len(contexts),
             written.finished,
-            retrieval.candidates,
+            retrieval.stages,
         )
 
     def _expected(self) -> Tokens:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_evals.rag.answer import Context, Retrieval, Span
+from rag_evals.rag.answer import CANDIDATES, Context, Retrieval, Span
 from rag_evals.rag.config import PipelineConfig
 from rag_evals.rag.documents.document import MOST_REMARKS, Corpus, Document, remark_lines
 from rag_evals.rag.errors import say
@@ -113,7 +113,7 @@ class Index:
         contexts: dict[str, Context] = {}
         for context in map(self._with_copies, merged):
             contexts.setdefault(_words(context.text), context)
-        return Retrieval(_without_nested(list(contexts.values())), candidates=candidates)
+        return Retrieval(_without_nested(list(contexts.values())), stages={CANDIDATES: candidates})
 
     def _with_copies(self, found: NodeWithScore) -> Context:
         """Return a passage with every place where its text stands."""

@@ -57,7 +57,7 @@ class Pipeline:
             (Context("eight experts", "b.pdf", 2, 5, 18, 0.5), Context("no pages", "a.md", None, 0, 8, 0.25)),
             {"retrieve": 0.25, "generate": 1.5, "merge": 0.125},
             {"generate": Tokens(100, 20, 7)},
-            candidates=(Span("b.pdf", 2, 5, 18),),
+            stages={"candidates": (Span("b.pdf", 2, 5, 18),)},
         )
 
 class Judge:

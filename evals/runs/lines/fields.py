@@ -70,6 +70,7 @@ _evaluation = fields(
         "tags": _texts,
         "sources": maybe(listed(fields({"document": text}, {**_offsets, "quote": maybe(text)}))),
         "candidates": maybe(listed(_span)),
+        "retrieved": maybe(keyed(listed(_span))),
         "cached": maybe(_texts),
         "usd": maybe(number),
         "conditions": maybe(_texts),

@@ -57,7 +57,7 @@ class InTwoSteps(Plain):
 
     async def retrieve(self, question):
         self.asked.append(question)
-        return Retrieval(self.found, {"retrieve": 0.1}, candidates=self.candidates)
+        return Retrieval(self.found, {"retrieve": 0.1}, stages={"candidates": self.candidates})
 
     async def write(self, question, retrieval):
         self.written += 1

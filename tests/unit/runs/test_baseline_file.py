@@ -42,7 +42,7 @@ def evaluation(name="a", pipeline="one", repeat=0, **changes) -> Evaluation:
     given = {
         "question": Question(name, "How many?", "Two.", (Source("a.pdf", quote="Two"),), ("fact",)),
         "pipeline": pipeline,
-        "answer": Answer("Two.", (context,), candidates=(Span("a.pdf", 2, 10, 22),), omitted=1),
+        "answer": Answer("Two.", (context,), stages={"candidates": (Span("a.pdf", 2, 10, 22),)}, omitted=1),
         "scores": (
             Score("faithfulness", 0.9, claims=(ClaimScore("Two.", 0.9, 0, 4, context),), repeats=(0.8, None)),
         ),

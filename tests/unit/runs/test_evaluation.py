@@ -43,7 +43,7 @@ FULL = Evaluation(
         tokens={"generate": Tokens(7, 8, 9)},
         omitted=2,
         finished=False,
-        candidates=(Span("maße.pdf", 3, 5, 19),),
+        stages={"candidates": (Span("maße.pdf", 3, 5, 19),)},
     ),
     scores=(
         Score(
@@ -107,7 +107,7 @@ FULL_JSON = {
         },
         {"text": "Kein Ort.", "document": "", "page": None, "start": None, "end": None, "score": None},
     ],
-    "candidates": [{"document": "maße.pdf", "page": 3, "start": 5, "end": 19}],
+    "retrieved": {"candidates": [{"document": "maße.pdf", "page": 3, "start": 5, "end": 19}]},
     "scores": {
         "faithfulness": {
             "value": 0.25,
@@ -467,3 +467,11 @@ def test_control_characters_do_not_reach_the_terminal():
     assert refusal(failed) == "pipeline base raised ValueError: �[2J"
     # The record keeps what was said.
     assert evaluation_to_json(failed)["error"] == "ValueError: \x1b[2J"
+
+
+def test_a_line_of_before_has_the_candidates_alone():
+    """What retrieval found had a field of its own."""
+    line = evaluation_to_json(FULL)
+    line = {**line, "candidates": line["retrieved"]["candidates"]}
+    del line["retrieved"]
+    assert evaluation_from_json(line).answer.stages == FULL.answer.stages

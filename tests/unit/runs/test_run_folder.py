@@ -176,7 +176,9 @@ def test_what_is_lost_is_taken_from_memory(home, damage):
             Question(name, 'Why "],"?', sources=(Source("a.md"),)),
             "base",
             Answer(
-                'So "claims":[ ],"evidence": it is.', (Context('],\n"', "a.md"),), candidates=(Span("a.md"),)
+                'So "claims":[ ],"evidence": it is.',
+                (Context('],\n"', "a.md"),),
+                stages={"candidates": (Span("a.md"),)},
             ),
             (
                 Score("mine", None, "no"),
@@ -201,7 +203,7 @@ def test_what_is_lost_is_taken_from_memory(home, damage):
         shutil.rmtree(folder.path)
     folder.append(canonical({"type": "later"}))
     run, others = folder.read()
-    small = replace(evaluations[2], answer=replace(evaluations[2].answer, contexts=(), candidates=()))
+    small = replace(evaluations[2], answer=replace(evaluations[2].answer, contexts=(), stages={}))
     small = replace(small, scores=tuple(replace(score, claims=(), declines=()) for score in small.scores))
     assert run.evaluations == (*evaluations[:2], evaluations[2] if damage == "removed" else small)
     assert others[1:] == [judge, {"type": "later"}]

@@ -23,7 +23,7 @@ def evaluation(*contexts: Context, sources=(GOLD,), candidates=(), scores=FAILIN
     given = {
         "question": Question("q", "How many?", "Two.", tuple(sources)),
         "pipeline": "one",
-        "answer": Answer("Three.", tuple(contexts), candidates=tuple(candidates)),
+        "answer": Answer("Three.", tuple(contexts), stages={"candidates": tuple(candidates)}),
         "scores": tuple(Score(name, value) for name, value in scores.items()),
         "thresholds": dict.fromkeys(scores, 0.5),
         **changes,

@@ -47,7 +47,7 @@ class FoundIndex:
         """Nothing to load."""
 
     def retrieve(self, question: str) -> Retrieval:
-        return Retrieval(self.passages, candidates=(Span("paper.pdf", 3, 0, 100),))
+        return Retrieval(self.passages, stages={"candidates": (Span("paper.pdf", 3, 0, 100),)})
 
 
 class Backwards:

@@ -51,7 +51,7 @@ def evaluation(name: str) -> Evaluation:
     return Evaluation(
         Question(name, "How many?", "Two.", (Source("a.md", 1, 0, 4, "Two."),), ("tag",)),
         "base",
-        Answer("Two.", (context,), candidates=(PLACE,)),
+        Answer("Two.", (context,), stages={"candidates": (PLACE,)}),
         (score, Score("relevancy", None, "no key")),
         {"faithfulness": 0.5},
         {"generate": 1.5},
