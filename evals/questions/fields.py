@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rag_evals.evals.base.fields import fits, number
 from rag_evals.evals.base.messages import kind_name, quoted, short_repr
 
 
@@ -92,6 +93,20 @@ def parse_whole_number(entry: Mapping[str, Any], key: str, least: int, problems:
         problems.append(f'"{key}" = {value} is below {least}')
     else:
         return value
+    return None
+
+
+def parse_number(entry: Mapping[str, Any], key: str, least: float, problems: list[str]) -> float | None:
+    """Return the number under a key, None when there is none; one below `least` is a problem."""
+    value = entry.get(key)
+    if value is None:
+        return None
+    if not fits(number, value):  # a NaN fits as little as a text
+        problems.append(f'"{key}" is not a number but {kind_name(value)} ({short_repr(value)})')
+    elif value < least:
+        problems.append(f'"{key}" = {short_repr(value)} is below {least:g}')
+    else:
+        return float(value)
     return None
 
 

@@ -28,6 +28,7 @@ from rag_evals.evals.questions.fields import (
     check_span,
     is_encodable,
     parse_list,
+    parse_number,
     parse_object,
     parse_text,
     parse_whole_number,
@@ -240,6 +241,8 @@ def _parse_source(value: object, problems: list[str]) -> Source:
         start=parse_whole_number(value, "start", 0, problems),
         end=parse_whole_number(value, "end", 0, problems),
         quote=parse_text(value, "quote", problems),
+        relevance=parse_number(value, "relevance", 0, problems),
+        any_of=parse_text(value, "any_of", problems),
     )
     check_span(source.start, source.end, problems)
     return source

@@ -67,6 +67,9 @@ class Source:
         start: Offset of the first character in the document's text.
         end: Offset behind the last character.
         quote: The words themselves.
+        relevance: How much finding it is worth beside the other sources; None for 1. At 0 it was judged to be
+            of no use.
+        any_of: Label of alternatives: of the sources that have the same one, any will do.
     """
 
     document: str
@@ -74,6 +77,8 @@ class Source:
     start: int | None = None
     end: int | None = None
     quote: str | None = None
+    relevance: float | None = None
+    any_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

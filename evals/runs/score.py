@@ -228,7 +228,7 @@ def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 # Fields that are written only where they say something.
-_RARE = frozenset({"page_end", "breach", "explanation"})
+_RARE = frozenset({"page_end", "breach", "explanation", "relevance", "any_of"})
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -124,7 +124,8 @@ def _located(source: Source, document: Document, place: QuotePlace | None) -> Lo
         return LocatedSource(source, "orphaned", source, 0.0)
     has_offsets = source.start is not None
     page = document.page_at(place.start)
-    now = Source(
+    now = replace(
+        source,
         document=document.name,
         # One who counts pages of a text without pages knows them from elsewhere.
         page=page if page and source.page else source.page,

@@ -27,6 +27,10 @@ _span = fields({"document": text}, _offsets)
 _context = fields(
     {"text": text}, {"document": text, **_offsets, "score": maybe(number), "copies": maybe(listed(_span))}
 )
+_source = fields(
+    {"document": text},
+    {**_offsets, "quote": maybe(text), "relevance": maybe(number), "any_of": maybe(text)},
+)
 _claim = fields(
     {"text": text, "value": maybe(number)},
     {
@@ -68,7 +72,7 @@ _evaluation = fields(
         "reference": maybe(text),
         "answerable": truth,
         "tags": _texts,
-        "sources": maybe(listed(fields({"document": text}, {**_offsets, "quote": maybe(text)}))),
+        "sources": maybe(listed(_source)),
         "candidates": maybe(listed(_span)),
         "retrieved": maybe(keyed(listed(_span))),
         "cached": maybe(_texts),

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.questions.load import expand_globs, load_questions
-from rag_evals.evals.questions.question import Question, Source
+from rag_evals.evals.questions.question import Question, Source, question_to_json, short_digest
 
 FULL = {
     "id": "experts-per-token",
@@ -76,6 +76,23 @@ def entry(**values) -> str:
 def test_every_format_gives_the_same_question(name, content):
     """A question reads the same from JSON Lines, JSON and YAML; keys that begin with x- are passed over."""
     assert load(content, name) == (FULL_QUESTION,)
+
+
+def test_sources_have_a_relevance_and_alternatives():
+    """Both are read as they are written; what is not told is not written, and a question's hash stays."""
+    told = {"document": "a.md", "relevance": 2, "any_of": "where it is said"}
+    (question,) = load(entry(sources=[told, {"document": "b.md", "relevance": 0}, {"document": "c.md"}]))
+    assert question.sources == (
+        Source("a.md", relevance=2.0, any_of="where it is said"),
+        Source("b.md", relevance=0.0),
+        Source("c.md"),
+    )
+    assert question_to_json(question)["sources"] == [
+        told,
+        {"document": "b.md", "relevance": 0},
+        {"document": "c.md"},
+    ]
+    assert short_digest(FULL_QUESTION) == "d398645541ed4cf3"
 
 
 def test_yaml_dates_stay_text():
@@ -226,6 +243,18 @@ def test_duplicate_ids_name_both_places():
             {"sources": [{"document": "a", "start": 9, "end": 5}]},
             'sources[0]: "end" = 5 is before "start" = 9',
         ),
+        (
+            {"sources": [{"document": "a", "relevance": "high"}]},
+            'sources[0]: "relevance" is not a number but text ("high")',
+        ),
+        (
+            {"sources": [{"document": "a", "relevance": True}]},
+            'sources[0]: "relevance" is not a number but true or false (true)',
+        ),
+        ({"sources": [{"document": "a", "relevance": -1}]}, 'sources[0]: "relevance" = -1 is below 0'),
+        ({"sources": [{"document": "a", "relevance": -0.5}]}, 'sources[0]: "relevance" = -0.5 is below 0'),
+        ({"sources": [{"document": "a", "any_of": 1}]}, 'sources[0]: "any_of" is not text but a number (1)'),
+        ({"sources": [{"document": "a", "any_of": " "}]}, 'sources[0]: "any_of" is empty'),
         (
             {"sources": [{"document": "a", "pages": 1}]},
             'sources[0]: unknown key "pages" (did you mean "page"?)',

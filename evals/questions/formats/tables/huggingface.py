@@ -101,8 +101,9 @@ def _write(questions: Sequence[Question], path: Path) -> None:
 
 def _schema(pyarrow: Any) -> pyarrow.Schema:
     """Return the types; fixed, as a column without a value would have none."""
-    text, number = pyarrow.string(), pyarrow.int64()
-    source = {"document": text, "page": number, "start": number, "end": number, "quote": text}
+    text, whole, number = pyarrow.string(), pyarrow.int64(), pyarrow.float64()
+    source = {"document": text, "page": whole, "start": whole, "end": whole, "quote": text}
+    source |= {"relevance": number, "any_of": text}
     special = {
         "answerable": pyarrow.bool_(),
         "tags": pyarrow.list_(text),

@@ -20,8 +20,8 @@ FULL = Question(
     reference="Two, of eight; größer als 1 | \U0001f600",
     sources=(
         Source("a/primer.pdf", page=4, start=10, end=30, quote="two process\r\neach | token"),
-        Source("b.md", quote="<1-hop> 'of' \"which\" two, é"),
-        Source("c.md", page=2),
+        Source("b.md", quote="<1-hop> 'of' \"which\" two, é", relevance=2.0),
+        Source("c.md", page=2, any_of="one of these"),
     ),
     tags=("number", "two words; and, more"),
     thresholds=(("faithfulness", 0.8), ("relevancy", 1.0)),

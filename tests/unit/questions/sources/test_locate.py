@@ -126,6 +126,13 @@ def test_moved_gets_its_new_offsets():
     assert found.now == replace(SOURCE, start=START + 17, end=START + 17 + len(QUOTE))
 
 
+def test_what_it_is_worth_stays_with_a_source():
+    """A source that has moved keeps its relevance, and what it is an alternative for."""
+    source = replace(SOURCE, relevance=2.0, any_of="x")
+    now = finder(document("A new beginning. " + TEXT)).locate(source).now
+    assert now == replace(source, start=START + 17, end=START + 17 + len(QUOTE))
+
+
 def test_moved_to_another_page():
     source = replace(SOURCE, document="a.pdf", page=1)
     found = finder(document("First page.\n\n" + TEXT, "a.pdf", (0, 13))).locate(source)
