@@ -68,4 +68,6 @@ def quoted(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return text of a document or a model that drives neither a terminal nor a CI runner."""
-    return without_commands("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return without_commands(text)
