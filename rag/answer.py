@@ -189,6 +189,22 @@ class RetrievesFirst(Pipeline, Protocol):
         """Write the answer from what was retrieved."""
 
 
+class Searches(Pipeline, Protocol):
+    """A pipeline that finds passages without a language model."""
+
+    @property
+    def searching(self) -> str:
+        """SHA-256 over everything that changes what is found."""
+
+    async def search(self, question: str) -> Retrieval:
+        """Find the passages for `question`, as far as that takes no language model."""
+
+
+def searches(pipeline: Pipeline) -> TypeGuard[Searches]:
+    """Return whether `pipeline` finds passages without a language model."""
+    return all(hasattr(pipeline, name) for name in ("searching", "search"))
+
+
 def retrieves_first(pipeline: Pipeline) -> TypeGuard[RetrievesFirst]:
     """Return whether `pipeline` writes only from what it retrieves."""
     # isinstance() of a protocol takes 6 microseconds, and this is asked for every evaluation.

@@ -97,6 +97,8 @@ async def _evaluation(
         _report_end(trouble, watcher)
         error = trouble.reason if trouble.is_error else None
         scores = _unscored(task, "there is no answer" if trouble.is_error else trouble.reason)
+        if task.is_retrieval:  # what was not found was not found, whatever the cause
+            scores = tuple(Score(score.metric, 0.0, evidence=trouble.reason) for score in scores)
         return Evaluation(
             task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt, error=error
         )

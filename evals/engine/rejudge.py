@@ -42,13 +42,16 @@ class RejudgeTasks:
 
     def __init__(self, base: Run) -> None:
         self._judges = {one.fingerprint for one in base.judges}
-        self._evaluations = {(e.pipeline, e.question.id, e.repeat): e for e in base.evaluations}
+        self._evaluations = {(e.pipeline, e.question.id, e.repeat): e for e in base.answers}
 
     def task(self, task: Task) -> Task | None:
         """Return the task to judge what was answered to `task` then.
 
-        None where nothing was, where the question was worded otherwise, or where the same judge judged it.
+        None where nothing was, where it is about retrieval, where the question was worded otherwise, or where
+        the same judge judged it.
         """
+        if task.is_retrieval:
+            return None
         old = self._evaluations.get((task.name, task.question.id, task.repeat))
         if old is None or old.answer is None or self._judges == {masked_fingerprint(task.judge.fingerprint)}:
             return None

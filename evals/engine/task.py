@@ -13,6 +13,7 @@ from typing import Any
 
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.score import RETRIEVAL
 from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.identity import digest
 
@@ -93,6 +94,11 @@ class Task:
     judgings: int = 1
     explains: Explained | None = None
     calls: CallsInTest | None = None
+
+    @property
+    def is_retrieval(self) -> bool:
+        """Whether what is retrieved is scored, and no answer."""
+        return any(metric.startswith(RETRIEVAL) for metric in self.metrics)
 
     @property
     def key(self) -> tuple[object, ...]:

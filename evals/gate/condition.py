@@ -16,6 +16,7 @@ from typing import NoReturn
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.retrieval.metric_names import is_retrieval_metric, parse_metric
 
 PASS_RATE = "pass_rate"
 COVERAGE = "coverage"
@@ -30,6 +31,8 @@ SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "min": Decimal(60)}
 _STATISTICS = ("mean", "median", "min", "max")
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A metric of retrieval, whose name has a dot; the k is what stands behind the sign, whatever it is.
+_RETRIEVAL = re.compile(r"retrieval\.[A-Za-z_]*(?:@[^\s.<>=]*)?")
 _OPERATOR = re.compile(r"[<>]=?")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _UNIT = re.compile(r"%|[A-Za-z]+")
@@ -50,7 +53,7 @@ class Condition:
         tags: Tags that a question has all of, to be counted.
         measure: A metric's name, `pass_rate`, `coverage`, `latency` or `tokens`.
         statistic: `mean`, `median`, `min`, `max`, `p1` to `p99`, of a metric also `pass_rate`; None for a
-            measure that is one number by itself.
+            measure that is one number by itself. Of a metric of retrieval it is the mean where none is named.
         is_at_least: Whether the value must not be below the bound; otherwise it must not be above.
         bound: The bound; a share from 0 to 1, seconds, or tokens.
         is_strict: Whether the bound itself is too little, or too much.
@@ -72,6 +75,11 @@ class Condition:
             return 0.5
         found = _PERCENTILE.fullmatch(self.statistic or "")
         return int(found[1]) / 100 if found else None
+
+    @property
+    def is_of_retrieval(self) -> bool:
+        """Whether it is about retrieval, and not about answers."""
+        return is_retrieval_metric(self.measure)
 
     @property
     def is_rate(self) -> bool:
@@ -223,6 +231,11 @@ def _scope_text(pipeline: str | None, tags: Sequence[str]) -> str:
 
 def _measure(reader: _Reader) -> str:
     at = reader.at
+    if name := reader.take(_RETRIEVAL):
+        try:
+            return parse_metric(name).name
+        except UsageError as error:
+            reader.fail(str(error), at)
     word = reader.take(_WORD)
     if not word:
         reader.fail(f"expected one of {', '.join(MEASURES)}")
@@ -236,6 +249,8 @@ def _statistic(reader: _Reader, measure: str) -> str | None:
     if not reader.take_sign("."):
         if measure in SHARES:
             return None
+        if is_retrieval_metric(measure):
+            return "mean"
         reader.fail(f"expected a statistic behind {measure}, such as {measure}.mean or {measure}.p95")
     if measure in SHARES:
         reader.fail(f"{measure} is one number: it has no statistic", dot)

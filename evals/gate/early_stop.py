@@ -15,7 +15,6 @@ from rag_evals.evals.gate.comparison.baseline_gate import (
     score_getter,
     verdict_of_rows,
 )
-from rag_evals.evals.gate.comparison.pairing import PairKey
 from rag_evals.evals.gate.condition import LATENCY, PASS_RATE, TOKENS, Condition
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.run_gate import ConditionResult, is_in_scope, value_of
@@ -53,8 +52,8 @@ class EarlyStop:
 
     def __init__(self, rules: Rules, base: Run | None = None) -> None:
         self._rules = rules
-        self._before: Mapping[PairKey, Evaluation] = {
-            (e.pipeline, e.question.id): e for e in (base.evaluations if base else ()) if not e.repeat
+        self._before: Mapping[tuple[str, str], Evaluation] = {
+            (e.pipeline, e.question.id): e for e in (base.answers if base else ()) if not e.repeat
         }
         self._lanes: dict[str, _PipelineBounds] = {}
 
@@ -110,7 +109,7 @@ def is_comparable(base: Run, judge: str) -> bool:
 def early_of(rules: Rules, run: Run, base: Run | None) -> EarlyStop:
     """Decide again what was decided in the course of a run."""
     early = EarlyStop(rules, base)
-    for evaluation in run.evaluations:
+    for evaluation in run.answers:
         early.add(evaluation)
     return early
 

@@ -117,7 +117,8 @@ def _held(condition: Condition, evaluations: Iterable[Evaluation], level: float)
 def is_in_scope(condition: Condition, evaluation: Evaluation) -> bool:
     """Return whether an evaluation is one that `condition` is about."""
     is_pipeline = condition.pipeline in (None, evaluation.pipeline)
-    return is_pipeline and set(condition.tags) <= set(evaluation.question.tags)
+    is_kind = condition.is_of_retrieval == evaluation.is_retrieval
+    return is_pipeline and is_kind and set(condition.tags) <= set(evaluation.question.tags)
 
 
 def _held_for(

@@ -14,6 +14,7 @@ from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.retrieval.metric_names import is_retrieval_metric, parse_metric
 
 # Least value that is no breach, where nothing else is said.
 DEFAULT_THRESHOLD = 0.5
@@ -82,7 +83,15 @@ def metrics_for(question: Question, chosen: Sequence[str] = DEFAULT_METRICS) -> 
     An answer to a question that the documents cannot answer is right when it declines; whether it is
     faithful or relevant says nothing then.
     """
-    return tuple(METRICS[name] for name in METRICS if name in chosen and METRICS[name].applies(question))
+    ours = tuple(METRICS[name] for name in METRICS if name in chosen and METRICS[name].applies(question))
+    return (
+        *ours,
+        *(_of_retrieval(name) for name in chosen if is_retrieval_metric(name) and question.answerable),
+    )
+
+
+def _of_retrieval(name: str) -> Metric:
+    return Metric(name, "did not find what answers the question", _is_answerable)
 
 
 def checked_thresholds(thresholds: Mapping[str, Any], where: str = "") -> Mapping[str, float]:
@@ -104,9 +113,12 @@ def check_metric(metric: str, problem: str) -> None:
     """Check that there is such a metric.
 
     Raises:
-        UsageError: There is none: `problem`, and what was perhaps meant.
+        UsageError: There is none: `problem`, and what was perhaps meant. Of metrics of retrieval what is
+            wrong with the name.
     """
-    if metric not in METRICS:
+    if is_retrieval_metric(metric):
+        parse_metric(metric)
+    elif metric not in METRICS:
         hint = get_close_matches(metric, METRICS, 1)
         tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(METRICS)}"
         raise UsageError(f"{problem}{tail}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.plugin.collection import asked_by, group_of, param_of, repeat_of
-from rag_evals.evals.plugin.our_tests import evaluates
+from rag_evals.evals.plugin.our_tests import evaluates, evaluates_retrieval
 from rag_evals.evals.plugin.recording.report_events import attach_asked, attach_evaluation
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.runs.masking import masked_parts, masked_text, without_secrets
@@ -57,7 +57,9 @@ def _asked_test(item: pytest.Item, session: EvalsSession) -> dict[str, Any] | No
     question = asked_by(item)
     if question is None or not evaluates(item):
         return None
-    metrics = [metric.name for metric in metrics_for(question, session.settings.metrics)]
+    settings = session.settings
+    chosen = settings.retrieval_metrics if evaluates_retrieval(item) else settings.metrics
+    metrics = [metric.name for metric in metrics_for(question, chosen)]
     pipeline = param_of(item, "pipeline")
     name = pipeline if isinstance(pipeline, str) else None
     return asked_test(item.nodeid, name, question, repeat_of(item), metrics)

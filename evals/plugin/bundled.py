@@ -15,7 +15,7 @@ from rag_evals.evals.judges.calibration.card_check import CardChecks
 from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.collection import asked_by, param_of
-from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES
+from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES, evaluates_retrieval
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES as BUNDLED
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings
@@ -84,8 +84,9 @@ def _judge_models(settings: Settings, resources: Resources) -> JudgeModels:
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """Return what the bundled pipelines about to be evaluated come to here, and what they will take."""
     asked, session = _asked(items), session_of(config)
+    named = dict.fromkeys(name for item in items if (name := _bundled_pipeline(item)))
     try:
-        lines = [describe(config_of(name, session.settings)) for name in asked]
+        lines = [describe(config_of(name, session.settings)) for name in named]
         return [*lines, *_taken(items, session), *(_plans(asked, session) if asked else [])]
     except (RagError, UsageError):
         return []  # the fixture says what is wrong, and ends the session as it should end
@@ -95,7 +96,8 @@ def _taken(items: Sequence[pytest.Item], session: EvalsSession) -> list[str]:
     """Say which judge `auto` takes, where the bundled judge is asked for."""
     settings = session.settings
     if settings.judge != "auto" or not any(
-        asked_by(item) and fixture_module(item, "judge") == JUDGES for item in items
+        asked_by(item) and not evaluates_retrieval(item) and fixture_module(item, "judge") == JUDGES
+        for item in items
     ):
         return []
     models = _judge_models(settings, session.materials.resources)
@@ -106,11 +108,18 @@ def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:
     """Return the questions of each bundled pipeline that the bundled judge judges, each once."""
     asked: dict[str, dict[str, Question]] = {}
     for item in items:
-        name, question = param_of(item, "pipeline"), asked_by(item)
-        is_bundled = name in BUNDLED and fixture_module(item, name) == PIPELINES
-        if question and is_bundled and fixture_module(item, "judge") == JUDGES:
+        name, question = _bundled_pipeline(item), asked_by(item)
+        is_judged = not evaluates_retrieval(item) and fixture_module(item, "judge") == JUDGES
+        if question and name and is_judged:
             asked.setdefault(name, {})[question.id] = question
     return {name: [*questions.values()] for name, questions in asked.items()}
+
+
+def _bundled_pipeline(item: pytest.Item) -> str | None:
+    """Return the name of the bundled pipeline that a test asks; None where it is another, or none."""
+    name = param_of(item, "pipeline")
+    is_bundled = name in BUNDLED and asked_by(item) and fixture_module(item, name) == PIPELINES
+    return str(name) if is_bundled else None
 
 
 def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> list[str]:

@@ -13,7 +13,13 @@ from rag_evals.evals.engine.lookahead import AskedQuestion
 from rag_evals.evals.gate.condition import Condition, parse_conditions
 from rag_evals.evals.gate.early_stop import shuffled_order
 from rag_evals.evals.judges.metrics import checked_thresholds
-from rag_evals.evals.plugin.our_tests import PIPELINES, is_evaluation, is_free
+from rag_evals.evals.plugin.our_tests import (
+    PIPELINES,
+    evaluates,
+    evaluates_retrieval,
+    is_evaluation,
+    is_free,
+)
 from rag_evals.evals.plugin.recording.report_events import attach_stale
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES, in_file
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
@@ -64,12 +70,31 @@ def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
         _say_own_pipeline(item, session)
     if _is_free("question", metafunc):
         # Where only the id of a question could be the keyword that is asked for, nothing is fetched.
-        questions = session.questions.asked if has_keyword(item) else session.questions.at_hand
+        questions: Sequence[Question] = (
+            session.questions.asked if has_keyword(item) else session.questions.at_hand
+        )
+        if evaluates_retrieval(item):
+            questions = _with_sources(questions, item)
         metafunc.parametrize("question", questions, ids=[question.id for question in questions])
     if settings.repeat > 1:
         repeats = range(settings.repeat)
         metafunc.fixturenames.append(REPEAT)
         metafunc.parametrize(REPEAT, repeats, indirect=True, ids=[f"repeat{n + 1}" for n in repeats])
+
+
+def _with_sources(questions: Sequence[Question], item: pytest.Item) -> Sequence[Question]:
+    """Return the questions that say where their answer stands.
+
+    Raises:
+        UsageError: There are questions, and none of them does.
+    """
+    found = [question for question in questions if question.answerable and question.sources]
+    if questions and not found:
+        raise UsageError(
+            f"{item.nodeid} scores retrieval by the sources of questions, and no question has one: give each "
+            "its sources (docs/questions.md), or leave the test out with --evals-only answers"
+        )
+    return found
 
 
 def _say_own_pipeline(item: pytest.Item, session: EvalsSession) -> None:
@@ -94,6 +119,7 @@ def pytest_collection_modifyitems(
     except UsageError as error:
         _refuse(session, str(error), items, ours)
         return
+    _keep_part(config, session, items)
     _keep_shard(config, session, items)
     _leave_out_stale(session, items)
     if session.settings.rules.stop_early:
@@ -225,6 +251,19 @@ def _known_pipelines(item: pytest.Item, session: EvalsSession) -> Sequence[str]:
                 "file; or give the bundled one documents with --evals-docs PATH"
             )
     return names
+
+
+def _keep_part(config: pytest.Config, session: EvalsSession, items: list[pytest.Item]) -> None:
+    """Leave out what evaluates something else than what the run is for."""
+    part = session.settings.only
+    others = {
+        item
+        for item in items
+        if part and evaluates(item) and evaluates_retrieval(item) != (part == "retrieval")
+    }
+    if others:
+        config.hook.pytest_deselected(items=[item for item in items if item in others])
+        items[:] = [item for item in items if item not in others]
 
 
 def _keep_shard(config: pytest.Config, session: EvalsSession, items: list[pytest.Item]) -> None:

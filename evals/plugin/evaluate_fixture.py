@@ -1,4 +1,4 @@
-"""The value of the fixture `evaluate`: evaluations begun, held to the run's bounds, recorded.
+"""The values of the fixtures that evaluate: evaluations begun, held to the run's bounds, recorded.
 
 It is imported with the first evaluation: sessions that evaluate nothing have the plugin, too.
 """
@@ -18,6 +18,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
 from rag_evals.evals.engine.lookahead import Lookahead
 from rag_evals.evals.engine.task import CallsInTest, Task
+from rag_evals.evals.gate.early_stop import EarlyStop
 from rag_evals.evals.judges.judge import Judge, explainer_of
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.evals.plugin.attempts import ATTEMPT, IS_EVALUATED
@@ -88,23 +89,12 @@ class Evaluate:
         Without one it is the repeat that the test itself is.
         """
         __tracebackhide__ = True
-        settings, engine = self._session.settings, self._session.engine
-        task = Task(
-            pipeline,
-            question,
-            self._judge,
-            settings.metrics,
-            self._name_of(pipeline),
-            self._repeat if repeat is None else repeat,
-            attempt=self._attempt,
-            judgings=settings.judge_repeat,
-            explains=self._thresholds if settings.reasons else None,
-            calls=CallsInTest() if profile_of(pipeline).runs_in_test else None,
-        )
+        engine = self._session.engine
+        task = self._task(pipeline, question, self._repeat if repeat is None else repeat)
         recorded = self._recorded(task)
         if recorded is None:
             self._hold_to_bounds(task)
-        early = self._session.early(self._judge)
+        early = self._early()
         if early and (verdict := early.verdict(task.name)):
             pytest.skip(f"the gate of {task.name} is decided: {verdict}")
         self._describe(task)
@@ -122,13 +112,31 @@ class Evaluate:
             future, partial(self._record, task, again), self._session.refuse, engine.give_up, task.calls
         )
 
+    def _task(self, pipeline: Pipeline, question: Question, repeat: int) -> Task:
+        settings = self._session.settings
+        return Task(
+            pipeline,
+            question,
+            self._judge,
+            settings.metrics,
+            self._name_of(pipeline),
+            repeat,
+            attempt=self._attempt,
+            judgings=settings.judge_repeat,
+            explains=self._thresholds if settings.reasons else None,
+            calls=CallsInTest() if profile_of(pipeline).runs_in_test else None,
+        )
+
+    def _early(self) -> EarlyStop | None:
+        return self._session.early(self._judge)
+
     def _recorded(self, task: Task) -> RecordedEvaluation | None:
         """Return what the run that the session goes on with has of this evaluation."""
         __tracebackhide__ = True
         if self._session.goes_on is None:
             return None
         try:
-            return self._session.goes_on.take(self._item.nodeid, task)
+            return self._session.goes_on.take(self._item.nodeid, task, self._described(task))
         except UsageError as error:
             self._session.refuse(error)
 
@@ -147,7 +155,7 @@ class Evaluate:
         __tracebackhide__ = True
         session = self._session
         budget, is_planned = session.budget, session.settings.plan
-        if (is_planned or budget.is_bounded) and task.name not in budget.plans:
+        if self._is_bounded and task.name not in budget.plans:
             asks = asks_for(task.name, self._item.session.items)
             tasks = [replace(task, question=question, repeat=repeat) for question, repeat in asks]
             try:
@@ -159,6 +167,11 @@ class Evaluate:
         if reason := budget.exceeded():
             session.stop(reason)
             pytest.skip(reason)
+
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether what the tests of a pipeline take is to be planned."""
+        return self._session.settings.plan or self._session.budget.is_bounded
 
     def _record(
         self,
@@ -201,7 +214,7 @@ class Evaluate:
         attach_trace(self._item, held)
         if session.progress.given_up:
             session.stop(session.progress.given_up)
-        if early := session.early(self._judge):
+        if early := self._early():
             early.add(held)
         if again:
             # Under its keys there is nothing: the answer is in its own run.
@@ -252,11 +265,7 @@ class Evaluate:
 
         Once a pipeline `is_asked`, again where something is remarked that was not known before: a warning.
         """
-        described: tuple[tuple[ComponentKind, str, Pipeline | Judge], ...] = (
-            ("pipeline", task.name, task.pipeline),
-            ("judge", task.judge.name, task.judge),
-        )
-        for kind, name, part in described:
+        for kind, name, part in self._described(task):
             if self._session.is_first(name, part.fingerprint) or is_asked:
                 remarks = map(str, profile_of(part).remarks())
                 new = [line for line in remarks if self._session.is_first("remark", name, line)]
@@ -265,6 +274,10 @@ class Evaluate:
                 self._attach(kind, name, part)
                 for line in new if is_asked else ():
                     warnings.warn(line, DocumentWarning, stacklevel=1)
+
+    def _described(self, task: Task) -> Sequence[tuple[ComponentKind, str, Pipeline | Judge]]:
+        """Return what a run says of what an evaluation is made by."""
+        return [("pipeline", task.name, task.pipeline), ("judge", task.judge.name, task.judge)]
 
     def _attach(self, kind: ComponentKind, name: str, part: Pipeline | Judge, *more: str) -> None:
         """Put what `part` is made of on the report, with its remarks and `more` of them."""
@@ -281,6 +294,43 @@ class Evaluate:
             remarks=(*map(str, profile.remarks()), *more),
         )
         attach_about(self._item, component_to_json(info))
+
+
+class EvaluateRetrieval(Evaluate):
+    """Has pipelines retrieve for questions, and scores what they find, for one test.
+
+    A pipeline that cannot search by itself is asked for its answer, whose contexts are what it found.
+
+    Args:
+        item: The test.
+        session: What its evaluations share with others.
+    """
+
+    def __init__(self, item: pytest.Function, session: EvalsSession) -> None:
+        super().__init__(item, session, session.retrieval_judge)
+        self._pipeline: Pipeline | None = None
+
+    def _task(self, pipeline: Pipeline, question: Question, repeat: int) -> Task:
+        self._pipeline = pipeline
+        task = super()._task(pipeline, self._session.questions.placed(question), repeat)
+        return replace(
+            task,
+            pipeline=self._session.search_only(pipeline),
+            metrics=self._session.settings.retrieval_metrics,
+            judgings=1,
+            explains=None,
+        )
+
+    def _early(self) -> EarlyStop | None:
+        return None
+
+    @property
+    def _is_bounded(self) -> bool:
+        return False  # it costs nothing
+
+    def _described(self, task: Task) -> Sequence[tuple[ComponentKind, str, Pipeline | Judge]]:
+        # The whole pipeline: it has the same name where its answers are evaluated.
+        return [("pipeline", task.name, self._pipeline or task.pipeline)]
 
 
 def _as_json(described: object) -> dict[str, Any]:

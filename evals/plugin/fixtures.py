@@ -13,7 +13,7 @@ from rag_evals.rag.errors import RagError
 if TYPE_CHECKING:
     from rag_evals.evals.engine.cache import Cache
     from rag_evals.evals.judges.judge import Judge
-    from rag_evals.evals.plugin.evaluate_fixture import Evaluate
+    from rag_evals.evals.plugin.evaluate_fixture import Evaluate, EvaluateRetrieval
     from rag_evals.evals.plugin.session.session import EvalsSession
     from rag_evals.evals.plugin.session.settings import Settings
     from rag_evals.rag.answer import Pipeline
@@ -82,6 +82,20 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
 def evals_repeat(request: pytest.FixtureRequest) -> int:
     """Which repeat of its question this test is, from 0."""
     return int(getattr(request, "param", 0))
+
+
+@pytest.fixture
+def evaluate_retrieval(request: pytest.FixtureRequest) -> EvaluateRetrieval:
+    """Have a pipeline retrieve for a question, and score what it finds by the question's sources.
+
+    Write `await evaluate_retrieval(pipeline, question)`, or `.result()` as with `evaluate`. No language model
+    is loaded for a bundled pipeline, or any other that can search without one.
+    """
+    from rag_evals.evals.plugin.evaluate_fixture import EvaluateRetrieval
+
+    session = begun_session(request.config)
+    session.begin()
+    return EvaluateRetrieval(request.node, session)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.engine.budget import plan_lines
 from rag_evals.evals.plugin import attempts, bundled, collection
-from rag_evals.evals.plugin.our_tests import evaluates
+from rag_evals.evals.plugin.our_tests import evaluates, evaluates_retrieval
 from rag_evals.evals.plugin.recording.github import GitHubHooks
 from rag_evals.evals.plugin.recording.junit import write_scores
 from rag_evals.evals.plugin.recording.recorder import Recorder
@@ -74,15 +74,25 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
     """Return what is about to be evaluated."""
-    ours = [item for item in items if evaluates(item)]
-    count = sum(item.get_closest_marker("skip") is None for item in ours)
-    if not count:
+    ours = [item for item in items if evaluates(item) and item.get_closest_marker("skip") is None]
+    if not ours:
         return None
     session = session_of(config)
-    session.progress.expect(count)
-    settings, given = session.settings, session.settings.thresholds
-    metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in settings.metrics]
-    return f"evals: {count_of(count, 'evaluation')}, mode {settings.rules.mode}, {', '.join(metrics)}"
+    session.progress.expect(len(ours))
+    settings = session.settings
+    retrievals = sum(map(evaluates_retrieval, ours))
+    counts = {"evaluation": len(ours) - retrievals, "retrieval": retrievals}
+    metrics = {"evaluation": settings.metrics, "retrieval": settings.retrieval_metrics}
+    said = [
+        f"{count_of(count, what)} by {_held_to(metrics[what], settings.thresholds)}"
+        for what, count in counts.items()
+        if count
+    ]
+    return f"evals: mode {settings.rules.mode}, {'; '.join(said)}"
+
+
+def _held_to(metrics: Sequence[str], thresholds: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} >= {thresholds[name]:g}" if name in thresholds else name for name in metrics)
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,9 +11,22 @@ PIPELINES = "rag_evals.fixtures.pipelines"
 JUDGES = "rag_evals.fixtures.judges"
 
 
+# The fixtures that evaluate: answers, and retrieval alone.
+EVALUATE, EVALUATE_RETRIEVAL = "evaluate", "evaluate_retrieval"
+
+
 def evaluates(item: pytest.Item) -> bool:
-    """Return whether a test has our fixture `evaluate`."""
-    return "evaluate" in getattr(item, "fixturenames", ()) and fixture_module(item, "evaluate") == FIXTURES
+    """Return whether a test has a fixture of ours that evaluates."""
+    return _has(item, EVALUATE) or evaluates_retrieval(item)
+
+
+def evaluates_retrieval(item: pytest.Item) -> bool:
+    """Return whether a test evaluates retrieval alone."""
+    return _has(item, EVALUATE_RETRIEVAL) and not _has(item, EVALUATE)
+
+
+def _has(item: pytest.Item, name: str) -> bool:
+    return name in getattr(item, "fixturenames", ()) and fixture_module(item, name) == FIXTURES
 
 
 def is_evaluation(item: pytest.Item) -> bool:

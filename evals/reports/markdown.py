@@ -29,6 +29,7 @@ from rag_evals.evals.reports.comparison_text import (
     summaries_of,
     verdict_text,
 )
+from rag_evals.evals.reports.retrieval_table import retrieval_rows
 from rag_evals.evals.reports.text import one_line
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
@@ -198,10 +199,13 @@ def _blind(unscored: Sequence[Evaluation]) -> str:
 
 
 def _summary(run: Run) -> str:
-    metrics = metrics_of(run.evaluations)[:20]
-    rows = [(*one.counts, *one.means) for one in summaries_of(run.evaluations, metrics)]
+    answers, retrieval = run.answers, retrieval_rows(run)
+    metrics = metrics_of(answers)[:20]
+    rows = [(*one.counts, *one.means) for one in summaries_of(answers, metrics)]
     header = ("pipeline", "evaluations", "passed", "failed", "unscored", *map(_cell, metrics))
-    return _table(header, rows, _TABLE)
+    tables = [_table(header, rows, _TABLE)] if answers else []
+    tables += [_table(tuple(map(_cell, retrieval[0])), retrieval[1:], _TABLE)] if retrieval else []
+    return "\n\n".join(tables)
 
 
 def _names(title: str, names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from rag_evals.evals.base.errors import BreachError, UnscoredError, UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.score import (
+    RETRIEVAL,
     Score,
     context_from_json,
     context_to_json,
@@ -86,6 +87,11 @@ class Evaluation:
     keys: Mapping[str, str] = field(default_factory=dict)
     judged: tuple[Tokens, ...] = field(default=(), compare=False)
     spans: tuple[TraceSpan, ...] = ()
+
+    @property
+    def is_retrieval(self) -> bool:
+        """Whether it is of retrieval alone: nothing was answered, and its scores are of the passages."""
+        return any(score.metric.startswith(RETRIEVAL) for score in self.scores)
 
     @property
     def total(self) -> Tokens:

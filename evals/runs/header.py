@@ -10,6 +10,8 @@ from rag_evals.evals.questions.shard import Shard
 
 Mode = Literal["strict", "gate", "report"]
 Inconclusive = Literal["pass", "warn", "block"]
+# What of a suite a run is to evaluate.
+Part = Literal["retrieval", "answers"]
 ComponentKind = Literal["pipeline", "judge"]
 COMPONENTS: tuple[ComponentKind, ...] = ("pipeline", "judge")
 T = TypeVar("T")
@@ -17,6 +19,8 @@ T = TypeVar("T")
 RULES = (
     "mode",
     "metrics",
+    "retrieval_metrics",
+    "tau",
     "thresholds",
     "max_unscored",
     "judge_floor",
@@ -36,6 +40,8 @@ class RunHeader:
         shard: Which part of the questions it evaluated; None for all of them.
         mode: `strict`, `gate` or `report`.
         metrics: What was to be scored.
+        retrieval_metrics: What of retrieval was to be scored.
+        tau: Share of a source that a passage had to cover, to be relevant to it.
         thresholds: Least values that are no breach, by metric, as they were given.
         max_unscored: Largest share of evaluations that may be without a verdict.
         judge_floor: Least balanced accuracy, lower bound, of a judge that is trusted.
@@ -56,6 +62,8 @@ class RunHeader:
     shard: Shard | None = None
     mode: Mode = "strict"
     metrics: Sequence[str] = ()
+    retrieval_metrics: Sequence[str] = ()
+    tau: float = 0.5
     thresholds: Mapping[str, float] = field(default_factory=dict)
     max_unscored: float = 0.1
     judge_floor: float = 0.7

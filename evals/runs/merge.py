@@ -229,11 +229,16 @@ def _check_disjoint(runs: Sequence[Run]) -> None:
     Raises:
         RunFileError: A question was evaluated in two; the first of them are listed.
     """
-    first: dict[tuple[str, str, int], Run] = {}
+    first: dict[tuple[str, str, int, bool], Run] = {}
     twice: list[str] = []
     for run in runs:
         for evaluation in run.evaluations:
-            key = (evaluation.pipeline, evaluation.question.id, evaluation.repeat)
+            key = (
+                evaluation.pipeline,
+                evaluation.question.id,
+                evaluation.repeat,
+                evaluation.is_retrieval,
+            )
             before = first.setdefault(key, run)
             if before is not run:
                 repeat = f", repeat {evaluation.repeat}" if evaluation.repeat else ""

@@ -105,6 +105,16 @@ class Run:
     lost: tuple[Evaluation, ...] = ()
 
     @property
+    def answers(self) -> tuple[Evaluation, ...]:
+        """The evaluations of answers."""
+        return tuple(one for one in self.evaluations if not one.is_retrieval)
+
+    @property
+    def retrievals(self) -> tuple[Evaluation, ...]:
+        """The evaluations of retrieval alone."""
+        return tuple(one for one in self.evaluations if one.is_retrieval)
+
+    @property
     def pipelines(self) -> tuple[ComponentInfo, ...]:
         """Its pipelines."""
         return tuple(one for one in self.components if one.kind == "pipeline")

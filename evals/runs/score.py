@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from rag_evals.rag.answer import Context, Span, Tokens
 
 T = TypeVar("T")
+# What the names of metrics of retrieval begin with.
+RETRIEVAL = "retrieval."
 # Judges that differ by this much are said to: one of them is wrong.
 LARGE_SPREAD = 0.3
 

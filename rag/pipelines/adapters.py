@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from rag_evals.rag.answer import Answer, Context, Pipeline
+from rag_evals.rag.answer import Answer, Context, Pipeline, Searches
 from rag_evals.rag.identity import digest
-from rag_evals.rag.profile import Profile
+from rag_evals.rag.profile import Profile, profile_of
 from rag_evals.rag.tracing.spans import is_tracing
 
 AnswerFunction = Callable[[str], Any]
@@ -43,6 +43,24 @@ class FunctionPipeline:
                 given = await given if isinstance(given, Awaitable) else given
         seconds = time.perf_counter() - start
         return given if isinstance(given, Answer) else _answer_from(self.name, given, seconds)
+
+
+class SearchOnly:
+    """A pipeline that answers nothing: what it gives are the passages that another finds.
+
+    Nothing of that pipeline is loaded that a search does not need.
+    """
+
+    def __init__(self, pipeline: Searches) -> None:
+        self.name = pipeline.name
+        self.fingerprint = digest({"search": pipeline.searching})
+        self.profile = Profile(most_at_once=1, is_cacheable=profile_of(pipeline).is_cacheable)
+        self._pipeline = pipeline
+
+    async def answer(self, question: str) -> Answer:
+        """Return the passages for `question`, best first, with no text."""
+        found = await self._pipeline.search(question)
+        return Answer("", found.contexts, found.seconds, found.tokens, stages=found.stages)
 
 
 def pipeline_from(

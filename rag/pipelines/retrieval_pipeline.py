@@ -21,7 +21,7 @@ from rag_evals.rag.llm.remote.address import is_harmless
 from rag_evals.rag.pipelines.resources import AUTO_RERANKER, Resources, reranker_name
 from rag_evals.rag.profile import load, profile_of_model
 from rag_evals.rag.retrieval.index import Index
-from rag_evals.rag.retrieval.reranker import LLMReranker, Reranker
+from rag_evals.rag.retrieval.reranker import LLMReranker, NoReranker, Reranker
 from rag_evals.rag.tracing.conventions import INPUT, reranked, retrieved, spoken
 from rag_evals.rag.tracing.spans import OpenSpan, SpanKind, span
 
@@ -73,6 +73,10 @@ class RetrievalPipeline:
         self.fingerprint = digest(self.identity)
         knobs = {key: getattr(config, key) for key in _WRITING_KNOBS}
         self.writing = digest({"knobs": knobs, "llm": llm.fingerprint, "prompt": prompt})
+        self._search_reranker = NoReranker() if isinstance(reranker, LLMReranker) else reranker
+        self.searching = digest(
+            {"index": index.identity, "reranker": self._search_reranker.fingerprint, "kept": self._kept}
+        )
         self.profile = replace(
             profile_of_model(llm),
             expected=self._expected(),
@@ -103,6 +107,10 @@ class RetrievalPipeline:
         """Find the passages for `question`, in a thread of its own."""
         return await asyncio.to_thread(self.retrieve_now, question)
 
+    async def search(self, question: str) -> Retrieval:
+        """Find the passages for `question` without a language model, in a thread of its own."""
+        return await asyncio.to_thread(self.search_now, question)
+
     async def write(self, question: str, retrieval: Retrieval) -> Answer:
         """Write the answer from what was retrieved, in a thread of its own."""
         return await asyncio.to_thread(self.write_now, question, retrieval)
@@ -119,6 +127,13 @@ class RetrievalPipeline:
 
     def retrieve_now(self, question: str) -> Retrieval:
         """Retrieve and rerank, as many passages as are kept."""
+        return self._retrieved(question, self.reranker)
+
+    def search_now(self, question: str) -> Retrieval:
+        """Retrieve, and rerank where that takes no language model."""
+        return self._retrieved(question, self._search_reranker)
+
+    def _retrieved(self, question: str, reranker: Reranker) -> Retrieval:
         seconds: dict[str, float] = {}
         with _timed(seconds, "retrieve", "RETRIEVER") as step:
             step.set({INPUT: question})
@@ -126,10 +141,15 @@ class RetrievalPipeline:
             step.set_from(retrieved, question, found.contexts)
         with _timed(seconds, "rerank", "RERANKER") as step:
             step.set({INPUT: question})
-            ranking = self.reranker.rerank(question, found.contexts)
-            kept = ranking.contexts[: self._kept]
-            step.set_from(reranked, question, found.contexts, kept, name=self.reranker.name, top=self._kept)
-        return Retrieval(kept, seconds, {"rerank": ranking.tokens}, found.stages)
+            ranking = reranker.rerank(question, found.contexts)
+            # Of what nothing put in order there is no best part.
+            is_left = reranker is not self.reranker
+            kept = ranking.contexts if is_left else ranking.contexts[: self._kept]
+            step.set_from(reranked, question, found.contexts, kept, name=reranker.name, top=self._kept)
+        stages = dict(found.stages)
+        if not isinstance(reranker, NoReranker):
+            stages["reranked"] = tuple(context.places[0] for context in ranking.contexts)
+        return Retrieval(kept, seconds, {"rerank": ranking.tokens}, stages)
 
     def write_now(self, question: str, retrieval: Retrieval) -> Answer:
         """Fit the passages to the token budget and write the answer."""

@@ -113,7 +113,11 @@ class Index:
         contexts: dict[str, Context] = {}
         for context in map(self._with_copies, merged):
             contexts.setdefault(_words(context.text), context)
-        return Retrieval(_without_nested(list(contexts.values())), stages={CANDIDATES: candidates})
+        found = _without_nested(list(contexts.values()))
+        stages = {CANDIDATES: candidates}
+        if is_merging:
+            stages["merged"] = tuple(context.places[0] for context in found)
+        return Retrieval(found, stages=stages)
 
     def _with_copies(self, found: NodeWithScore) -> Context:
         """Return a passage with every place where its text stands."""

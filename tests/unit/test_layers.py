@@ -26,7 +26,7 @@ LAYERS = (
     ("reports",),
     ("trackers",),
     ("plugin",),
-    ("cli", "test_answers"),
+    ("cli", "test_answers", "test_retrieval"),
 )
 
 # What of rag each room may import; the rooms at the top, which put the whole together, know all of it.
@@ -48,7 +48,7 @@ OF_RAG = {
 # The one module of judges that chooses their models.
 CHOOSES_MODELS = "evals/judges/build.py"
 
-KNOWS_PYTEST = ("evals/plugin/", "evals/test_answers.py", "fixtures/")
+KNOWS_PYTEST = ("evals/plugin/", "evals/test_answers.py", "evals/test_retrieval.py", "fixtures/")
 HEAVY = {
     "llama_cpp",
     "llama_index",

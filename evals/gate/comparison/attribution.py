@@ -46,7 +46,7 @@ def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | 
         return "not in the corpus"
     missing = [source for source in question.sources if not is_in_contexts(source, answer.contexts)]
     if not missing:
-        return _use_of(evaluation)
+        return None if evaluation.is_retrieval else _use_of(evaluation)
     if not answer.candidates:
         return "not in the contexts"
     # A candidate that is still among the contexts is none of those that were lost.

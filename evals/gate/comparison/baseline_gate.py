@@ -128,10 +128,13 @@ def _rows(pairs: Sequence[Pair], margin: float, differ: Differ) -> tuple[Baselin
 
 
 def _groups(pairs: Sequence[Pair]) -> list[tuple[str, str | None, list[Pair]]]:
-    """Return the pairs of each pipeline, and of each of its tags that has enough of them."""
+    """Return the pairs of each pipeline, and of each of its tags that has enough of them.
+
+    Those about retrieval are apart from those about answers.
+    """
     groups: list[tuple[str, str | None, list[Pair]]] = []
-    for pipeline in sorted({pair.pipeline for pair in pairs}):
-        whole = [pair for pair in pairs if pair.pipeline == pipeline]
+    for pipeline, is_retrieval in sorted({(pair.pipeline, pair.is_retrieval) for pair in pairs}):
+        whole = [pair for pair in pairs if (pair.pipeline, pair.is_retrieval) == (pipeline, is_retrieval)]
         groups.append((pipeline, None, whole))
         for tag in sorted({tag for pair in whole for tag in pair.question.tags}):
             tagged = [pair for pair in whole if tag in pair.question.tags]
@@ -142,9 +145,10 @@ def _groups(pairs: Sequence[Pair]) -> list[tuple[str, str | None, list[Pair]]]:
 
 
 def _measures(pairs: Sequence[Pair]) -> list[tuple[str, Pairs]]:
-    """Return the values of each measure that has some on both sides; the pass rate first."""
+    """Return the values of each measure that has some on both sides; the pass rate of answers first."""
     metrics = metrics_of(e for pair in pairs for e in pair.after)
-    measures: list[tuple[str, Callable[[Evaluation], float | None]]] = [(PASS_RATE, passed)]
+    measures: list[tuple[str, Callable[[Evaluation], float | None]]] = []
+    measures += [] if any(pair.is_retrieval for pair in pairs) else [(PASS_RATE, passed)]
     measures += [(metric, score_getter(metric)) for metric in metrics]
     found = []
     for name, value in measures:
@@ -188,8 +192,9 @@ def _cluster(pair: Pair) -> str:
 def _notes_on_verdicts(pairs: Sequence[Pair]) -> list[str]:
     """Return for each pipeline how many questions have no verdict, and when there is only one."""
     lines = []
-    for pipeline in sorted({pair.pipeline for pair in pairs}):
-        group = [pair for pair in pairs if pair.pipeline == pipeline]
+    answers = [pair for pair in pairs if not pair.is_retrieval]
+    for pipeline in sorted({pair.pipeline for pair in answers}):
+        group = [pair for pair in answers if pair.pipeline == pipeline]
         judged = sum(None not in (mean_of(p.before, passed), mean_of(p.after, passed)) for p in group)
         left = len(group) - judged
         if not judged:

@@ -89,7 +89,7 @@ def compare(run: Run, base: Run, *, margin: float = 0.05) -> Comparison:
         removed=pairing.removed,
         changes=changes_between(run, base),
         retrieval=_retrieval(pairing.pairs),
-        costs=cost_changes(pairing.pairs),
+        costs=cost_changes([pair for pair in pairing.pairs if not pair.is_retrieval]),
         pairs=tuple(sides for pair in pairing.pairs for sides in pair.repeats),
     )
 
@@ -122,9 +122,15 @@ def _first(evaluations: Iterable[Evaluation], *, passes: bool) -> Evaluation:
 
 
 def _retrieval(pairs: Sequence[Pair]) -> tuple[tuple[str, str, RetrievalChange], ...]:
-    """Return the changes of the first repeat: what is retrieved does not depend on the repeat."""
-    found = ((pair, _change(*pair.repeats[0])) for pair in pairs if pair.repeats)
-    return tuple((pair.pipeline, pair.question.id, change) for pair, change in found if change)
+    """Return the changes of the first repeat: what is retrieved does not depend on the repeat.
+
+    Of a question whose answer is compared as well, the passages of the answer count.
+    """
+    last = {
+        (pair.pipeline, pair.question.id): pair for pair in sorted(pairs, key=lambda p: not p.is_retrieval)
+    }
+    found = ((key, _change(*pair.repeats[0])) for key, pair in sorted(last.items()) if pair.repeats)
+    return tuple((*key, change) for key, change in found if change)
 
 
 def _change(before: Evaluation, after: Evaluation) -> RetrievalChange:

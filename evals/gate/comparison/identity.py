@@ -23,7 +23,9 @@ def unchanged_pipelines(run: Run, base: Run, pairs: Iterable[Pair]) -> tuple[str
         base: The baseline.
         pairs: The evaluations of both, side by side.
     """
-    if not _same(run.judges, base.judges):
+    pairs = tuple(pairs)
+    is_judged = not all(pair.is_retrieval for pair in pairs)
+    if is_judged and not _same(run.judges, base.judges):
         return ()
     differing = {pair.pipeline for pair in pairs if _made(pair.before) != _made(pair.after)}
     names = dict.fromkeys(pair.pipeline for pair in pairs)

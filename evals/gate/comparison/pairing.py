@@ -11,7 +11,8 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
-PairKey = tuple[str, str]  # pipeline and question id
+# Pipeline, question id, and whether it is about retrieval alone.
+PairKey = tuple[str, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Pair:
     def pipeline(self) -> str:
         """Name of the pipeline."""
         return self.after[0].pipeline
+
+    @property
+    def is_retrieval(self) -> bool:
+        """Whether they are evaluations of retrieval alone."""
+        return self.after[0].is_retrieval
 
     @property
     def question(self) -> Question:
@@ -102,7 +108,8 @@ def of_pipeline(run: Run, pipeline: str, *, called: str) -> Run:
 def _grouped(evaluations: Iterable[Evaluation]) -> dict[PairKey, tuple[Evaluation, ...]]:
     groups: dict[PairKey, list[Evaluation]] = {}
     for evaluation in sorted(evaluations, key=lambda e: e.repeat):
-        groups.setdefault((evaluation.pipeline, evaluation.question.id), []).append(evaluation)
+        key = (evaluation.pipeline, evaluation.question.id, evaluation.is_retrieval)
+        groups.setdefault(key, []).append(evaluation)
     return {key: tuple(group) for key, group in groups.items()}
 
 

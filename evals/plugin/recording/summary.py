@@ -210,7 +210,7 @@ class SessionSummary:
             self._troubles += str(error).splitlines()
         breaches = settings.rules.mode != "strict"
         lines = closing_lines(run, decided.decision, breaches=breaches, labels=labels, width=width)
-        for line in (*lines, *last_lines(run.evaluations, is_cached=settings.cache)):
+        for line in (*lines, *last_lines(run, is_cached=settings.cache)):
             terminal.line(line.text, **{colour: True} if (colour := colour_of(line)) else {})
         if settings.html and self._write_html(settings.html, decided):
             terminal.line(f"report: {self._shown(settings.html)}")

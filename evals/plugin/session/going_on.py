@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ from typing import Any
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import listing, printable
 from rag_evals.evals.engine.task import Task
+from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json
+from rag_evals.evals.runs.header import ComponentKind
 from rag_evals.evals.runs.run import Run, find_run, read_run
 from rag_evals.evals.runs.undecided import was_made
+from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.identity import canonical
 
 
@@ -71,13 +74,19 @@ class InterruptedRun:
                 self._found.setdefault(key, deque()).append(RecordedEvaluation(evaluation, line.text))
                 self._asks.add(_ask(evaluation))
 
-    def take(self, test: str, task: Task) -> RecordedEvaluation | None:
+    def take(
+        self, test: str, task: Task, parts: Sequence[tuple[ComponentKind, str, Pipeline | Judge]]
+    ) -> RecordedEvaluation | None:
         """Return the next evaluation that the test has of this task; None where it is to be made.
+
+        Args:
+            test: The test's id.
+            task: What is to be evaluated.
+            parts: The pipeline and the judge that a run tells of it, with their names.
 
         Raises:
             UsageError: Pipeline or judge are not those that the run began with.
         """
-        parts = (("pipeline", task.name, task.pipeline), ("judge", task.judge.name, task.judge))
         for kind, name, part in parts:
             known = self._prints.get((kind, name), {part.fingerprint})
             if part.fingerprint not in known:
@@ -125,11 +134,11 @@ def check_interrupted(run: Run) -> None:
 
 
 def _ask(evaluation: Evaluation) -> tuple[object, ...]:
-    return evaluation.pipeline, evaluation.question.id, evaluation.repeat
+    return evaluation.pipeline, evaluation.question.id, evaluation.repeat, evaluation.is_retrieval
 
 
 def _ask_of(task: Task) -> tuple[object, ...]:
-    return task.name, task.question.id, task.repeat
+    return task.name, task.question.id, task.repeat, task.is_retrieval
 
 
 def _check_asked(run: Run, asked: Mapping[str, Any]) -> None:

@@ -14,7 +14,8 @@ from rag_evals.evals.gate.condition import parse_conditions
 from rag_evals.evals.judges.metrics import METRICS, check_metric, checked_thresholds
 from rag_evals.evals.plugin.session.options import Given, Kind
 from rag_evals.evals.questions.shard import parse_shard
-from rag_evals.evals.runs.header import Inconclusive, Mode
+from rag_evals.evals.retrieval.metric_names import DEFAULT_METRICS, parse_metric
+from rag_evals.evals.runs.header import Inconclusive, Mode, Part
 from rag_evals.evals.trackers.options import WandbRuns
 from rag_evals.evals.trackers.otlp import parse_collector
 from rag_evals.evals.trackers.wandb.reference import is_reference, parse_project
@@ -112,6 +113,18 @@ def parse_metrics(texts: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def parse_retrieval_metrics(texts: Iterable[str]) -> tuple[str, ...]:
+    """Parse names of metrics of retrieval, separated by commas.
+
+    Raises:
+        UsageError: A metric is unknown, or there is none.
+    """
+    names = tuple(parse_metric(name).name for name in parse_names(texts))
+    if not names:
+        raise UsageError(f"no metrics of retrieval: give some, such as {', '.join(DEFAULT_METRICS)}")
+    return names
+
+
 def parse_refresh(text: str) -> tuple[str, ...]:
     """Parse what is to be made anew.
 
@@ -148,10 +161,12 @@ READERS: Mapping[Kind, Callable[[Given], Any]] = {
     "names": lambda given: parse_names(given.value),
     "negated": lambda given: not given.value,
     "number": lambda given: parse_number(given.name, given.value),
+    "part": _if_any(lambda given: parse_choice(given.name, given.value, get_args(Part))),
     "path": _if_any(lambda given: given.start / given.value),
     "project": _if_any(lambda given: parse_project(given.value)),
     "questions": _questions,
     "refresh": lambda given: parse_refresh(given.value),
+    "retrieval_metrics": lambda given: parse_retrieval_metrics(given.value),
     "seconds": lambda given: parse_number(given.name, given.value) or None,
     "shard": _if_any(lambda given: parse_shard(given.value)),
     "share": lambda given: parse_share(given.name, given.value),

@@ -28,10 +28,12 @@ Kind = Literal[
     "names",
     "negated",
     "number",
+    "part",
     "path",
     "project",
     "questions",
     "refresh",
+    "retrieval_metrics",
     "seconds",
     "shard",
     "share",
@@ -226,6 +228,15 @@ OPTIONS = (
         "metrics to score",
         "NAME[,NAME]",
     ),
+    Option(
+        "retrieval_metrics",
+        "retrieval_metrics",
+        ["retrieval.recall@8", "retrieval.ndcg@10", "retrieval.mrr"],
+        "metrics of retrieval to score",
+        "NAME[,NAME]",
+    ),
+    Option("tau", "share", "0.5", "share of a source that a passage must cover to be relevant", "SHARE"),
+    Option("only", "part", "", "evaluate only this: retrieval, without a language model, or answers", "PART"),
     Option(
         "rules.max_unscored", "share", "0.1", "share of evaluations without a verdict a run may have", "SHARE"
     ),

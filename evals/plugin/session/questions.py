@@ -14,7 +14,7 @@ from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.plugin.terminal.screen import Screen
 from rag_evals.evals.questions.load import expand_globs, load_questions
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.questions.sources.locate import stale_reasons
+from rag_evals.evals.questions.sources.locate import SourceFinder, stale_reasons, with_offsets
 from rag_evals.evals.reports.progress import progress
 from rag_evals.evals.trackers.wandb.fetched_files import question_files
 from rag_evals.evals.trackers.wandb.reference import is_reference
@@ -91,6 +91,16 @@ class SessionQuestions:
         except (UsageError, RagError):
             generated = None
         return tuple({question.id: question for question in (*found, *(generated or ()))}.values())
+
+    def placed(self, question: Question) -> Question:
+        """Return a question whose sources tell their offsets, where the documents are known and have them."""
+        if self._settings.docs is None or all(s.start is not None for s in question.sources):
+            return question
+        return with_offsets(question, self._finder)
+
+    @cached_property
+    def _finder(self) -> SourceFinder:
+        return SourceFinder(self._materials.corpus)
 
     @cached_property
     def sets(self) -> Mapping[Path, Sequence[Question]]:

@@ -18,6 +18,7 @@ from rag_evals.evals.engine.reuse import REFRESHED, ReuseCache
 from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
 from rag_evals.evals.judges.calibration.labels.examples import load_labels
 from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.retrieval import RetrievalJudge
 from rag_evals.evals.plugin.session.going_on import InterruptedRun
 from rag_evals.evals.plugin.session.materials import Materials
 from rag_evals.evals.plugin.session.questions import SessionQuestions
@@ -31,7 +32,9 @@ from rag_evals.evals.runs.run import Run, find_run, read_run
 from rag_evals.evals.trackers.options import check_trackers
 from rag_evals.evals.trackers.wandb.fetched_files import run_folder
 from rag_evals.evals.trackers.wandb.reference import is_reference
+from rag_evals.rag.answer import Pipeline, searches
 from rag_evals.rag.llm.prices import load_prices
+from rag_evals.rag.pipelines.adapters import SearchOnly
 
 
 class EvalsSession:
@@ -77,6 +80,7 @@ class EvalsSession:
         self._name = name
         self.names: dict[str, str] = {}
         self.lookahead: Lookahead | None = None
+        self._searching: dict[int, SearchOnly] = {}
         self._early: EarlyStop | None = None
         self._met: set[tuple[str, ...]] = set()
         self._is_begun = False
@@ -208,6 +212,17 @@ class EvalsSession:
     def materials(self) -> Materials:
         """The models, documents and artifacts."""
         return Materials(self.settings, lambda: self.cache, self._name)
+
+    @cached_property
+    def retrieval_judge(self) -> RetrievalJudge:
+        """What scores retrieval."""
+        return RetrievalJudge(self.settings.retrieval_metrics, self.settings.tau)
+
+    def search_only(self, pipeline: Pipeline) -> Pipeline:
+        """Return what searches for a pipeline, the same each time; itself where it cannot search alone."""
+        if not searches(pipeline):
+            return pipeline
+        return self._searching.setdefault(id(pipeline), SearchOnly(pipeline))
 
     @cached_property
     def questions(self) -> SessionQuestions:

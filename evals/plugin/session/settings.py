@@ -13,6 +13,7 @@ from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.plugin.session.option_values import READERS, parse_number
 from rag_evals.evals.plugin.session.options import OPTIONS, Given
 from rag_evals.evals.questions.shard import Shard
+from rag_evals.evals.runs.header import Part
 from rag_evals.evals.trackers.options import TrackerOptions
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Settings:
         root: The folder that relative paths of the ini file start from.
         thresholds: By metric; of others the judge card says it, else it is 0.5.
         cache: Whether answers, scores and vectors of earlier runs are reused.
+        only: What is evaluated; None for answers and retrieval.
         goes_on: The run that the session goes on with: its id, or `latest`.
         refresh: What is made anew, and kept, although the cache has it: `answers`, `scores`, both or nothing.
         concurrency: 0 for one evaluation at once with a local model and 16 with a server.
@@ -62,6 +64,9 @@ class Settings:
     html: Path | None
     thresholds: Mapping[str, float]
     metrics: tuple[str, ...]
+    retrieval_metrics: tuple[str, ...]
+    tau: float
+    only: Part | None
     model: str | None
     judge: str
     judge_model: str | None
@@ -98,6 +103,9 @@ class Settings:
         return {
             "mode": rules.mode,
             "metrics": list(self.metrics),
+            "retrieval_metrics": list(self.retrieval_metrics),
+            "tau": self.tau,
+            "only": self.only,
             "thresholds": dict(self.thresholds),
             "max_unscored": rules.max_unscored,
             "judge_floor": rules.judge_floor,
@@ -125,7 +133,15 @@ def settings_from(config: pytest.Config) -> Settings:
     for option in OPTIONS:
         part, _, field = option.field.rpartition(".")
         values.setdefault(part, {})[field] = READERS[option.kind](given[option.ini])
-    return Settings(**values[""], **{part: kind(**values[part]) for part, kind in _PARTS.items()})
+    settings = Settings(**values[""], **{part: kind(**values[part]) for part, kind in _PARTS.items()})
+    return replace(settings, rules=_rules_of(settings.only, settings.rules))
+
+
+def _rules_of(part: Part | None, rules: Rules) -> Rules:
+    """Leave out the conditions on what is not evaluated: they would never be decided."""
+    is_left = [condition.is_of_retrieval is (part == "retrieval") for condition in rules.conditions]
+    left = tuple(one for one, is_kept in zip(rules.conditions, is_left, strict=True) if is_kept)
+    return replace(rules, conditions=left) if part else rules
 
 
 def _asked(questions: Given, generate: Given) -> dict[str, Given]:

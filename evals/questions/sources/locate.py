@@ -157,6 +157,20 @@ def _by_place(source: Source, document: Document | None, known: str | None) -> L
     return LocatedSource(source, "unchanged" if now == source else "moved", now)
 
 
+def with_offsets(question: Question, finder: SourceFinder) -> Question:
+    """Return a question whose quotes tell their offsets, where the very words stand in the documents."""
+    sources = tuple(_with_offsets(source, finder) for source in question.sources)
+    return question if sources == question.sources else replace(question, sources=sources)
+
+
+def _with_offsets(source: Source, finder: SourceFinder) -> Source:
+    document = finder.document_for(source.document)
+    if source.start is not None or source.quote is None or document is None:
+        return source
+    place = _found(source, document)
+    return replace(source, start=place.start, end=place.end) if place else source
+
+
 def hashes_of(question: Question) -> Mapping[str, str]:
     """Return the hashes of documents, by name, that a question was made from; none when it does not tell."""
     told = (question.provenance or {}).get("document_sha256")

@@ -24,9 +24,10 @@ from rag_evals.evals.reports.comparison_text import (
     summaries_of,
     verdict_text,
 )
-from rag_evals.evals.reports.html.plots import bin_counts, histogram, scatter
+from rag_evals.evals.reports.html.plots import bin_counts, curve, histogram, scatter
 from rag_evals.evals.reports.html.questions import OtherRun, Passages, TemplateData, question_views
 from rag_evals.evals.reports.html.waterfall import Waterfalls, bar_rules
+from rag_evals.evals.reports.retrieval_table import recall_curves, retrieval_rows
 from rag_evals.evals.reports.terminal.comparison import note_lines
 from rag_evals.evals.reports.terminal.judge import judge_lines
 from rag_evals.evals.reports.text import Line, visible_text
@@ -95,7 +96,7 @@ def _page(run: Run, beside: OtherRun, compared: TemplateData, gate: Sequence[Lin
 
 
 def _about_judges(run: Run) -> list[str]:
-    return judge_lines(run.judges, run.evaluations, floor=run.header.judge_floor, corrects=False)
+    return judge_lines(run.judges, run.answers, floor=run.header.judge_floor, corrects=False)
 
 
 def _parts(run: Run, beside: OtherRun) -> TemplateData:
@@ -105,8 +106,8 @@ def _parts(run: Run, beside: OtherRun) -> TemplateData:
     questions = question_views(evaluations, metrics, passages, beside, corpora_of(run.pipelines))
     flips = {question["flip"] for question in questions if question["flip"]}
     return {
-        "summary": _summary(evaluations, metrics),
-        "plots": _plots(evaluations, metrics),
+        "summary": _summary(run),
+        "plots": [*_curves(run), *_plots(evaluations, metrics)],
         "outcomes": list(dict.fromkeys(question["outcome"] for question in questions)),
         "pipelines": sorted({question["pipeline"] for question in questions}),
         "tags": sorted({visible_text(tag) for e in evaluations for tag in e.question.tags}),
@@ -193,13 +194,15 @@ _NOTHING_BESIDE: Mapping[str, Any] = {
 
 def _beside(comparison: Comparison, traces: Waterfalls) -> OtherRun:
     flips = {
-        (flip.pipeline, flip.question.id): "fixed" if flip.is_fixed else "newly failing"
+        (flip.pipeline, flip.question.id, flip.after.is_retrieval): "fixed"
+        if flip.is_fixed
+        else "newly failing"
         for flip in comparison.flips
     }
-    added = {(e.pipeline, e.question.id): "only in this run" for e in comparison.added}
+    added = {(e.pipeline, e.question.id, e.is_retrieval): "only in this run" for e in comparison.added}
     return OtherRun(
         name=visible_text(comparison.base),
-        evaluations={(a.pipeline, a.question.id, a.repeat): b for b, a in comparison.pairs},
+        evaluations={(a.pipeline, a.question.id, a.is_retrieval, a.repeat): b for b, a in comparison.pairs},
         flips={**added, **flips},
         traces=traces,
     )
@@ -231,13 +234,21 @@ def _compared(comparison: Comparison) -> TemplateData:
 # --- pipelines side by side ---
 
 
-def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> TemplateData:
+def _summary(run: Run) -> list[TemplateData]:
+    """Return the tables of the pipelines: what retrieval comes to after each stage, and answers."""
+    header, *rows = retrieval_rows(run) or [()]
+    answers = run.answers
+    metrics = metrics_of(answers)
     counts = ("pipeline", "evaluations", "passed", "failed", "unscored", "pass rate")
-    rows = [
-        tuple(map(visible_text, (*one.counts, one.pass_rate, *one.means, *one.took)))
-        for one in summaries_of(evaluations, metrics)
+    of_answers = [
+        (*one.counts, one.pass_rate, *one.means, *one.took) for one in summaries_of(answers, metrics)
     ]
-    return {"header": (*counts, *map(visible_text, metrics), "s/question", "tokens/question"), "rows": rows}
+    tables = ((header, rows), ((*counts, *metrics, "s/question", "tokens/question"), of_answers))
+    return [
+        {"header": tuple(map(visible_text, header)), "rows": [tuple(map(visible_text, row)) for row in rows]}
+        for header, rows in tables
+        if rows
+    ]
 
 
 def _plots(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> list[TemplateData]:
@@ -254,6 +265,15 @@ def _plots(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> list[Te
         figures = _figures({name: found for name, found in scored.items() if found}, metric, longest)
         plots.append({"metric": visible_text(metric), "figures": figures})
     return plots
+
+
+def _curves(run: Run) -> list[TemplateData]:
+    """Return the recall of each pipeline over the number of passages."""
+    figures = []
+    for pipeline, means in recall_curves(run).items():
+        name = visible_text(pipeline)
+        figures.append(_figure(curve(means, label=f"recall of {name} over the number of passages"), name))
+    return [{"metric": "recall over passages", "figures": figures}] if figures else []
 
 
 def _figures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 
 BINS = 20
 MOST_DOTS = 1500
@@ -55,6 +56,29 @@ def scatter(points: Sequence[tuple[float, float]], longest: float, *, label: str
         for seconds, value in points[::step]
     ]
     return _svg(label, [*dots, *_axes("0", f"{right:.3g} s", "1")])
+
+
+def curve(values: Sequence[float | None], *, label: str) -> str:
+    """Return values from 0 to 1 (y) at 1, 2, 3, ... (x) as a line; `label` is for those who cannot see it.
+
+    Where there is no value the line has a gap.
+    """
+    step = (WIDTH - LEFT - EDGE) / max(1, len(values) - 1)
+    dots = [
+        (LEFT + n * step, _y(_share(value)), n + 1, value)
+        for n, value in enumerate(values)
+        if value is not None
+    ]
+    lines = [
+        f'<line class="curve" x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"/>'
+        for (x, y, k, _), (to_x, to_y, to_k, _) in pairwise(dots)
+        if to_k == k + 1
+    ]
+    marks = [
+        f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2"><title>{k}: {value:.2f}</title></circle>'
+        for x, y, k, value in dots
+    ]
+    return _svg(label, [*lines, *marks, *_axes("1", str(len(values)), "1")])
 
 
 def _share(value: float) -> float:

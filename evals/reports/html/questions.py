@@ -29,14 +29,15 @@ class OtherRun:
 
     Attributes:
         name: Its name.
-        evaluations: Its evaluations of the same question, by pipeline, question id and repeat.
-        flips: Which way a question went, by pipeline and question id.
+        evaluations: Its evaluations of the same question, by pipeline, question id, whether they are of
+            retrieval alone, and repeat.
+        flips: Which way a question went, by pipeline, question id, and whether it is about retrieval alone.
         traces: Waterfalls of the run that is reported, by pipeline, question id and repeat.
     """
 
     name: str = ""
-    evaluations: Mapping[tuple[str, str, int], Evaluation] = field(default_factory=dict)
-    flips: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    evaluations: Mapping[tuple[str, str, bool, int], Evaluation] = field(default_factory=dict)
+    flips: Mapping[tuple[str, str, bool], str] = field(default_factory=dict)
     traces: Waterfalls = field(default_factory=dict)
 
 
@@ -99,7 +100,7 @@ def _question(
     stage: Stage | None,
 ) -> TemplateData:
     question = evaluation.question
-    key = (evaluation.pipeline, question.id)
+    key = (evaluation.pipeline, question.id, evaluation.is_retrieval)
     old = beside.evaluations.get((*key, evaluation.repeat))
     asked = visible_text(question.question)
     scores = {score.metric: score for score in evaluation.scores}
@@ -118,7 +119,7 @@ def _question(
         "flip": beside.flips.get(key, ""),
         "after": _side(evaluation, old, passages, "gained"),
         "before": _side(old, evaluation, passages, "lost") if old else None,
-        "trace": _trace(beside.traces.get((*key, evaluation.repeat))),
+        "trace": _trace(beside.traces.get((evaluation.pipeline, question.id, evaluation.repeat))),
     }
 
 

@@ -26,8 +26,10 @@ def summary_lines(
 
     A table that is wider than the `width` columns of the terminal stands on its side; None for no bound.
     """
-    table = _table(evaluations, width)
-    lines = [*_trouble(evaluations, breaches=breaches), *table, *_stages(evaluations)]
+    answers = [evaluation for evaluation in evaluations if not evaluation.is_retrieval]
+    table = fitted(summary_rows(answers), width) if answers else []
+    trouble = _trouble(evaluations, breaches=breaches)
+    lines = [*trouble, *([""] if trouble and table else []), *table, *_stages(evaluations)]
     return [printable(line) for line in lines]
 
 
@@ -71,15 +73,15 @@ def _trouble(evaluations: Sequence[Evaluation], *, breaches: bool) -> list[str]:
             more = f" and {shared[cause] - 1:,} more" if is_shared else ""
             lines.append(f"{evaluation.pipeline} {evaluation.question.id}{more}: {line}")
         told.add(cause)
-    return [*lines, ""] if lines else []
+    return lines
 
 
 def _cause(evaluation: Evaluation, line: str) -> tuple[str, str]:
     return evaluation.pipeline, _TRIES.sub("", line)
 
 
-def _table(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
-    rows = summary_rows(evaluations)
+def fitted(rows: Sequence[tuple[str, ...]], width: int | None) -> list[str]:
+    """Return a table, on its side where it is wider than the `width` columns; None for no bound."""
     lines = aligned(rows)
     if width is None or max(map(display_width, lines)) <= width:
         return lines

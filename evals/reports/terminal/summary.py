@@ -9,11 +9,12 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.decision import Decision
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.judges.calibration.labels.examples import Labelled
+from rag_evals.evals.reports.retrieval_table import retrieval_rows
 from rag_evals.evals.reports.terminal.comparison import baseline_lines
 from rag_evals.evals.reports.terminal.flakiness import noise_lines
 from rag_evals.evals.reports.terminal.gate_table import gate_lines
 from rag_evals.evals.reports.terminal.judge import judge_lines
-from rag_evals.evals.reports.terminal.pipelines import cache_line, cost_line, summary_lines
+from rag_evals.evals.reports.terminal.pipelines import cache_line, cost_line, fitted, summary_lines
 from rag_evals.evals.reports.text import Line, display_width, wrapped
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
@@ -38,10 +39,12 @@ def closing_lines(
         width: Columns of the terminal; None for no bound.
     """
     floor = decision.rules.judge_floor
+    retrieval = retrieval_rows(run)
     blocks = (
+        [*map(Line, fitted(retrieval, width))] if retrieval else [],
         [*map(Line, summary_lines(run.evaluations, breaches=breaches, width=width))],
-        [*map(Line, judge_lines(run.judges, run.evaluations, floor=floor, labels=labels))],
-        [*map(Line, _noise((*run.attempts, *run.evaluations), width))],
+        [*map(Line, judge_lines(run.judges, run.answers, floor=floor, labels=labels))],
+        [*map(Line, _noise([e for e in (*run.attempts, *run.evaluations) if not e.is_retrieval], width))],
         decision_lines(decision, width=width),
     )
     lines = [line for block in blocks if block for line in (*block, Line(""))]
@@ -84,9 +87,10 @@ def colour_of(line: Line) -> str | None:
     return COLOURS[line.verdict] if line.verdict else None
 
 
-def last_lines(evaluations: Sequence[Evaluation], *, is_cached: bool) -> list[Line]:
-    """Return what the run took: what was reused, and the cost."""
-    reused, cost = cache_line(evaluations) if is_cached else None, cost_line(evaluations)
+def last_lines(run: Run, *, is_cached: bool) -> list[Line]:
+    """Return what the run took: what of the answers was reused, and the cost."""
+    answers = run.answers
+    reused, cost = cache_line(answers) if is_cached and answers else None, cost_line(run.evaluations)
     return [Line(text) for text in (reused, cost) if text]
 
 

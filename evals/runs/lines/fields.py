@@ -97,6 +97,8 @@ HEAD: Mapping[str, Kind] = {
     "run": text,
     "mode": maybe(one_of("strict", "gate", "report")),
     "metrics": maybe(_texts),
+    "retrieval_metrics": maybe(_texts),
+    "tau": maybe(number),
     "thresholds": maybe(keyed(number)),
     "max_unscored": maybe(number),
     "judge_floor": maybe(number),

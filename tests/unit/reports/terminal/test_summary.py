@@ -65,7 +65,6 @@ def test_noise_is_told_of_repeats_alone():
 
 def test_what_the_run_took():
     """Reuse where there is a cache, cost where there is a price."""
-    assert last_lines([evaluation(1)], is_cached=False) == []
-    assert last_lines([evaluation(1)], is_cached=True) == [
-        Line("cache: 0 of 1 answers reused, 0 of 1 verdicts reused")
-    ]
+    run = Run("run", RunHeader(), (), (evaluation(1),))
+    assert last_lines(run, is_cached=False) == []
+    assert last_lines(run, is_cached=True) == [Line("cache: 0 of 1 answers reused, 0 of 1 verdicts reused")]
