@@ -1,8 +1,7 @@
-"""Our language model, our embedder and what was found as LlamaIndex components."""
+"""Our language model and our embedder as LlamaIndex components."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -10,8 +9,6 @@ from llama_index.core.base.llms.types import CompletionResponse, CompletionRespo
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.protocol import Prompt
 from rag_evals.rag.retrieval.embedder import Embedder
@@ -71,14 +68,3 @@ class LlamaIndexEmbedding(BaseEmbedding):
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         vectors: list[list[float]] = self._embedder.embed(texts).tolist()
         return vectors
-
-
-class FoundNodes(BaseRetriever):
-    """What was found already, wherever LlamaIndex wants a retriever: every question gets the same nodes."""
-
-    def __init__(self, nodes: Sequence[NodeWithScore]) -> None:
-        super().__init__()
-        self._nodes = nodes
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:  # noqa: ARG002
-        return list(self._nodes)

@@ -24,6 +24,7 @@ from rag_evals.rag.config import PipelineConfig, config_for
 from rag_evals.rag.documents.document import Corpus, Document
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
+from rag_evals.rag.retrieval.chunks import Chunk
 from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import NoReranker
 
@@ -54,9 +55,15 @@ def opened(corpus: Corpus, config: PipelineConfig, folder: Path, embedder: Any =
     return index
 
 
-def nodes(index: Index) -> dict[str, Any]:
-    """Return all nodes of an index by id, parents too."""
-    return dict(index._vectors.storage_context.docstore.docs)
+def chunks(index: Index) -> list[Chunk]:
+    """Return all chunks of an index, parents too."""
+    return list(index.load().chunks.all())
+
+
+def parents(index: Index) -> set[str]:
+    """Return the texts of the chunks that have pieces."""
+    ids = {chunk.parent for chunk in chunks(index)}
+    return {chunk.text for chunk in chunks(index) if chunk.id in ids}
 
 
 def corpus_of(*texts: str) -> Corpus:
@@ -68,25 +75,24 @@ def corpus_of(*texts: str) -> Corpus:
 
 
 def assert_places(corpus: Corpus, index: Index) -> None:
-    """Check that every node's text is what its document has at its offsets, on its page."""
+    """Check that every chunk's text is what its document has at its offsets, on its page."""
     documents = {document.name: document for document in corpus.documents}
-    for node in nodes(index).values():
-        place = SimpleNamespace(**node.metadata)
-        document = documents[place.document]
-        assert document.text[place.start : place.end] == node.text
-        assert place.page == document.page_at(place.start)
-        assert (place.page_end or place.page) == document.page_at(place.end - 1)
+    for chunk in chunks(index):
+        document = documents[chunk.document]
+        assert document.text[chunk.start : chunk.end] == chunk.text
+        assert chunk.page == document.page_at(chunk.start)
+        assert (chunk.page_end or chunk.page) == document.page_at(chunk.end - 1)
 
 
 # --- places ---
 
 
 @BOTH
-def test_every_node_knows_its_place(paged, config, tmp_path):
+def test_every_chunk_knows_its_place(paged, config, tmp_path):
     """Document, page and character offsets of leaves and parents are those of the document's text."""
     index = opened(paged, config, tmp_path)
     assert_places(paged, index)
-    assert {node.metadata["page"] for node in nodes(index).values()} == {1, 2, 3, 4}
+    assert {chunk.page for chunk in chunks(index)} == {1, 2, 3, 4}
 
 
 @BOTH
@@ -232,14 +238,13 @@ def test_an_interrupted_build_leaves_nothing(paged, tmp_path):
 
 def test_a_full_disk_leaves_nothing(paged, tmp_path, monkeypatch):
     """A build that fails half-way through writing leaves no folder either."""
-    from llama_index.core import StorageContext
+    from rag_evals.rag.retrieval.stores.local import LocalStore
 
-    def persist(self: Any, folder: str) -> None:
-        (Path(folder) / "docstore.json").write_text("{")
+    def save(self: Any) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(StorageContext, "persist", persist)
+        patched.setattr(LocalStore, "save", save)
         with pytest.raises(OSError, match="No space left on device"):
             opened(paged, VECTOR, tmp_path)
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
@@ -250,7 +255,7 @@ def test_what_a_killed_build_leaves_is_no_index(paged, tmp_path):
     """The folder of a build that was killed is not taken for an index."""
     left = tmp_path / "building-abc"
     left.mkdir()
-    (left / "docstore.json").write_text("{")
+    (left / "vectors.f32").write_text("{")
     index = opened(paged, VECTOR, tmp_path)
     assert index.built
     assert len(index.retrieve(EXPERTS).contexts) == VECTOR.top_k
@@ -262,7 +267,7 @@ from pathlib import Path
 sys.path[:0] = ["."]
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.retrieval.index import Index
-from tests.integration.test_index import HashEmbedder, MERGING, nodes
+from tests.integration.test_index import HashEmbedder, MERGING, chunks
 
 class Slow(HashEmbedder):
     def embed(self, texts, *, progress=None):
@@ -274,7 +279,7 @@ corpus = read_documents(Path("fixtures/corpus/primer.pdf"))
 index = Index(corpus, MERGING, Slow(), Path(sys.argv[1]))
 index.load()
 found = [[c.start, c.end, c.score] for c in index.retrieve("experts").contexts]
-print(json.dumps({"built": index.built, "nodes": list(nodes(index)), "found": found}))
+print(json.dumps({"built": index.built, "chunks": [chunk.id for chunk in chunks(index)], "found": found}))
 """
 
 
@@ -305,14 +310,14 @@ def test_of_two_processes_one_builds(builds):
     """Two processes that want the same index at once get it: one builds, the other waits and reads."""
     one, two, _ = builds
     assert sorted([one["built"], two["built"]]) == [False, True]
-    assert (one["nodes"], one["found"]) == (two["nodes"], two["found"])
+    assert (one["chunks"], one["found"]) == (two["chunks"], two["found"])
 
 
 def test_the_same_in_every_build(builds):
-    """The same documents built twice have the same node ids and find the same passages in the same order."""
+    """The same documents built twice have the same chunk ids and find the same passages in the same order."""
     one, _, apart = builds
     assert apart["built"]
-    assert (one["nodes"], one["found"]) == (apart["nodes"], apart["found"])
+    assert (one["chunks"], one["found"]) == (apart["chunks"], apart["found"])
     assert len(apart["found"]) > 2
 
 
@@ -354,9 +359,7 @@ def test_a_text_that_a_document_repeats(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff\xfe", b"null"])
-@pytest.mark.parametrize(
-    "file", ["docstore.json", "default__vector_store.json", "index_store.json", "notes.json"]
-)
+@pytest.mark.parametrize("file", ["vectors.f32", "ids.bin", "rows.json", "chunks.sqlite", "notes.json"])
 def test_a_damaged_index_is_built_anew(paged, file, content, tmp_path, capsys):
     """One line says so, and the index is whole again for whoever comes next."""
     before = opened(paged, VECTOR, tmp_path).retrieve(EXPERTS).contexts
@@ -377,9 +380,9 @@ def test_an_index_of_other_files_is_built_anew(paged, tmp_path):
     (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
     elsewhere = tmp_path / "elsewhere"
     for damage in (
-        lambda: (place / "docstore.json").write_text("[" * 100_000),
+        lambda: (place / "rows.json").write_text("[" * 100_000),
         lambda: (place / "notes.json").write_text("[" * 100_000),
-        lambda: ((place / "docstore.json").unlink(), os.mkfifo(place / "docstore.json")),
+        lambda: ((place / "ids.bin").unlink(), os.mkfifo(place / "ids.bin")),
         lambda: ((place / "notes.json").rename(elsewhere), (place / "notes.json").symlink_to(elsewhere)),
         lambda: (place.rename(tmp_path / "moved"), place.symlink_to(tmp_path / "moved")),
         lambda: (shutil.rmtree(place), place.symlink_to(tmp_path / "nowhere")),
@@ -389,7 +392,7 @@ def test_an_index_of_other_files_is_built_anew(paged, tmp_path):
         assert place.is_dir()
         assert not place.is_symlink()
         assert not opened(paged, VECTOR, tmp_path).built
-    assert (tmp_path / "moved" / "docstore.json").is_file()
+    assert (tmp_path / "moved" / "chunks.sqlite").is_file()
     assert elsewhere.is_file()
 
 
@@ -488,9 +491,8 @@ def test_leaves_are_replaced_by_their_parent(paged, merging, embedder, tmp_path)
     plain = replace(MERGING, retriever="vector", chunk_sizes=(50,))
     leaves = opened(paged, plain, tmp_path, embedder).retrieve(EXPERTS).contexts
     merged = merging.retrieve(EXPERTS).contexts
-    parents = {node.text for node in nodes(merging).values() if node.child_nodes}
-    assert all(leaf.text not in parents for leaf in leaves)
-    assert merged[0].text in parents
+    assert all(leaf.text not in parents(merging) for leaf in leaves)
+    assert merged[0].text in parents(merging)
     assert len(merged) < len(leaves)
     assert len(merged[0].text) > 2 * max(len(leaf.text) for leaf in leaves)
 
@@ -498,8 +500,8 @@ def test_leaves_are_replaced_by_their_parent(paged, merging, embedder, tmp_path)
 @pytest.mark.model
 def test_where_the_leaves_stand_is_kept(merging):
     """What was found before merging is told by its place; whatever was merged has it inside."""
-    leaves = [node.metadata for node in nodes(merging).values() if not node.child_nodes]
-    places = [(leaf["document"], leaf["page"], leaf["start"], leaf["end"]) for leaf in leaves]
+    leaves = [chunk for chunk in chunks(merging) if chunk.text not in parents(merging)]
+    places = [(leaf.document, leaf.page, leaf.start, leaf.end) for leaf in leaves]
     found = merging.retrieve(EXPERTS)
     assert len(found.candidates) == MERGING.top_k
     for span in found.candidates:
@@ -508,11 +510,11 @@ def test_where_the_leaves_stand_is_kept(merging):
 
 
 @pytest.mark.model
-def test_a_parent_of_which_too_little_is_found_stays_out(paged, embedder, tmp_path):
+def test_a_parent_of_which_too_little_is_found_stays_out(paged, merging, embedder, tmp_path):
     """With a higher ratio than was found, the leaves stay as they are."""
     strict = replace(MERGING, merge_ratio=1.0)
     found = opened(paged, strict, tmp_path, embedder).retrieve(EXPERTS).contexts
-    leaves = {node.text for node in nodes(opened(paged, strict, tmp_path)).values() if not node.child_nodes}
+    leaves = {chunk.text for chunk in chunks(merging)} - parents(merging)
     assert {context.text for context in found} <= leaves
 
 

@@ -1,0 +1,1 @@
+"""Ways of finding the chunks for a question."""

@@ -1,0 +1,1 @@
+"""Where an index keeps its chunks and their vectors."""

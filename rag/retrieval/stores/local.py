@@ -1,0 +1,157 @@
+"""Vectors in files: exact search over an array that is mapped into memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_evals.rag.retrieval.embedder import Vectors
+from rag_evals.rag.retrieval.stores.protocol import Entry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VECTORS = "vectors.f32"
+IDS = "ids.bin"
+ROWS = "rows.json"
+FILES = (VECTORS, IDS, ROWS)
+_ID_BYTES = 32  # of a SHA-256
+_FLOAT_BYTES = 4
+# More than the sum of the products of two unit vectors is off in 32 bits.
+_MARGIN = 1e-5
+
+
+class LocalStore:
+    """Unit vectors in one array on disk, in the order in which they came, and whose they are.
+
+    What is added is written behind the rest; what is removed stays where it is and is passed over, until it
+    is the larger half. Nothing of it holds before `save`: a folder that is written to belongs to its writer
+    alone.
+
+    Args:
+        folder: Where the files lie.
+
+    Raises:
+        OSError, ValueError, LookupError, TypeError: They are damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._dimension = 0
+        self._documents: dict[str, tuple[str, int, int]] = {}
+        if (folder / ROWS).exists():
+            told = json.loads((folder / ROWS).read_bytes())
+            self._dimension = int(told["dimension"])
+            self._documents = {
+                name: (str(digest), int(first), int(count))
+                for name, digest, first, count in told["documents"]
+            }
+        self._map()
+
+    def _map(self) -> None:
+        import numpy as np
+
+        vectors, ids = (self._folder / name for name in (VECTORS, IDS))
+        rows = ids.stat().st_size // _ID_BYTES if ids.exists() else 0
+        width = self._dimension * _FLOAT_BYTES
+        sizes = [file.stat().st_size if file.exists() else 0 for file in (vectors, ids)]
+        if sizes != [rows * width, rows * _ID_BYTES]:
+            raise ValueError(f"{VECTORS} and {IDS} have {sizes[0]:,} and {sizes[1]:,} bytes")
+        places = [(first, count) for _, first, count in self._documents.values()]
+        if any(first < 0 or count < 0 or first + count > rows for first, count in places):
+            raise ValueError(f"{ROWS} names rows beyond {rows:,}")
+        self._vectors: NDArray[np.float32] = np.empty((0, self._dimension), "<f4")
+        self._ids: NDArray[np.uint8] = np.empty((0, _ID_BYTES), np.uint8)
+        if rows and width:  # an empty file cannot be mapped
+            self._vectors = np.memmap(vectors, "<f4", "r", shape=(rows, self._dimension))
+            self._ids = np.memmap(ids, np.uint8, "r", shape=(rows, _ID_BYTES))
+        self._is_dead: NDArray[np.bool_] | None = None
+        if sum(count for _, count in places) < rows:
+            self._is_dead = np.ones(rows, bool)
+            for first, count in places:
+                self._is_dead[first : first + count] = False
+
+    def documents(self) -> dict[str, str]:
+        """Return the digest of each document, by its name."""
+        return {name: digest for name, (digest, _, _) in self._documents.items()}
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write documents behind the rest.
+
+        Raises:
+            ValueError: Their vectors are of another dimension.
+        """
+        import numpy as np
+
+        rows = len(self._ids)
+        with (self._folder / VECTORS).open("ab") as vectors, (self._folder / IDS).open("ab") as ids:
+            for entry in entries:
+                self._documents[entry.document] = (entry.digest, rows, len(entry.chunks))
+                rows += len(entry.chunks)
+                if not entry.chunks:
+                    continue
+                self._dimension = self._dimension or entry.vectors.shape[1]
+                if entry.vectors.shape[1] != self._dimension:
+                    raise ValueError(f"vectors of {entry.vectors.shape[1]} dimensions, not {self._dimension}")
+                vectors.write(np.ascontiguousarray(entry.vectors, "<f4").tobytes())
+                ids.write(b"".join(bytes.fromhex(chunk.id) for chunk in entry.chunks))
+        self._map()
+
+    def remove(self, documents: Collection[str]) -> None:
+        """Pass documents over from now on."""
+        for name in documents:
+            self._documents.pop(name, None)
+        self._map()
+
+    def save(self) -> None:
+        """Write whose the vectors are, and what is left of them where most was removed."""
+        if self._is_dead is not None and 2 * self._is_dead.sum() > len(self._is_dead):
+            self._compact()
+        documents = [(name, *place) for name, place in self._documents.items()]
+        told = {"dimension": self._dimension, "documents": documents}
+        (self._folder / ROWS).write_text(json.dumps(told), "ascii")
+
+    def _compact(self) -> None:
+        parts = [self._folder / f"{name}.part" for name in (VECTORS, IDS)]
+        rows = 0
+        with parts[0].open("wb") as vectors, parts[1].open("wb") as ids:
+            for name, (digest, first, count) in self._documents.items():
+                vectors.write(self._vectors[first : first + count].tobytes())
+                ids.write(self._ids[first : first + count].tobytes())
+                self._documents[name] = (digest, rows, count)
+                rows += count
+        for part in parts:
+            part.replace(part.with_suffix(""))
+        self._map()
+
+    def nearest(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
+        """Return the ids of the `k` nearest chunks with their cosine, best first; equal ones by their ids."""
+        import numpy as np
+
+        if not len(self._ids):
+            return []
+        rough = self._vectors @ np.asarray(vector, "<f4")
+        if self._is_dead is not None:
+            rough[self._is_dead] = -np.inf
+        if k < len(rough):
+            near = np.flatnonzero(rough >= np.partition(rough, -k)[-k] - _MARGIN)
+        else:
+            near = np.arange(len(rough))
+        # The last digits of `rough` depend on where in the array a vector lies; those of these do not.
+        found = [
+            (_cosine(vector, self._vectors[row]), self._ids[row].tobytes().hex())
+            for row in near
+            if rough[row] > -np.inf
+        ]
+        return [(id, score) for score, id in sorted(found, reverse=True)[:k]]
+
+
+def _cosine(one: Any, other: Any) -> float:
+    import numpy as np
+
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    size = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(np.dot(one, other) / size) if size else 0.0
