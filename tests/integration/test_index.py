@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.testing import ScriptedLLM
-from rag_evals.rag.answer import Context, context_parts, question_part
+from rag_evals.rag.answer import CANDIDATES, Context, context_parts, question_part
 from rag_evals.rag.config import PipelineConfig, config_for
 from rag_evals.rag.documents.document import Corpus, Document
 from rag_evals.rag.documents.read import read_documents
@@ -340,7 +340,7 @@ def test_a_text_counts_once(config, tmp_path):
     assert pump.document == "0.txt"
     assert pump.other_documents == ("1.txt", "2.txt", "3.txt")
     assert [(span.start, span.end) for span in pump.copies] == [(0, 38)] * 3
-    assert {span.document for span in found.candidates} == {f"{n}.txt" for n in range(5)}
+    assert {span.document for span in found.stages[CANDIDATES]} == {f"{n}.txt" for n in range(5)}
 
 
 def test_a_text_that_a_document_repeats(tmp_path):
@@ -503,8 +503,8 @@ def test_where_the_leaves_stand_is_kept(merging):
     leaves = [chunk for chunk in chunks(merging) if chunk.text not in parents(merging)]
     places = [(leaf.document, leaf.page, leaf.start, leaf.end) for leaf in leaves]
     found = merging.retrieve(EXPERTS)
-    assert len(found.candidates) == MERGING.top_k
-    for span in found.candidates:
+    assert len(found.stages[CANDIDATES]) == MERGING.top_k
+    for span in found.stages[CANDIDATES]:
         assert (span.document, span.page, span.start, span.end) in places
         assert any(c.start <= span.start and span.end <= c.end for c in found.contexts)
 
