@@ -29,7 +29,7 @@ from rag_evals.rag.retrieval.index_notes import (
 )
 from rag_evals.rag.retrieval.retrievers.choose import retriever_for
 from rag_evals.rag.retrieval.retrievers.protocol import Retriever
-from rag_evals.rag.retrieval.stores.chunk_table import ChunkTable
+from rag_evals.rag.retrieval.stores.chunk_table import ChunkTable, MissingChunkError
 from rag_evals.rag.retrieval.stores.local import LocalStore
 from rag_evals.rag.retrieval.stores.protocol import Entry, Store
 
@@ -113,8 +113,21 @@ class Index:
             return self._opened
 
     def retrieve(self, question: str) -> Retrieval:
-        """Find the passages for `question`, best first, as the retriever of the pipeline does."""
-        opened = self.load()
+        """Find the passages for `question`, best first, as the retriever of the pipeline does.
+
+        Damage that shows itself only here is repaired as that which shows itself when the index is opened.
+        """
+        import sqlite3
+
+        try:
+            return self._retrieve(question, self.load())
+        except (sqlite3.DatabaseError, MissingChunkError) as error:
+            with self._lock:
+                _take_away(self._place, error)
+                self._opened = self._retriever = None
+        return self._retrieve(question, self.load())
+
+    def _retrieve(self, question: str, opened: OpenIndex) -> Retrieval:
         self._retriever = self._retriever or retriever_for(
             self._config, opened.chunks, opened.store, self._embedder
         )
@@ -144,7 +157,11 @@ def _identity(corpus: Corpus, config: PipelineConfig, embedder: Embedder) -> dic
     return {
         "version": VERSION,
         # The text as read, not the files: another version of a PDF reader gives another text.
-        "documents": {d.name: digest([d.text, d.page_starts]) for d in corpus.documents},
+        # By name: which of two copies is the first must not depend on an order that the fingerprint lacks.
+        "documents": {
+            document.name: digest([document.text, document.page_starts])
+            for document in sorted(corpus.documents, key=lambda document: document.name)
+        },
         **chunking(config),
         "embedder": embedder.fingerprint,
     }
@@ -167,10 +184,11 @@ def _build(
         store = LocalStore(scratch)
         added = _embed_all(config, embedder, chunks, store, identity["documents"], searched)
         store.save()
-        coverage, length = _coverage(added, embedder)
+        coverage, length = _coverage([chunk for of_it in added.values() for chunk in of_it], embedder)
         if older:
-            kept = {name: one for name, one in older.coverage.items() if name in searched}
-            coverage, length = {**kept, **coverage}, length if coverage else older.length
+            kept = [name for name in older.coverage if name in searched and name not in added]
+            coverage = {**{name: older.coverage[name] for name in kept}, **coverage}
+            length = length or older.length
         copies = chunks.copies(list(identity["documents"]))
         chunks.close()
         files = {file.name: facts_of(file) for file in scratch.iterdir()}
@@ -230,21 +248,21 @@ def _embed_all(
     store: Store,
     documents: Mapping[str, str],
     searched: Mapping[str, Sequence[str]],
-) -> list[Chunk]:
-    """Bring a store to hold the searched chunks of all documents; return those that were added."""
+) -> dict[str, list[Chunk]]:
+    """Bring a store to hold the searched chunks of all documents; return those added, by document."""
     # What else a corpus has decides which of the copies is searched.
     wanted = {name: digest([documents[name], ids]) for name, ids in searched.items()}
     held = store.documents()
     store.remove([name for name, known in held.items() if wanted.get(name) != known])
     missing = {name: chunks.get(ids) for name, ids in searched.items() if held.get(name) != wanted[name]}
-    added = [chunk for of_it in missing.values() for chunk in of_it]
-    vectors = embedder.embed([chunk.text for chunk in added], progress=f"embedding for {config.name}")
+    texts = [chunk.text for of_it in missing.values() for chunk in of_it]
+    vectors = embedder.embed(texts, progress=f"embedding for {config.name}")
     entries, first = [], 0
     for name, of_it in missing.items():
         entries.append(Entry(name, wanted[name], of_it, vectors[first : first + len(of_it)]))
         first += len(of_it)
     store.add(entries)
-    return added
+    return missing
 
 
 def _coverage(added: Sequence[Chunk], embedder: Embedder) -> tuple[Mapping[str, Coverage], int | None]:
@@ -272,12 +290,16 @@ def _opened(place: Path) -> OpenIndex | None:
         RecursionError,
         sqlite3.Error,
     ) as error:
-        say(f"the index in {place} is damaged ({type(error).__name__}: {error}): it is built anew")
+        _take_away(place, error)
+    return None
+
+
+def _take_away(place: Path, error: Exception) -> None:
+    say(f"the index in {place} is damaged ({type(error).__name__}: {error}): it is built anew")
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:
         place.unlink()
-    return None
 
 
 def _load(place: Path) -> OpenIndex:

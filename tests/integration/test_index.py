@@ -25,6 +25,7 @@ from rag_evals.rag.documents.document import Corpus, Document
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
 from rag_evals.rag.retrieval.chunks import Chunk
+from rag_evals.rag.retrieval.coverage import Coverage
 from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import NoReranker
 
@@ -538,3 +539,134 @@ def test_no_passage_lies_within_another(embedder, tmp_path):
         spans = [(context.start, context.end) for context in index.retrieve(question.question).contexts]
         nested = [a for a in spans for b in spans if a != b and b[0] <= a[0] and a[1] <= b[1]]
         assert nested == [], question.id
+
+
+# --- taken over from an older index ---
+
+
+class Counting(HashEmbedder):
+    """An embedder that knows what it was asked for, and reads all of it."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def embed(self, texts: Any, *, progress: str | None = None) -> Any:
+        self.texts += texts if progress else []
+        return super().embed(texts)
+
+    def coverage(self, texts: Any) -> Any:
+        return [Coverage(len(text)) for text in texts], 256
+
+
+def documents_of(**texts: str) -> Corpus:
+    return Corpus(tuple(Document(name, text, (), "") for name, text in texts.items()))
+
+
+TEXTS = {name: f"The {name} of the house. " * 30 for name in ("roof", "door", "wall", "floor")}
+CHANGES = {
+    "one more": {**TEXTS, "stair": "A stair leads up. " * 40},
+    "one more before the rest": {"stair": "A stair leads up. " * 40, **TEXTS},
+    "one less": {name: text for name, text in TEXTS.items() if name != "door"},
+    "most less": {"wall": TEXTS["wall"]},
+    "changed": {**TEXTS, "door": "The door is shut. " * 30},
+    "a copy before": {"a": TEXTS["wall"], **TEXTS},
+    "a copy behind": {**TEXTS, "z": TEXTS["wall"]},
+    "another order": dict(reversed(TEXTS.items())),
+    "blank": {**TEXTS, "door": " \n "},
+}
+
+
+def seen(index: Index) -> Any:
+    """Return everything of an index that can be seen."""
+    opened = index.load()
+    return (
+        [index.retrieve(question) for question in ("door", "wall", "stair", "roof and floor")],
+        [(chunk, chunk.id in {each.id for each in opened.chunks.searched()}) for chunk in chunks(index)],
+        list(opened.chunks.searched()),
+        replace(opened.notes, files={}),
+    )
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@BOTH
+def test_what_is_taken_over_is_as_if_it_were_built(config, change, tmp_path):
+    """Whatever an older index had, the new one finds what one does that was built from nothing."""
+    config = replace(config, top_k=12)
+    opened(documents_of(**TEXTS), config, tmp_path / "one", Counting())
+    changed = documents_of(**CHANGES[change])
+    grown = opened(changed, config, tmp_path / "one", Counting())
+    anew = opened(changed, config, tmp_path / "two", Counting())
+    assert grown.built == (change != "another order")
+    assert grown.fingerprint == anew.fingerprint
+    assert seen(grown) == seen(anew)
+
+
+@BOTH
+def test_one_document_more_costs_that_document(config, tmp_path):
+    """Of the others nothing is split and nothing embedded; the older index stays as it is."""
+    before = opened(documents_of(**TEXTS), config, tmp_path, Counting())
+    found = before.retrieve("door")
+    embedder = Counting()
+    opened(documents_of(**CHANGES["one more"]), config, tmp_path, embedder)
+    assert embedder.texts
+    assert all("stair" in text for text in embedder.texts)
+    assert before.retrieve("door") == found
+    again = opened(documents_of(**TEXTS), config, tmp_path, Counting())
+    assert not again.built
+    assert again.retrieve("door") == found
+
+
+def test_a_text_that_was_a_copy_is_embedded_when_the_first_one_goes(tmp_path):
+    """What else a corpus has decides which of two copies is searched."""
+    config = replace(VECTOR, top_k=3)
+    opened(documents_of(a="The pump runs.", b="The pump runs."), config, tmp_path, Counting())
+    embedder = Counting()
+    found = opened(documents_of(b="The pump runs."), config, tmp_path, embedder).retrieve("x").contexts
+    assert embedder.texts == ["The pump runs."]
+    assert [(context.document, context.copies) for context in found] == [("b", ())]
+
+
+def test_two_corpora_share_a_folder(tmp_path):
+    """Each has its own index, whichever was there first, and none has anything of the other."""
+    one, two = documents_of(a="The pump runs."), documents_of(b="The valve is shut.")
+    for corpus, name in ((one, "a"), (two, "b"), (one, "a"), (two, "b")):
+        found = opened(corpus, VECTOR, tmp_path).retrieve("x").contexts
+        assert [context.document for context in found] == [name]
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
+
+
+@pytest.mark.parametrize("file", ["vectors.f32", "ids.bin", "rows.json", "chunks.sqlite", "notes.json"])
+def test_nothing_damaged_is_taken_over(file, tmp_path):
+    """One byte is enough, also where opening the older index would not see it."""
+    opened(documents_of(**TEXTS), VECTOR, tmp_path, Counting())
+    (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    data = bytearray((place / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (place / file).write_bytes(data)
+    embedder = Counting()
+    changed = documents_of(**CHANGES["one more"])
+    grown = opened(changed, VECTOR, tmp_path, embedder)
+    assert any("door" in text for text in embedder.texts)
+    assert seen(grown) == seen(opened(changed, VECTOR, tmp_path / "anew", Counting()))
+
+
+def test_another_embedder_takes_nothing_over(tmp_path):
+    opened(documents_of(**TEXTS), VECTOR, tmp_path, Counting())
+    other = Counting()
+    other.fingerprint = "other"
+    opened(documents_of(**TEXTS), VECTOR, tmp_path, other)
+    assert {name for name in TEXTS for text in other.texts if name in text} == set(TEXTS)
+
+
+def test_damage_that_shows_itself_at_a_question(paged, tmp_path, capsys):
+    """The texts are not read when an index is opened: it is built anew when one is found damaged."""
+    expected = opened(paged, VECTOR, tmp_path).retrieve(EXPERTS)
+    (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    index = opened(paged, VECTOR, tmp_path)
+    file = place / "chunks.sqlite"
+    file.write_bytes(file.read_bytes()[:4096] + b"\xa5" * (file.stat().st_size - 4096))
+    index = opened(paged, VECTOR, tmp_path)
+    assert index.retrieve(EXPERTS) == expected
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"rag-evals: the index in {place} is damaged (DatabaseError: ")
+    assert not opened(paged, VECTOR, tmp_path).built

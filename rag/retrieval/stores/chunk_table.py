@@ -33,6 +33,10 @@ _CHUNK = (
 _AT_ONCE = 900
 
 
+class MissingChunkError(LookupError):
+    """Raised when a chunk is asked for that is not there."""
+
+
 class ChunkTable:
     """The chunks of an index, parents too, in a file that is opened for reading unless it is being made.
 
@@ -95,13 +99,15 @@ class ChunkTable:
         """Return chunks by their ids, in their order.
 
         Raises:
-            KeyError: There is no chunk of that id.
+            MissingChunkError: There is no chunk of that id.
         """
         found: dict[str, Chunk] = {}
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             rows = self._rows(f"{_CHUNK} WHERE c.id IN ({', '.join('?' * len(some))})", some)
             found |= {row[0]: _chunk(row) for row in rows}
+        if missing := [id for id in ids if id not in found]:
+            raise MissingChunkError(f"no chunk {missing[0]}")
         return [found[id] for id in ids]
 
     def siblings(self, chunk: Chunk) -> list[Chunk]:

@@ -78,6 +78,11 @@ class LocalStore:
         """Return the digest of each document, by its name."""
         return {name: digest for name, (digest, _, _) in self._documents.items()}
 
+    def vectors_of(self, document: str) -> Vectors:
+        """Return the vectors of a document, in the order of its chunks."""
+        _, first, count = self._documents[document]
+        return self._vectors[first : first + count]
+
     def add(self, entries: Sequence[Entry]) -> None:
         """Write documents behind the rest.
 
