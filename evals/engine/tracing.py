@@ -34,5 +34,6 @@ def _about(task: Task) -> dict[str, Any]:
         "evals.question_id": task.question.id,
         "evals.pipeline": task.name,
         "evals.repeat": task.repeat,
+        **({"evals.retrieval": True} if task.is_retrieval else {}),
         INPUT: task.question.question,
     }

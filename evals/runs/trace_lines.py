@@ -22,8 +22,8 @@ from rag_evals.rag.tracing.spans import TraceSpan
 FILE = "traces.jsonl"
 # Name of the span around all others: one an evaluation.
 ROOT = "evaluation"
-# Pipeline, question and repeat: what tells the evaluations of a run apart.
-EvaluationKey = tuple[str, str, int]
+# Pipeline, question, repeat, and whether it is of retrieval alone: what tells the evaluations of a run apart.
+EvaluationKey = tuple[str, str, int, bool]
 
 
 def spans_of(evaluation: Evaluation) -> tuple[TraceSpan, ...]:
@@ -94,7 +94,7 @@ def span_from_json(line: Mapping[str, Any]) -> TraceSpan:
 
 
 def load_traces(folder: Path) -> Mapping[EvaluationKey, tuple[TraceSpan, ...]]:
-    """Read the traces of the run in `folder`, by pipeline, question and repeat, the root first.
+    """Read the traces of the run in `folder` by the key of their evaluation, the root first.
 
     Of an evaluation that is there more than once the last counts, as among the records.
     """
@@ -133,5 +133,6 @@ def _keyed(spans: Sequence[TraceSpan]) -> Iterator[tuple[EvaluationKey, tuple[Tr
     repeat = about.get("evals.repeat")
     if root is None or "evals.question_id" not in about or not isinstance(repeat, int):
         return
-    key = str(about.get("evals.pipeline")), str(about["evals.question_id"]), repeat
+    is_retrieval = about.get("evals.retrieval") is True
+    key = str(about.get("evals.pipeline")), str(about["evals.question_id"]), repeat, is_retrieval
     yield key, (root, *(span for span in spans if span is not root))

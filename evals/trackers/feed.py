@@ -12,6 +12,7 @@ from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.gate.comparison.comparability import corpora_of
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.reports.text import Line
+from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
 from rag_evals.evals.runs.header import (
     COMPONENTS,
@@ -22,7 +23,7 @@ from rag_evals.evals.runs.header import (
     header_from_json,
 )
 from rag_evals.evals.runs.run import Run, read_run
-from rag_evals.evals.runs.undecided import CONTINUED, was_made
+from rag_evals.evals.runs.undecided import ASKED, CONTINUED, asked_in, was_made
 from rag_evals.evals.trackers.rows import STAGES, Running, columns_for, evaluation_row, means_of, summary_of
 from rag_evals.evals.trackers.run_files import digest_of, files_of
 from rag_evals.evals.trackers.tracker import (
@@ -69,6 +70,7 @@ class Feed:
         self._header = RunHeader()
         self._components: list[ComponentInfo] = []
         self._rejudged: list[Evaluation] = []
+        self._retrieval_metrics: tuple[str, ...] = ()
         self._decision: Mapping[str, Any] = {}
         self._is_finished = False
         self._parts: dict[str | None, _Part] = {}
@@ -87,6 +89,9 @@ class Feed:
             self._components.append(component_from_json(event))
             for part in self._parts.values():
                 part.tell(self._components[-1])
+        elif kind == ASKED:
+            asked = {metric for test in asked_in(event) for metric in test["metrics"]}
+            self._retrieval_metrics = tuple(name for name in self._header.retrieval_metrics if name in asked)
         elif kind == "evaluation":
             evaluation = evaluation_from_json(event)
             self._part_of(evaluation).take(evaluation)
@@ -131,7 +136,7 @@ class Feed:
 
     def _begun(self, pipeline: str | None) -> _Part:
         name = self._header.run or self._folder.name
-        metrics = tuple(self._header.metrics or METRICS)
+        metrics = (*(self._header.metrics or METRICS), *self._retrieval_metrics)
         run = TrackedRun(
             id=f"{name}-{pipeline}" if pipeline else name,
             name=f"{pipeline} {name}" if pipeline else name,
@@ -211,7 +216,7 @@ class _Part:
     def __init__(self, tracker: Tracker, run: TrackedRun, metrics: tuple[str, ...]) -> None:
         self.tracker = tracker
         self.run = run
-        self.metrics = tuple(metric for metric in metrics if metric in METRICS)
+        self.metrics = tuple(m for m in metrics if m in METRICS or is_retrieval_metric(m))
         self._taken: list[Evaluation] = []
         self._step = 0
         self._columns = metrics

@@ -48,9 +48,12 @@ def means_of(
 
 
 def _summary(evaluations: Sequence[Evaluation], metrics: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"n": len(evaluations)}
+    answers = [evaluation for evaluation in evaluations if not evaluation.is_retrieval]
+    found: dict[str, Any] = {"n": len(answers)}
+    if len(answers) < len(evaluations):
+        found["n_retrieval"] = len(evaluations) - len(answers)
     for outcome in ("passed", "failed", "unscored", "error"):
-        found[f"n_{outcome}"] = sum(evaluation.outcome == outcome for evaluation in evaluations)
+        found[f"n_{outcome}"] = sum(evaluation.outcome == outcome for evaluation in answers)
     for metric in metrics:
         figure = _figure(f"{metric}.mean >= 0", evaluations)
         found |= {f"{metric}_{'mean' if part == 'value' else part}": v for part, v in figure.items()}
@@ -179,7 +182,7 @@ class Running:
         scalars |= self._score(evaluation)
         outcome = evaluation.outcome
         self._unscored += outcome == "unscored"
-        if outcome != "unscored":
+        if outcome != "unscored" and not evaluation.is_retrieval:
             self._passed.add(float(outcome == "passed"))
             scalars |= _bounded("pass_rate", self._passed)
         used = evaluation.total

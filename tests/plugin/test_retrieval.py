@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from rag_evals.evals.runs.trace_lines import load_traces
 
 CONFTEST = """
 import pytest
+from rag_evals.evals.runs.trace_lines import load_traces
 from rag_evals import Context, pipeline_from
 from rag_evals.rag.answer import Retrieval, Span
 from rag_evals.rag.identity import digest
@@ -251,3 +253,28 @@ def test_the_reports_have_it(shop):
     assert "recall of shop over the number of passages" in page
     assert '<th scope="row">shop</th><td>candidates</td>' in page
     assert 'evals.retrieval.recall@8:test_it.py::test_found[shop-returns]" value="1' in shop.read("r.xml")
+
+
+def test_traces_of_both_are_kept_apart(shop):
+    """A question whose answer is evaluated as well has a trace of each."""
+    shop.append("test_it.py", ANSWERS)
+    shop.run("--evals-pipelines=plain", "--evals-mode=report", "--evals-traces", "-k", "both")
+    (run,) = shop.runs
+    assert sorted(load_traces(run)) == [("plain", "both", 0, False), ("plain", "both", 0, True)]
+
+
+def test_weights_and_biases(shop, server, monkeypatch):
+    """Rows have columns for what was asked of retrieval, the summary its means with intervals."""
+    for name, value in server.env.items():
+        monkeypatch.setenv(name, value)
+    shop.append("test_it.py", ANSWERS)
+    shop.run_apart(
+        "--evals-pipelines=plain", "--evals-mode=report", "--evals-wandb=rag", "--evals-tracker-wait=60"
+    )
+    (run,) = server.runs.values()
+    assert (run.summary["n"], run.summary["n_retrieval"]) == (5, 3)
+    assert run.summary["retrieval.mrr_mean"] == pytest.approx(1 / 3)
+    assert run.summary["pass_rate"] == 1.0
+    table = run.tables[run.history[-1]["evaluations"]["path"]]
+    mrr = table["columns"].index("retrieval.mrr")
+    assert sorted(str(row[mrr]) for row in table["data"]) == ["0.0", "0.0", "1.0", *["None"] * 5]

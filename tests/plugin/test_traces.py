@@ -23,16 +23,16 @@ def test_each_test_has_a_root_and_its_steps(project, how):
     project.ask(good=GOOD, bad=BAD, unscored=UNSCORED, broken="no-disk")
     project.run("--evals-traces", *how)
     traces = traces_of(project)
-    assert sorted(traces) == [("baseline", name, 0) for name in ("bad", "broken", "good", "unscored")]
-    roots = {name: spans[0] for (_, name, _), spans in traces.items()}
+    assert sorted(traces) == [("baseline", name, 0, False) for name in ("bad", "broken", "good", "unscored")]
+    roots = {name: spans[0] for (_, name, *_), spans in traces.items()}
     outcomes = {name: root.attributes["evals.outcome"] for name, root in roots.items()}
     assert outcomes == {"good": "passed", "bad": "failed", "unscored": "unscored", "broken": "error"}
     assert roots["good"].attributes["evals.test"] == "test_it.py::test_answer[baseline-good]"
     assert roots["good"].attributes["evals.score.faithfulness"] == 0.9
     assert roots["broken"].error == "OSError: no disk"
     assert roots["unscored"].error == "faithfulness unscored: the fake judge gives no verdict"
-    assert [span.name for span in traces["baseline", "good", 0]] == ["evaluation", "answer", "judge"]
-    assert [span.name for span in traces["baseline", "broken", 0]] == ["evaluation", "answer"]
+    assert [span.name for span in traces["baseline", "good", 0, False]] == ["evaluation", "answer", "judge"]
+    assert [span.name for span in traces["baseline", "broken", 0, False]] == ["evaluation", "answer"]
 
 
 def test_without_the_option_there_is_no_file(project):
@@ -44,7 +44,7 @@ def test_without_the_option_there_is_no_file(project):
 def test_the_ini_file_turns_them_on(project):
     project.append("pytest.ini", "evals_traces = true\n")
     project.run()
-    assert list(traces_of(project)) == [("baseline", "good", 0)]
+    assert list(traces_of(project)) == [("baseline", "good", 0, False)]
 
 
 def test_the_records_are_the_same_with_and_without(project):
@@ -63,7 +63,7 @@ def test_the_records_are_the_same_with_and_without(project):
 
 def test_repeats_have_traces_of_their_own(project):
     project.run("--evals-traces", "--evals-repeat", "2")
-    assert sorted(traces_of(project)) == [("baseline", "good", 0), ("baseline", "good", 1)]
+    assert sorted(traces_of(project)) == [("baseline", "good", 0, False), ("baseline", "good", 1, False)]
 
 
 def test_what_was_reused_has_a_root_alone(project):
@@ -177,4 +177,4 @@ def test_shards_are_joined_with_their_traces(project, capsys):
     main(["merge", *parts])
     capsys.readouterr()
     (whole,) = (run for run in project.runs if str(run) not in parts)
-    assert sorted(load_traces(whole)) == [("baseline", f"q{n}", 0) for n in range(6)]
+    assert sorted(load_traces(whole)) == [("baseline", f"q{n}", 0, False) for n in range(6)]

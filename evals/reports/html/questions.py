@@ -32,7 +32,7 @@ class OtherRun:
         evaluations: Its evaluations of the same question, by pipeline, question id, whether they are of
             retrieval alone, and repeat.
         flips: Which way a question went, by pipeline, question id, and whether it is about retrieval alone.
-        traces: Waterfalls of the run that is reported, by pipeline, question id and repeat.
+        traces: Waterfalls of the run that is reported.
     """
 
     name: str = ""
@@ -119,7 +119,9 @@ def _question(
         "flip": beside.flips.get(key, ""),
         "after": _side(evaluation, old, passages, "gained"),
         "before": _side(old, evaluation, passages, "lost") if old else None,
-        "trace": _trace(beside.traces.get((evaluation.pipeline, question.id, evaluation.repeat))),
+        "trace": _trace(
+            beside.traces.get((evaluation.pipeline, question.id, evaluation.repeat, evaluation.is_retrieval))
+        ),
     }
 
 

@@ -350,9 +350,9 @@ def test_a_span_reads_back_as_it_was():
 def test_a_file_of_traces_is_read_by_evaluation(tmp_path):
     first, second, again = a_trace(), a_trace("bbb", repeat=1), a_trace(text="later")
     write(tmp_path, first, second)
-    assert load_traces(tmp_path) == {("mine", "experts", 0): first, ("mine", "bbb", 1): second}
+    assert load_traces(tmp_path) == {("mine", "experts", 0, False): first, ("mine", "bbb", 1, False): second}
     write(tmp_path, first, second, again)
-    assert load_traces(tmp_path)["mine", "experts", 0] == again
+    assert load_traces(tmp_path)["mine", "experts", 0, False] == again
 
 
 def test_a_torn_tail_and_damaged_lines_are_passed_over(tmp_path):
@@ -376,7 +376,7 @@ def test_a_run_without_traces_has_none(tmp_path):
 def test_halves_of_surrogate_pairs_are_written(tmp_path):
     """The name of a file need not be valid Unicode: it becomes JSON's own escape."""
     write(tmp_path, a_trace(text="half \ud800"))
-    assert load_traces(tmp_path)["mine", "experts", 0][1].attributes["input.value"] == "half \ud800"
+    assert load_traces(tmp_path)["mine", "experts", 0, False][1].attributes["input.value"] == "half \ud800"
 
 
 def test_the_run_folder_keeps_them_beside_the_records(tmp_path):
@@ -445,7 +445,7 @@ def test_the_kind_is_escaped_as_well():
 
 def test_an_evaluation_for_which_nothing_was_done_has_no_waterfall(tmp_path):
     write(tmp_path, a_trace(), a_trace("bbb")[:1])
-    assert list(waterfalls_of(tmp_path)) == [("mine", "experts", 0)]
+    assert list(waterfalls_of(tmp_path)) == [("mine", "experts", 0, False)]
 
 
 # --- LlamaIndex ---
