@@ -67,20 +67,33 @@ pytestmark = pytest.mark.evals
 def test_answer(evaluate, pipeline, question):
     evaluate(pipeline, question).result().require()
 '''
+RETRIEVAL_TEST = '''"""Each question that says where its answer stands is a test: is that place found?"""
+
+import pytest
+
+pytestmark = pytest.mark.evals
+
+
+def test_sources_are_found(evaluate_retrieval, pipeline, question):
+    evaluate_retrieval(pipeline, question).result().require()
+'''
 QUESTIONS = (
     {
         "id": "returns",
         "question": "Within how many days can orders be returned?",
         "reference": "Within 30 days of delivery.",
+        "sources": [{"document": "returns.md", "quote": "within 30 days of delivery"}],
     },
     {
         "id": "delivery",
         "question": "How long does delivery take within the country?",
         "reference": "Two to four working days.",
+        "sources": [{"document": "delivery.md", "quote": "two to four working days"}],
     },
     {"id": "warranty", "question": "How long is the warranty?", "answerable": False},
 )
 NEXT = """next: `pytest {folder}` asks the three questions; the judge is a local model, fetched once.
+`pytest {folder} --evals-only retrieval` scores what is found, without a model.
 Then put your application into {folder}/conftest.py, and your own questions into {folder}/questions.jsonl"""
 # The files in which pytest looks for its configuration, in its order, with the header of its part.
 INI_FILES: Mapping[str, str] = {
@@ -110,7 +123,12 @@ def _init(options: argparse.Namespace) -> int:
         raise UsageError(f"{folder.as_posix()}/ is a package of yours: name another folder with --folder")
     lines = "".join(f"{json.dumps(asked)}\n" for asked in QUESTIONS)
     try:
-        for name, text in (("conftest.py", CONFTEST), ("test_answers.py", TEST), ("questions.jsonl", lines)):
+        for name, text in {
+            "conftest.py": CONFTEST,
+            "test_answers.py": TEST,
+            "test_retrieval.py": RETRIEVAL_TEST,
+            "questions.jsonl": lines,
+        }.items():
             print(_written(folder / name, text))
         print(_configured(folder.as_posix()))
         print(_ignored())

@@ -39,13 +39,15 @@ def test_a_working_suite(repository, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "evals/conftest.py: written",
         "evals/test_answers.py: written",
+        "evals/test_retrieval.py: written",
         "evals/questions.jsonl: written",
         "pytest.ini: pipeline and questions of the suite added",
         ".gitignore: .rag-evals/ added, the folder of runs and caches",
         "next: `pytest evals` asks the three questions; the judge is a local model, fetched once.",
+        "`pytest evals --evals-only retrieval` scores what is found, without a model.",
         "Then put your application into evals/conftest.py, and your own questions into evals/questions.jsonl",
     ]
-    assert pytest_run("-m", "pytest", "-q").startswith("3 passed")
+    assert pytest_run("-m", "pytest", "-q").startswith("5 passed")
     assert (repository / ".gitignore").read_text() == ".rag-evals/\n"
 
 
@@ -58,7 +60,7 @@ def test_nothing_that_is_there_is_touched(repository, capsys):
     assert main(["init"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "evals/conftest.py: is there, left as it is"
-    assert said[3] == "pytest.ini: names questions or pipelines, left as it is"
+    assert said[4] == "pytest.ini: names questions or pipelines, left as it is"
     assert (repository / "evals/conftest.py").read_text() == "# mine\n"
     assert (repository / ".gitignore").read_text() == "build/\n.rag-evals/\n"
     assert (repository / "pytest.ini").read_text() == "[pytest]\nevals_questions = own.jsonl\n"
@@ -96,13 +98,13 @@ def test_where_pytest_is_configured(repository, name, before, after):
     (repository / name).write_text(before)
     main(["init"])
     assert (repository / name).read_text() == after
-    assert pytest_run("-m", "pytest", "-q", "-o", "addopts=").startswith("3 passed")
+    assert pytest_run("-m", "pytest", "-q", "-o", "addopts=").startswith("5 passed")
 
 
 def test_another_folder(repository):
     """The suite may have a folder of another name, below this one."""
     assert main(["init", "--folder", "tests/rag"]) == 0
-    assert pytest_run("-m", "pytest", "-q", "tests/rag").startswith("3 passed")
+    assert pytest_run("-m", "pytest", "-q", "tests/rag").startswith("5 passed")
     assert main(["init", "--folder", "../elsewhere"]) == 4
 
 
