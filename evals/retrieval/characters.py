@@ -58,23 +58,23 @@ def count_characters(
     Raises:
         NoVerdict: A source or a passage tells no offsets.
     """
-    sources = [targets[number].source for number in best_covered(targets, coverages)]
-    for source in sources:
-        if not has_offsets(source):
-            raise NoVerdict(f"{source_name(source)} has no character offsets")
+    chosen = best_covered(targets, coverages)
+    for number in chosen:
+        if not has_offsets(targets[number].source):
+            raise NoVerdict(f"{source_name(targets[number].source)} has no character offsets")
     if ranked.unplaced:
         raise NoVerdict(f"passage {ranked.unplaced[0] + 1} has no character offsets")
     sought: dict[str, list[Interval]] = {}
-    for source in sources:
+    found: dict[str, list[Interval]] = {}
+    for number in chosen:
+        source = targets[number].source
         sought.setdefault(source.document, []).append((source.start or 0, source.end or 0))
-    shown = _shown(ranked, sought)
-    n_sought = {name: union_length(intervals) for name, intervals in sought.items()}
-    n_shown = {name: union_length(intervals) for name, intervals in shown.items()}
-    n_found = (
-        n_sought[name] + n_shown[name] - union_length([*sought[name], *shown[name]])
-        for name in sought.keys() & shown.keys()
-    )
-    return CharacterCounts(sum(n_sought.values()), sum(n_shown.values()), sum(n_found))
+        found.setdefault(source.document, []).extend(coverages[number].pieces)
+    return CharacterCounts(_total(sought), _total(_shown(ranked, sought)), _total(found))
+
+
+def _total(intervals: Mapping[str, Sequence[Interval]]) -> int:
+    return sum(map(union_length, intervals.values()))
 
 
 def best_covered(targets: Sequence[Target], coverages: Sequence[Coverage]) -> list[int]:

@@ -6,6 +6,7 @@ else by its page, else by its document.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -52,12 +53,14 @@ class Coverage:
         ranks: The passages, counted from 0, that cover something of it which those before do not.
         shares: How much of it the passages up to each of these cover together, above 0 to 1, rising.
         alone: How much of it each passage covers that covers anything, by rank.
+        pieces: The intervals of it that are covered, which may overlap.
         undecided: Why it cannot be told whether some passage covers it; None where it can of all.
     """
 
     ranks: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
     alone: Mapping[int, float] = field(default_factory=dict)
+    pieces: Sequence[Interval] = ()
     undecided: str | None = None
 
     @property
@@ -82,15 +85,27 @@ class RankedPassages:
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self.passages = passages
-        self.placed: dict[str, Placed] = {}
-        self.copied: dict[str, Placed] = {}
+        self.placed: dict[str, Placed] = defaultdict(_nowhere)
+        self.copied: dict[str, Placed] = defaultdict(_nowhere)
         self.unplaced: list[int] = []
+        # Ten thousand questions with a hundred passages each come by here: no call a passage.
         for rank, passage in enumerate(passages):
-            if not _place(passage, rank, self.placed):
+            start, end = passage.start, passage.end
+            if start is None or end is None:
                 self.unplaced.append(rank)
+            elif start < end:
+                intervals, ranks = self.placed[passage.document]
+                intervals.append((start, end))
+                ranks.append(rank)
             if isinstance(passage, Context) and passage.copies:
-                for copy in passage.copies:
-                    _place(copy, rank, self.copied)
+                self._place_copies(passage, rank)
+
+    def _place_copies(self, passage: Context, rank: int) -> None:
+        for copy in passage.copies:
+            if copy.start is not None and copy.end is not None and copy.start < copy.end:
+                intervals, ranks = self.copied[copy.document]
+                intervals.append((copy.start, copy.end))
+                ranks.append(rank)
 
     def coverage(self, source: Source) -> Coverage:
         """Return how the passages cover a source."""
@@ -126,18 +141,8 @@ class RankedPassages:
         return _accumulated(source, dict(sorted(pieces.items())), undecided)
 
 
-def _place(passage: Passage, rank: int, placed: dict[str, Placed]) -> bool:
-    """Note where a passage stands; return whether it tells that."""
-    start, end = passage.start, passage.end
-    if start is None or end is None:
-        return False
-    if start < end:
-        found = placed.get(passage.document)
-        if found is None:
-            found = placed[passage.document] = ([], [])
-        found[0].append((start, end))
-        found[1].append(rank)
-    return True
+def _nowhere() -> Placed:
+    return [], []
 
 
 def _accumulated(
@@ -156,7 +161,7 @@ def _accumulated(
             covered = joined
             ranks.append(rank)
             shares.append(covered / size)
-    return Coverage(tuple(ranks), tuple(shares), alone, undecided)
+    return Coverage(tuple(ranks), tuple(shares), alone, so_far, undecided)
 
 
 def _holds(source: Source, passage: Passage) -> bool | str:

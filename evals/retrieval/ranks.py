@@ -133,7 +133,10 @@ def rank_finds(reached: Sequence[Reached], grades: tuple[float, ...], k: int | N
 
 def _placed(found: Sequence[Find], useful: AbstractSet[int]) -> tuple[Find, ...]:
     """Return finds, which come in the order of their passages, with the places that they have."""
-    partial = useful - {find.reached.rank for find in found}
+    completing = {find.reached.rank for find in found}
+    partial = useful - completing
+    if not partial and len(completing) == len(found):
+        return tuple(found)
     first = [find.place - sum(rank < find.reached.rank for rank in partial) for find in found]
     placed = []
     waiting: list[tuple[float, int]] = []  # what is worth most comes first
