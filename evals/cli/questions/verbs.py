@@ -134,7 +134,8 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "--format",
         default="auto",
         metavar="NAME",
-        help="llamaindex, ragas, deepeval, beir, csv, huggingface or json (default: auto, by its content)",
+        help="llamaindex, ragas, deepeval, beir, trec-qrels, csv, huggingface or json (default: auto, by its "
+        "content)",
     )
     parser.add_argument("--out", type=Path, default=Path("questions.jsonl"), help="default: questions.jsonl")
     parser.add_argument(
@@ -187,7 +188,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "--format",
         required=True,
         metavar="NAME",
-        help="llamaindex, ragas, deepeval, beir, csv or huggingface",
+        help="llamaindex, ragas, deepeval, beir, trec-qrels, csv or huggingface",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="the file or folder to write")
     parser.set_defaults(run=_export)

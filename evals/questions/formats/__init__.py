@@ -10,6 +10,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import display_path, quoted
 from rag_evals.evals.questions.formats import deepeval, llamaindex, ragas
 from rag_evals.evals.questions.formats.beir import folder as beir
+from rag_evals.evals.questions.formats.beir import trec
 from rag_evals.evals.questions.formats.foreign_files import PlacedEntries
 from rag_evals.evals.questions.formats.foreign_question import PlacedItems
 from rag_evals.evals.questions.formats.table_columns import items_of
@@ -72,6 +73,7 @@ FORMATS = (
         deepeval.write,
     ),
     Format(beir.NAME, "a BEIR folder: queries, corpus and qrels", ("",), beir.read, beir.write),
+    Format(trec.NAME, "judgements as TREC has them", trec.SUFFIXES, trec.read, trec.write),
     Format("csv", "a CSV", (".csv",), csv_questions.read, csv_questions.write),
     Format(
         "huggingface",

@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
-from rag_evals.evals.base.messages import NAMED, count_of, display_path, listing, printable, quoted
+from rag_evals.evals.base.messages import (
+    NAMED,
+    count_of,
+    display_path,
+    listing,
+    printable,
+    quoted,
+    short_repr,
+)
 from rag_evals.evals.questions.entries import Fault, gather
 from rag_evals.evals.questions.formats import FORMATS, Format, deepeval, format_named, ragas
 from rag_evals.evals.questions.formats.beir import folder as beir
+from rag_evals.evals.questions.formats.beir import trec
 from rag_evals.evals.questions.formats.foreign_files import JSON, is_object, json_object
 from rag_evals.evals.questions.formats.foreign_question import (
     ForeignQuestion,
@@ -111,6 +120,8 @@ def import_set(
         message = listing(headline, shown)
         raise SkippableError(message, len(made)) if made else QuestionFileError(message)
     questions = tuple(one.question for one in made)
+    if passage_search:
+        reading.add_missing(questions, passage_search)
     return Imported(questions, reading.twice, *_counts(made), tuple(reading.lines()), shown)
 
 
@@ -130,6 +141,23 @@ class _Reading:
         """Count a note with those that are alike."""
         count, first = self.notes.get((note.noun, note.text), (0, place))
         self.notes[note.noun, note.text] = (count + note.count, first)
+
+    def add_missing(self, questions: Iterable[Question], passage_search: PassageSearch) -> None:
+        """Count the documents that are sources as a whole and are not among the documents.
+
+        Raises:
+            QuestionFileError: None is.
+        """
+        sources = (source for question in questions for source in question.sources)
+        whole = dict.fromkeys(source.document for source in sources if source.quote is None)
+        missing = [name for name in whole if not passage_search.has(name)]
+        if missing and len(missing) == len(whole):
+            raise QuestionFileError(
+                f"none of the {count_of(len(whole), 'judged document')} is among the documents: names there "
+                f"are such as {short_repr(passage_search.first)}, here {short_repr(missing[0])}"
+            )
+        if missing:
+            self.notes["document", "judged and not among the documents"] = (len(missing), quoted(missing[0]))
 
     def lines(self) -> Iterator[str]:
         """Yield a line for all that are alike."""
@@ -202,6 +230,9 @@ def check_free(path: Path) -> None:
 
 
 def _notes(questions: Sequence[Question], form: Format, path: Path) -> Iterator[str]:
+    if form.name == trec.NAME:
+        yield from trec.notes(questions)
+        return
     unquoted = sum(any(not source.quote for source in question.sources) for question in questions)
     if unquoted and form.name not in ("csv", "huggingface"):
         yield f"{count_of(unquoted, 'question')} with a source without a quote: no passage of it is written"
@@ -253,6 +284,8 @@ def _of_folder(path: Path) -> str | None:
 
 def _of_file(path: Path) -> str | None:
     suffix = path.suffix.lower()
+    if suffix in trec.NAMED:
+        return trec.NAME
     if suffix in SUFFIXES:
         return "huggingface"
     if suffix in TABLES:

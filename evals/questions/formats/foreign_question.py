@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Any
 
 from rag_evals.evals.questions.entries import Fault
@@ -51,6 +52,7 @@ class ForeignQuestion:
         reference: The right answer.
         contexts: The passages that it rests on, with document and page where they are known; None when the
             format says nothing of passages.
+        grades: What each of them is worth; None where the format does not say.
         id: The file's own id, if it has one.
         fields: What else the file says; it is kept in the provenance.
         more: What a question file would say, by its keys: tags, answerable, and so on.
@@ -61,6 +63,7 @@ class ForeignQuestion:
     question: str
     reference: str | None = None
     contexts: tuple[Context, ...] | None = None
+    grades: tuple[float, ...] | None = None
     id: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -101,9 +104,21 @@ def text_mark(question: str, reference: str | None) -> str:
 
 
 def question_passages(question: Question) -> tuple[Context, ...]:
-    """Return the passages of a question: the quotes of its sources, and those of no known document."""
-    quoted = (Context(s.quote, s.document, s.page, s.start, s.end) for s in question.sources if s.quote)
-    return (*quoted, *map(Context, _loose_of(question.provenance)))
+    """Return the passages of a question: the quotes of its sources, and those of no known document.
+
+    A source that was judged to be of no use is none.
+    """
+    return tuple(passage for passage, _ in graded_passages(question))
+
+
+def graded_passages(question: Question) -> tuple[tuple[Context, float], ...]:
+    """Return the passages of a question with what each is worth."""
+    quoted = (
+        (Context(s.quote, s.document, s.page, s.start, s.end), 1.0 if s.relevance is None else s.relevance)
+        for s in question.sources
+        if s.quote and s.relevance != 0
+    )
+    return (*quoted, *((Context(text), 1.0) for text in _loose_of(question.provenance)))
 
 
 def imported_fields(question: Question, name: str) -> Mapping[str, Any]:
@@ -145,9 +160,14 @@ def _returned(item: ForeignQuestion, passage_search: PassageSearch | None) -> Im
     if isinstance(before, Fault):
         return before
     is_same = item.more.get(_MARK) in (None, text_mark(item.question, item.reference))
-    if item.contexts is None or _texts(item.contexts) == _texts(question_passages(before)):
+    known = graded_passages(before)
+    texts, grades = [passage.text for passage, _ in known], tuple(grade for _, grade in known)
+    if item.contexts is None or (
+        _texts(item.contexts) == texts and (item.grades is None or item.grades == grades)
+    ):
         return ImportedQuestion(before if is_same else edited(before))
-    sources, loose = _placed(item.contexts, passage_search)
+    sources, loose = _placed(item.contexts, item.grades, passage_search)
+    sources += [source for source in before.sources if source.relevance == 0]
     provenance = {key: value for key, value in (before.provenance or {}).items() if key != "contexts"}
     provenance |= {"contexts": loose} if loose else {}
     changed = replace(before, sources=tuple(sources), provenance=provenance or None)
@@ -158,7 +178,7 @@ def _foreign(
     item: ForeignQuestion, name: str, passage_search: PassageSearch | None
 ) -> ImportedQuestion | Fault:
     contexts = item.contexts or ()
-    sources, loose = _placed(contexts, passage_search)
+    sources, loose = _placed(contexts, item.grades, passage_search)
     fields = dict(item.fields) | ({"id": item.id} if item.id and not _is_fit(item.id) else {})
     provenance: dict[str, Any] = {"origin": IMPORTED, "format": name}
     hashes = {
@@ -178,7 +198,7 @@ def _foreign(
     question = parse_question(entry)
     if isinstance(question, Fault):
         return question
-    return _counted(replace(question, sources=tuple(sources)), sources, len(loose))
+    return _counted(replace(question, sources=(*question.sources, *sources)), sources, len(loose))
 
 
 def content_id(item: ForeignQuestion) -> str:
@@ -195,16 +215,18 @@ def _counted(question: Question, sources: Sequence[Source], loose: int) -> Impor
 
 
 def _placed(
-    contexts: Sequence[Context], passage_search: PassageSearch | None
+    contexts: Sequence[Context], grades: Sequence[float] | None, passage_search: PassageSearch | None
 ) -> tuple[list[Source], list[str]]:
     """Return the sources of passages, and the texts of those whose document is not known."""
     sources: list[Source] = []
     loose: list[str] = []
-    for context in contexts:
+    for context, grade in zip(contexts, grades or repeat(1.0), strict=False):
         source = (passage_search.find(context) if passage_search else None) or _as_quoted(context)
         if source is None:
             loose.append(context.text)
-        elif source not in sources:
+            continue
+        source = replace(source, relevance=None if grade == 1 else grade)
+        if source not in sources:
             sources.append(source)
     return sources, loose
 

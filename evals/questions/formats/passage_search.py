@@ -44,6 +44,15 @@ class PassageSearch:
             self._starts.append(reached)
             reached += len(book.text) + len(_BREAK)
 
+    @property
+    def first(self) -> str:
+        """The name of the first document; "" where there is none."""
+        return next(iter(self._by_name), "")
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a document of that very name."""
+        return name in self._by_name
+
     def sha256_of(self, name: str) -> str:
         """Return the hash of a document's file."""
         return self._books[self._by_name[name]].document.sha256

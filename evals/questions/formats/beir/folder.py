@@ -16,7 +16,7 @@ from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.messages import display_path, short_repr
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.fields import parse_object, parse_text
-from rag_evals.evals.questions.formats.beir.qrels import Judged, read_qrels, split_file
+from rag_evals.evals.questions.formats.beir.qrels import QRELS, Judged, grade_text, read_qrels, split_file
 from rag_evals.evals.questions.formats.cells import plain_text
 from rag_evals.evals.questions.formats.foreign_files import json_lines, new_folder, objects
 from rag_evals.evals.questions.formats.foreign_question import (
@@ -24,10 +24,10 @@ from rag_evals.evals.questions.formats.foreign_question import (
     ForeignQuestion,
     Note,
     PlacedItems,
+    graded_passages,
     imported_fields,
     ours_of,
     parse_ours,
-    question_passages,
 )
 from rag_evals.evals.questions.formats.table_columns import items_of
 from rag_evals.evals.questions.question import Question
@@ -35,7 +35,7 @@ from rag_evals.rag.answer import Context
 from rag_evals.rag.identity import digest
 
 NAME = "beir"
-_QUERIES, _CORPUS, _QRELS = "queries.jsonl", "corpus.jsonl", "qrels"
+_QUERIES, _CORPUS = "queries.jsonl", "corpus.jsonl"
 
 
 def is_folder(path: Path) -> bool:
@@ -58,14 +58,14 @@ def read(path: Path, columns: Mapping[str, str]) -> PlacedItems:
             f"{display_path(path)}: no {' and no '.join(missing)}, which a BEIR folder has"
         )
     judged = Judged()
-    yield from read_qrels(split_file(path / _QRELS), judged)
+    yield from read_qrels(split_file(path), judged)
     passages: dict[str, Context] = {}
     yield from _read_corpus(path / _CORPUS, judged, passages)
     seen: set[str] = set()
     yield from ((place, item) for place, item in _queries(path / _QUERIES, columns, judged, passages, seen))
     if judged.relevant and seen.isdisjoint(judged.relevant):
-        yield display_path(path), Fault((_no_match(judged, seen),))
-    yield from judged.missing(seen, passages)
+        yield display_path(path), Fault((no_match(judged, seen, _QUERIES),))
+    yield from judged.missing({"question": (_QUERIES, seen), "passage": (_CORPUS, passages)})
 
 
 def _queries(
@@ -76,9 +76,10 @@ def _queries(
     seen: set[str],
 ) -> PlacedItems:
     """Yield the queries with the passages that answer them; the ids of all queries are added to `seen`."""
-    plain = ((place, _item(e) if isinstance(e, dict) else e) for place, e in objects(json_lines(path)))
     found = (
-        items_of(lambda: json_lines(path), {"id": "_id", **columns}, display_path(path)) if columns else plain
+        items_of(lambda: json_lines(path), {"id": "_id", **columns}, display_path(path))
+        if columns
+        else plain_queries(path)
     )
     for place, item in found:
         if not isinstance(item, ForeignQuestion):
@@ -86,20 +87,25 @@ def _queries(
             continue
         id = item.id or ""
         seen.add(id)
-        relevant = judged.relevant.get(id, ())
-        there = [passages[name] for name in relevant if name in passages]
-        asked = replace(item, contexts=tuple(passage for passage in there if passage.text.strip()))
+        relevant = judged.relevant.get(id, {})
+        there = [(passages[name], grade) for name, grade in relevant.items() if name in passages]
+        told = [(passage, grade) for passage, grade in there if passage.text.strip()]
+        asked = replace(item, contexts=tuple(p for p, _ in told), grades=tuple(g for _, g in told))
         if asked.contexts or asked.is_ours:
             yield place, asked
         elif relevant:
             yield place, Note("question", "left out: no passage that answers it is there")
 
 
-def _no_match(judged: Judged, seen: Collection[str]) -> str:
-    examples = (short_repr(next(iter(ids), "")) for ids in (judged.relevant, seen))
-    return "no query of the judgements is in queries.jsonl: ids there are such as {1}, here {0}".format(
-        *examples
-    )
+def plain_queries(path: Path) -> PlacedItems:
+    """Yield the queries of a file with the keys that BEIR has."""
+    return ((place, _item(e) if isinstance(e, dict) else e) for place, e in objects(json_lines(path)))
+
+
+def no_match(judged: Judged, seen: Collection[str], file: str) -> str:
+    """Return that judgements are of other queries than those in `file`, with an id of each."""
+    here, there = (short_repr(next(iter(ids), "")) for ids in (judged.relevant, seen))
+    return f"no query of the judgements is in {file}: ids there are such as {there}, here {here}"
 
 
 def write(questions: Sequence[Question], path: Path) -> None:
@@ -108,7 +114,7 @@ def write(questions: Sequence[Question], path: Path) -> None:
     Raises:
         UsageError: No question has a source with its words: there would be nothing to find.
     """
-    found = {question.id: question_passages(question) for question in questions}
+    found = {question.id: graded_passages(question) for question in questions}
     if not any(found.values()):
         raise UsageError(
             "nothing to write as BEIR: no question has a source with a quote, "
@@ -116,12 +122,16 @@ def write(questions: Sequence[Question], path: Path) -> None:
         )
     with new_folder(path) as folder:
         _write_lines(folder / _QUERIES, map(_query, questions))
-        corpus = {_passage_id(passage): passage for passages in found.values() for passage in passages}
+        corpus = {_passage_id(passage): passage for passages in found.values() for passage, _ in passages}
         _write_lines(folder / _CORPUS, (_passage(id, passage) for id, passage in corpus.items()))
-        (folder / _QRELS).mkdir()
-        rows = [f"{id}\t{_passage_id(p)}\t1\n" for id, passages in found.items() for p in passages]
+        (folder / QRELS).mkdir()
+        rows = [
+            f"{id}\t{_passage_id(passage)}\t{grade_text(grade)}\n"
+            for id, passages in found.items()
+            for passage, grade in passages
+        ]
         lines = "".join(dict.fromkeys(rows))
-        (folder / _QRELS / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{lines}", "utf-8")
+        (folder / QRELS / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{lines}", "utf-8")
 
 
 def _read_corpus(path: Path, judged: Judged, passages: dict[str, Context]) -> PlacedItems:

@@ -100,7 +100,8 @@ def test_import_refused(here, goldens):
         'goldens.json: no such column; its columns are "input", "expected_output", "context":\n'
         "  question=ask",
         '1 problem in goldens of DeepEval:\n  bad.json:1: "input" is not text but a number (1)',
-        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, csv, huggingface, json',
+        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, trec-qrels, csv, '
+        "huggingface, json",
     ]
     assert sorted(here.iterdir()) == before
     assert Path("there.jsonl").read_text("utf-8") == "mine"

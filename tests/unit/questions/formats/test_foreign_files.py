@@ -153,7 +153,7 @@ def test_beir(name):
         Question(
             "q1",
             "How many?",
-            sources=(Source("d2", quote="Passage 2."), Source("d0", quote="Passage 0.")),
+            sources=(Source("d2", quote="Passage 2."), Source("d0", quote="Passage 0.", relevance=2.0)),
             provenance={"origin": "imported", "format": "beir"},
         ),
     )
@@ -288,7 +288,7 @@ def test_not_recognised():
             format_of(Path(file))
         refusals.append(str(caught.value))
     which = "which format it has cannot be told; say --format with one of"
-    names = "llamaindex, ragas, deepeval, beir, csv, huggingface, json"
+    names = "llamaindex, ragas, deepeval, beir, trec-qrels, csv, huggingface, json"
     assert refusals == [
         "gone.json: no such file or folder",
         "mine.jsonl is a question file already: it can be used as it is",

@@ -346,24 +346,49 @@ def beir(qrels: object, name: str = "test.tsv") -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "qrels"),
+    ("name", "qrels", "relevance"),
     [
-        ("test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n2\t2\t1\n"),
-        ("test.tsv", "query_id\tdoc_id\trelevance\nq1\td1\t1.0\n2\t2\t0.5\nq3\td1\t-1\n"),
-        ("test.tsv", "q1\td1\t1\n2\t2\t1\n"),
-        ("test.tsv", "q1\t0\td1\t1\n2\t0\t2\t3\nq3\t0\td1\t0\n"),
-        ("test.trec", "q1 0 d1 1\n2 Q0 2 1\n"),
-        ("qrels.txt", "q1  0  d1  1\n\n2 0 2 1\n"),
-        ("dev.jsonl", [{"query-id": q, "corpus-id": d, "score": 1} for q, d in (("q1", "d1"), (2, 2))]),
+        ("test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n2\t2\t1\n", None),
+        ("test.tsv", "query_id\tdoc_id\trelevance\nq1\td1\t1.0\n2\t2\t0.5\nq3\td1\t-1\n", 0.5),
+        ("test.tsv", "q1\td1\t1\n2\t2\t1\n", None),
+        ("test.tsv", "q1\t0\td1\t1\n2\t0\t2\t3\nq3\t0\td1\t0\n", 3.0),
+        ("test.trec", "q1 0 d1 1\n2 Q0 2 1\n", None),
+        ("qrels.txt", "q1  0  d1  1\n\n2 0 2 1\n", None),
+        ("dev.jsonl", [{"query-id": q, "corpus-id": d, "score": 1} for q, d in (("q1", "d1"), (2, 2))], None),
     ],
 )
-def test_judgements(name, qrels):
-    """With names or without, as BEIR or TREC has them; ids may be numbers, and a score a fraction."""
+def test_judgements(name, qrels, relevance):
+    """With names or without, as BEIR or TREC has them; ids may be numbers, a score a grade or a fraction."""
     questions = read(beir(qrels, name)).questions
     assert [(question.id, question.sources) for question in questions] == [
         ("q1", (Source("d1", quote="One."),)),
-        ("2", (Source("2", quote="Two."),)),
+        ("2", (Source("2", quote="Two.", relevance=relevance),)),
     ]
+
+
+def test_judgements_that_say_more_than_once():
+    """Grades below 0 are counted and taken for 0; of two for one passage the higher one is taken."""
+    path = beir("q1\t0\td1\t1\nq1\t0\td1\t3\nq1\t0\t2\t-2\n2\t0\t2\t2\n2\t0\t2\t2\nq3\t0\td1\t-1\n")
+    imported = read(path)
+    assert [question.sources for question in imported.questions] == [
+        (Source("d1", quote="One.", relevance=3.0),),
+        (Source("2", quote="Two.", relevance=2.0),),
+    ]
+    assert list(imported.notes) == [
+        "1 passage judged twice with different scores: the higher one is taken "
+        "(first at set/qrels/test.tsv:2)",
+        "2 judgements below 0: taken for 0, of no use (first at set/qrels/test.tsv:3)",
+    ]
+
+
+def test_judgements_beside_the_queries():
+    """A folder without `qrels` has them in a file that is called so."""
+    beir("")
+    Path("set/qrels/test.tsv").unlink()
+    Path("set/qrels").rmdir()
+    write("set/qrels_test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t2\n")
+    write("set/qrels_dev.tsv", "query-id\tcorpus-id\tscore\nq3\td1\t2\n")
+    assert only(Path("set")).sources == (Source("d1", quote="One.", relevance=2.0),)
 
 
 def test_judgements_of_what_is_missing():

@@ -40,7 +40,8 @@ SET = (
         provenance={},
     ),
 )
-FILES = [(form.name, f"out{suffix}") for form in FORMATS for suffix in form.suffixes]
+# Judgements of TREC are of documents and queries by their ids: they hold nothing else.
+FILES = [(f.name, f"out{suffix}") for f in FORMATS if f.name != "trec-qrels" for suffix in f.suffixes]
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,32 @@ def test_beir_folder():
     ]
 
 
+def test_grades_of_beir():
+    """What sources are worth is in the qrels, also when it was changed there; what is of no use is along."""
+    question = Question(
+        "graded",
+        "Where?",
+        sources=(
+            Source("a.md", quote="Here.", relevance=3.0),
+            Source("b.md", quote="There.", relevance=0.5),
+            Source("c.md", quote="Nowhere.", relevance=0.0),
+            Source("d.md", quote="Also here."),
+        ),
+        provenance={"origin": "imported"},
+    )
+    exported([question], "beir", "out")
+    qrels = Path("out/qrels/test.tsv")
+    header, *rows = qrels.read_text("utf-8").splitlines()
+    assert [row.split("\t")[::2] for row in rows] == [["graded", "3"], ["graded", "0.5"], ["graded", "1"]]
+    assert imported("beir", "out") == (question,)
+    changed = "\n".join([header, *(row.replace("\t0.5", "\t2") for row in rows)])
+    qrels.write_text(f"{changed}\n", "utf-8")
+    (again,) = imported("beir", "out")
+    first, second, worthless, last = question.sources
+    assert again.sources == (first, replace(second, relevance=2.0), last, worthless)
+    assert again.provenance == {"origin": "imported", "edited": True}
+
+
 def test_csv_does_not_run():
     """No cell begins as a formula does."""
     exported(SET, "csv", "out.csv")
@@ -226,5 +253,6 @@ def test_an_unknown_name():
     with pytest.raises(UsageError) as caught:
         format_named("excel")
     assert str(caught.value) == (
-        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, csv, huggingface, json'
+        'no format is called "excel"; known are llamaindex, ragas, deepeval, beir, trec-qrels, csv, '
+        "huggingface, json"
     )
