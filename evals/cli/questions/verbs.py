@@ -1,4 +1,4 @@
-"""The command `questions`: question files checked, reviewed, audited, imported and exported."""
+"""The command `questions`: question files checked, reviewed, audited, imported, exported and pooled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rag_evals.evals.base.errors import GenerationError, QuestionFileError, Usag
 from rag_evals.evals.base.files import replace_file
 from rag_evals.evals.base.messages import count_of, display_path, printable
 from rag_evals.evals.cli.arguments import add_home, add_reading, read_corpus
+from rag_evals.evals.cli.questions.pool import add_pool
 from rag_evals.evals.cli.questions.review import add_review
 from rag_evals.evals.generation.audit import audit_of, audit_to_json
 from rag_evals.evals.generation.work_file import work_path
@@ -46,6 +47,7 @@ def add_questions(parser: argparse.ArgumentParser) -> None:
         ("review", "look at each question with its passage; keep, edit or drop it", add_review),
         ("import", "make a question set of a file of another tool", _add_import),
         ("export", "write a question set for another tool", _add_export),
+        ("pool", "passages that pipelines found and nobody has judged, for labelling", add_pool),
     ):
         add_options(verbs.add_parser(name, help=line))
 
