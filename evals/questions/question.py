@@ -105,3 +105,12 @@ class Question:
     answerable: bool = True
     thresholds: tuple[tuple[str, float], ...] = ()
     provenance: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def wanted(self) -> tuple[tuple[Source, ...], ...]:
+        """What has to be found: of each group of alternatives one; sources of no use are left out."""
+        groups: dict[object, list[Source]] = {}
+        for number, source in enumerate(self.sources):
+            if source.relevance != 0:
+                groups.setdefault(number if source.any_of is None else source.any_of, []).append(source)
+        return tuple(map(tuple, groups.values()))

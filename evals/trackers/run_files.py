@@ -121,7 +121,7 @@ def _manifest(path: Path) -> str:
 
 
 def _row(question: Question) -> Sequence[Any]:
-    told, sources = question.provenance or {}, question.sources
+    told, sources = question.provenance or {}, [one for group in question.wanted for one in group]
     cells = {
         **{name: getattr(question, name) for name in ("id", "question", "reference", "answerable")},
         "kind": str(told.get("kind", "")),

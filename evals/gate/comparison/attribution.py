@@ -28,11 +28,11 @@ _OF_CONTEXTS = ("context_relevancy", "context_recall", "context_precision")
 def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | None:
     """Return at which stage the answer to an answerable question was lost.
 
-    Every source of a question is needed for its answer: the stage is that of the source that was lost
-    first. A source is found when at least half of its characters are in the passages together, so that
-    chunks and merged parents count alike. It is looked for by what both sides tell: offsets, else its
-    quote, else its page, else its document. The corpus are the names of the documents that the pipeline had;
-    None when it does not tell.
+    Every source of a question is needed for its answer, and of alternatives one: the stage is that of the
+    source that was lost first. A source is found when at least half of its characters are in the passages
+    together, so that chunks and merged parents count alike. It is looked for by what both sides tell:
+    offsets, else its quote, else its page, else its document. The corpus are the names of the documents that
+    the pipeline had; None when it does not tell.
 
     Returns:
         The stage; "not in the contexts" where the pipeline does not tell what it retrieved. None for an
@@ -40,18 +40,19 @@ def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | 
         failed only by metrics that look at the contexts alone while they hold every source.
     """
     question, answer = evaluation.question, evaluation.answer
-    if evaluation.outcome != "failed" or answer is None or not question.answerable or not question.sources:
+    wanted = question.wanted
+    if evaluation.outcome != "failed" or answer is None or not question.answerable or not wanted:
         return None
-    if corpus is not None and any(source.document not in corpus for source in question.sources):
+    if corpus is not None and any(all(one.document not in corpus for one in group) for group in wanted):
         return "not in the corpus"
-    missing = [source for source in question.sources if not is_in_contexts(source, answer.contexts)]
+    missing = [group for group in wanted if not any(is_in_contexts(one, answer.contexts) for one in group)]
     if not missing:
         return None if evaluation.is_retrieval else _use_of(evaluation)
     if not answer.candidates:
         return "not in the contexts"
     # A candidate that is still among the contexts is none of those that were lost.
     lost = [span for span in answer.candidates if not _is_kept(span, answer.contexts)]
-    if all(_is_among(source, answer.candidates, lost) for source in missing):
+    if all(any(_is_among(one, answer.candidates, lost) for one in group) for group in missing):
         return "lost in merging or reranking"
     return "not retrieved"
 

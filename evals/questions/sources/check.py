@@ -33,8 +33,9 @@ class CheckedQuestion:
 
     @property
     def status(self) -> Status:
-        """The status of its worst source; `unchanged` without sources."""
-        return max((one.status for one in self.located), key=STATUSES.index, default="unchanged")
+        """The status of its worst source that is of use; `unchanged` without such."""
+        useful = (one.status for one in self.located if one.source.relevance != 0)
+        return max(useful, key=STATUSES.index, default="unchanged")
 
     @property
     def is_outdated(self) -> bool:

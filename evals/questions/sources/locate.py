@@ -212,7 +212,8 @@ def stale_reasons(questions: Iterable[Question], read: Callable[[], Corpus]) -> 
         if named is None:
             named = {document.name: document for document in read().documents}
             hashes = frozenset(document.sha256 for document in named.values())
-        if reason := _stale_by(known, question.sources, named, hashes):
+        useful = [source for source in question.sources if source.relevance != 0]
+        if reason := _stale_by(known, useful, named, hashes):
             reasons[question.id] = reason
     return reasons
 

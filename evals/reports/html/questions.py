@@ -136,7 +136,7 @@ def _facts(question: Question, test: str, stage: Stage | None) -> list[tuple[str
     facts = [
         ("Reference", question.reference or ""),
         ("To be answered", "" if question.answerable else "no: the documents do not say it"),
-        ("Source", "; ".join(_source(source) for source in question.sources)),
+        ("Source", "; ".join(" or ".join(map(_source, group)) for group in question.wanted)),
         ("Stage", stage or ""),
         ("Tags", ", ".join(question.tags)),
         ("Test", test),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rag_evals.evals.gate.comparison.attribution import is_in_contexts, stage_of
 from rag_evals.evals.questions.question import Question, Source
@@ -50,6 +52,17 @@ COPY = Context("x", "b.pdf", 1, 0, 120, copies=(Span("a.pdf", 4, 90, 210),))
         (evaluation(COPY, candidates=[Span("a.pdf", 9, 900, 1000)]), "in the contexts, not used"),
         (evaluation(HERE, scores={"refusal": 0.1}), "in the contexts, not used"),
         (evaluation(HERE, scores={"refusal": 0.1, "faithfulness": 0.2}), "contradicted"),
+        # One of two alternatives is enough, and what is of no use is not missed.
+        (
+            evaluation(HERE, sources=[replace(GOLD, any_of="x"), Source("b.pdf", 1, 0, 50, any_of="x")]),
+            "in the contexts, not used",
+        ),
+        (
+            evaluation(OTHER, sources=[Source("gone.pdf", any_of="x"), replace(GOLD, any_of="x")]),
+            "not in the contexts",
+        ),
+        (evaluation(HERE, sources=[GOLD, Source("gone.pdf", relevance=0)]), "in the contexts, not used"),
+        (evaluation(OTHER, sources=[Source("gone.pdf", relevance=0)]), None),
         # What the retriever found in small chunks is in the merged parent.
         (evaluation(context(0, 5000), candidates=[Span("a.pdf", 4, 900, 950)]), "in the contexts, not used"),
     ],

@@ -133,6 +133,17 @@ def test_what_it_is_worth_stays_with_a_source():
     assert now == replace(source, start=START + 17, end=START + 17 + len(QUOTE))
 
 
+def test_what_is_of_no_use_makes_no_question_stale():
+    """Words that were judged to be of no use may go."""
+    gone = replace(SOURCE, relevance=0.0)
+    question = Question("q", "?", sources=(gone,), provenance={"document_sha256": {"a.md": "0" * 64}})
+    now = document("All is said in another way.")
+    assert stale_reason(question, Corpus((now,))) is None
+    assert check_question(question, SourceFinder(Corpus((now,)))).status == "unchanged"
+    needed = replace(question, sources=(SOURCE,))
+    assert stale_reason(needed, Corpus((now,))) is not None
+
+
 def test_moved_to_another_page():
     source = replace(SOURCE, document="a.pdf", page=1)
     found = finder(document("First page.\n\n" + TEXT, "a.pdf", (0, 13))).locate(source)
