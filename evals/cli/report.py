@@ -28,11 +28,12 @@ from rag_evals.evals.reports.junit import run_junit
 from rag_evals.evals.reports.markdown import run_markdown
 from rag_evals.evals.reports.terminal.summary import closing_lines, decision_lines
 from rag_evals.evals.reports.text import Line
+from rag_evals.evals.retrieval.trec_run import trec_run
 from rag_evals.evals.runs.merge import merge
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.messages import text_of
 
-FORMATS = ("terminal", "markdown", "html", "csv", "junit", "parquet")
+FORMATS = ("terminal", "markdown", "html", "csv", "junit", "parquet", "trec-run")
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +74,11 @@ def _text(form: str, run: Run, path: Path) -> str:
         return run_markdown(run, [line.text for line in _gate(run)])
     if form == "csv":
         return to_csv(run)
+    if form == "trec-run":
+        if len(names := dict.fromkeys(one.pipeline for one in run.evaluations)) > 1:
+            told = f"{len(names)} pipelines are in it, told apart by the last column: {', '.join(names)}"
+            print(printable(told), file=sys.stderr)
+        return trec_run(run.evaluations)
     return run_junit(run) if form == "junit" else _terminal(run)
 
 

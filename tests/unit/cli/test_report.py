@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
 from rag_evals.evals.runs.run_folder import RunFolder
 from rag_evals.evals.runs.score import Score
-from rag_evals.rag.answer import Answer
+from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.identity import canonical
 
 from tests.servers.junit_rules import offences
@@ -109,6 +110,18 @@ def test_empty_run(stored, call, capsys, form):
     stored()
     assert call("latest", "--format", form) == 0
     assert capsys.readouterr().err == "there is no evaluation in it\n"
+
+
+def test_trec_run(stored, call, capsys):
+    """What was found, by document; of several pipelines it is said that they are in one file."""
+    found = replace(EVALUATION, answer=Answer("x", (Context("y", "a.md"), Context("z", "b.md"))))
+    stored(found, replace(found, pipeline="merging"))
+    assert call("latest", "--format", "trec-run") == 0
+    assert capsys.readouterr() == (
+        "why Q0 a.md 1 2 baseline\nwhy Q0 b.md 2 1 baseline\n"
+        "why Q0 a.md 1 2 merging\nwhy Q0 b.md 2 1 merging\n",
+        "2 pipelines are in it, told apart by the last column: baseline, merging\n",
+    )
 
 
 def test_junit_is_valid(stored, call, capsys):
