@@ -53,7 +53,7 @@ class Coverage:
         ranks: The passages, counted from 0, that cover something of it which those before do not.
         shares: How much of it the passages up to each of these cover together, above 0 to 1, rising.
         alone: How much of it each passage covers that covers anything, by rank.
-        pieces: The intervals of it that are covered, which may overlap.
+        pieces: The intervals of it that are covered.
         undecided: Why it cannot be told whether some passage covers it; None where it can of all.
     """
 
@@ -157,8 +157,8 @@ def _accumulated(
     for rank, own in pieces.items():
         alone[rank] = union_length(own) / size
         if covered < size and (joined := union_length([*so_far, *own])) > covered:
-            so_far += own
-            covered = joined
+            # Joined, for a document as a whole may be covered by thousands of chunks.
+            so_far, covered = union([*so_far, *own]), joined
             ranks.append(rank)
             shares.append(covered / size)
     return Coverage(tuple(ranks), tuple(shares), alone, so_far, undecided)
@@ -195,6 +195,17 @@ def union_length(intervals: Sequence[Interval]) -> int:
             length += end - max(start, reached)
             reached = end
     return length
+
+
+def union(intervals: Sequence[Interval]) -> list[Interval]:
+    """Return the intervals that intervals of one document cover, sorted, none touching another."""
+    joined: list[Interval] = []
+    for start, end in sorted(intervals):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def source_name(source: Source) -> str:

@@ -21,6 +21,8 @@ class Evidence:
     def __init__(self, judged: JudgedRetrieval) -> None:
         self._judged = judged
         self._among = f"the {count_of(len(judged.passages), 'passage')}"
+        self._wanted = list(dict.fromkeys(one.group for one in judged.targets if one.grade > 0))
+        self._names: dict[int, str] = {}
         self._lost: dict[int, str] = {}
 
     def of(self, metric: RetrievalMetric, value: float) -> str | None:
@@ -30,22 +32,21 @@ class Evidence:
         if value == 1:
             return None
         if metric.k is None and metric.kind in ("recall", "precision", "iou"):
-            return printable(self._of_characters(metric))
-        return printable(self._of_ranks(metric))
+            return self._of_characters(metric)
+        return self._of_ranks(metric)
 
     def _of_ranks(self, metric: RetrievalMetric) -> str:
         """Return what was not found; where all was, how late."""
         judged, k = self._judged, metric.k
         ranking = judged.ranking(k)
         found = {find.reached.target.group for find in ranking.finds}
-        wanted = dict.fromkeys(target.group for target in judged.targets if target.grade > 0)
-        missing = [group for group in wanted if group not in found]
+        missing = [group for group in self._wanted if group not in found]
         if missing and not (found and metric.kind == "mrr"):
             return _joined(missing, lambda group: self._missed(group, k))
         if metric.kind == "precision":
             return f"{ranking.useful} of the first {count_of(k or 0, 'passage')} helped to find a source"
         late = ranking.finds[0 if metric.kind == "mrr" else -1]
-        name = source_name(late.reached.target.source)
+        name = self._name(judged.targets.index(late.reached.target))
         return f"{name} is {ordinal(late.reached.rank + 1)} of {self._among}"
 
     def _of_characters(self, metric: RetrievalMetric) -> str:
@@ -68,7 +69,7 @@ class Evidence:
         target, share = self._judged.targets[number], self._judged.coverages[number].share
         if not share:
             return self._missed(target.group, None)
-        return f"{_percent(1 - share)} of {source_name(target.source)} is not among {self._among}"
+        return f"{_percent(1 - share)} of {self._name(number)} is not among {self._among}"
 
     def _of_unjudged(self, metric: RetrievalMetric) -> str:
         ranks = [str(rank + 1) for rank in self._judged.unjudged(metric.k)]
@@ -81,14 +82,14 @@ class Evidence:
         """Return that no source of a group is among the first `k` passages, and where it was lost."""
         rank = self._rank_in(list(self._judged.stages)[-1], self._members(group))
         if rank is not None:
-            name = self._name(group)
+            name = self._names_of(group)
             return f"{name} is not among the first {k} passages: it is {ordinal(rank + 1)} of {self._among}"
         if group not in self._lost:
             self._lost[group] = self._not_found(group)
         return self._lost[group]
 
     def _not_found(self, group: int) -> str:
-        members, name = self._members(group), self._name(group)
+        members, name = self._members(group), self._names_of(group)
         share = max(self._judged.coverages[number].share for number in members)
         if share:
             return f"only {_percent(share)} of {name} is among {self._among}{self._lost_by(members)}"
@@ -106,7 +107,8 @@ class Evidence:
         for stage in reversed(earlier):
             rank = self._rank_in(stage, members)
             if rank is not None:
-                return f": {following[stage]} lost it, it was {ordinal(rank + 1)} of the {_plural(stage)}"
+                lost_by = printable(following[stage])
+                return f": {lost_by} lost it, it was {ordinal(rank + 1)} of the {_plural(stage)}"
         return f", nor among the {len(judged.stages[earlier[0]])} {_plural(earlier[0])}"
 
     def _rank_in(self, stage: str, members: Sequence[int]) -> int | None:
@@ -118,10 +120,15 @@ class Evidence:
     def _members(self, group: int) -> list[int]:
         return [n for n, t in enumerate(self._judged.targets) if t.group == group and t.grade > 0]
 
-    def _name(self, group: int) -> str:
+    def _names_of(self, group: int) -> str:
         first, *others = self._members(group)
         more = f" or {count_of(len(others), 'other place')}" if others else ""
-        return source_name(self._judged.targets[first].source) + more
+        return self._name(first) + more
+
+    def _name(self, number: int) -> str:
+        if number not in self._names:
+            self._names[number] = printable(source_name(self._judged.targets[number].source))
+        return self._names[number]
 
 
 def _joined(members: Sequence[int], text: Callable[[int], str]) -> str:
@@ -134,7 +141,7 @@ def _percent(share: float) -> str:
 
 
 def _plural(stage: str) -> str:
-    return stage if stage.endswith("s") else f"{stage} passages"
+    return printable(stage if stage.endswith("s") else f"{stage} passages")
 
 
 def ordinal(number: int) -> str:

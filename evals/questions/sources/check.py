@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
+from rag_evals.evals.base.messages import count_of, printable, quoted
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.questions.sources.locate import STALE, LocatedSource, SourceFinder, Status, hashes_of
+from rag_evals.rag.documents.document import Corpus, Document
 
 # From the best to the worst; a question is as its worst source is.
 STATUSES: tuple[Status, ...] = ("unchanged", "moved", "stale", "orphaned")
@@ -113,6 +116,36 @@ def outdated_refusals(questions: Sequence[Question], finder: SourceFinder) -> tu
         and not question.sources
         and any(sha256 not in hashes for sha256 in hashes_of(question).values())
     )
+
+
+def misplaced_sources(questions: Iterable[Question], corpus: Corpus) -> tuple[str, ...]:
+    """Return a line for each source that no passage of the documents can cover, as it stands in none of them.
+
+    Its offsets or its page lie beyond its document, or there is no such document. Sources of no use are
+    passed over, and so are questions that the documents do not answer.
+    """
+    documents = {document.name: document for document in corpus.documents}
+    answerable = (question for question in questions if question.answerable)
+    return tuple(
+        printable(f"{question.id}: {problem}")
+        for question in answerable
+        for source in question.sources
+        if source.relevance != 0 and (problem := _misplaced(source, documents))
+    )
+
+
+def _misplaced(source: Source, documents: Mapping[str, Document]) -> str | None:
+    document = documents.get(source.document)
+    if document is None:
+        close = get_close_matches(source.document, documents, 1)
+        hint = f" (did you mean {quoted(close[0])}?)" if close else ""
+        return f"{quoted(source.document)} is not among the {count_of(len(documents), 'document')}{hint}"
+    last = max(source.start or 0, source.end or 0)
+    if last > len(document.text):
+        return f"character {last} of {quoted(document.name)}, whose text has {len(document.text)}"
+    if document.page_starts and (source.page or 0) > len(document.page_starts):
+        return f"page {source.page} of {quoted(document.name)}, which has {len(document.page_starts)}"
+    return None
 
 
 def status_counts(checked: Sequence[CheckedQuestion]) -> Mapping[Status, int]:

@@ -12,6 +12,7 @@ from rag_evals.evals.questions.sources.check import (
     check_question,
     check_questions,
     lost_words,
+    misplaced_sources,
     outdated_refusals,
 )
 from rag_evals.evals.questions.sources.locate import STALE, SourceFinder, stale_reason, stale_reasons
@@ -142,6 +143,27 @@ def test_what_is_of_no_use_makes_no_question_stale():
     assert check_question(question, SourceFinder(Corpus((now,)))).status == "unchanged"
     needed = replace(question, sources=(SOURCE,))
     assert stale_reason(needed, Corpus((now,))) is not None
+
+
+def test_sources_that_stand_nowhere():
+    """Beyond the text, beyond the pages, in no document; what is of no use need not stand anywhere."""
+    corpus = Corpus((document("A text.", "a.md"), document("One. Two.", "b.pdf", (0, 5))))
+    questions = [
+        Question(
+            "right", "?", sources=(Source("a.md", start=0, end=7), Source("b.pdf", 2), Source("a.md", 9))
+        ),
+        Question("beyond", "?", sources=(Source("a.md", start=5, end=8), Source("a.md", start=70))),
+        Question("page", "?", sources=(Source("b.pdf", 3),)),
+        Question("other", "?", sources=(Source("b.pdff", 1), Source("d17"), Source("d18", relevance=0))),
+        Question("none", "?", sources=(Source("d19"),), answerable=False),
+    ]
+    assert misplaced_sources(questions, corpus) == (
+        'beyond: character 8 of "a.md", whose text has 7',
+        'beyond: character 70 of "a.md", whose text has 7',
+        'page: page 3 of "b.pdf", which has 2',
+        'other: "b.pdff" is not among the 2 documents (did you mean "b.pdf"?)',
+        'other: "d17" is not among the 2 documents',
+    )
 
 
 def test_moved_to_another_page():
