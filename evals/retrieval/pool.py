@@ -24,6 +24,7 @@ from rag_evals.evals.questions.fields import (
 )
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.questions.question_set import edited
+from rag_evals.evals.questions.rewrite import LINES
 from rag_evals.evals.retrieval.judged_retrieval import DEFAULT_TAU, JudgedRetrieval
 from rag_evals.rag.answer import Context
 
@@ -102,33 +103,24 @@ def _identity(passage: Context) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A line of a pool that a person labelled.
+    """A line of a pool.
 
     Attributes:
         question_id: Id of the question.
         question: Its text when the passage was found.
         source: What becomes of the passage.
         place: File and line.
+        is_given: Whether a person labelled it.
     """
 
     question_id: str
     question: str
     source: Source
     place: str
+    is_given: bool
 
 
-_KEYS = (
-    "question_id",
-    "question",
-    "relevance",
-    "passage",
-    "document",
-    "page",
-    "start",
-    "end",
-    "found",
-    "any_of",
-)
+_KEYS = tuple("question_id question relevance passage document page start end found any_of".split())
 
 
 def read_labels(path: Path) -> tuple[tuple[Label, ...], int]:
@@ -137,24 +129,20 @@ def read_labels(path: Path) -> tuple[tuple[Label, ...], int]:
     Raises:
         QuestionFileError: It cannot be read, or lines are wrong; each is named.
     """
-    readers = {
-        name: reader for name, reader in readers_for("passages").items() if name in (".jsonl", ".ndjson")
-    }
+    readers = {name: reader for name, reader in readers_for("passages").items() if name in LINES}
     entries = read_entries(path, "pools", readers)
-    parsed = (
+    outcomes = (
         (place, value if isinstance(value, Fault) else _label(value, place)) for place, value in entries
     )
-    rows, problems = gather(parsed, lambda one: one.place if isinstance(one, Label) else one)
+    lines, problems = gather(outcomes, lambda line: line.place)
     if problems:
-        raise QuestionFileError(
-            listing(f"{count_of(len(problems), 'problem')} in a pool:", map(printable, problems))
-        )
-    labels = tuple(row for row in rows if isinstance(row, Label))
-    return labels, len(rows) - len(labels)
+        headline = f"{count_of(len(problems), 'problem')} in a pool:"
+        raise QuestionFileError(listing(headline, map(printable, problems)))
+    labels = tuple(line for line in lines if line.is_given)
+    return labels, len(lines) - len(labels)
 
 
-def _label(value: object, place: str) -> Label | str | Fault:
-    """Return what a line labels; its place where it is not labelled."""
+def _label(value: object, place: str) -> Label | Fault:
     if not isinstance(value, dict):
         return Fault((f"not an object but {kind_name(value)}",))
     problems: list[str] = []
@@ -181,12 +169,11 @@ def _label(value: object, place: str) -> Label | str | Fault:
         parse_text(value, "question", problems, is_required=True) or "",
         source,
         place,
+        is_given=relevance is not None,
     )
     if relevance is not None and not document.strip():
         problems.append('no "document" in it, and a source has one: write the name, or leave "relevance" out')
-    if problems:
-        return Fault(tuple(problems))
-    return place if relevance is None else label
+    return Fault(tuple(problems)) if problems else label
 
 
 def labelled_questions(questions: Sequence[Question], labels: Sequence[Label]) -> dict[str, Question]:

@@ -68,8 +68,8 @@ def split_file(set_folder: Path) -> Path:
         QuestionFileError: There are none, or several without `test`.
     """
     folder = set_folder / QRELS
-    found = folder.glob("*") if folder.is_dir() else set_folder.glob(f"{QRELS}*")
-    files = sorted(file for file in found if file.suffix in _SUFFIXES and file.is_file())
+    candidates = folder.glob("*") if folder.is_dir() else set_folder.glob(f"{QRELS}*")
+    files = sorted(file for file in candidates if file.suffix in _SUFFIXES and file.is_file())
     tests = [file for file in files if file.stem.removeprefix(QRELS).lstrip("._-") == "test"]
     if len(tests) == 1 or len(files) == 1:
         return (tests or files)[0]
