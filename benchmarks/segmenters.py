@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_evals.evals.judges.claims import split_sentences
+from rag_evals.rag.retrieval.text.sentences import split_sentences
 
 from benchmarks.report import arguments, print_table, save
 

@@ -37,11 +37,18 @@ OF_RAG = {
     "runs": FOR_ALL,
     "retrieval": FOR_ALL,
     "judges": FOR_ALL
-    | {"llm.local", "llm.weights", "retrieval.embedder", "retrieval.entailment", "retrieval.llamaindex"},
+    | {
+        "llm.local",
+        "llm.weights",
+        "retrieval.embedder",
+        "retrieval.entailment",
+        "retrieval.llamaindex",
+        "retrieval.text",
+    },
     "gate": FOR_ALL,
     "engine": FOR_ALL,
     "testing": FOR_ALL,
-    "generation": FOR_ALL | {"documents", "retrieval.embedder", "llm"},
+    "generation": FOR_ALL | {"documents", "retrieval.embedder", "retrieval.text", "llm"},
     "reports": FOR_ALL,
     "trackers": FOR_ALL | {"native.children"},
 }

@@ -22,8 +22,8 @@ from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.generation.candidate import Passage
 from rag_evals.evals.generation.text.layout import Block, layout_of
 from rag_evals.evals.generation.text.words import NOT_ENGLISH, is_english, is_of_other_script, words_in
-from rag_evals.evals.judges.claims.sentences import TextSpan, split_sentences
 from rag_evals.rag.documents.document import Corpus, Document
+from rag_evals.rag.retrieval.text.sentences import TextSpan, split_sentences
 
 # Words. Long enough that a question has something to be about, short enough that its answer is found.
 LONGEST = 220

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from rag_evals.evals.generation.candidate import Passage
 from rag_evals.evals.generation.text.words import LEAST_OF_SENTENCE, english_share, names_in
-from rag_evals.evals.judges.claims.sentences import TextSpan, split_sentences
+from rag_evals.rag.retrieval.text.sentences import TextSpan, split_sentences
 
 PageAt = Callable[[int], int | None]
 

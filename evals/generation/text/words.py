@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rag_evals.evals.judges.claims.sentences import split_sentences
+from rag_evals.rag.retrieval.text.sentences import split_sentences
 
 # English text has about 0.4 of these; German, French, Spanish or Italian text 0.02 to 0.1.
 LEAST = 0.2

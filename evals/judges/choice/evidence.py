@@ -10,12 +10,12 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise, zip_longest
 
-from rag_evals.evals.judges.claims.blocks import split_blocks
 from rag_evals.evals.judges.claims.layout import cells_of, read_row
-from rag_evals.evals.judges.claims.sentences import sentences_of
 from rag_evals.evals.judges.claims.words import stems, wording
 from rag_evals.rag.answer import Context
 from rag_evals.rag.retrieval.embedder import Embedder, Vectors
+from rag_evals.rag.retrieval.text.blocks import split_blocks
+from rag_evals.rag.retrieval.text.sentences import sentences_of
 
 # A claim is read next to this many of its closest sentences.
 SENTENCES = 4

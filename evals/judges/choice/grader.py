@@ -13,8 +13,6 @@ from rag_evals.evals.judges import prompts
 from rag_evals.evals.judges.choice.evidence import Evidence
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.claims.declines import declines, may_decline
-from rag_evals.evals.judges.claims.language import LANGUAGES, language_of
-from rag_evals.evals.judges.claims.sentences import TextSpan
 from rag_evals.evals.judges.claims.unsupported import missing_words
 from rag_evals.evals.judges.claims.words import stems
 from rag_evals.evals.judges.judge import RawScore, trace_attributes
@@ -25,6 +23,8 @@ from rag_evals.rag.answer import Answer, Context, Tokens, question_part
 from rag_evals.rag.errors import ContextWindowError
 from rag_evals.rag.llm.protocol import LLM, Choice, Prompt, ReadsLikelihood, ReadsStates, States
 from rag_evals.rag.retrieval.embedder import Embedder
+from rag_evals.rag.retrieval.text.language import LANGUAGES, language_of
+from rag_evals.rag.retrieval.text.sentences import TextSpan
 from rag_evals.rag.tracing import spans
 from rag_evals.rag.tracing.conventions import INPUT, spoken, token_attributes
 

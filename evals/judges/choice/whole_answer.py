@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from rag_evals.evals.judges import prompts
 from rag_evals.evals.judges.choice.grader import Grader
-from rag_evals.evals.judges.claims import Claim, TextSpan
+from rag_evals.evals.judges.claims import Claim
 from rag_evals.evals.judges.judge import RawScore
 from rag_evals.rag.llm.protocol import States
+from rag_evals.rag.retrieval.text.sentences import TextSpan
 
 # Counts up when claims are read in another way: cards and kept readings are of one way.
 WHOLE_ANSWER = 2

@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from rag_evals.evals.judges.claims.sentences import split_sentences
 from rag_evals.evals.judges.claims.small_talk import pads, plain
 from rag_evals.evals.judges.claims.words import NUMBER
+from rag_evals.rag.retrieval.text.sentences import split_sentences
 
 _LONGEST = 600  # no stock phrase has more characters
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rag_evals.evals.judges.claims.blocks import Block, split_blocks
 from rag_evals.evals.judges.claims.declines import declines, may_decline
 from rag_evals.evals.judges.claims.layout import (
     cells_of,
@@ -19,9 +18,10 @@ from rag_evals.evals.judges.claims.layout import (
     names_sources,
     read_row,
 )
-from rag_evals.evals.judges.claims.sentences import CLOSERS, TextSpan, sentences_of, stripped
 from rag_evals.evals.judges.claims.small_talk import pads, plain
 from rag_evals.evals.judges.claims.words import NUMBER
+from rag_evals.rag.retrieval.text.blocks import Block, split_blocks
+from rag_evals.rag.retrieval.text.sentences import CLOSERS, TextSpan, sentences_of, stripped
 
 _ASKS = re.compile(r"(?:who|what|which|when|where|why|how)\b")
 # What says that it introduces, or breaks off.

@@ -9,7 +9,6 @@ from functools import cache
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.choice.grader import log_odds, whole_of
 from rag_evals.evals.judges.claims import Claim, read_claims
-from rag_evals.evals.judges.claims.sentences import TextSpan
 from rag_evals.evals.judges.entailment.asked import AskedModel
 from rag_evals.evals.judges.entailment.windows import Window, windows_for
 from rag_evals.evals.judges.judge import RawScore, RawScores, trace_attributes
@@ -18,6 +17,7 @@ from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.identity import digest
 from rag_evals.rag.profile import load, profile_of
 from rag_evals.rag.retrieval.entailment import Ask, Entailment, EntailmentModel
+from rag_evals.rag.retrieval.text.sentences import TextSpan
 from rag_evals.rag.tracing.spans import OpenSpan, span
 
 # Counts up when the way from an answer to its raw scores changes in a way that no setting shows.

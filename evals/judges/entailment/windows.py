@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag_evals.evals.judges.claims.sentences import split_sentences
 from rag_evals.rag.answer import Context
 from rag_evals.rag.retrieval.entailment import Form
+from rag_evals.rag.retrieval.text.sentences import split_sentences
 
 Count = Callable[[str], int]
 Piece = tuple[int, int]

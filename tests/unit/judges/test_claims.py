@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.claims import TextSpan, declines, split_claims, split_sentences
+from rag_evals.evals.judges.claims import declines, split_claims
+from rag_evals.rag.retrieval.text.sentences import TextSpan, split_sentences
 
 from benchmarks.segmenters import SEGMENTERS, measured, paragraphs_of
 

@@ -11,11 +11,12 @@ import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.choice.evidence import Evidence
 from rag_evals.evals.judges.choice.scorer import ChoiceScorer
-from rag_evals.evals.judges.claims import read_claims, split_claims, split_sentences
+from rag_evals.evals.judges.claims import read_claims, split_claims
 from rag_evals.evals.judges.prompts import SUPPORTED
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context
+from rag_evals.rag.retrieval.text.sentences import split_sentences
 
 TWO = "The router picks two experts."
 MLP = "Each expert is an MLP."

@@ -7,13 +7,13 @@ import pytest
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.choice.whole_answer import MOST_WHOLE, places_in
-from rag_evals.evals.judges.claims import TextSpan, split_sentences
 from rag_evals.evals.judges.prompts import ANSWERS, harmless_text, whole_passages
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import Answer, Context, Tokens
 from rag_evals.rag.errors import ContextWindowError
 from rag_evals.rag.llm.protocol import Prompt, States
+from rag_evals.rag.retrieval.text.sentences import TextSpan, split_sentences
 
 QUESTION = Question("experts", "How many experts?", reference="Two run. Eight exist.")
 CONTEXTS = (Context("Two of eight experts run.", "moe.pdf", page=3), Context("Nothing more.", "b.md"))

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rag_evals.evals.judges.claims.abbreviations import (
+from rag_evals.rag.retrieval.text.abbreviations import (
     COUNTED,
     OFTEN,
     WITHIN,
     belongs_to_country,
     is_country,
 )
-from rag_evals.evals.judges.claims.blocks import Block, split_blocks
+from rag_evals.rag.retrieval.text.blocks import Block, split_blocks
 
 CLOSERS = "\"'”’»›)\\]}」』】）*_`"
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from rag_evals.evals.judges.claims.language import LANGUAGES, language_of
+from rag_evals.rag.retrieval.text.language import LANGUAGES, language_of
 
-LABELS = Path(__file__).parents[3].joinpath("fixtures/labels/languages.jsonl")
+LABELS = Path(__file__).parents[5].joinpath("fixtures/labels/languages.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_labelled_answers_are_in_seven_languages():
 def test_english_loads_no_model():
     """What shows by its words costs no half second."""
     code = (
-        "import sys; from rag_evals.evals.judges.claims.language import language_of; "
+        "import sys; from rag_evals.rag.retrieval.text.language import language_of; "
         "assert language_of('How many experts are there?') == 'en'; assert 'py3langid' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
