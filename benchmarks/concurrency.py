@@ -29,7 +29,7 @@ import pytest
 from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.rag.answer import Answer, Context
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.llm.protocol import Prompt
 from rag_evals.rag.llm.load import load_llm
 from rag_evals.rag.profile import profile_of_model

@@ -18,7 +18,8 @@ from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import LLMConfig, config_for
+from rag_evals.rag.config import config_for
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.protocol import Likelihood, Prompt

@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.local.probe import PASSAGE, SecondContext, chosen, second_context
 from rag_evals.rag.llm.local.speeds import Speeds, Tuning, keep, physical_cores

@@ -43,6 +43,11 @@ class Document:
         """Return the page (from 1) that holds the character at `offset`, None in a format without pages."""
         return bisect_right(self.page_starts, offset) or None
 
+    def pages_at(self, start: int, end: int) -> tuple[int | None, int | None]:
+        """Return the page on which a piece begins, and that on which it ends where that is another one."""
+        page, last = self.page_at(start), self.page_at(max(start, end - 1))
+        return page, last if last != page else None
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.protocol import LLM
 from rag_evals.rag.llm.remote.address import PREFIX

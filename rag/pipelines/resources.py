@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_evals.rag.config import LLMConfig, PipelineConfig
+from rag_evals.rag.config import PipelineConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.identity import Memory
 from rag_evals.rag.llm.load import load_llm
 from rag_evals.rag.llm.protocol import LLM

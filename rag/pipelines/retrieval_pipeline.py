@@ -7,12 +7,14 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rag_evals.rag.answer import Answer, Context, Retrieval, Tokens, context_parts, question_part
-from rag_evals.rag.config import LLMConfig, PipelineConfig
+from rag_evals.rag.config import PipelineConfig, without_effect
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.errors import ConfigError
 from rag_evals.rag.identity import digest
@@ -20,22 +22,33 @@ from rag_evals.rag.llm.protocol import LLM, Prompt
 from rag_evals.rag.llm.remote.address import is_harmless
 from rag_evals.rag.pipelines.resources import AUTO_RERANKER, Resources, reranker_name
 from rag_evals.rag.profile import load, profile_of_model
+from rag_evals.rag.retrieval.embedder import NoEmbedder
 from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import LLMReranker, NoReranker, Reranker
+from rag_evals.rag.retrieval.retrievers.expansion import LONGEST, TASK, expand
+from rag_evals.rag.retrieval.text.terms import VERSION as TERMS
 from rag_evals.rag.tracing.conventions import INPUT, reranked, retrieved, spoken
 from rag_evals.rag.tracing.spans import OpenSpan, SpanKind, span
 
 
 def describe(config: PipelineConfig) -> str:
     """Return in one line what `config` comes to on this machine."""
-    sizes = "/".join(map(str, config.chunk_sizes))
+    pieces = f"chunks of {'/'.join(map(str, config.chunk_sizes))} tokens"
+    if config.retriever == "sentence_window":
+        pieces = f"{config.window} sentences around each"
+    elif config.has_sentences:
+        pieces += " with vectors of their sentences"
     reranker = reranker_name(config)
-    kept = f", reranker {reranker} keeps {config.rerank_top_n}" if config.retriever == "auto_merging" else ""
+    is_cut = config.retriever in ("auto_merging", "sentence_window")
+    kept = f", reranker {reranker} keeps {config.passages}" if is_cut else ""
     if config.reranker == "auto" and reranker == "llm":
         kept += f" ({AUTO_RERANKER} is not here)"
+    leaves = f" of {config.search} candidates" if config.search not in ("vector", config.retriever) else ""
+    wordings = f" for {config.expansion + 1} wordings" if config.expansion else ""
+    embedder = f"embedder {config.embedder}, " if config.search != "bm25" else ""
     return (
-        f"{config.name}: {config.retriever}, chunks of {sizes} tokens, top {config.top_k}{kept}, "
-        f"embedder {config.embedder}, llm {_without_user(config.llm.model)}"
+        f"{config.name}: {config.retriever}{leaves}, {pieces}, top {config.top_k}{wordings}{kept}, "
+        f"{embedder}llm {_without_user(config.llm.model)}"
     )
 
 
@@ -69,13 +82,20 @@ class RetrievalPipeline:
             "llm": llm.fingerprint,
             "reranker": reranker.fingerprint,
             "prompt": prompt,
+            **({"expansion": TASK} if config.expansion else {}),
+            **({"bm25": _BM25} if config.search != "vector" else {}),
         }
         self.fingerprint = digest(self.identity)
         knobs = {key: getattr(config, key) for key in _WRITING_KNOBS}
         self.writing = digest({"knobs": knobs, "llm": llm.fingerprint, "prompt": prompt})
         self._search_reranker = NoReranker() if isinstance(reranker, LLMReranker) else reranker
         self.searching = digest(
-            {"index": index.identity, "reranker": self._search_reranker.fingerprint, "kept": self._kept}
+            {
+                "knobs": _knobs(replace(config, **_WRITING_DEFAULTS, name="", expansion=0, llm=LLMConfig())),
+                "index": index.identity,
+                "reranker": self._search_reranker.fingerprint,
+                **({"bm25": _BM25} if config.search != "vector" else {}),
+            }
         )
         self.profile = replace(
             profile_of_model(llm),
@@ -127,25 +147,33 @@ class RetrievalPipeline:
 
     def retrieve_now(self, question: str) -> Retrieval:
         """Retrieve and rerank, as many passages as are kept."""
-        return self._retrieved(question, self.reranker)
+        seconds: dict[str, float] = {}
+        if not self.config.expansion:
+            return self._retrieved(question, self.reranker, seconds)
+        with _timed(seconds, "expand", "LLM") as step:
+            wordings, tokens = expand(self._llm, question, self.config.expansion, step)
+        found = self._retrieved(question, self.reranker, seconds, wordings)
+        return replace(found, tokens={"expand": tokens, **found.tokens})
 
     def search_now(self, question: str) -> Retrieval:
-        """Retrieve, and rerank where that takes no language model."""
-        return self._retrieved(question, self._search_reranker)
+        """Retrieve for the question itself, and rerank where that takes no language model."""
+        return self._retrieved(question, self._search_reranker, {})
 
-    def _retrieved(self, question: str, reranker: Reranker) -> Retrieval:
-        seconds: dict[str, float] = {}
+    def _retrieved(
+        self, question: str, reranker: Reranker, seconds: dict[str, float], wordings: Sequence[str] = ()
+    ) -> Retrieval:
         with _timed(seconds, "retrieve", "RETRIEVER") as step:
             step.set({INPUT: question})
-            found = self.index.retrieve(question)
+            found = self.index.retrieve(question, wordings)
             step.set_from(retrieved, question, found.contexts)
         with _timed(seconds, "rerank", "RERANKER") as step:
             step.set({INPUT: question})
+            top = self.config.passages
             ranking = reranker.rerank(question, found.contexts)
             # Of what nothing put in order there is no best part.
             is_left = reranker is not self.reranker
-            kept = ranking.contexts if is_left else ranking.contexts[: self._kept]
-            step.set_from(reranked, question, found.contexts, kept, name=reranker.name, top=self._kept)
+            kept = ranking.contexts if is_left else ranking.contexts[:top]
+            step.set_from(reranked, question, found.contexts, kept, name=reranker.name, top=top)
         stages = dict(found.stages)
         if not isinstance(reranker, NoReranker):
             stages["reranked"] = tuple(context.places[0] for context in ranking.contexts)
@@ -173,14 +201,13 @@ class RetrievalPipeline:
 
     def _expected(self) -> Tokens:
         """Return what an answer may take: the passages and half of the longest answer."""
-        passages = min(self.config.context_tokens, self._kept * self.config.chunk_sizes[0])
-        is_read_twice = isinstance(self.reranker, LLMReranker)
-        ranked = self.config.top_k * self.config.chunk_sizes[-1] * is_read_twice
-        return Tokens(evaluated=passages + ranked, generated=self.config.max_answer_tokens // 2)
-
-    @property
-    def _kept(self) -> int:
-        return self.config.rerank_top_n if self.config.retriever == "auto_merging" else self.config.top_k
+        longest, shortest = self.config.chunk_sizes[0], self.config.chunk_sizes[-1]
+        if self.config.retriever == "sentence_window":
+            longest = shortest = min(longest, _SENTENCE) * (2 * self.config.window + 1)
+        passages = min(self.config.context_tokens, self.config.passages * longest)
+        ranked = self.config.top_k * shortest * isinstance(self.reranker, LLMReranker)
+        written = self.config.max_answer_tokens // 2 + self.config.expansion * LONGEST // 2
+        return Tokens(evaluated=passages + ranked, generated=written)
 
     def _within_budget(self, ranked: Sequence[Context]) -> tuple[Context, ...]:
         """Leave out whole passages until the budget holds: those too long by themselves, then the lowest."""
@@ -213,11 +240,19 @@ def _knobs(config: PipelineConfig) -> dict[str, Any]:
     knobs = asdict(replace(config, llm=LLMConfig(), embedder="", reranker=""))
     for name in _OF_SERVERS:
         del knobs["llm"][name]
-    return knobs
+    return {name: value for name, value in knobs.items() if name not in without_effect(config)}
 
+
+# What changes the ranking by words besides the knobs.
+_BM25 = {"terms": TERMS, **{name: version(name) for name in ("bm25s", "PyStemmer")}}
+# Tokens of a sentence, for the plan: of English papers the mean.
+_SENTENCE = 30
 
 # Of a pipeline's knobs those that say what is made of the passages once they are found.
 _WRITING_KNOBS = ("context_tokens", "passage_order", "max_answer_tokens", "instruction")
+_WRITING_DEFAULTS = {
+    each.name: each.default for each in fields(PipelineConfig) if each.name in _WRITING_KNOBS
+}
 
 
 def build_pipeline(
@@ -228,7 +263,8 @@ def build_pipeline(
     Raises:
         ModelError: A model cannot be found, fetched or verified.
     """
-    index = Index(corpus, config, resources.embedder(config.embedder), index_folder)
+    embedder = NoEmbedder() if config.search == "bm25" else resources.embedder(config.embedder)
+    index = Index(corpus, config, embedder, index_folder)
     return RetrievalPipeline(config, index, resources.llm(config.llm), resources.reranker(config))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from rag_evals.rag.answer import Context, Span
 from rag_evals.rag.config import PipelineConfig
 from rag_evals.rag.documents.document import Document
 from rag_evals.rag.identity import digest
+from rag_evals.rag.retrieval.text.pieces import VERSION as PIECES
+from rag_evals.rag.retrieval.text.pieces import sentence_pieces
 
 if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
@@ -31,6 +33,8 @@ class Chunk:
         parent: Id of the larger chunk that it is a piece of; None for a piece of the document itself.
         level: 0 for the largest chunks, 1 for their pieces, and so on.
         number: Its place among the pieces of its parent, from 0.
+        around: What stands around it and has to be alike, too, in a copy of it; a table of chunks gives it no
+            more than the words.
     """
 
     id: str
@@ -43,6 +47,7 @@ class Chunk:
     parent: str | None = None
     level: int = 0
     number: int = 0
+    around: str = field(default="", compare=False, repr=False)
 
     @property
     def span(self) -> Span:
@@ -66,12 +71,30 @@ class Hit:
         )
 
 
+def chunk_of(
+    document: Document,
+    start: int,
+    end: int,
+    *,
+    id: str,
+    parent: str | None = None,
+    level: int = 0,
+    number: int = 0,
+    around: str = "",
+) -> Chunk:
+    """Return the text of a document from `start` to `end` as a chunk."""
+    page, page_end = document.pages_at(start, end)
+    text = document.text[start:end]
+    return Chunk(id, text, document.name, page, start, end, page_end, parent, level, number, around)
+
+
 def chunking(config: PipelineConfig) -> dict[str, Any]:
     """Return everything of a pipeline's settings that shapes its chunks, and the library that makes them."""
     return {
         "chunk_sizes": config.chunk_sizes,
         "chunk_overlap": config.chunk_overlap,
         "llama_index": version("llama-index-core"),  # of what is installed: importing it takes seconds
+        **({"sentences": [PIECES, config.retriever]} if config.has_sentences else {}),
     }
 
 
@@ -93,6 +116,10 @@ def split(document: Document, config: PipelineConfig) -> list[Chunk]:
     Ids are made from the place, not drawn at random, so that equal scores come in the same order in every
     build.
     """
+    if not document.text.strip():
+        return []
+    if config.retriever == "sentence_window":
+        return _sentences(document, config.chunk_sizes[0])
     from llama_index.core import Document as LlamaDocument
     from llama_index.core.node_parser import HierarchicalNodeParser
 
@@ -104,7 +131,54 @@ def split(document: Document, config: PipelineConfig) -> list[Chunk]:
         nodes = HierarchicalNodeParser.from_defaults(
             node_parser_ids=list(splitters), node_parser_map=splitters
         ).get_nodes_from_documents([whole])
-    return _placed(nodes, document)
+    chunks = _placed(nodes, document)
+    return _with_sentences(chunks, document) if config.has_sentences else chunks
+
+
+def _sentences(document: Document, size: int) -> list[Chunk]:
+    """Return the sentences of a document; one of more than `size` tokens is cut."""
+    splitter = _splitter(size, 0)
+    places: list[tuple[int, int]] = []
+    for start, end in sentence_pieces(document.text):
+        at = start
+        # No token is shorter than a byte, no character longer than four.
+        parts = splitter.split_text(document.text[start:end]) if 4 * (end - start) > size else []
+        for part in parts if len(parts) > 1 else [document.text[start:end]]:
+            at = document.text.index(part, at)
+            places.append((at, at + len(part)))
+            at += len(part)
+    around = (document.text[slice(*_neighbours(places, n))] for n in range(len(places)))
+    return [
+        chunk_of(document, start, end, id=digest([document.name, "sentence", size, n]), number=n, around=both)
+        for n, ((start, end), both) in enumerate(zip(places, around, strict=True))
+    ]
+
+
+def _neighbours(places: Sequence[tuple[int, int]], number: int) -> tuple[int, int]:
+    """Return where the sentence before begins and where the one behind ends."""
+    return places[max(0, number - 1)][0], places[min(len(places) - 1, number + 1)][1]
+
+
+def _with_sentences(chunks: list[Chunk], document: Document) -> list[Chunk]:
+    """Return chunks with what has a vector for each of the smallest ones: itself, and its sentences."""
+    pieces = []
+    for leaf in leaves(chunks):
+        places = sentence_pieces(leaf.text)
+        for n, (start, end) in enumerate([(0, len(leaf.text)), *(places if len(places) > 1 else [])]):
+            id = digest([leaf.id, "sentence", n])
+            pieces.append(
+                chunk_of(
+                    document,
+                    leaf.start + start,
+                    leaf.start + end,
+                    id=id,
+                    parent=leaf.id,
+                    level=leaf.level + 1,
+                    number=n,
+                    around=leaf.text,
+                )
+            )
+    return [*chunks, *pieces]
 
 
 def _splitter(size: int, overlap: int) -> Any:
@@ -132,16 +206,11 @@ def _placed(nodes: Sequence[BaseNode], document: Document) -> list[Chunk]:
         parent, first = (around.id, around.start) if around else (None, 0)
         before = latest.get(parent)
         start = _find(text, document.text, first, (before.start, before.end) if before else (first, first))
-        end = start + len(text)
-        page, last = document.page_at(start), document.page_at(max(start, end - 1))
-        placed[node.node_id] = latest[parent] = Chunk(
-            node.node_id,
-            text,
-            document.name,
-            page,
+        placed[node.node_id] = latest[parent] = chunk_of(
+            document,
             start,
-            end,
-            page_end=last if last != page else None,
+            start + len(text),
+            id=node.node_id,
             parent=parent,
             level=around.level + 1 if around else 0,
             number=before.number + 1 if before else 0,

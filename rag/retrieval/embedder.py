@@ -128,6 +128,25 @@ class Embedder:
             self._memory.keep(VECTOR, vectors)
 
 
+class NoEmbedder:
+    """Stands in the place of an embedder where nothing is found by vectors."""
+
+    name = "none"
+    fingerprint = "none"
+
+    def load(self) -> None:
+        """Load nothing."""
+
+    def embed(self, texts: Sequence[str], *, progress: str | None = None) -> Vectors:  # noqa: ARG002
+        """Return vectors that say nothing."""
+        import numpy as np
+
+        return np.zeros((len(texts), 1), dtype=np.float32)
+
+
+AnyEmbedder: TypeAlias = Embedder | NoEmbedder
+
+
 class SentenceModel:
     """A sentence-transformers model, by its folder, in the process that calls it."""
 

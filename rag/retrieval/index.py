@@ -18,7 +18,7 @@ from rag_evals.rag.errors import say
 from rag_evals.rag.identity import digest
 from rag_evals.rag.retrieval.chunks import Chunk, Hit, chunking, split, words
 from rag_evals.rag.retrieval.coverage import Coverage, by_document
-from rag_evals.rag.retrieval.embedder import Embedder
+from rag_evals.rag.retrieval.embedder import AnyEmbedder
 from rag_evals.rag.retrieval.index_notes import (
     NOTES,
     IndexNotes,
@@ -57,7 +57,7 @@ class Index:
         built: Whether this object built it; False when it was read from disk, or not opened yet.
     """
 
-    def __init__(self, corpus: Corpus, config: PipelineConfig, embedder: Embedder, folder: Path) -> None:
+    def __init__(self, corpus: Corpus, config: PipelineConfig, embedder: AnyEmbedder, folder: Path) -> None:
         self.identity = _identity(corpus, config, embedder)
         self.fingerprint = digest(self.identity)
         self._corpus = corpus
@@ -112,26 +112,26 @@ class Index:
                     say(str(remark))
             return self._opened
 
-    def retrieve(self, question: str) -> Retrieval:
+    def retrieve(self, question: str, wordings: Sequence[str] = ()) -> Retrieval:
         """Find the passages for `question`, best first, as the retriever of the pipeline does.
 
-        Damage that shows itself only here is repaired as that which shows itself when the index is opened.
+        Other wordings of the question are searched for as well. Damage that shows itself only here is
+        repaired as that which shows itself when the index is opened.
         """
         import sqlite3
 
         try:
-            return self._retrieve(question, self.load())
+            return self._retrieve(self.load(), question, wordings)
         except (sqlite3.DatabaseError, MissingChunkError) as error:
             with self._lock:
                 _take_away(self._place, error)
                 self._opened = self._retriever = None
-        return self._retrieve(question, self.load())
+        return self._retrieve(self.load(), question, wordings)
 
-    def _retrieve(self, question: str, opened: OpenIndex) -> Retrieval:
-        self._retriever = self._retriever or retriever_for(
-            self._config, opened.chunks, opened.store, self._embedder
-        )
-        found = self._retriever.retrieve(question)
+    def _retrieve(self, opened: OpenIndex, question: str, wordings: Sequence[str]) -> Retrieval:
+        with self._lock:
+            retriever = self._retriever = self._retriever or self._retriever_over(opened)
+        found = retriever.retrieve(question, wordings)
         candidates = tuple(
             place
             for context in (_with_copies(hit, opened.notes) for hit in found.candidates)
@@ -148,12 +148,16 @@ class Index:
             stages["merged"] = tuple(context.places[0] for context in passages)
         return Retrieval(passages, stages=stages)
 
+    def _retriever_over(self, opened: OpenIndex) -> Retriever:
+        documents = {document.name: document for document in self._corpus.documents}
+        return retriever_for(self._config, opened.chunks, opened.store, self._embedder, documents)
+
 
 def _is_merging(config: PipelineConfig) -> bool:
     return len(config.chunk_sizes) > 1
 
 
-def _identity(corpus: Corpus, config: PipelineConfig, embedder: Embedder) -> dict[str, Any]:
+def _identity(corpus: Corpus, config: PipelineConfig, embedder: AnyEmbedder) -> dict[str, Any]:
     return {
         "version": VERSION,
         # The text as read, not the files: another version of a PDF reader gives another text.
@@ -172,7 +176,7 @@ def _shape(identity: Mapping[str, Any]) -> str:
 
 
 def _build(
-    corpus: Corpus, config: PipelineConfig, embedder: Embedder, place: Path, identity: Mapping[str, Any]
+    corpus: Corpus, config: PipelineConfig, embedder: AnyEmbedder, place: Path, identity: Mapping[str, Any]
 ) -> None:
     """Build an index: of documents that an older index of its shape has, it takes over what is there."""
     scratch = Path(tempfile.mkdtemp(prefix="building-", dir=place.parent))
@@ -243,7 +247,7 @@ def _split_all(corpus: Corpus, config: PipelineConfig, chunks: ChunkTable, wante
 
 def _embed_all(
     config: PipelineConfig,
-    embedder: Embedder,
+    embedder: AnyEmbedder,
     chunks: ChunkTable,
     store: Store,
     documents: Mapping[str, str],
@@ -265,7 +269,7 @@ def _embed_all(
     return missing
 
 
-def _coverage(added: Sequence[Chunk], embedder: Embedder) -> tuple[Mapping[str, Coverage], int | None]:
+def _coverage(added: Sequence[Chunk], embedder: AnyEmbedder) -> tuple[Mapping[str, Coverage], int | None]:
     """Return what the embedder reads of each document; nothing for an embedder that does not tell."""
     if not hasattr(embedder, "coverage"):
         return {}, None

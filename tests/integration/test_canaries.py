@@ -14,7 +14,7 @@ from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.prompts import harmless_text
 from rag_evals.evals.reports.terminal.judge import canary_lines
 from rag_evals.evals.testing import ScriptedLLM
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.models.resolve import is_cached, resolve
 

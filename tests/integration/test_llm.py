@@ -154,7 +154,7 @@ def test_who_asks_for_the_fingerprint_loads_nothing():
     script = f"""
         import sys
         from rag_evals.rag.llm.load import load_llm
-        from rag_evals.rag.config import LLMConfig
+        from rag_evals.rag.config.llm import LLMConfig
         llm = load_llm(LLMConfig(model={SMALL.model!r}), offline=True)
         print(llm.name, len(llm.fingerprint), "llama_cpp" in sys.modules)
         llm.close()
@@ -558,7 +558,7 @@ def test_loading_and_leaving_without_a_word(smollm2):
     """A process that loads a model and ends says nothing, where every warning is an error too."""
     script = f"""
         from pathlib import Path
-        from rag_evals.rag.config import LLMConfig
+        from rag_evals.rag.config.llm import LLMConfig
         from rag_evals.rag.llm.local.local_llm import LocalLLM
         from rag_evals.rag.llm.protocol import Prompt
         from rag_evals.rag.models.resolve import Model

@@ -15,7 +15,7 @@ LOAD = {
     "embedder": "from rag_evals.rag.retrieval.embedder import SentenceModel; from rag_evals.rag.models.resolve import resolve; "  # noqa: E501
     "SentenceModel(resolve('all-minilm-l6-v2', offline=True).path).load()",
     "llm": "from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel; from rag_evals.rag.models.resolve import resolve; "  # noqa: E501
-    "from rag_evals.rag.config import LLMConfig; "
+    "from rag_evals.rag.config.llm import LLMConfig; "
     "LlamaCppModel(resolve('smollm2-135m-instruct', offline=True), LLMConfig(n_ctx=256)).load()",
 }
 

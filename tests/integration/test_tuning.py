@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.llm.local.speeds import Speeds, Threads, Tuning, keep, speeds_of, tuning_of

@@ -57,6 +57,8 @@ CHOOSES_MODELS = "evals/judges/build.py"
 
 KNOWS_PYTEST = ("evals/plugin/", "evals/test_answers.py", "evals/test_retrieval.py", "fixtures/")
 HEAVY = {
+    "bm25s",
+    "Stemmer",
     "llama_cpp",
     "llama_index",
     "sentence_transformers",

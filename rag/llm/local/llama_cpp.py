@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ContextWindowError, ModelError
 from rag_evals.rag.llm.local.chat_template import ChatTemplate, read_chat_template
 from rag_evals.rag.llm.local.grammar import Grammar, Greedy, Logits, is_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.llm.local.hidden_states import HiddenStates
 from rag_evals.rag.llm.local.probe import may_probe, probe

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import remaining
 from rag_evals.rag.llm.local.llama_cpp import LlamaCppModel

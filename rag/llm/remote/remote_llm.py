@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import DEFAULT_WINDOW, THOUGHT_TOKENS, LLMConfig
+from rag_evals.rag.config.llm import DEFAULT_WINDOW, THOUGHT_TOKENS, LLMConfig
 from rag_evals.rag.errors import ModelError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import unbounded

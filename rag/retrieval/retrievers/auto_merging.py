@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,11 @@ from rag_evals.rag.tracing.conventions import RETRIEVED, documents
 from rag_evals.rag.tracing.spans import span
 
 
+def mean(scores: Sequence[float]) -> float:
+    """Return the mean of scores."""
+    return sum(scores) / len(scores)
+
+
 class AutoMergingRetriever:
     """Puts parents in the place of chunks of which enough were found, by LlamaIndex's rule.
 
@@ -21,19 +26,29 @@ class AutoMergingRetriever:
     one is missing in the document, that one is put between them.
 
     Args:
-        nearest: What finds the chunks that are merged.
+        candidates: What finds the chunks that are merged.
         chunks: The chunks of the index.
         ratio: The share of a parent's pieces that is to be exceeded.
+        score: What a parent scores of the scores of its pieces. The mean, as LlamaIndex has it, serves where
+            scores are near each other; of fused ranks the mean puts a parent behind any single piece that is
+            first in one ranking, and the best serves.
     """
 
-    def __init__(self, nearest: Retriever, chunks: ChunkTable, ratio: float) -> None:
-        self._nearest = nearest
+    def __init__(
+        self,
+        candidates: Retriever,
+        chunks: ChunkTable,
+        ratio: float,
+        score: Callable[[Sequence[float]], float] = mean,
+    ) -> None:
+        self._candidates = candidates
         self._chunks = chunks
         self._ratio = ratio
+        self._score = score
 
-    def retrieve(self, question: str) -> Found:
-        """Find the nearest chunks and merge them."""
-        found = self._nearest.retrieve(question).passages
+    def retrieve(self, question: str, wordings: Sequence[str] = ()) -> Found:
+        """Find the candidates and merge them."""
+        found = self._candidates.retrieve(question, wordings).passages
         with span("merge") as step:
             merged = self._merged(found)
             step.set_from(_told, found, merged)
@@ -76,7 +91,7 @@ class AutoMergingRetriever:
         parents = zip(self._chunks.get(list(enough)), enough.values(), strict=True)
         return [
             *(hit for hit in hits if hit.chunk.id not in merged),
-            *(Hit(parent, sum(hit.score for hit in of_it) / len(of_it)) for parent, of_it in parents),
+            *(Hit(parent, self._score([hit.score for hit in of_it])) for parent, of_it in parents),
         ]
 
 

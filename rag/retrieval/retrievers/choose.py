@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rag_evals.rag.config import PipelineConfig
-from rag_evals.rag.retrieval.embedder import Embedder
-from rag_evals.rag.retrieval.retrievers.auto_merging import AutoMergingRetriever
-from rag_evals.rag.retrieval.retrievers.protocol import Retriever
-from rag_evals.rag.retrieval.retrievers.vector import VectorRetriever
+from rag_evals.rag.documents.document import Document
+from rag_evals.rag.retrieval.embedder import AnyEmbedder
+from rag_evals.rag.retrieval.retrievers.auto_merging import AutoMergingRetriever, mean
+from rag_evals.rag.retrieval.retrievers.bm25 import BM25Search
+from rag_evals.rag.retrieval.retrievers.fusion import FusedRetriever
+from rag_evals.rag.retrieval.retrievers.protocol import Retriever, Search
+from rag_evals.rag.retrieval.retrievers.sentence_window import SentenceWindowRetriever
+from rag_evals.rag.retrieval.retrievers.vector import SentenceVectorSearch, VectorSearch
 from rag_evals.rag.retrieval.stores.chunk_table import ChunkTable
 from rag_evals.rag.retrieval.stores.protocol import Store
 
 
-def retriever_for(config: PipelineConfig, chunks: ChunkTable, store: Store, embedder: Embedder) -> Retriever:
-    """Return the retriever of `config` over the chunks of an index and their vectors."""
-    nearest = VectorRetriever(chunks, store, embedder, config.top_k)
+def retriever_for(
+    config: PipelineConfig,
+    chunks: ChunkTable,
+    store: Store,
+    embedder: AnyEmbedder,
+    documents: Mapping[str, Document],
+) -> Retriever:
+    """Return the retriever of `config` over the chunks of an index, their vectors and its documents."""
+    has_pieces = config.has_sentences and config.retriever != "sentence_window"
+    searches: list[tuple[Search, float]] = []
+    if config.search != "bm25":
+        vectors = SentenceVectorSearch if has_pieces else VectorSearch
+        searches.append((vectors(chunks, store, embedder), config.vector_weight))
+    if config.search != "vector":
+        scores = BM25Search(
+            chunks,
+            k1=config.bm25_k1,
+            b=config.bm25_b,
+            language=config.bm25_language,
+            of_sentences=has_pieces,
+        )
+        searches.append((scores, config.bm25_weight))
+    if len(searches) == 1:
+        searches = [(searches[0][0], 1.0)]
+    candidates = FusedRetriever(
+        searches, constant=config.rrf_constant, depth=config.fusion_depth, top_k=config.top_k
+    )
     if config.retriever == "auto_merging":
-        return AutoMergingRetriever(nearest, chunks, config.merge_ratio)
-    return nearest
+        score = mean if config.search == "vector" and not config.expansion else max
+        return AutoMergingRetriever(candidates, chunks, config.merge_ratio, score)
+    if config.retriever == "sentence_window":
+        return SentenceWindowRetriever(candidates, chunks, documents, config.window)
+    return candidates

@@ -1,7 +1,8 @@
-"""Retriever: what finds the chunks for a question."""
+"""Search and Retriever: what ranks the chunks of an index, and what makes passages of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +22,15 @@ class Found:
     passages: tuple[Hit, ...]
 
 
-class Retriever(Protocol):
-    """Finds the chunks for a question."""
+class Search(Protocol):
+    """Ranks the chunks of an index for one text."""
 
-    def retrieve(self, question: str) -> Found:
-        """Find the chunks for `question`."""
+    def find(self, query: str, most: int) -> list[Hit]:
+        """Return the `most` best chunks for `query`, best first."""
+
+
+class Retriever(Protocol):
+    """Finds the passages for a question."""
+
+    def retrieve(self, question: str, wordings: Sequence[str] = ()) -> Found:
+        """Find the passages for `question`, and for other wordings of it."""

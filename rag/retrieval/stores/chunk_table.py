@@ -188,6 +188,8 @@ class ChunkTable:
 
 def _row(chunk: Chunk, document: int | None, is_leaf: bool) -> tuple[Any, ...]:
     text, alike = _bytes(chunk.text), digest(words(chunk.text))
+    if chunk.around:
+        alike = digest([alike, words(chunk.around)])
     place = (chunk.page, chunk.start, chunk.end, chunk.page_end)
     return chunk.id, document, text, *place, chunk.parent, chunk.level, chunk.number, alike, is_leaf, is_leaf
 

@@ -6,10 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rag_evals.rag.config import LLMConfig, PipelineConfig, config_for, judge_llm_for, load_configs
+from rag_evals.rag.config import PipelineConfig, config_for, judge_llm_for, load_configs, without_effect
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ConfigError
 
 MINIMAL = "[pipelines.mine]\n"
+RETRIEVERS = "one of vector, bm25, hybrid, auto_merging, sentence_window"
+LANGUAGES = (
+    "one of auto, none, arabic, czech, danish, dutch, english, finnish, french, german, greek, hindi, "
+    "hungarian, indonesian, italian, norwegian, persian, polish, portuguese, romanian, russian, spanish, "
+    "swedish, turkish"
+)
 
 
 def profile(folder: Path, text: str) -> Path:
@@ -186,7 +193,40 @@ def test_wrong_keys(tmp_path, text, message):
         ("merge_ratio = 0", "merge_ratio = 0.0: above 0, at most 1"),
         ("merge_ratio = 1.5", "merge_ratio = 1.5: above 0, at most 1"),
         ("merge_ratio = nan", "merge_ratio = nan: above 0, at most 1"),
-        ("retriever = 'bm25'", "retriever = 'bm25': one of vector, auto_merging"),
+        ("retriever = 'bm52'", f"retriever = 'bm52': {RETRIEVERS}; did you mean 'bm25'?"),
+        ("retriever = 'Hybrid'", f"retriever = 'Hybrid': {RETRIEVERS}; did you mean 'hybrid'?"),
+        ("retriever = 'graph'", f"retriever = 'graph': {RETRIEVERS}"),
+        (
+            "retriever = 'auto_merging'\nchunk_sizes = [512, 128]\ncandidates = 'vectors'",
+            "candidates = 'vectors': one of vector, bm25, hybrid; did you mean 'vector'?",
+        ),
+        (
+            "retriever = 'vector'\ncandidates = 'hybrid'",
+            "candidates = 'hybrid': retriever = 'vector' says how they are found, take one of them out",
+        ),
+        ("fusion_depth = 0", "fusion_depth = 0: at least 1"),
+        ("rrf_constant = -1", "rrf_constant = -1.0: at least 0"),
+        ("rrf_constant = nan", "rrf_constant = nan: at least 0"),
+        ("rrf_constant = inf", "rrf_constant = inf: wants a finite number"),
+        ("vector_weight = -0.5", "vector_weight = -0.5: at least 0"),
+        ("bm25_weight = nan", "bm25_weight = nan: at least 0"),
+        ("bm25_weight = inf", "bm25_weight = inf: wants a finite number"),
+        ("bm25_weight = '1'", "bm25_weight = '1': wants a number"),
+        (
+            "vector_weight = 0\nbm25_weight = 0",
+            "vector_weight = 0.0 and bm25_weight = 0.0: one of them above 0",
+        ),
+        ("bm25_k1 = -1", "bm25_k1 = -1.0: at least 0"),
+        ("bm25_b = 1.1", "bm25_b = 1.1: from 0 to 1"),
+        ("bm25_b = nan", "bm25_b = nan: from 0 to 1"),
+        ("bm25_language = 'englisch'", f"bm25_language = 'englisch': {LANGUAGES}; did you mean 'english'?"),
+        ("window = -1", "window = -1: at least 0"),
+        ("expansion = -1", "expansion = -1: at least 0"),
+        ("expansion = 11", "expansion = 11: at most 10"),
+        (
+            "retriever = 'sentence_window'\nchunk_sizes = [512, 128]",
+            "chunk_sizes = [512, 128]: the sentence_window retriever takes one size",
+        ),
         ("chunk_sizes = [512, 128]", "chunk_sizes = [512, 128]: the vector retriever takes one size"),
         ("chunk_sizes = []", "chunk_sizes = []: the vector retriever takes one size"),
         ("chunk_sizes = [15]", "chunk_sizes = [15]: at least 16 each"),
@@ -330,3 +370,62 @@ def test_threads_are_those_set_or_the_cores_of_this_process(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {2, 5, 7})
     assert LLMConfig(n_threads=0).threads == 3
     assert LLMConfig(n_threads=2).threads == 2
+
+
+BM25 = {"bm25_k1": 1.2, "bm25_b": 0.5, "bm25_language": "german"}
+FUSION = {"vector_weight": 1.0, "bm25_weight": 3.0, "rrf_constant": 60.0, "fusion_depth": 9}
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({}, {"candidates": "vector", "window": 5, **BM25, **FUSION}),
+        ({"retriever": "bm25"}, {"candidates": "bm25", "window": 5, "sentence_vectors": True, **FUSION}),
+        ({"retriever": "hybrid"}, {"candidates": "hybrid", "window": 5}),
+        ({"retriever": "auto_merging", "chunk_sizes": (512, 128)}, {"window": 5, **BM25, **FUSION}),
+        (
+            {"retriever": "sentence_window"},
+            {"candidates": "vector", "sentence_vectors": True, **BM25, **FUSION},
+        ),
+        ({"expansion": 3}, {"vector_weight": 1.0, "bm25_weight": 3.0, "window": 5, **BM25}),
+    ],
+)
+def test_knobs_without_effect(settings, changed):
+    """What a retriever does not ask for is no part of a pipeline's identity."""
+    config = PipelineConfig("mine", **settings)
+    assert set(changed) <= without_effect(config)
+    assert without_effect(replace(config, **changed)) == without_effect(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "counted"),
+    [
+        ({}, set()),
+        ({"sentence_vectors": True}, {"sentence_vectors"}),
+        ({"retriever": "bm25"}, {*BM25}),
+        ({"retriever": "hybrid"}, {*BM25, *FUSION}),
+        (
+            {"retriever": "auto_merging", "chunk_sizes": (512, 128), "candidates": "hybrid"},
+            {"candidates", *BM25, *FUSION},
+        ),
+        ({"retriever": "sentence_window", "candidates": "bm25"}, {"candidates", "window", *BM25}),
+        ({"expansion": 3}, {"expansion", "rrf_constant", "fusion_depth"}),
+    ],
+)
+def test_knobs_with_an_effect(settings, counted):
+    """Each of the others counts."""
+    new = {"candidates", "sentence_vectors", "window", "expansion", *BM25, *FUSION}
+    assert new - without_effect(PipelineConfig("mine", **settings)) == counted
+
+
+def test_how_candidates_are_found():
+    """The retriever says it by its name, or `candidates` does, or it is by vectors."""
+    merging = PipelineConfig("mine", retriever="auto_merging", chunk_sizes=(512, 128))
+    found = [
+        PipelineConfig("mine", retriever="bm25"),
+        PipelineConfig("mine", retriever="hybrid", candidates="hybrid"),
+        merging,
+        replace(merging, candidates="bm25"),
+        PipelineConfig("mine", retriever="sentence_window", candidates="hybrid"),
+    ]
+    assert [config.search for config in found] == ["bm25", "hybrid", "vector", "bm25", "hybrid"]

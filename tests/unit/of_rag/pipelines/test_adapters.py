@@ -20,7 +20,8 @@ from rag_evals.rag.answer import (
     context_parts,
     question_part,
 )
-from rag_evals.rag.config import LLMConfig, PipelineConfig
+from rag_evals.rag.config import PipelineConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ConfigError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import Completion, Prompt

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM, remote_llm

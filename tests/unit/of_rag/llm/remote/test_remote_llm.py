@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import LLMConfig
+from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ConfigError, ModelError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import deadline

@@ -2,125 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from rag_evals.rag.config.llm import LLMConfig, at_least, one_of
 from rag_evals.rag.errors import ConfigError
 
-Retriever = Literal["vector", "auto_merging"]
+Retriever = Literal["vector", "bm25", "hybrid", "auto_merging", "sentence_window"]
+Search = Literal["vector", "bm25", "hybrid"]
+Language = Literal[
+    "auto", "none", "arabic", "czech", "danish", "dutch", "english", "finnish", "french", "german", "greek",
+    "hindi", "hungarian", "indonesian", "italian", "norwegian", "persian", "polish", "portuguese", "romanian",
+    "russian", "spanish", "swedish", "turkish",
+]  # fmt: skip
 PassageOrder = Literal["best_first", "best_last"]
-CacheType = Literal["f16", "q8_0"]
 
 
-def _at_least(config: Any, **bounds: int) -> None:
-    for key, bound in bounds.items():
-        if getattr(config, key) < bound:
-            raise ConfigError(f"{key} = {getattr(config, key)}: at least {bound}")
-
-
-DEFAULT_WINDOW = 4096  # tokens
-# More than most models think about a question with its passages; a bound costs nothing that is not used.
-THOUGHT_TOKENS = 2048
-# Fields of a request that are the harness's own.
-_OWN_FIELDS = (
-    "model",
-    "messages",
-    "stream",
-    "n",
-    "max_tokens",
-    "max_completion_tokens",
-    "logprobs",
-    "top_logprobs",
-    "response_format",
-)
-
-
-def _check_body(body: Mapping[str, Any]) -> None:
-    if own := [name for name in body if name in _OWN_FIELDS]:
-        raise ConfigError(f"extra_body: {own[0]} is set by the harness itself, take it out")
-    try:
-        json.dumps(body, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"extra_body cannot be sent as JSON: {error}") from None
-
-
-def _check_headers(headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not isinstance(value, str):
-            raise ConfigError(
-                f'headers: {name} is no header with a text: write headers = {{ NAME = "VALUE" }}'
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class LLMConfig:
-    """A language model and how to run it.
-
-    Attributes:
-        model: A name of the catalogue, a path of a GGUF file, or a URL of one; `openai:MODEL@URL` asks an
-            OpenAI-compatible server, to which only the settings from `request_timeout` on mean anything.
-        n_ctx: Tokens of the context window; of a model on a server what the `llamaindex` judge packs its
-            prompts for.
-        n_batch: Tokens evaluated in one pass.
-        n_threads: Threads; 0 takes as many as were measured to be fastest, at most one a core.
-        n_gpu_layers: Layers on the GPU; -1 for all, 0 for none.
-        kept_tokens: Tokens of earlier prompts whose keys and values are kept in memory, so that what begins
-            alike is not read again; 0 keeps the last prompt only. Changes no result.
-        flash_attn: Whether attention is computed block by block. Changes results in the last digits, as
-            does `cache_type`; `benchmarks/tuning.py` measures what they bring.
-        cache_type: Type of the keys and values, `f16` or `q8_0`, which takes half the memory and needs
-            `flash_attn`.
-        request_timeout: Seconds that one request to a server may take.
-        requests_per_minute: Bound on the requests to a server; 0 for none.
-        tokens_per_minute: Bound on the tokens that they cost, read and written; 0 for none.
-        thought_tokens: Tokens that a reasoning model may think before an answer or a verdict.
-        reasoning_effort: How hard it is to think, in the words of the server; empty leaves it to the server.
-        extra_body: Further fields of each request.
-        headers: Further headers of each request; `$NAME` in one is an environment variable.
-        ca_file: File with certificates that are trusted as well, of a private authority; empty for none.
-    """
-
-    model: str = "qwen2.5-coder-1.5b-instruct"
-    n_ctx: int = DEFAULT_WINDOW
-    n_batch: int = 512
-    n_threads: int = 0
-    n_gpu_layers: int = 0
-    kept_tokens: int = 4096
-    flash_attn: bool = False
-    cache_type: CacheType = "f16"
-    request_timeout: float = 120.0
-    requests_per_minute: int = 0
-    tokens_per_minute: int = 0
-    thought_tokens: int = THOUGHT_TOKENS
-    reasoning_effort: str = ""
-    extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
-    ca_file: str = ""
-
-    def __post_init__(self) -> None:
-        _at_least(self, n_ctx=64, n_batch=8, n_threads=0, n_gpu_layers=-1, kept_tokens=0)
-        _at_least(self, requests_per_minute=0, tokens_per_minute=0, thought_tokens=1)
-        _check_body(self.extra_body)
-        _check_headers(self.headers)
-        if not 0 < self.request_timeout < math.inf:
-            raise ConfigError(f"request_timeout = {self.request_timeout}: above 0")
-        if self.cache_type not in get_args(CacheType):
-            raise ConfigError(f"cache_type = {self.cache_type!r}: one of {', '.join(get_args(CacheType))}")
-        if self.cache_type != "f16" and not self.flash_attn:
-            raise ConfigError(f"cache_type = {self.cache_type!r}: needs flash_attn = true")
-
-    @property
-    def threads(self) -> int:
-        """Threads to use: as set, or the cores this process may use."""
-        return self.n_threads or len(os.sched_getaffinity(0))
+MOST_WORDINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +32,27 @@ class PipelineConfig:
 
     Attributes:
         name: The pipeline's name, also the name of its pytest fixture.
-        retriever: `vector` takes the nearest chunks; `auto_merging` merges leaves into their parents.
-        chunk_sizes: Tokens per chunk; one number for `vector`, parents to leaves for `auto_merging`.
+        retriever: What is made of candidates: `vector`, `bm25` and `hybrid` take chunks as they are found,
+            `auto_merging` merges leaves into their parents, `sentence_window` takes what is around sentences.
+        candidates: How chunks, leaves or sentences are found: by their `vector`, by their words (`bm25`), or
+            by both (`hybrid`). Empty for what the retriever is called, and for `vector` where that says
+            nothing of it.
+        chunk_sizes: Tokens per chunk, one number; parents to leaves for `auto_merging`; of the longest
+            sentence that is searched as it is for `sentence_window`.
         chunk_overlap: Tokens shared by neighbouring chunks.
-        top_k: Chunks the vector index gives.
+        top_k: How many candidates are found.
+        vector_weight: Weight of the ranking by vectors in `hybrid`.
+        bm25_weight: Weight of the ranking by words in `hybrid`.
+        rrf_constant: How little the first ranks of what is fused count above those behind them.
+        fusion_depth: How many candidates of each ranking are fused; at least `top_k`.
+        bm25_k1: How much a word of the question counts that is in a chunk again.
+        bm25_b: How much a long chunk counts less: from 0, not at all, to 1, by its length.
+        bm25_language: Whose endings and function words do not count: `none` for no language's, `auto` for
+            that of most chunks.
+        sentence_vectors: Whether each sentence of a chunk has a vector of its own beside that of the whole: a
+            chunk is as near as the nearest of them. An index has three to five times as many vectors.
+        window: Sentences on either side of the one that was found.
+        expansion: How many other wordings of the question the language model writes, to search for as well.
         merge_ratio: Share of a parent's children that must be exceeded for the parent to take their place.
         reranker: `none`, `llm`, `auto`, or the name or path of a cross-encoder. `auto` is the
             cross-encoder `ms-marco-minilm-l-6-v2` where it is in the cache, else `llm`.
@@ -148,9 +68,20 @@ class PipelineConfig:
 
     name: str
     retriever: Retriever = "vector"
+    candidates: Search | Literal[""] = ""
     chunk_sizes: tuple[int, ...] = (200,)
     chunk_overlap: int = 20
     top_k: int = 3
+    vector_weight: float = 0.4
+    bm25_weight: float = 0.6
+    rrf_constant: float = 10.0
+    fusion_depth: int = 50
+    bm25_k1: float = 1.5
+    bm25_b: float = 0.75
+    bm25_language: Language = "auto"
+    sentence_vectors: bool = False
+    window: int = 2
+    expansion: int = 0
     merge_ratio: float = 0.5
     reranker: str = "none"
     rerank_top_n: int = 4
@@ -162,15 +93,32 @@ class PipelineConfig:
     llm: LLMConfig = LLMConfig()
 
     def __post_init__(self) -> None:
-        _at_least(self, top_k=1, chunk_overlap=0, rerank_top_n=1, context_tokens=1, max_answer_tokens=1)
-        if self.retriever not in get_args(Retriever):
-            raise ConfigError(f"retriever = {self.retriever!r}: one of {', '.join(get_args(Retriever))}")
-        if self.passage_order not in get_args(PassageOrder):
+        at_least(self, top_k=1, chunk_overlap=0, rerank_top_n=1, context_tokens=1, max_answer_tokens=1)
+        at_least(self, fusion_depth=1, window=0, expansion=0, vector_weight=0, bm25_weight=0, rrf_constant=0)
+        at_least(self, bm25_k1=0)
+        one_of(self, "retriever", get_args(Retriever))
+        if self.candidates:
+            one_of(self, "candidates", get_args(Search))
+        one_of(self, "passage_order", get_args(PassageOrder))
+        one_of(self, "bm25_language", get_args(Language))
+        if self.candidates and self.retriever in get_args(Search) and self.candidates != self.retriever:
             raise ConfigError(
-                f"passage_order = {self.passage_order!r}: one of {', '.join(get_args(PassageOrder))}"
+                f"candidates = {self.candidates!r}: retriever = {self.retriever!r} says how they are found, "
+                "take one of them out"
             )
-        if self.retriever == "vector" and len(self.chunk_sizes) != 1:
-            raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: the vector retriever takes one size")
+        if self.expansion > MOST_WORDINGS:
+            raise ConfigError(f"expansion = {self.expansion}: at most {MOST_WORDINGS}")
+        if not self.vector_weight + self.bm25_weight > 0:
+            raise ConfigError("vector_weight = 0.0 and bm25_weight = 0.0: one of them above 0")
+        for key in ("vector_weight", "bm25_weight", "rrf_constant", "bm25_k1"):
+            if getattr(self, key) == math.inf:
+                raise ConfigError(f"{key} = inf: wants a finite number")
+        if not 0 <= self.bm25_b <= 1:
+            raise ConfigError(f"bm25_b = {self.bm25_b}: from 0 to 1")
+        if self.retriever != "auto_merging" and len(self.chunk_sizes) != 1:
+            raise ConfigError(
+                f"chunk_sizes = {list(self.chunk_sizes)}: the {self.retriever} retriever takes one size"
+            )
         if self.retriever == "auto_merging" and len(self.chunk_sizes) < 2:
             raise ConfigError(
                 f"chunk_sizes = {list(self.chunk_sizes)}: the auto_merging retriever takes two sizes or more"
@@ -181,6 +129,38 @@ class PipelineConfig:
             raise ConfigError(f"chunk_sizes = {list(self.chunk_sizes)}: from large to small")
         if not 0 < self.merge_ratio <= 1:
             raise ConfigError(f"merge_ratio = {self.merge_ratio}: above 0, at most 1")
+
+    @property
+    def search(self) -> Search:
+        """How candidates are found."""
+        if self.retriever == "auto_merging" or self.retriever == "sentence_window":
+            return self.candidates or "vector"
+        return self.retriever
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether sentences are searched."""
+        return self.retriever == "sentence_window" or (self.sentence_vectors and self.search != "bm25")
+
+    @property
+    def passages(self) -> int:
+        """How many passages are kept at most: what is made of candidates is fewer and longer."""
+        return self.top_k if self.retriever in get_args(Search) else self.rerank_top_n
+
+
+def without_effect(config: PipelineConfig) -> set[str]:
+    """Return the knobs that change nothing beside the others: two that differ in them alone are the same."""
+    is_fused = config.search == "hybrid" or config.expansion > 0
+    unused: dict[str, bool] = {
+        "candidates": config.search in ("vector", config.retriever),
+        "vector_weight bm25_weight": config.search != "hybrid",
+        "bm25_k1 bm25_b bm25_language": config.search == "vector",
+        "rrf_constant fusion_depth": not is_fused,
+        "sentence_vectors": config.retriever == "sentence_window" or not config.has_sentences,
+        "window": config.retriever != "sentence_window",
+        "expansion": config.expansion == 0,
+    }
+    return {name for names, is_unused in unused.items() if is_unused for name in names.split()}
 
 
 def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
@@ -227,7 +207,7 @@ def judge_llm_for(path: Path | None, answering: LLMConfig, model: str | None) ->
 def _tables(path: Path | None) -> tuple[str, dict[str, Any]]:
     """Return what messages call the file, and its tables."""
     where = str(path) if path else "pipelines.toml"
-    data = read_toml(path or Path(__file__).with_name("pipelines.toml"), where)
+    data = read_toml(path or Path(__file__).parents[1] / "pipelines.toml", where)
     _check_keys(where, "", data, ("llm", "judge", "defaults", "pipelines"))
     for section in data:
         _check_table(where, section, data[section])
