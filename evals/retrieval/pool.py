@@ -120,7 +120,10 @@ class Label:
     is_given: bool
 
 
-_KEYS = tuple("question_id question relevance passage document page start end found any_of".split())
+_KEYS = (
+    *("question_id", "question", "relevance", "passage", "document"),
+    *("page", "start", "end", "found", "any_of"),
+)
 
 
 def read_labels(path: Path) -> tuple[tuple[Label, ...], int]:
