@@ -7,8 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
-from importlib.metadata import version
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from rag_evals.rag.profile import load, profile_of_model
 from rag_evals.rag.retrieval.embedder import NoEmbedder
 from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import LLMReranker, NoReranker, Reranker
+from rag_evals.rag.retrieval.retrievers.bm25 import bm25_identity
 from rag_evals.rag.retrieval.retrievers.expansion import LONGEST, TASK, expand
-from rag_evals.rag.retrieval.text.terms import VERSION as TERMS
 from rag_evals.rag.tracing.conventions import INPUT, reranked, retrieved, spoken
 from rag_evals.rag.tracing.spans import OpenSpan, SpanKind, span
 
@@ -83,7 +82,7 @@ class RetrievalPipeline:
             "reranker": reranker.fingerprint,
             "prompt": prompt,
             **({"expansion": TASK} if config.expansion else {}),
-            **({"bm25": _BM25} if config.search != "vector" else {}),
+            **({"bm25": bm25_identity()} if config.search != "vector" else {}),
         }
         self.fingerprint = digest(self.identity)
         knobs = {key: getattr(config, key) for key in _WRITING_KNOBS}
@@ -91,10 +90,14 @@ class RetrievalPipeline:
         self._search_reranker = NoReranker() if isinstance(reranker, LLMReranker) else reranker
         self.searching = digest(
             {
-                "knobs": _knobs(replace(config, **_WRITING_DEFAULTS, name="", expansion=0, llm=LLMConfig())),
+                "knobs": {
+                    name: value
+                    for name, value in _knobs(replace(config, expansion=0)).items()
+                    if name not in (*_WRITING_KNOBS, "name", "llm")
+                },
                 "index": index.identity,
                 "reranker": self._search_reranker.fingerprint,
-                **({"bm25": _BM25} if config.search != "vector" else {}),
+                **({"bm25": bm25_identity()} if config.search != "vector" else {}),
             }
         )
         self.profile = replace(
@@ -243,16 +246,11 @@ def _knobs(config: PipelineConfig) -> dict[str, Any]:
     return {name: value for name, value in knobs.items() if name not in without_effect(config)}
 
 
-# What changes the ranking by words besides the knobs.
-_BM25 = {"terms": TERMS, **{name: version(name) for name in ("bm25s", "PyStemmer")}}
 # Tokens of a sentence, for the plan: of English papers the mean.
 _SENTENCE = 30
 
 # Of a pipeline's knobs those that say what is made of the passages once they are found.
 _WRITING_KNOBS = ("context_tokens", "passage_order", "max_answer_tokens", "instruction")
-_WRITING_DEFAULTS = {
-    each.name: each.default for each in fields(PipelineConfig) if each.name in _WRITING_KNOBS
-}
 
 
 def build_pipeline(

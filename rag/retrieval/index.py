@@ -150,7 +150,9 @@ class Index:
 
     def _retriever_over(self, opened: OpenIndex) -> Retriever:
         documents = {document.name: document for document in self._corpus.documents}
-        return retriever_for(self._config, opened.chunks, opened.store, self._embedder, documents)
+        return retriever_for(
+            self._config, opened.chunks, opened.store, self._embedder, documents, self._place
+        )
 
 
 def _is_merging(config: PipelineConfig) -> bool:

@@ -17,6 +17,7 @@ from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_
 from rag_evals.rag.retrieval.embedder import NoEmbedder
 from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import NoReranker
+from rag_evals.rag.retrieval.retrievers.bm25 import LEAST_KEPT
 
 from tests.integration.test_index import EXPERTS, HashEmbedder, corpus_of
 
@@ -193,6 +194,41 @@ def test_words_alone_need_no_embedder(primer, config, tmp_path):
     pipeline = build_pipeline(unknown, primer, resources, tmp_path)
     assert pipeline.answer_now(EXPERTS).contexts
     assert "embedder" not in describe(unknown)
+
+
+MANY = [f"Valve {n} of pump {n % 7} closes at {n * 3} bar." for n in range(LEAST_KEPT + 5)]
+
+
+@pytest.mark.parametrize("sentences", [False, True])
+def test_the_table_of_many_chunks_is_kept(sentences, tmp_path, capsys):
+    """It lies beside the index, is read the next time, and made anew where it is damaged."""
+    config = replace(CHUNKS, retriever="hybrid", sentence_vectors=sentences)
+    corpus = corpus_of(*MANY)
+
+    def tables() -> dict[str, int]:
+        return {file.name: file.stat().st_ino for file in tmp_path.glob("*.bm25")}
+
+    first = index_of(corpus, config, tmp_path).retrieve("valve 77")
+    kept = tables()
+    (file,) = tmp_path.glob("*.bm25")
+    assert first.contexts[0].text == MANY[77]
+    assert index_of(corpus, config, tmp_path).retrieve("valve 77") == first
+    assert tables() == kept
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    for damaged in (bytes(data), data[: len(data) // 2], b"", b"{}"):
+        file.write_bytes(damaged)
+        assert index_of(corpus, config, tmp_path).retrieve("valve 77") == first
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"rag-evals: {file} is damaged (")
+        assert said.endswith("): it is made anew")
+    index_of(corpus, replace(config, bm25_k1=1.2), tmp_path).retrieve("valve 77")
+    assert len(tables()) == 2
+
+
+def test_the_table_of_few_chunks_is_not_kept(primer, tmp_path):
+    index_of(primer, replace(CHUNKS, retriever="bm25"), tmp_path).retrieve("valve")
+    assert list(tmp_path.glob("*.bm25")) == []
 
 
 def pipeline_over(index: Index, config: PipelineConfig, *replies: str) -> RetrievalPipeline:

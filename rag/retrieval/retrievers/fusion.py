@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rag_evals.rag.retrieval.chunks import Hit
+from rag_evals.rag.retrieval.chunks import Chunk, Hit
 from rag_evals.rag.retrieval.retrievers.protocol import Found, Search
 
 
@@ -19,7 +19,7 @@ def fuse(rankings: Sequence[tuple[Sequence[Hit], float]], constant: float) -> li
         constant: How little the first ranks count above those behind them.
     """
     scores: dict[str, float] = {}
-    chunks = {}
+    chunks: dict[str, Chunk] = {}
     for ranking, weight in rankings:
         for rank, hit in enumerate(ranking, 1):
             id = hit.chunk.id

@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rag_evals.rag.retrieval.retrievers.bm25 import BM25
+from rag_evals.rag.retrieval.retrievers.bm25 import BM25, BM25Settings
 
 ROOT = Path(__file__).parents[5]
 TEXTS = [
@@ -20,8 +21,8 @@ TEXTS = [
 ]
 
 
-def found(query: str, texts: list[str] | None = None, most: int = 9, **settings: object) -> list[int]:
-    scores = BM25(TEXTS if texts is None else texts, **{"k1": 1.5, "b": 0.75, **settings})
+def found(query: str, texts: list[str] | None = None, most: int = 9, **settings: Any) -> list[int]:
+    scores = BM25.of(TEXTS if texts is None else texts, BM25Settings(**settings))
     return [number for number, _ in scores.search(query, most)]
 
 
@@ -43,7 +44,7 @@ def test_function_words_of_a_question_do_not_count():
 def test_scores_are_those_of_the_formula():
     """Lucene's form: the idf of each word times its saturated, length-normalised count."""
     texts = ["red red blue", "blue", "green green green green"]
-    ((number, score),) = BM25(texts, k1=1.2, b=0.5, language="none").search("red", 9)
+    ((number, score),) = BM25.of(texts, BM25Settings(1.2, 0.5, "none")).search("red", 9)
     idf = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
     mean = (3 + 1 + 4) / 3
     assert number == 0
@@ -80,7 +81,7 @@ def test_scripts_without_blanks():
 
 def test_the_language_is_that_of_most_texts():
     german = ["Der Bäcker lässt den Teig über Nacht ruhen.", "Die Häuser am Hafen wurden zuletzt gebaut."]
-    scores = BM25([*german, TEXTS[3]], k1=1.5, b=0.75)
+    scores = BM25.of([*german, TEXTS[3]], BM25Settings())
     assert scores.language == "german"
     assert [number for number, _ in scores.search("Wann wurde das Haus gebaut?", 1)] == [1]
     assert scores.search("Wer ist das?", 9) == []
@@ -88,9 +89,9 @@ def test_the_language_is_that_of_most_texts():
 
 RANK = """
 from pathlib import Path
-from rag_evals.rag.retrieval.retrievers.bm25 import BM25
+from rag_evals.rag.retrieval.retrievers.bm25 import BM25, BM25Settings
 lines = Path("fixtures/corpus/primer.md").read_text().splitlines()
-print(BM25(lines, k1=1.5, b=0.75).search("Which experts does the router of Mixtral choose for a token?", 40))
+print(BM25.of(lines, BM25Settings()).search("Which experts does the router choose for a token?", 40))
 """
 
 
@@ -109,3 +110,22 @@ def test_the_same_in_every_process():
     ]
     assert ran[0] == ran[1]
     assert ran[0].count("(") == 40
+
+
+def test_a_table_that_is_kept(tmp_path):
+    """What is read finds the same as what was made, to the last digit; there is one file, and it is whole."""
+    made = BM25.of([*TEXTS, "路由器把每个词元发送给两个专家。"], BM25Settings())
+    file = tmp_path / "x.bm25"
+    made.save(file, ["a", "b", "c", "d", "e"])
+    read, ids = BM25.load(file)
+    assert ids == ["a", "b", "c", "d", "e"]
+    assert read.language == made.language
+    for query in ("experts and tokens", "专家", "Where can I?", "nothing"):
+        assert read.search(query, 9) == made.search(query, 9)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_table_of_nothing_is_kept(tmp_path):
+    BM25.of([""], BM25Settings()).save(tmp_path / "x.bm25", ["a"])
+    read, ids = BM25.load(tmp_path / "x.bm25")
+    assert (read.search("x", 9), ids) == ([], ["a"])
