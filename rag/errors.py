@@ -54,6 +54,10 @@ class ContextWindowError(ModelError):
     """Raised when a prompt does not fit the model's context window; nothing is ever cut silently."""
 
 
+class StoreError(RagError):
+    """Raised when a store of vectors cannot be reached, refuses, or holds something else."""
+
+
 class DocumentError(RagError):
     """Raised when no document could be read."""
 

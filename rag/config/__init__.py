@@ -21,6 +21,7 @@ Language = Literal[
     "russian", "spanish", "swedish", "turkish",
 ]  # fmt: skip
 PassageOrder = Literal["best_first", "best_last"]
+StoreIndex = Literal["hnsw", "ivfflat", "none"]
 
 
 MOST_WORDINGS = 10
@@ -63,6 +64,11 @@ class PipelineConfig:
         max_answer_tokens: Bound on the answer's length.
         instruction: What the model is told behind the passages and the question.
         embedder: A name of the catalogue or a path.
+        store: Where the vectors are searched: `local`, `pgvector:ADDRESS`, `qdrant:FOLDER` or `qdrant:URL`,
+            or `NAME:REST` of an installed plugin.
+        store_index: How a server searches them: `hnsw` and `ivfflat` are approximate, `none` is exact.
+        ef_search: Candidates that `hnsw` keeps while it searches: more find more, and take longer.
+        probes: Lists that `ivfflat` searches: more find more, and take longer.
         llm: The answering model.
     """
 
@@ -90,17 +96,23 @@ class PipelineConfig:
     max_answer_tokens: int = 160
     instruction: str = ""
     embedder: str = "all-minilm-l6-v2"
+    store: str = field(default="local", repr=False)  # it may have a password in it
+    store_index: StoreIndex = "hnsw"
+    ef_search: int = 100
+    probes: int = 10
     llm: LLMConfig = LLMConfig()
 
     def __post_init__(self) -> None:
         at_least(self, top_k=1, chunk_overlap=0, rerank_top_n=1, context_tokens=1, max_answer_tokens=1)
         at_least(self, fusion_depth=1, window=0, expansion=0, vector_weight=0, bm25_weight=0, rrf_constant=0)
         at_least(self, bm25_k1=0)
+        at_least(self, ef_search=1, probes=1)
         one_of(self, "retriever", get_args(Retriever))
         if self.candidates:
             one_of(self, "candidates", get_args(Search))
         one_of(self, "passage_order", get_args(PassageOrder))
         one_of(self, "bm25_language", get_args(Language))
+        one_of(self, "store_index", get_args(StoreIndex))
         if self.candidates and self.retriever in get_args(Search) and self.candidates != self.retriever:
             raise ConfigError(
                 f"candidates = {self.candidates!r}: retriever = {self.retriever!r} says how they are found, "

@@ -17,7 +17,15 @@ PAGE_BREAK = "\n\n"
 # So many of a kind are shown and kept with a run; `rag-evals docs` shows all.
 MOST_REMARKS = 10
 RemarkKind = Literal[
-    "no text", "damaged", "unreadable letters", "not read", "cut", "copy", "passed over", "not embedded"
+    "no text",
+    "damaged",
+    "unreadable letters",
+    "not read",
+    "cut",
+    "copy",
+    "passed over",
+    "not embedded",
+    "not found",
 ]
 # The kind of a remark on what is beyond a bound: a reading with one of these is made anew the next time.
 CUT: Final = "cut"

@@ -26,6 +26,7 @@ from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import LLMReranker, NoReranker, Reranker
 from rag_evals.rag.retrieval.retrievers.bm25 import bm25_identity
 from rag_evals.rag.retrieval.retrievers.expansion import LONGEST, TASK, expand
+from rag_evals.rag.retrieval.stores.setting import shown_store, store_identity
 from rag_evals.rag.tracing.conventions import INPUT, reranked, retrieved, spoken
 from rag_evals.rag.tracing.spans import OpenSpan, SpanKind, span
 
@@ -83,6 +84,7 @@ class RetrievalPipeline:
             "prompt": prompt,
             **({"expansion": TASK} if config.expansion else {}),
             **({"bm25": bm25_identity()} if config.search != "vector" else {}),
+            **_store(config),
         }
         self.fingerprint = digest(self.identity)
         knobs = {key: getattr(config, key) for key in _WRITING_KNOBS}
@@ -229,6 +231,8 @@ class RetrievalPipeline:
 
 # Settings of servers, which came later than the fingerprints of many kept runs.
 _OF_SERVERS = ("thought_tokens", "reasoning_effort", "extra_body", "headers", "ca_file")
+# Settings of stores, which change nothing where the vectors lie here.
+_OF_STORES = ("store", "store_index", "ef_search", "probes")
 
 
 def _shown(config: PipelineConfig) -> dict[str, Any]:
@@ -236,11 +240,22 @@ def _shown(config: PipelineConfig) -> dict[str, Any]:
     shown = asdict(config)
     for name, value in config.llm.headers.items():
         shown["llm"]["headers"][name] = value if is_harmless(name, value) else "***"
-    return shown
+    for name in _OF_STORES:
+        del shown[name]
+    told = store_identity(config)
+    return {**shown, **told, "store": shown_store(config.store)} if told else shown
+
+
+def _store(config: PipelineConfig) -> dict[str, Any]:
+    """Return how another store than the local one is searched; where it is changes no result."""
+    told = store_identity(config)
+    return {"store": told} if told else {}
 
 
 def _knobs(config: PipelineConfig) -> dict[str, Any]:
     knobs = asdict(replace(config, llm=LLMConfig(), embedder="", reranker=""))
+    for name in _OF_STORES:
+        del knobs[name]
     for name in _OF_SERVERS:
         del knobs["llm"][name]
     return {name: value for name, value in knobs.items() if name not in without_effect(config)}

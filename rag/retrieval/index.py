@@ -31,7 +31,9 @@ from rag_evals.rag.retrieval.retrievers.choose import retriever_for
 from rag_evals.rag.retrieval.retrievers.protocol import Retriever
 from rag_evals.rag.retrieval.stores.chunk_table import ChunkTable, MissingChunkError
 from rag_evals.rag.retrieval.stores.local import LocalStore
+from rag_evals.rag.retrieval.stores.mirror import mirror_file, mirrored, read_mirror_notes
 from rag_evals.rag.retrieval.stores.protocol import Entry, Store
+from rag_evals.rag.retrieval.stores.setting import store_setting
 
 # Counts up when the same documents give another index than before.
 VERSION = 4
@@ -39,9 +41,10 @@ VERSION = 4
 
 @dataclass(frozen=True, slots=True)
 class OpenIndex:
-    """An index that was read: its chunks, their vectors, and its notes."""
+    """An index that was read: its chunks, their vectors, where these are searched, and its notes."""
 
     chunks: ChunkTable
+    local: LocalStore
     store: Store
     notes: IndexNotes
 
@@ -68,6 +71,8 @@ class Index:
         self.built = False
         self._opened: OpenIndex | None = None
         self._retriever: Retriever | None = None
+        self._setting = store_setting(config)
+        self._mirror_file = mirror_file(self._place, config, self._setting)
 
     @property
     def remarks(self) -> list[str]:
@@ -77,6 +82,8 @@ class Index:
         """
         notes = self._opened.notes if self._opened else read_notes(self._place)
         remarks = [*self._corpus.remarks, *(notes.remarks(self._embedder.name) if notes else ())]
+        mirror = None if self._setting.is_local else read_mirror_notes(self._mirror_file)
+        remarks += mirror.remarks() if mirror else ()
         return remark_lines(self._corpus.unreadable, remarks, MOST_REMARKS)
 
     @property
@@ -91,8 +98,11 @@ class Index:
         is in its place is never written to again. One that is damaged is built anew, which a line on stderr
         says.
 
+        Another store than the local one is filled from it with what it does not hold yet.
+
         Raises:
             ModelError: The embedder cannot be loaded.
+            StoreError: Another store cannot be reached, refuses, or holds another corpus.
         """
         from filelock import FileLock
 
@@ -106,11 +116,18 @@ class Index:
                 self.built = opened is None
                 if self.built:
                     _build(self._corpus, self._config, self._embedder, place, self.identity)
-                self._opened = opened or _load(place)
-            if self.built:
-                for remark in self._opened.notes.remarks(self._embedder.name):
-                    say(str(remark))
-            return self._opened
+                opened = opened or _load(place)
+                remarks = opened.notes.remarks(self._embedder.name) if self.built else []
+                if not self._setting.is_local and opened.local.dimension:
+                    store, notes, is_new = mirrored(
+                        self._config, self._setting, self._mirror_file, opened.chunks, opened.local
+                    )
+                    opened = replace(opened, store=store)
+                    remarks += notes.remarks() if is_new else []
+            for remark in remarks:
+                say(str(remark))
+            self._opened = opened
+            return opened
 
     def retrieve(self, question: str, wordings: Sequence[str] = ()) -> Retrieval:
         """Find the passages for `question`, best first, as the retriever of the pipeline does.
@@ -322,7 +339,7 @@ def _load(place: Path) -> OpenIndex:
     chunks, store = ChunkTable(place), LocalStore(place)
     if set(chunks.documents()) != set(store.documents()):
         raise ValueError("documents are missing")
-    return OpenIndex(chunks, store, notes)
+    return OpenIndex(chunks, store, store, notes)
 
 
 def _with_copies(hit: Hit, notes: IndexNotes) -> Context:

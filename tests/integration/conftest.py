@@ -13,6 +13,8 @@ from rag_evals.rag.models.resolve import Model, resolve
 from rag_evals.rag.native.hosting.models_folder import models_folder
 from rag_evals.rag.retrieval.embedder import Embedder
 
+from tests.servers.postgres import Postgres
+
 # One thread, so that the tests of this folder take as long beside other work as alone.
 SMALL = LLMConfig(model="smollm2-135m-instruct", n_ctx=2048, n_threads=1)
 
@@ -65,6 +67,13 @@ def embedder() -> Embedder:
 def torch_stays(embedder: Embedder) -> None:
     """Keep the process of torch for the whole session."""
     embedder.load()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL with pgvector."""
+    with Postgres.started() as server:
+        yield server
 
 
 TOPICS = {

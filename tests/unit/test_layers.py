@@ -73,6 +73,9 @@ HEAVY = {
     "numpy",
     "pandas",
     "pyarrow",
+    "sqlalchemy",
+    "psycopg2",
+    "qdrant_client",
 }
 # Bridges to LlamaIndex, themselves imported inside functions, have heavy imports at the top.
 BRIDGES = ("rag/retrieval/llamaindex.py", "rag/pipelines/llamaindex_spans.py")

@@ -78,8 +78,26 @@ class LocalStore:
         """Return the digest of each document, by its name."""
         return {name: digest for name, (digest, _, _) in self._documents.items()}
 
+    @property
+    def dimension(self) -> int:
+        """Dimensions of the vectors; 0 where there are none."""
+        return self._dimension
+
+    def count(self, document: str) -> int:
+        """Return how many vectors a document has."""
+        return self._documents[document][2]
+
+    def ids_of(self, document: str) -> list[str]:
+        """Return the ids of the chunks of a document, in the order of its vectors."""
+        _, first, count = self._documents[document]
+        return [row.tobytes().hex() for row in self._ids[first : first + count]]
+
+    def score(self, vector: Vectors, document: str, row: int) -> float:
+        """Return the cosine of `vector` and one of a document's."""
+        return _cosine(vector, self.vectors_of(document)[row])
+
     def vectors_of(self, document: str) -> Vectors:
-        """Return the vectors of a document, in the order of its chunks."""
+        """Return the vectors of a document."""
         _, first, count = self._documents[document]
         return self._vectors[first : first + count]
 
@@ -132,7 +150,9 @@ class LocalStore:
             part.replace(part.with_suffix(""))
         self._map()
 
-    def nearest(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
+    def nearest(
+        self, vector: Vectors, k: int, documents: Collection[str] | None = None
+    ) -> list[tuple[str, float]]:
         """Return the ids of the `k` nearest chunks with their cosine, best first; equal ones by their ids."""
         import numpy as np
 
@@ -141,6 +161,10 @@ class LocalStore:
         rough = self._vectors @ np.asarray(vector, "<f4")
         if self._is_dead is not None:
             rough[self._is_dead] = -np.inf
+        if documents is not None:
+            for name in self._documents.keys() - documents:
+                _, first, count = self._documents[name]
+                rough[first : first + count] = -np.inf
         if k < len(rough):
             near = np.flatnonzero(rough >= np.partition(rough, -k)[-k] - _MARGIN)
         else:

@@ -39,5 +39,13 @@ class Store(Protocol):
     def remove(self, documents: Collection[str]) -> None:
         """Remove what is kept of documents, by their names."""
 
-    def nearest(self, vector: Vectors, k: int) -> list[tuple[str, float]]:
-        """Return the ids of the `k` nearest chunks with their cosine, best first; equal ones by their ids."""
+    def nearest(
+        self, vector: Vectors, k: int, documents: Collection[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """Return the ids of the `k` nearest chunks with their cosine, best first; equal ones by their ids.
+
+        Args:
+            vector: What they are to be near to.
+            k: How many are wanted.
+            documents: Those in which to search; None for all.
+        """
