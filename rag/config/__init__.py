@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,8 +22,6 @@ Language = Literal[
 ]  # fmt: skip
 PassageOrder = Literal["best_first", "best_last"]
 StoreIndex = Literal["hnsw", "ivfflat", "none"]
-
-
 MOST_WORDINGS = 10
 
 
