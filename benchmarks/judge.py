@@ -7,6 +7,7 @@ run that was broken off goes on from there.
     python -m benchmarks.judge fixtures/labels/primer.jsonl ragtruth:FILE mtrag:FILE --kept FOLDER
 
 `--card FILE` writes the card of the first judge: this is how those that come with the package are made.
+`--held-out SET` judges a set with a card that was fitted on nothing of it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from typing import Any
 
 from rag_evals.evals.judges.build import JudgeModels, scorer_for
 from rag_evals.evals.judges.calibration.calibrate import calibrate
+from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.judge_card import JudgeCard, MetricCard, card_to_json
 from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.judges.calibration.labels.sets import load_sets, sample, set_names
 from rag_evals.evals.judges.calibration.readings import Readings
+from rag_evals.evals.judges.calibration.set_figures import Held, figures_by_set
+from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.rag.answer import Context
 from rag_evals.rag.config import load_configs
 from rag_evals.rag.pipelines.resources import Resources
@@ -41,41 +45,46 @@ def main() -> None:
     parser.add_argument(
         "--judge", nargs="+", default=["hidden states", "choice"], help="hidden states, choice, llamaindex"
     )
+    parser.add_argument("--held-out", nargs="+", default=[], help="sets that nothing is fitted on")
     parser.add_argument("--answers", type=int, help="at most so many of each set and label")
     parser.add_argument("--kept", type=Path, required=True, help="folder of what was read")
     parser.add_argument("--no-reading", action="store_true", help="take what was read so far as all there is")
     parser.add_argument("--card", type=Path, help="file for the card of the first judge")
     parser.add_argument("--result", default="judge", help="name of the result file")
     options = parser.parse_args()
-    examples = load_sets(options.labels)
+    examples, held_out = load_sets(options.labels), load_sets(options.held_out)
     if options.answers is not None:
         examples = sample(examples, options.answers)
     options.kept.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for number, judge in enumerate(options.judge):
-        card = card_of(judge, options.model, examples, options.kept, reads=not options.no_reading)
+        readings = readings_of(judge, options.model, options.kept)
+        card = card_of(judge, readings, examples, reads=not options.no_reading)
         rows += rows_of(judge, card)
+        rows += held_out_rows(judge, card, readings, held_out, reads=not options.no_reading)
         show(rows)
         save(options.result, {"rows": rows}, " ".join(["python -m benchmarks.judge", *arguments()]))
         if options.card and number == 0:
             options.card.write_text(card_to_json(card), encoding="utf-8")
 
 
-def card_of(
-    judge: str, model: str, examples: Sequence[Labelled], kept: Path, *, reads: bool = True
-) -> JudgeCard:
-    """Read the examples, as far as that was not done, and return the card of a judge."""
+def readings_of(judge: str, model: str, kept: Path) -> Readings:
+    """Return what a judge reads, and has read before."""
     models = JudgeModels(Resources(offline=True), next(iter(load_configs(None).values())), model)
     probes = judge == "hidden states"
     scorer = scorer_for("choice" if probes else judge, models, reads_states=probes)
+    return Readings(scorer, kept / f"{scorer.fingerprint[:16]}.jsonl")
+
+
+def card_of(judge: str, readings: Readings, examples: Sequence[Labelled], *, reads: bool = True) -> JudgeCard:
+    """Read the examples, as far as that was not done, and return the card of a judge."""
     if judge == "llamaindex":
         examples = list(map(_with_contexts, examples))
-    readings = Readings(scorer, kept / f"{scorer.fingerprint[:16]}.jsonl")
     if not reads:
         examples = list(_read_so_far(examples, readings))
-    progress = tqdm(examples, desc=scorer.name, disable=None, leave=False)
+    progress = tqdm(examples, desc=readings.scorer.name, disable=None, leave=False)
     return calibrate(
-        scorer,
+        readings.scorer,
         examples,
         name=", ".join(set_names(examples)),
         progress=lambda _: progress,
@@ -101,6 +110,33 @@ def _with_contexts(example: Labelled) -> Labelled:
 def rows_of(judge: str, card: JudgeCard) -> list[dict[str, Any]]:
     """Return a row for each metric of a card."""
     return [{"judge": judge, "name": card.judge, **_figures(metric)} for metric in card.metrics]
+
+
+def held_out_rows(
+    judge: str, card: JudgeCard, readings: Readings, examples: Sequence[Labelled], *, reads: bool = True
+) -> list[dict[str, Any]]:
+    """Return a row for each metric of a card on sets that it was not fitted on, where they label it."""
+    if not reads:
+        examples = list(_read_so_far(examples, readings))
+    rows = []
+    for of_metric in card.metrics:
+        metric, calibration = METRICS[of_metric.calibration.metric], of_metric.calibration
+        held = []
+        for example in examples:
+            label = example.label_for(metric.name)
+            if label is None:
+                continue
+            raw_scores, _ = readings.read(metric.name, example)
+            score = score_from(metric, example.question, raw_scores, calibration)
+            if score.value is not None:
+                passes = score.value >= calibration.threshold
+                held.append(Held(example, label, score.value, passes, score.claims))
+        if held:
+            sets = figures_by_set(metric.name, held, calibration.threshold)
+            row = {"judge": f"{judge}, held out", "name": card.judge, "metric": metric.name}
+            took = {"seconds": of_metric.seconds, "tokens": of_metric.tokens}
+            rows.append({**row, "answers": len(held), **took, "sets": [asdict(one) for one in sets]})
+    return rows
 
 
 def _figures(card: MetricCard) -> dict[str, Any]:

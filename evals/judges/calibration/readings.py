@@ -32,7 +32,7 @@ class Readings:
     """
 
     def __init__(self, scorer: Scorer, path: Path | None = None) -> None:
-        self._scorer = scorer
+        self.scorer = scorer
         self._path = path
         self._kept = dict(_lines(path)) if path and path.exists() else {}
 
@@ -57,14 +57,14 @@ class Readings:
     def _key(self, metric: str, example: Labelled) -> str:
         content = content_of(example)
         return digest(
-            {"scorer": self._scorer.fingerprint, "metric": metric, **{name: content[name] for name in _READ}}
+            {"scorer": self.scorer.fingerprint, "metric": metric, **{name: content[name] for name in _READ}}
         )
 
     def _read(self, metric: str, example: Labelled) -> tuple[RawScores, float]:
         # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.
         question = replace(example.question, answerable=metric != "refusal")
         start = time.perf_counter()
-        raw_scores = self._scorer.read([metric], question, example.answer)[metric]
+        raw_scores = self.scorer.read([metric], question, example.answer)[metric]
         return raw_scores, time.perf_counter() - start
 
 
