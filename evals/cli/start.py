@@ -307,7 +307,9 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `ask`."""
     parser.add_argument("questions", nargs="+", metavar="QUESTION")
     parser.add_argument("--docs", type=Path, required=True, help="a document or a folder of documents")
-    parser.add_argument("--pipeline", default="baseline", help="name of a pipeline (default: baseline)")
+    parser.add_argument(
+        "--pipeline", default="auto_merging", help="name of a pipeline (default: auto_merging)"
+    )
     parser.add_argument("--config", type=Path, help="TOML file of pipelines in place of the bundled one")
     parser.add_argument("--model", help="language model in place of the pipeline's own: name, path or URL")
     add_reading(parser)

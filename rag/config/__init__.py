@@ -54,7 +54,7 @@ class PipelineConfig:
         expansion: How many other wordings of the question the language model writes, to search for as well.
         merge_ratio: Share of a parent's children that must be exceeded for the parent to take their place.
         reranker: `none`, `llm`, `auto`, or the name or path of a cross-encoder. `auto` is the
-            cross-encoder `ms-marco-minilm-l-6-v2` where it is in the cache, else `llm`.
+            cross-encoder `ms-marco-minilm-l-6-v2` where it is in the cache, else `none`.
         rerank_top_n: Passages kept after reranking.
         context_tokens: Token budget for passages; what does not fit is left out whole.
         passage_order: `best_first` or `best_last`: the order in which the model sees the passages. A small
@@ -76,8 +76,8 @@ class PipelineConfig:
     chunk_sizes: tuple[int, ...] = (200,)
     chunk_overlap: int = 20
     top_k: int = 3
-    vector_weight: float = 0.4
-    bm25_weight: float = 0.6
+    vector_weight: float = 0.45
+    bm25_weight: float = 0.55
     rrf_constant: float = 10.0
     fusion_depth: int = 50
     bm25_k1: float = 1.5

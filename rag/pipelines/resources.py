@@ -84,4 +84,4 @@ def reranker_name(config: PipelineConfig) -> str:
     """Return the reranker that `config` comes to on this machine: the cache decides on `auto`."""
     if config.reranker != "auto":
         return config.reranker
-    return AUTO_RERANKER if is_cached(AUTO_RERANKER) else "llm"
+    return AUTO_RERANKER if is_cached(AUTO_RERANKER) else "none"

@@ -41,7 +41,7 @@ def describe(config: PipelineConfig) -> str:
     reranker = reranker_name(config)
     is_cut = config.retriever in ("auto_merging", "sentence_window")
     kept = f", reranker {reranker} keeps {config.passages}" if is_cut else ""
-    if config.reranker == "auto" and reranker == "llm":
+    if is_cut and config.reranker == "auto" and reranker == "none":
         kept += f" ({AUTO_RERANKER} is not here)"
     leaves = f" of {config.search} candidates" if config.search not in ("vector", config.retriever) else ""
     wordings = f" for {config.expansion + 1} wordings" if config.expansion else ""

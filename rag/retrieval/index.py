@@ -161,7 +161,7 @@ class Index:
             contexts.setdefault(words(hit.chunk.text), _with_copies(hit, opened.notes))
         passages = _without_nested(list(contexts.values()))
         stages = {CANDIDATES: candidates}
-        if _is_merging(self._config):
+        if self._config.retriever in ("auto_merging", "sentence_window"):
             stages["merged"] = tuple(context.places[0] for context in passages)
         return Retrieval(passages, stages=stages)
 

@@ -79,7 +79,7 @@ class FakeIndex:
         with span("embed", kind="EMBEDDING"):
             pass
 
-    def retrieve(self, question: str) -> Retrieval:
+    def retrieve(self, question: str, wordings=()) -> Retrieval:
         with span("embed", kind="EMBEDDING"):
             return Retrieval((CONTEXT, replace(CONTEXT, text="Eight in all.", start=140, end=153)))
 

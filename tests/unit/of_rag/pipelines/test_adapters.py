@@ -47,7 +47,7 @@ class FoundIndex:
     def load(self) -> None:
         """Nothing to load."""
 
-    def retrieve(self, question: str) -> Retrieval:
+    def retrieve(self, question: str, wordings=()) -> Retrieval:
         return Retrieval(self.passages, stages={"candidates": (Span("paper.pdf", 3, 0, 100),)})
 
 
@@ -267,11 +267,11 @@ def test_an_identity_is_one_of_text():
 # --- rerankers by name ---
 
 
-def test_auto_is_the_llm_where_the_cross_encoder_is_not_cached(tmp_path, monkeypatch):
-    """Without the cross-encoder on this machine, `auto` takes the language model and fetches nothing."""
+def test_auto_is_none_where_the_cross_encoder_is_not_cached(tmp_path, monkeypatch):
+    """Without the cross-encoder on this machine, `auto` keeps the retriever's order and fetches nothing."""
     monkeypatch.setenv("RAG_EVALS_MODELS", str(tmp_path))
     auto = config(reranker="auto")
-    assert reranker_name(auto) == "llm"
+    assert reranker_name(auto) == "none"
     assert list(tmp_path.iterdir()) == []
 
 
