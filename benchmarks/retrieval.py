@@ -14,6 +14,9 @@ import csv
 import json
 import random
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -115,6 +118,10 @@ def main() -> None:
         path.name: figures_of_questions(searched, corpus, placed(path, corpus)) for path in options.questions
     }
     result["milliseconds"] = milliseconds(searched, corpus, placed(options.questions[0], corpus))
+    result["runs of retrieval alone"] = {
+        name: seconds_of_run(options.home / "runs", options.docs, options.questions[0], name)
+        for name in load_configs()
+    }
     save("retrieval", result, " ".join(["python -m benchmarks.retrieval", *arguments()]))
 
 
@@ -329,6 +336,44 @@ def milliseconds(searched: Searched, corpus: Corpus, questions: Sequence[Questio
         found[name] = round((time.perf_counter() - start) / len(asked) * 1000, 2)
     print_table([["pipeline", "ms a question"], *([name, f"{value:.2f}"] for name, value in found.items())])
     return found
+
+
+def seconds_of_run(home: Path, docs: Path, questions: Path, pipeline: str) -> Figures:
+    """Return what a run of retrieval alone takes for a thousand questions whose vectors are known."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Path(folder) / "thousand.jsonl"
+        entries = [entry for entry in _lines(questions) if entry.get("sources")]
+        many = (entries[n % len(entries)] | {"number": n} for n in range(ASKED))
+        asked.write_text(
+            "".join(
+                json.dumps(
+                    {
+                        "id": f"{one['id']}-{one['number']}",
+                        "question": f"{one['question']} ({one['number']})",
+                        "sources": one["sources"],
+                    }
+                )
+                + "\n"
+                for one in many
+            ),
+            "utf-8",
+        )
+        words = ["-q", "-p", "no:cacheprovider", "--evals-only", "retrieval", "--evals-pipelines", pipeline]
+        words += ["--evals-questions", str(asked), "--evals-docs", str(docs.resolve())]
+        words += ["--evals-home", str(home.resolve()), "--evals-refresh", "all"]
+        seconds = 0.0
+        for _ in ("to know the vectors", "to be measured"):
+            start = time.perf_counter()
+            ran = subprocess.run(
+                [sys.executable, "-m", "pytest", "evals/test_retrieval.py", *words],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+            )
+            seconds = time.perf_counter() - start
+    summary = (ran.stdout.strip().splitlines() or [""])[-1]
+    print(f"{pipeline}: a run of {ASKED} questions in {seconds:.1f} s ({summary})")
+    return {"seconds": round(seconds, 1), "milliseconds a question": round(seconds / ASKED * 1000, 1)}
 
 
 if __name__ == "__main__":
