@@ -78,7 +78,7 @@ def _text(form: str, run: Run, path: Path) -> str:
         if len(names := dict.fromkeys(one.pipeline for one in run.evaluations)) > 1:
             told = f"{len(names)} pipelines are in it, told apart by the last column: {', '.join(names)}"
             print(printable(told), file=sys.stderr)
-        return trec_run(run.evaluations)
+        return trec_run(run.retrievals or run.evaluations)
     return run_junit(run) if form == "junit" else _terminal(run)
 
 
