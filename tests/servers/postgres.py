@@ -42,7 +42,6 @@ class Postgres:
             started.run("CREATE USER guarded PASSWORD 's3cret-w0rd'")
             yield started
         finally:
-            started.control("stop", "-m", "immediate")
             with suppress(Exception):
                 server.cleanup()
 

@@ -158,7 +158,8 @@ class LocalStore:
 
         if not len(self._ids):
             return []
-        rough = self._vectors @ np.asarray(vector, "<f4")
+        # Faster than a product of matrices, whose threads wait for each other where a machine has other work.
+        rough = np.einsum("ij,j->i", self._vectors, np.asarray(vector, "<f4"))
         if self._is_dead is not None:
             rough[self._is_dead] = -np.inf
         if documents is not None:
