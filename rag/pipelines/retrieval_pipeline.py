@@ -26,7 +26,7 @@ from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import LLMReranker, NoReranker, Reranker
 from rag_evals.rag.retrieval.retrievers.bm25 import bm25_identity
 from rag_evals.rag.retrieval.retrievers.expansion import LONGEST, TASK, expand
-from rag_evals.rag.retrieval.stores.setting import shown_store, store_identity
+from rag_evals.rag.retrieval.stores.setting import shown_store, store_identity, store_setting
 from rag_evals.rag.tracing.conventions import INPUT, reranked, retrieved, spoken
 from rag_evals.rag.tracing.spans import OpenSpan, SpanKind, span
 
@@ -274,9 +274,17 @@ def build_pipeline(
     """Put a retrieval pipeline together; models and index are loaded when they are wanted.
 
     Raises:
+        ConfigError: The store of vectors is none, or not on this machine in an offline run.
         ModelError: A model cannot be found, fetched or verified.
     """
     embedder = NoEmbedder() if config.search == "bm25" else resources.embedder(config.embedder)
+    store = store_setting(config)
+    if resources.offline and not store.is_near:
+        # The library of PostgreSQL opens connections that nothing in Python sees.
+        raise ConfigError(
+            f"pipeline {config.name}: store = {store.kind}: {store.place} is not on this machine, and this "
+            "run is offline"
+        )
     index = Index(corpus, config, embedder, index_folder)
     return RetrievalPipeline(config, index, resources.llm(config.llm), resources.reranker(config))
 

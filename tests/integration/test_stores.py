@@ -6,10 +6,12 @@ import asyncio
 import gc
 import json
 import socket
+import sys
 import threading
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.config import PipelineConfig
 from rag_evals.rag.documents.document import Corpus, Document
 from rag_evals.rag.errors import ConfigError, StoreError
-from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
+from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline
 from rag_evals.rag.retrieval.index import Index
 from rag_evals.rag.retrieval.reranker import NoReranker
 from rag_evals.rag.retrieval.stores import pgvector, setting
@@ -445,3 +447,57 @@ def test_a_plugin_in_trouble(tmp_path, monkeypatch):
     assert refusal(replace(CONFIG, store="kept:broken"), tmp_path) == (
         "kept at broken: RuntimeError: no such place"
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("llama_index.vector_stores.postgres", "pgvector"), ("llama_index.vector_stores.qdrant", "qdrant")],
+)
+def test_without_the_library_of_a_store(module, extra, postgres, tmp_path, monkeypatch):
+    """One line says how to get it."""
+    monkeypatch.setitem(sys.modules, module, None)
+    place = postgres.address() if extra == "pgvector" else tmp_path / "q"
+    assert refusal(replace(CONFIG, store=f"{extra}:{place}"), tmp_path) == (
+        f"store = {extra} needs a library: pip install 'rag-evals[{extra}]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("store", "is_near"),
+    [
+        ("local", True),
+        ("qdrant:folder", True),
+        ("qdrant:http://localhost:6333", True),
+        ("qdrant:http://[::1]:6333", True),
+        ("qdrant:https://qdrant.example", False),
+        ("pgvector:postgresql:///db", True),
+        ("pgvector:postgresql://127.0.0.1:5433/db", True),
+        ("pgvector:postgresql://[::1]:5433/db", True),
+        ("pgvector:postgresql://bob:pw@db.example/db", False),
+        ("pgvector:postgresql:///db?host=/run/postgresql", True),
+        ("pgvector:postgresql:///db?host=10.0.0.1", False),
+        ("pgvector:postgresql://127.0.0.1/db?host=10.0.0.1", False),
+        ("pgvector:postgresql://127.0.0.1/db?hostaddr=10.0.0.1", False),
+        ("pgvector:postgresql://127.0.0.1/db?host=127.0.0.1,10.0.0.1", False),
+        ("pgvector:postgresql://127.0.0.1/db?service=far", False),
+    ],
+)
+def test_a_store_elsewhere_is_refused_offline(store, is_near, tmp_path, monkeypatch):
+    """Nothing in Python sees what the library of PostgreSQL connects to: the address decides."""
+    config = replace(CONFIG, store=store)
+    for name in ("PGHOST", "PGHOSTADDR"):
+        monkeypatch.delenv(name, raising=False)
+    assert setting.store_setting(config).is_near == is_near
+    resources = SimpleNamespace(
+        offline=True,
+        embedder=lambda name: HashEmbedder(),
+        llm=lambda config: ScriptedLLM(),
+        reranker=lambda config: NoReranker(),
+    )
+    if is_near:
+        build_pipeline(config, CORPUS, resources, tmp_path)
+        return
+    with pytest.raises(
+        ConfigError, match=r"^pipeline stored: store = \w+: .* is not on this machine, and this"
+    ):
+        build_pipeline(config, CORPUS, resources, tmp_path)

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from rag_evals.rag.config import PipelineConfig
 from rag_evals.rag.errors import ConfigError, one_line
@@ -20,7 +21,7 @@ QDRANT = "qdrant"
 GROUP = "rag_evals.stores"
 _FORMS = f"{LOCAL}, {PGVECTOR}:postgresql://HOST/DATABASE, {QDRANT}:FOLDER or {QDRANT}:URL"
 # Of the words behind `?` in the address of a database those that say where it is.
-_PLACES = ("host", "port", "dbname")
+_PLACES = ("host", "hostaddr", "port", "dbname")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,17 @@ class StoreSetting:
     def is_local(self) -> bool:
         """Whether the vectors are searched where they lie, in the folder of the index."""
         return self.kind == LOCAL
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is on this machine; of a plugin's store that is not known, and taken to be so."""
+        if self.kind == PGVECTOR:
+            return "service" not in dict(parse_qsl(urlsplit(self.rest).query)) and all(
+                map(_is_near, _hosts(urlsplit(self.rest)))
+            )
+        if self.kind == QDRANT and "://" in self.rest:
+            return _is_near(urlsplit(self.rest).hostname or "")
+        return True
 
     def masked(self, text: str) -> str:
         """Return a message in one line without what of the setting may be a credential."""
@@ -115,13 +127,28 @@ def _database(address: str) -> str:
         )
     query = dict(parse_qsl(parts.query))
     name = unquote(parts.path.strip("/")) or query.get("dbname", "")
-    host = parts.hostname or query.get("host", "localhost")
     if not name:
         raise ConfigError(
             f"store = {PGVECTOR}: the address names no database: "
             f"write {PGVECTOR}:postgresql://{parts.hostname or 'HOST'}{port}/DATABASE"
         )
-    return f"{host}{port}/{name}"
+    return f"{','.join(_hosts(parts))}{port}/{name}"
+
+
+def _hosts(address: SplitResult) -> list[str]:
+    """Return the hosts, or folders of sockets, that PostgreSQL's library takes an address to mean."""
+    told = [value for key, value in parse_qsl(address.query) if key in ("host", "hostaddr")]
+    told = told or [address.hostname or ""]
+    if not any(told):
+        told = [os.environ.get("PGHOSTADDR", ""), os.environ.get("PGHOST", "")]
+    return [host for some in told for host in some.split(",") if host] or ["localhost"]
+
+
+def _is_near(host: str) -> bool:
+    try:
+        return host.startswith("/") or host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _server(url: str) -> str:
