@@ -46,9 +46,10 @@ def describe(config: PipelineConfig) -> str:
     leaves = f" of {config.search} candidates" if config.search not in ("vector", config.retriever) else ""
     wordings = f" for {config.expansion + 1} wordings" if config.expansion else ""
     embedder = f"embedder {config.embedder}, " if config.search != "bm25" else ""
+    store = "" if config.store == "local" else f"store {shown_store(config.store)}, "
     return (
         f"{config.name}: {config.retriever}{leaves}, {pieces}, top {config.top_k}{wordings}{kept}, "
-        f"{embedder}llm {_without_user(config.llm.model)}"
+        f"{embedder}{store}llm {_without_user(config.llm.model)}"
     )
 
 

@@ -137,6 +137,21 @@ def test_one_document_more(kind, stored, tmp_path):
 
 
 @KINDS
+def test_hostile_names_and_texts(kind, stored, tmp_path):
+    """Names are no SQL, and what no database takes in a text is found nevertheless, as it is."""
+    odd = [
+        Document(name, f"{text_of(n)[:200]}\0 zero. {text_of(n)[200:]}", (), "")
+        for n, name in enumerate(("a'; DROP TABLE x; --", "a\0b", "a b", "caf\udce9", "1e5", "{}%s :x"))
+    ]
+    config, corpus = stored(kind), Corpus(tuple(odd))
+    here = found(opened(CONFIG, tmp_path / "local", corpus))
+    for _ in range(2):
+        index = opened(config, tmp_path / "index", corpus)
+        assert found(index) == here
+        index.load().store.close()
+
+
+@KINDS
 def test_many_questions_at_once(kind, stored, tmp_path):
     """Questions come from many threads."""
     index = opened(stored(kind), tmp_path)
