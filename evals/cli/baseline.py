@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 
 from rag_evals.evals.base.errors import RunFileError, UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run
 from rag_evals.evals.gate.comparison.baseline_gate import mean_of, metrics_of, passed, score_getter
 from rag_evals.evals.gate.condition import PASS_RATE
+from rag_evals.evals.reports.comparison_text import by_pipeline
 from rag_evals.evals.runs.baseline_file import baseline_file, baseline_files, write_baseline
+from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run, read_run
 from rag_evals.evals.trackers.wandb.fetch import give_aliases
 from rag_evals.evals.trackers.wandb.reference import RECORDS_ARTIFACT, Reference, is_version, parse_project
@@ -102,17 +105,16 @@ def _list(options: argparse.Namespace) -> int:
 def _about(run: Run) -> list[str]:
     """Return notes, and the count and means of each pipeline."""
     lines = [f"  {note}" for note in run.notes]
-    for pipeline in sorted({evaluation.pipeline for evaluation in run.evaluations}):
-        group = [e for e in run.evaluations if e.pipeline == pipeline]
+    for pipeline, group in sorted(by_pipeline(run.evaluations).items()):
         questions = len({e.question.id for e in group})
         counts = f"{len(group):,} evaluation{'s' * (len(group) != 1)}"
         counts += f" of {questions:,} question{'s' * (questions != 1)}" if questions != len(group) else ""
-        lines.append(f"  {pipeline}: {counts}, {', '.join(_means(run, pipeline))}")
+        lines.append(f"  {pipeline}: {counts}, {', '.join(_means(group))}")
     return lines
 
 
-def _means(run: Run, pipeline: str) -> list[str]:
-    group = [e for e in run.evaluations if e.pipeline == pipeline]
-    found = [(PASS_RATE, mean_of(group, passed))]
+def _means(group: Sequence[Evaluation]) -> list[str]:
+    answers = [evaluation for evaluation in group if not evaluation.is_retrieval]
+    found = [(PASS_RATE, mean_of(answers, passed))] if answers else []
     found += [(metric, mean_of(group, score_getter(metric))) for metric in metrics_of(group)]
     return [f"{name} {'unscored' if value is None else f'{value:.2f}'}" for name, value in found]

@@ -120,6 +120,8 @@ def _fingerprints(components: Iterable[ComponentInfo]) -> list[str]:
 def _grouped(evaluations: Iterable[tuple[str, Evaluation]]) -> tuple[Group, ...]:
     found: dict[tuple[str, str, str, str], list[Measurement]] = {}
     for version, evaluation in evaluations:
+        if evaluation.is_retrieval:
+            continue  # another measurement, and an exact one
         question = evaluation.question
         asked = digest([question.question, question.reference, question.answerable])
         key = (evaluation.pipeline, question.id, version, asked)

@@ -8,8 +8,9 @@ from itertools import pairwise
 from statistics import fmean
 
 from rag_evals.evals.reports.comparison_text import by_pipeline
-from rag_evals.evals.retrieval.metric_names import PREFIX, parse_metric
+from rag_evals.evals.retrieval.metric_names import PREFIX, is_of_characters, parse_metric
 from rag_evals.evals.retrieval.scores import retrieval_scores
+from rag_evals.evals.retrieval.tau_table import TAUS, tau_table
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
@@ -121,6 +122,21 @@ def recall_curves(run: Run) -> dict[str, list[float | None]]:
         means = _figures(pipeline, LAST, group, names, run.header.tau).means
         curves[pipeline] = [means[name] for name in names]
     return curves
+
+
+def tau_rows(run: Run) -> list[tuple[str, ...]]:
+    """Return the cells of the table of how figures move with tau, header first: a column for each tau."""
+    # Figures of characters do not depend on it.
+    metrics = [name for name in retrieval_metrics_of(run) if not is_of_characters(parse_metric(name))]
+    rows = []
+    for pipeline, group in by_pipeline(run.retrievals).items():
+        found = [(e.question, e.answer.contexts if e.answer else ()) for e in group]
+        table = tau_table(found, metrics)
+        for number, metric in enumerate(metrics):
+            means = [row.means[number] for row in table]
+            cells = ("-" if mean is None else f"{mean:.2f}" for mean in means)
+            rows.append((pipeline, metric.removeprefix(PREFIX), *cells))
+    return [("by tau", "metric", *(f"{tau:g}" for tau in TAUS)), *rows] if rows else []
 
 
 def retrieval_rows(run: Run) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from rag_evals.evals.base.errors import NoVerdict, UsageError
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.retrieval.characters import CharacterCounts, count_characters
 from rag_evals.evals.retrieval.coverage import Coverage, Passage, RankedPassages, targets_of
-from rag_evals.evals.retrieval.metric_names import RetrievalMetric
+from rag_evals.evals.retrieval.metric_names import RetrievalMetric, is_of_characters
 from rag_evals.evals.retrieval.ranks import Ranking, Reached, best_grades, rank_finds, reached_targets
 
 # How much of a source a passage has to hold. A border between two chunks cuts a source in two, and the larger
@@ -112,7 +112,7 @@ class JudgedRetrieval:
         kind, k = metric.kind, metric.k
         if kind == "unjudged":
             return len(self.unjudged(k)) / len(self.passages[:k]) if self.passages else 0.0
-        if k is None and kind in ("recall", "precision", "iou"):
+        if is_of_characters(metric):
             return float(getattr(self.characters(), kind))
         ranking = self.ranking(k)
         if kind == "ndcg":

@@ -46,6 +46,11 @@ def is_retrieval_metric(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+def is_of_characters(metric: RetrievalMetric) -> bool:
+    """Return whether a metric is of characters, and not of ranks."""
+    return metric.k is None and metric.kind in ("recall", "precision", "iou")
+
+
 @lru_cache(maxsize=256)
 def parse_metric(name: str) -> RetrievalMetric:
     """Return the metric that `name` names.

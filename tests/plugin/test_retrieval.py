@@ -252,6 +252,7 @@ def test_the_reports_have_it(shop):
     page = shop.read("r.html")
     assert "recall of shop over the number of passages" in page
     assert '<th scope="row">shop</th><td>candidates</td>' in page
+    assert '<th scope="col">by tau</th>' in page
     assert 'evals.retrieval.recall@8:test_it.py::test_found[shop-returns]" value="1' in shop.read("r.xml")
 
 

@@ -27,7 +27,7 @@ from rag_evals.evals.reports.comparison_text import (
 from rag_evals.evals.reports.html.plots import bin_counts, curve, histogram, scatter
 from rag_evals.evals.reports.html.questions import OtherRun, Passages, TemplateData, question_views
 from rag_evals.evals.reports.html.waterfall import Waterfalls, bar_rules
-from rag_evals.evals.reports.retrieval_table import recall_curves, retrieval_rows
+from rag_evals.evals.reports.retrieval_table import recall_curves, retrieval_rows, tau_rows
 from rag_evals.evals.reports.terminal.comparison import note_lines
 from rag_evals.evals.reports.terminal.judge import judge_lines
 from rag_evals.evals.reports.text import Line, visible_text
@@ -243,7 +243,12 @@ def _summary(run: Run) -> list[TemplateData]:
     of_answers = [
         (*one.counts, one.pass_rate, *one.means, *one.took) for one in summaries_of(answers, metrics)
     ]
-    tables = ((header, rows), ((*counts, *metrics, "s/question", "tokens/question"), of_answers))
+    taus, *by_tau = tau_rows(run) or [()]
+    tables = (
+        (header, rows),
+        (taus, by_tau),
+        ((*counts, *metrics, "s/question", "tokens/question"), of_answers),
+    )
     return [
         {"header": tuple(map(visible_text, header)), "rows": [tuple(map(visible_text, row)) for row in rows]}
         for header, rows in tables

@@ -101,6 +101,12 @@ def test_the_same_words_from_other_passages_are_another_answer() -> None:
     assert noise(evaluation(0.8), other).judged == 0
 
 
+def test_retrieval_is_another_measurement() -> None:
+    """That of a question whose answer is evaluated as well is no repeat of it."""
+    found = replace(evaluation(0.5), scores=(Score("retrieval.mrr", 0.5),))
+    assert [len(group.measurements) for group in groups_of([evaluation(0.8), found])] == [1]
+
+
 def test_deviations_are_pooled_over_questions() -> None:
     found = noise(
         *(evaluation(v, n, f"{n}.", "one") for n, v in enumerate((0.2, 0.4, 0.6))),
