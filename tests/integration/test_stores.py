@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -200,6 +201,11 @@ def percent(remark: str) -> float:
 # --- trouble ---
 
 
+def table_of(postgres: Any, address: str) -> str:
+    ((table,),) = postgres.run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'data_%'", address)
+    return str(table)
+
+
 def place(postgres: Any, address: str) -> str:
     return f"pgvector at {postgres.folder}/{address.split('/')[3].split('?', maxsplit=1)[0]}"
 
@@ -216,7 +222,7 @@ def test_another_corpus_under_that_name(postgres, tmp_path):
     address = postgres.database()
     config = replace(CONFIG, store=f"pgvector:{address}")
     opened(config, tmp_path)
-    (table,) = postgres.run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'data_%'", address)[0]
+    table = table_of(postgres, address)
     postgres.run(
         f"UPDATE {table} SET metadata_ = jsonb_set(metadata_::jsonb, '{{mark}}', "
         """to_jsonb('["other.txt", "x", 1]'::text))::json WHERE metadata_->>'document' = '3.txt'""",
@@ -239,7 +245,7 @@ def test_vectors_of_another_dimension(postgres, tmp_path):
     address = postgres.database()
     config = replace(CONFIG, store=f"pgvector:{address}", store_index="none")
     opened(config, tmp_path)
-    ((table,),) = postgres.run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'data_%'", address)
+    table = table_of(postgres, address)
     postgres.run(f"DELETE FROM {table}; ALTER TABLE {table} ALTER embedding TYPE vector(5)", address)
     assert refusal(config, tmp_path) == (
         f"{place(postgres, address)}: table {table} has vectors of 5 dimensions, not 8: nothing was changed; "
@@ -270,8 +276,12 @@ def test_wrong_credentials(postgres, tmp_path, caplog):
     assert said == (
         f"pgvector at {postgres.folder}/{name}: it refuses user and password: check them, and PGPASSWORD"
     )
-    postgres.run("GRANT CREATE ON SCHEMA public TO guarded; CREATE EXTENSION vector", database)
     right = replace(config, store=config.store.replace("wr0ng", "s3cret"))
+    postgres.run("CREATE EXTENSION vector", database)
+    assert refusal(right, tmp_path) == (
+        f"pgvector at {postgres.folder}/{name}: the user may not do that: give it CREATE on the schema public"
+    )
+    postgres.run("GRANT CREATE ON SCHEMA public TO guarded", database)
     index = opened(right, tmp_path)
     pipelines = [
         RetrievalPipeline(each, Index(CORPUS, each, HashEmbedder(), tmp_path), ScriptedLLM(), NoReranker())
@@ -362,11 +372,37 @@ def test_a_fill_that_was_broken_off(postgres, tmp_path):
     address = postgres.database()
     config = replace(CONFIG, store=f"pgvector:{address}", store_index="none")
     before = found(opened(config, tmp_path))
-    ((table,),) = postgres.run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'data_%'", address)
+    table = table_of(postgres, address)
     passages = postgres.run(f"SELECT count(*) FROM {table}", address)
     postgres.run(f"DELETE FROM {table} WHERE metadata_->>'document' = '5.txt' OR id % 3 = 0", address)
     assert found(opened(config, tmp_path)) == before
     assert postgres.run(f"SELECT count(*) FROM {table}", address) == passages
+
+
+def test_a_table_that_is_dropped_in_mid_run(postgres, tmp_path):
+    """The question says so; the next run has it again."""
+    address = postgres.database()
+    config = replace(CONFIG, store=f"pgvector:{address}")
+    index = opened(config, tmp_path)
+    before = found(index)
+    postgres.run(f"DROP TABLE {table_of(postgres, address)}", address)
+    with pytest.raises(StoreError) as caught:
+        index.retrieve("pump")
+    assert str(caught.value) == (
+        f"{place(postgres, address)}: its table was taken away meanwhile: the next run fills it anew"
+    )
+    assert found(opened(config, tmp_path)) == before
+
+
+def test_two_machines_fill_one_table(postgres, tmp_path):
+    """Each has its own folder; what is there twice would be found twice."""
+    address = postgres.database()
+    config = replace(CONFIG, store=f"pgvector:{address}", store_index="none")
+    with ThreadPoolExecutor(3) as threads:
+        indexes = list(threads.map(lambda n: opened(config, tmp_path / str(n)), range(3)))
+    ((rows,),) = postgres.run(f"SELECT count(*) FROM {table_of(postgres, address)}", address)
+    assert rows == indexes[0].load().notes.passages
+    assert found(indexes[0]) == found(indexes[1]) == found(opened(CONFIG, tmp_path))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

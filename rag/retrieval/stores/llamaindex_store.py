@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
@@ -119,9 +119,12 @@ class LlamaIndexStore:
                 whole[self._by_digest[known]] = known
         return whole
 
-    def alone(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
         """Keep others from filling it meanwhile."""
-        return self._server.alone()
+        with ExitStack() as stack:
+            self._do(lambda: stack.enter_context(self._server.alone()))
+            yield
 
     def close(self) -> None:
         """Close what is open."""

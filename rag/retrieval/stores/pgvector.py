@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rag_evals.rag.config import PipelineConfig
@@ -31,12 +32,12 @@ _AWAY = ("57P01", "57P02", "57P03")
 _REMEDIES = (
     ("password authentication failed", "it refuses user and password: check them, and PGPASSWORD"),
     ("no password supplied", "it wants a password: give it in the address or in PGPASSWORD"),
-    ("role ", "it does not know the user: check the address"),
-    ("does not exist", "it has no such database: make it with `createdb`"),
+    ('role ".*" does not exist', "it does not know the user: check the address"),
+    ('database ".*" does not exist', "it has no such database: make it with `createdb`"),
+    ('relation ".*" does not exist', "its table was taken away meanwhile: the next run fills it anew"),
     ("permission denied", "the user may not do that: give it CREATE on the schema public"),
     ("timeout expired", "no answer within {seconds} seconds: is it running there?"),
-    ("Connection refused", "nothing listens there: is it running?"),
-    ("No such file or directory", "nothing listens there: is it running?"),
+    ("Connection refused|No such file or directory", "nothing listens there: is it running?"),
     ("could not translate host name", "there is no such host: check the address"),
 )
 
@@ -105,13 +106,16 @@ class PgVector:
 
     def _check(self, dimension: int) -> None:
         """Check what the server is, and what stands under the name of the table."""
+        from sqlalchemy.exc import IntegrityError
+
         if not self._rows("SELECT 1 FROM pg_extension WHERE extname = 'vector'"):
             if not self._rows("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"):
                 raise StoreError(
                     f"{self.place} has no extension pgvector: install it on the server "
                     "(https://github.com/pgvector/pgvector)"
                 )
-            self._run("CREATE EXTENSION IF NOT EXISTS vector")
+            with suppress(IntegrityError):  # another process makes it at the same moment
+                self._run("CREATE EXTENSION IF NOT EXISTS vector")
         ((version,),) = self._rows("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
         oldest = OLDEST[self._config.store_index]
         if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < oldest:
@@ -187,7 +191,7 @@ class PgVector:
     def explain(self, error: Exception) -> str:
         """Return in a line what went wrong and what to do, without credentials."""
         said = str(getattr(error, "orig", error))
-        remedy = next((remedy for sign, remedy in _REMEDIES if sign in said), "")
+        remedy = next((remedy for sign, remedy in _REMEDIES if re.search(sign, said)), "")
         return remedy.format(seconds=CONNECT_SECONDS) or self._setting.masked(said)
 
     def close(self) -> None:
