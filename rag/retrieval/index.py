@@ -137,13 +137,20 @@ class Index:
         """
         import sqlite3
 
+        opened = self.load()
         try:
-            return self._retrieve(self.load(), question, wordings)
+            return self._retrieve(opened, question, wordings)
         except (sqlite3.DatabaseError, MissingChunkError) as error:
-            with self._lock:
+            self._take_away(opened, error)
+        return self._retrieve(self.load(), question, wordings)
+
+    def _take_away(self, opened: OpenIndex, error: Exception) -> None:
+        from filelock import FileLock
+
+        with self._lock, FileLock(self._folder / f"{self._place.name}.lock"):
+            if self._opened is opened:  # not one that another thread has built since
                 _take_away(self._place, error)
                 self._opened = self._retriever = None
-        return self._retrieve(self.load(), question, wordings)
 
     def _retrieve(self, opened: OpenIndex, question: str, wordings: Sequence[str]) -> Retrieval:
         with self._lock:
@@ -216,26 +223,32 @@ def _build(
         chunks.close()
         files = {file.name: facts_of(file) for file in scratch.iterdir()}
         passages = sum(map(len, searched.values()))
-        write_notes(scratch, IndexNotes(passages, copies, coverage, length, _shape(identity), files))
+        notes = IndexNotes(passages, copies, coverage, length, _shape(identity), identity["documents"], files)
+        write_notes(scratch, notes)
         scratch.rename(place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _take_over(folder: Path, scratch: Path, identity: Mapping[str, Any]) -> IndexNotes | None:
-    """Copy the files of the index of the same shape that was built last; return its notes, if there is one.
+    """Copy the files of the index of the same shape that shares most documents; return its notes.
 
     They are read whole as they are copied, so that what is damaged in them is not taken over.
     """
-    others = [file for file in folder.glob(f"*/{NOTES}") if file.parent != scratch]
-    for file in sorted(others, key=_age, reverse=True)[:_MOST_LOOKED_AT]:
-        notes = read_notes(file.parent)
-        if notes is None or notes.shape != _shape(identity):
-            continue
+    found = [file.parent for file in sorted(folder.glob(f"*/{NOTES}"), key=_age)[-_MOST_LOOKED_AT:]]
+    others = [(place, notes) for place in found if (notes := read_notes(place))]
+    shared = {
+        place: len(notes.documents.items() & identity["documents"].items())
+        for place, notes in others
+        if notes.shape == _shape(identity)
+    }
+    for place, notes in sorted(others, key=lambda each: -shared.get(each[0], 0)):
+        if not shared.get(place):
+            break
         try:
-            check_files(file.parent, notes)
+            check_files(place, notes)
             for name, facts in notes.files.items():
-                if facts_of(Path(shutil.copyfile(file.parent / name, scratch / name))) != facts:
+                if facts_of(Path(shutil.copyfile(place / name, scratch / name))) != facts:
                     raise ValueError(f"{name} is damaged")
         except (OSError, ValueError):
             for copied in scratch.iterdir():

@@ -27,6 +27,7 @@ class IndexNotes:
         coverage: What the embedder reads of each document, by its name; empty where it does not tell.
         length: The tokens that the embedder reads of a passage; None for all.
         shape: Digest of all that shapes chunks and vectors but the documents.
+        documents: Digest of each document, by its name.
         files: Bytes and SHA-256 of each other file.
     """
 
@@ -35,6 +36,7 @@ class IndexNotes:
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     length: int | None = None
     shape: str = ""
+    documents: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     def remarks(self, embedder: str) -> list[Remark]:
@@ -50,6 +52,7 @@ def write_notes(folder: Path, notes: IndexNotes) -> None:
         "coverage": {name: astuple(one) for name, one in notes.coverage.items()},
         "length": notes.length,
         "shape": notes.shape,
+        "documents": dict(notes.documents),
         "files": {name: list(facts) for name, facts in notes.files.items()},
     }
     (folder / NOTES).write_text(json.dumps({**told, "sha256": digest(told)}), "utf-8")
@@ -64,7 +67,8 @@ def read_notes(folder: Path) -> IndexNotes | None:
         copies = {id: tuple(Span(*span) for span in spans) for id, spans in told["copies"].items()}
         coverage = {name: Coverage(*one) for name, one in told["coverage"].items()}
         files = {name: (int(size), str(sha256)) for name, (size, sha256) in told["files"].items()}
-        return IndexNotes(int(told["passages"]), copies, coverage, told["length"], told["shape"], files)
+        passages, documents = int(told["passages"]), dict(told["documents"])
+        return IndexNotes(passages, copies, coverage, told["length"], told["shape"], documents, files)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 

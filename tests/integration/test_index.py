@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -670,3 +671,24 @@ def test_damage_that_shows_itself_at_a_question(paged, tmp_path, capsys):
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"rag-evals: the index in {place} is damaged (DatabaseError: ")
     assert not opened(paged, VECTOR, tmp_path).built
+
+
+def test_the_index_that_shares_most_is_taken_over(tmp_path):
+    """Not the newest one, when that is of another suite, and nothing of one that shares no document."""
+    opened(documents_of(**TEXTS), VECTOR, tmp_path, Counting())
+    opened(documents_of(other="Something else. " * 30, door=TEXTS["door"]), VECTOR, tmp_path, Counting())
+    opened(documents_of(third="And more of it. " * 30), VECTOR, tmp_path, Counting())
+    embedder = Counting()
+    opened(documents_of(**CHANGES["one more"]), VECTOR, tmp_path, embedder)
+    assert all("stair" in text for text in embedder.texts)
+
+
+def test_damage_that_many_threads_find_at_once(paged, tmp_path, capsys):
+    """It is repaired once."""
+    expected = opened(paged, VECTOR, tmp_path).retrieve(EXPERTS)
+    file = next(tmp_path.glob("*/chunks.sqlite"))
+    file.write_bytes(file.read_bytes()[:4096] + b"\xa5" * (file.stat().st_size - 4096))
+    index = Index(paged, VECTOR, HashEmbedder(), tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(index.retrieve, [EXPERTS] * 16)) == [expected] * 16
+    assert len(capsys.readouterr().err.splitlines()) == 1

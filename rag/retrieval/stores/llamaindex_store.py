@@ -167,7 +167,7 @@ class LlamaIndexStore:
         try:
             # The last digits of their scores differ from one machine to the next, and from call to call.
             scored = [
-                (self._local.score(vector, self._by_key[told["of"]], told["row"]), str(told["chunk"]))
+                self._local.scored(vector, self._by_key[told["of"]], told["row"])
                 for told in (node.metadata for node in found)
             ]
         except (LookupError, TypeError):
@@ -219,7 +219,7 @@ def _batches(entries: Iterable[Entry]) -> Iterator[list[TextNode]]:
         key = _key(entry.document)
         for row, (chunk, vector) in enumerate(zip(entry.chunks, entry.vectors, strict=True)):
             about = {"document": printable(entry.document), "row": row, "mark": own, "of": key}
-            batch.append(_node(chunk, vector.tolist(), {"chunk": chunk.id, **about}))
+            batch.append(_node(chunk, vector.tolist(), about))
             if len(batch) == AT_ONCE:
                 yield batch
                 batch = []

@@ -92,9 +92,16 @@ class LocalStore:
         _, first, count = self._documents[document]
         return [row.tobytes().hex() for row in self._ids[first : first + count]]
 
-    def score(self, vector: Vectors, document: str, row: int) -> float:
-        """Return the cosine of `vector` and one of a document's."""
-        return _cosine(vector, self.vectors_of(document)[row])
+    def scored(self, vector: Vectors, document: str, row: int) -> tuple[float, str]:
+        """Return the cosine of `vector` and one of a document's, and the id of its chunk.
+
+        Raises:
+            LookupError: There is no such document or row.
+        """
+        _, first, count = self._documents[document]
+        if row not in range(count):
+            raise IndexError(row)
+        return self._scored(vector, first + row)
 
     def vectors_of(self, document: str) -> Vectors:
         """Return the vectors of a document."""
@@ -171,12 +178,11 @@ class LocalStore:
         else:
             near = np.arange(len(rough))
         # The last digits of `rough` depend on where in the array a vector lies; those of these do not.
-        found = [
-            (_cosine(vector, self._vectors[row]), self._ids[row].tobytes().hex())
-            for row in near
-            if rough[row] > -np.inf
-        ]
+        found = [self._scored(vector, row) for row in near if rough[row] > -np.inf]
         return [(id, score) for score, id in sorted(found, reverse=True)[:k]]
+
+    def _scored(self, vector: Vectors, row: int) -> tuple[float, str]:
+        return _cosine(vector, self._vectors[row]), self._ids[row].tobytes().hex()
 
 
 def _cosine(one: Any, other: Any) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
@@ -37,7 +38,7 @@ class MirrorNotes:
         recall: The share of the nearest passages that it finds; None for exact search.
         top_k: Of so many.
         sample: Measured with so many of its vectors.
-        held: How many vectors were put in of each mark.
+        held: How many vectors were put in of each mark, for a store that does not tell.
     """
 
     place: str
@@ -106,7 +107,8 @@ def mirrored(
             store.finish()
     if added or notes is None:
         recall, sample = (None, 0) if store.is_exact else _recall(store, documents, local, config.top_k)
-        held = {mark(name, known, local.count(name)): local.count(name) for name, known in documents.items()}
+        counts = {name: local.count(name) for name in ([] if server.is_told else documents)}
+        held = {mark(name, documents[name], count): count for name, count in counts.items()}
         notes = MirrorNotes(store.place, _search(config, setting), recall, config.top_k, sample, held)
         file.write_text(json.dumps(asdict(notes)), "utf-8")
     return store, notes, added
@@ -131,11 +133,14 @@ def _fill(
     store: LlamaIndexStore, documents: Mapping[str, str], chunks: ChunkTable, local: LocalStore
 ) -> bool:
     """Add what the store does not hold; return whether there was something."""
+    from tqdm import tqdm
+
     held = store.documents()
     missing = [name for name, known in documents.items() if held.get(name) != known]
     if not missing and documents and not _is_there(store, next(iter(documents)), local):
         missing = list(documents)  # what was put in once is not there any more
-    for some in _groups(missing, local):
+    groups = list(_groups(missing, local))
+    for some in tqdm(groups, desc=f"filling {store.place}", unit="group", disable=None, leave=False):
         store.add(
             [
                 Entry(name, documents[name], chunks.get(local.ids_of(name)), local.vectors_of(name))
@@ -168,11 +173,12 @@ def _groups(names: Sequence[str], local: LocalStore) -> Iterator[list[str]]:
 
 
 def _recall(
-    store: LlamaIndexStore, documents: Iterable[str], local: LocalStore, top_k: int
+    store: LlamaIndexStore, documents: Collection[str], local: LocalStore, top_k: int
 ) -> tuple[float, int]:
     """Return the share of the `top_k` nearest that the store finds, and how many vectors it was asked for."""
-    rows = [(name, row) for name in documents for row in range(local.count(name))]
-    sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
+    rows = ((name, row) for name in documents for row in range(local.count(name)))
+    step = max(1, sum(map(local.count, documents)) // SAMPLE)
+    sample = islice(rows, 0, SAMPLE * step, step)
     shares = []
     for name, row in sample:
         vector, own = local.vectors_of(name)[row], local.ids_of(name)[row]
