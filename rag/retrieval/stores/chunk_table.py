@@ -25,6 +25,7 @@ CREATE TABLE chunks (
 );
 CREATE INDEX of_documents ON chunks (document, parent, sibling);
 """
+_STATEMENTS = [statement.strip() for statement in _TABLES.split(";") if statement.strip()]
 _CHUNK = (
     "SELECT c.id, c.text, d.name, c.page, c.start, c.end, c.page_end, c.parent, c.level, c.sibling "
     "FROM chunks c JOIN documents d ON d.number = c.document"
@@ -66,6 +67,9 @@ class ChunkTable:
             self._connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
         if is_new:
             self._connection.executescript(_TABLES)
+        made = {sql for (sql,) in self._rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        if made != set(_STATEMENTS):  # a view or a trigger computes
+            raise sqlite3.DatabaseError(f"{FILE} has other tables than those of an index")
 
     def documents(self) -> dict[str, str]:
         """Return the digest of each document, by its name."""

@@ -178,7 +178,7 @@ class LocalStore:
         else:
             near = np.arange(len(rough))
         # The last digits of `rough` depend on where in the array a vector lies; those of these do not.
-        found = [self._scored(vector, row) for row in near if rough[row] > -np.inf]
+        found = [self._scored(vector, row) for row in near.tolist() if rough[row] > -np.inf]
         return [(id, score) for score, id in sorted(found, reverse=True)[:k]]
 
     def _scored(self, vector: Vectors, row: int) -> tuple[float, str]:
