@@ -56,16 +56,16 @@ class MirrorNotes:
             Remark(
                 "not found",
                 f"{self.place} ({self.search}) finds {self.recall:.1%} of the {self.top_k} nearest passages "
-                f"that exact search finds, measured with {self.sample} of its own: {_remedy(self.search)}",
+                f"that exact search finds, measured with {self.sample} of its own{_remedy(self)}",
             )
         ]
 
 
-def _remedy(search: str) -> str:
+def _remedy(notes: MirrorNotes) -> str:
     for kind, knob in (("hnsw", "ef_search"), ("ivfflat", "probes")):
-        if search.startswith(kind):
-            return f'raise {knob}, or set store_index = "none" for exact search'
-    return "its own settings decide"
+        if notes.search.startswith(kind) and notes.recall != 1:
+            return f': raise {knob}, or set store_index = "none" for exact search'
+    return ""
 
 
 def mirror_file(index: Path, config: PipelineConfig, setting: StoreSetting) -> Path:
