@@ -124,6 +124,26 @@ def recall_curves(run: Run) -> dict[str, list[float | None]]:
     return curves
 
 
+def document_rows(run: Run) -> list[tuple[str, ...]]:
+    """Return the cells of the table of documents, header first; nothing where all sources are in one.
+
+    A question is of the document of its first source.
+    """
+    metrics = retrieval_metrics_of(run)
+    groups: dict[tuple[str, str], list[Evaluation]] = {}
+    for evaluation in run.retrievals:
+        document = evaluation.question.sources[0].document if evaluation.question.sources else ""
+        groups.setdefault((document, evaluation.pipeline), []).append(evaluation)
+    if len({document for document, _ in groups}) < 2:
+        return []
+    header = ("document", "retrieval", "questions", *(name.removeprefix(PREFIX) for name in metrics))
+    rows = [
+        (document, *_row(_figures(pipeline, LAST, group, metrics, run.header.tau), metrics))
+        for (document, pipeline), group in sorted(groups.items())
+    ]
+    return [header, *((document, pipeline, *cells) for document, pipeline, _, *cells in rows)]
+
+
 def tau_rows(run: Run) -> list[tuple[str, ...]]:
     """Return the cells of the table of how figures move with tau, header first: a column for each tau."""
     # Figures of characters do not depend on it.

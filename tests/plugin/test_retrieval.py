@@ -279,3 +279,18 @@ def test_weights_and_biases(shop, server, monkeypatch):
     table = run.tables[run.history[-1]["evaluations"]["path"]]
     mrr = table["columns"].index("retrieval.mrr")
     assert sorted(str(row[mrr]) for row in table["data"]) == ["0.0", "0.0", "1.0", *["None"] * 5]
+
+
+def test_documents_are_told_apart(shop):
+    """Where sources are in several documents the report has the figures of each."""
+    shop.ask(
+        returns=QUESTIONS["returns"],
+        other={"question": "d?", "sources": [{"document": "other.md", "start": 0, "end": 9}]},
+    )
+    shop.run("--evals-pipelines=shop", "--evals-mode=report", "--evals-html=r.html")
+    rows = re.findall(r'<tr><th scope="row">(\w+\.md)</th>(.*?)</tr>', shop.read("r.html"))
+    cells = {document: re.findall("<td>(.*?)</td>", row) for document, row in rows}
+    assert cells == {
+        "other.md": ["shop", "1", "0.00", "0.00", "0.00"],
+        "shop.md": ["shop", "1", "1.00", "1.00", "1.00"],
+    }

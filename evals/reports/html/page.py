@@ -27,7 +27,7 @@ from rag_evals.evals.reports.comparison_text import (
 from rag_evals.evals.reports.html.plots import bin_counts, curve, histogram, scatter
 from rag_evals.evals.reports.html.questions import OtherRun, Passages, TemplateData, question_views
 from rag_evals.evals.reports.html.waterfall import Waterfalls, bar_rules
-from rag_evals.evals.reports.retrieval_table import recall_curves, retrieval_rows, tau_rows
+from rag_evals.evals.reports.retrieval_table import document_rows, recall_curves, retrieval_rows, tau_rows
 from rag_evals.evals.reports.terminal.comparison import note_lines
 from rag_evals.evals.reports.terminal.judge import judge_lines
 from rag_evals.evals.reports.text import Line, visible_text
@@ -243,9 +243,11 @@ def _summary(run: Run) -> list[TemplateData]:
     of_answers = [
         (*one.counts, one.pass_rate, *one.means, *one.took) for one in summaries_of(answers, metrics)
     ]
+    documents, *by_document = document_rows(run) or [()]
     taus, *by_tau = tau_rows(run) or [()]
     tables = (
         (header, rows),
+        (documents, by_document),
         (taus, by_tau),
         ((*counts, *metrics, "s/question", "tokens/question"), of_answers),
     )
@@ -292,7 +294,7 @@ def _figures(
         threshold = next((e.thresholds[metric] for e, _ in found if metric in e.thresholds), None)
         label = f"{visible_text(metric)}, {name}"
         bars.append(_figure(histogram(spreads[pipeline], most, threshold, label=label), name))
-        timed = [(sum(e.seconds.values()), value) for e, value in found if e.seconds]
+        timed = [(sum(e.seconds.values()), value) for e, value in found if e.seconds and not e.is_retrieval]
         if timed:
             label = f"{visible_text(metric)} of {visible_text(pipeline)} against seconds"
             dots.append(
