@@ -235,6 +235,8 @@ def _take_over(folder: Path, scratch: Path, identity: Mapping[str, Any]) -> Inde
 
     They are read whole as they are copied, so that what is damaged in them is not taken over.
     """
+    import sqlite3
+
     found = [file.parent for file in sorted(folder.glob(f"*/{NOTES}"), key=_age)[-_MOST_LOOKED_AT:]]
     others = [(place, notes) for place in found if (notes := read_notes(place))]
     shared = {
@@ -250,7 +252,9 @@ def _take_over(folder: Path, scratch: Path, identity: Mapping[str, Any]) -> Inde
             for name, facts in notes.files.items():
                 if facts_of(Path(shutil.copyfile(place / name, scratch / name))) != facts:
                     raise ValueError(f"{name} is damaged")
-        except (OSError, ValueError):
+            ChunkTable(scratch).close()
+            LocalStore(scratch)
+        except (OSError, ValueError, LookupError, TypeError, sqlite3.Error):
             for copied in scratch.iterdir():
                 copied.unlink()
             continue

@@ -67,7 +67,8 @@ def read_notes(folder: Path) -> IndexNotes | None:
         copies = {id: tuple(Span(*span) for span in spans) for id, spans in told["copies"].items()}
         coverage = {name: Coverage(*one) for name, one in told["coverage"].items()}
         files = {name: (int(size), str(sha256)) for name, (size, sha256) in told["files"].items()}
-        passages, documents = int(told["passages"]), dict(told["documents"])
+        passages = int(told["passages"])
+        documents = {str(name): str(known) for name, known in told["documents"].items()}
         return IndexNotes(passages, copies, coverage, told["length"], told["shape"], documents, files)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -28,6 +29,7 @@ from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
 from rag_evals.rag.retrieval.chunks import Chunk
 from rag_evals.rag.retrieval.coverage import Coverage
 from rag_evals.rag.retrieval.index import Index
+from rag_evals.rag.retrieval.index_notes import facts_of, read_notes, write_notes
 from rag_evals.rag.retrieval.reranker import NoReranker
 
 ROOT = Path(__file__).parents[2]
@@ -648,6 +650,22 @@ def test_nothing_damaged_is_taken_over(file, tmp_path):
     changed = documents_of(**CHANGES["one more"])
     grown = opened(changed, VECTOR, tmp_path, embedder)
     assert any("door" in text for text in embedder.texts)
+    assert seen(grown) == seen(opened(changed, VECTOR, tmp_path / "anew", Counting()))
+
+
+def test_an_index_with_a_trigger_is_not_taken_over(tmp_path):
+    """Somebody else made it, with notes that fit."""
+    opened(documents_of(**TEXTS), VECTOR, tmp_path, Counting())
+    (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    with sqlite3.connect(place / "chunks.sqlite") as connection:
+        connection.execute("CREATE TRIGGER t AFTER INSERT ON chunks BEGIN DELETE FROM chunks; END")
+    connection.close()
+    notes = read_notes(place)
+    assert notes is not None
+    files = {**notes.files, "chunks.sqlite": facts_of(place / "chunks.sqlite")}
+    write_notes(place, replace(notes, files=files))
+    changed = documents_of(**CHANGES["one more"])
+    grown = opened(changed, VECTOR, tmp_path, Counting())
     assert seen(grown) == seen(opened(changed, VECTOR, tmp_path / "anew", Counting()))
 
 
