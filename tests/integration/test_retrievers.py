@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import CANDIDATES, Context, Span
@@ -224,6 +225,22 @@ def test_the_table_of_many_chunks_is_kept(sentences, tmp_path, capsys):
         assert said.endswith("): it is made anew")
     index_of(corpus, replace(config, bm25_k1=1.2), tmp_path).retrieve("valve 77")
     assert len(tables()) == 2
+
+
+def test_a_full_disk_loses_the_table_only(tmp_path, capsys, monkeypatch):
+    """What was found is found; one line says that the table was not written."""
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    index = index_of(corpus_of(*MANY), replace(CHUNKS, retriever="bm25"), tmp_path)
+    index.load()
+    monkeypatch.setattr(np, "savez", full)
+    assert index.retrieve("valve 77").contexts[0].text == MANY[77]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith(".bm25 was not written (No space left on device): it is made anew the next time")
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_file()] == [".lock"]
+    assert not list(tmp_path.glob("building-*"))
 
 
 def test_the_table_of_few_chunks_is_not_kept(primer, tmp_path):

@@ -188,5 +188,8 @@ def _opened(file: Path) -> tuple[BM25, list[str]] | None:
 def _made(chunks: Sequence[Chunk], settings: BM25Settings, file: Path | None) -> tuple[BM25, list[str]]:
     made, ids = BM25.of([chunk.text for chunk in chunks], settings), [chunk.id for chunk in chunks]
     if file and len(chunks) >= LEAST_KEPT:
-        made.save(file, ids)
+        try:
+            made.save(file, ids)
+        except OSError as error:
+            say(f"{file} was not written ({error.strerror or error}): it is made anew the next time")
     return made, ids

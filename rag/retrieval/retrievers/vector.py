@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rag_evals.rag.retrieval.chunks import Hit
-from rag_evals.rag.retrieval.embedder import AnyEmbedder, Vectors
+from rag_evals.rag.retrieval.embedder import AnyEmbedder
 from rag_evals.rag.retrieval.stores.chunk_table import ChunkTable
 from rag_evals.rag.retrieval.stores.protocol import Store
 
-# So many pieces a chunk are looked at first; where they are of too few chunks, twice as many.
-PIECES = 4
+# So many pieces for each chunk are looked at first; where they are of too few chunks, twice as many.
+PIECES = 3
 
 
 class VectorSearch:
@@ -27,12 +29,11 @@ class VectorSearch:
 
     def find(self, query: str, most: int) -> list[Hit]:
         """Return the `most` nearest chunks."""
-        return self._nearest(self._embedder.embed([query])[0], most)
+        return self._hits(self._store.nearest(self._embedder.embed([query])[0], most))
 
-    def _nearest(self, vector: Vectors, most: int) -> list[Hit]:
-        nearest = self._store.nearest(vector, most)
-        chunks = self._chunks.get([id for id, _ in nearest])
-        return [Hit(chunk, score) for chunk, (_, score) in zip(chunks, nearest, strict=True)]
+    def _hits(self, best: Sequence[tuple[str, float]]) -> list[Hit]:
+        chunks = self._chunks.get([id for id, _ in best])
+        return [Hit(chunk, score) for chunk, (_, score) in zip(chunks, best, strict=True)]
 
 
 class SentenceVectorSearch(VectorSearch):
@@ -43,12 +44,12 @@ class SentenceVectorSearch(VectorSearch):
         vector = self._embedder.embed([query])[0]
         asked = most * PIECES
         while True:
-            pieces = self._nearest(vector, asked)
-            # The first piece of a chunk is its nearest one.
-            scores = {piece.chunk.parent or "": piece.score for piece in reversed(pieces)}
+            pieces = self._store.nearest(vector, asked)
+            scores: dict[str, float] = {}
+            for parent, (_, score) in zip(
+                self._chunks.parents([id for id, _ in pieces]), pieces, strict=True
+            ):
+                scores.setdefault(parent, score)  # that of the nearest piece comes first
             if len(scores) >= most or len(pieces) < asked:
-                break
+                return self._hits(list(scores.items())[:most])
             asked *= 2
-        best = sorted(scores.items(), key=lambda each: -each[1])[:most]
-        chunks = self._chunks.get([id for id, _ in best])
-        return [Hit(chunk, score) for chunk, (_, score) in zip(chunks, best, strict=True)]

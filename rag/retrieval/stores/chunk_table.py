@@ -114,6 +114,22 @@ class ChunkTable:
             raise MissingChunkError(f"no chunk {missing[0]}")
         return [found[id] for id in ids]
 
+    def parents(self, ids: Sequence[str]) -> list[str]:
+        """Return the ids of the chunks that pieces are of, in the order of these.
+
+        Raises:
+            MissingChunkError: There is no piece of that id.
+        """
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT id, parent FROM chunks WHERE parent NOTNULL AND id IN ({marks})"
+            found |= self._rows(query, some)
+        if missing := [id for id in ids if id not in found]:
+            raise MissingChunkError(f"no piece {missing[0]}")
+        return [found[id] for id in ids]
+
     def siblings(self, chunk: Chunk) -> list[Chunk]:
         """Return the pieces of the same parent in their order, `chunk` among them."""
         rows = self._rows(
