@@ -69,7 +69,7 @@ def test_rows(lines, name, cells):
 def test_a_card_says_figure_and_time(lines):
     """A judge with a card has its figure on these labels, and the seconds of a verdict."""
     found = row(lines, "choice, --evals-judge-model qwen2.5-coder-1.5b-instruct")
-    assert found[6].endswith(" (9 sets of labels)")  # of its two cards the one that a run takes
+    assert found[6].endswith(" (7 sets of labels)")  # of its two cards the one that a run takes
     assert found[-1].endswith(" s a verdict")
 
 
