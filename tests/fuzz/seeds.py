@@ -33,7 +33,10 @@ QUESTIONS: list[Any] = [
     {
         "id": "two",
         "question": "What is 2?",
-        "sources": [{"document": "a.md", "page": 1, "start": 0, "end": 4, "quote": "Two."}],
+        "sources": [
+            {"document": "a.md", "page": 1, "start": 0, "end": 4, "quote": "Two."},
+            {"document": "b.md", "relevance": 0.5, "any_of": "x"},
+        ],
         "provenance": {"origin": "curated"},
     },
     {"id": "none", "question": "Why?", "answerable": False},
@@ -123,6 +126,14 @@ YAML = b"""# questions
   tags: [a, "b"]
 - {id: two, question: 'What is 2?', thresholds: {relevancy: .4}}
 """
+QRELS = b"q1 0 a.md 1\nq2 0 b.md 2\nq1\t0\tc.md\t0\nq2 Q0 a.md -1\n"
+QUERIES = b"q1\tHow many?\nq2\tWhich?\n"
+TREC_RUN = b"q1 Q0 a.md 1 0.9 mine\nq1 Q0 b.md 2 1e-3 mine\nq2 Q0 a.md 1 -2 mine\n"
+POOL = [
+    {"question_id": "q", "question": "How many?", "relevance": relevance, "passage": "Two of them."}
+    | {"document": "a.md", "page": 1, "start": 5, "end": 17, "found": {"baseline": 2}, "any_of": "x"}
+    for relevance in (None, 0, 1.5)
+]
 TOML = (ROOT / "rag" / "pipelines.toml").read_bytes()
 PRICES = (ROOT / "rag" / "llm" / "prices.toml").read_bytes()[:2000]
 CARD: Any = json.loads(

@@ -30,12 +30,14 @@ from rag_evals.evals.judges.calibration.labels.examples import load_labels
 from rag_evals.evals.judges.calibration.labels.sets import load_sets
 from rag_evals.evals.plugin.session.option_values import READERS
 from rag_evals.evals.plugin.session.options import OPTIONS, Given
-from rag_evals.evals.questions.formats import FORMATS
+from rag_evals.evals.questions.formats import FORMATS, format_named
 from rag_evals.evals.questions.formats.conversion import format_of, import_set
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.question_set import load_set
 from rag_evals.evals.reports.dataframe import to_csv
 from rag_evals.evals.reports.markdown import run_markdown
+from rag_evals.evals.retrieval.pool import read_labels
+from rag_evals.evals.retrieval.trec_run import read_trec_run
 from rag_evals.evals.runs.run import read_run
 from rag_evals.evals.runs.trace_lines import load_traces
 from rag_evals.evals.trackers.messages import messages_in
@@ -253,6 +255,24 @@ TARGETS: Mapping[str, Target] = {
         _as_each,
         json_or_bytes([seeds.LLAMAINDEX, seeds.SQUAD, seeds.RAGAS, seeds.DEEPEVAL], as_json),
     ),
+    "judgements": of_file(
+        "j.qrels",
+        lambda file: (
+            file.with_name("queries.tsv").write_bytes(seeds.QUERIES),
+            import_set(file, format_named("trec-qrels")),
+        ),
+        mutated_bytes([seeds.QRELS]),
+    ),
+    "queries": of_file(
+        "queries.tsv",
+        lambda file: (
+            file.with_name("j.qrels").write_bytes(seeds.QRELS),
+            import_set(file.with_name("j.qrels"), format_named("trec-qrels")),
+        ),
+        mutated_bytes([seeds.QUERIES]),
+    ),
+    "what was found": of_file("r.run", read_trec_run, mutated_bytes([seeds.TREC_RUN])),
+    "pool": of_file("p.jsonl", read_labels, json_or_bytes([seeds.POOL], as_lines)),
     "labels": of_file("l.jsonl", load_labels, json_or_bytes([seeds.LABELS], as_lines)),
     "ragtruth": of_file(
         "l.jsonl", lambda file: load_sets([f"ragtruth:{file}"]), json_or_bytes([seeds.RAGTRUTH], as_lines)
