@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psycopg2
 import pytest
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.config import PipelineConfig
@@ -101,6 +102,15 @@ def test_the_same_is_found_as_in_the_local_store(kind, stored, tmp_path):
         there = [c.score for question in QUESTIONS for c in index.retrieve(question).contexts]
         assert there == scores
         index.load().store.close()
+
+
+@KINDS
+@pytest.mark.parametrize("retriever", ["hybrid", "bm25"])
+def test_words_beside_vectors(kind, retriever, stored, tmp_path):
+    """Words are searched here, and their ranking is fused with that of the store."""
+    here = replace(CONFIG, retriever=retriever)
+    there = replace(stored(kind), retriever=retriever, ef_search=400)
+    assert found(opened(there, tmp_path / "there")) == found(opened(here, tmp_path / "here"))
 
 
 @KINDS
@@ -314,6 +324,24 @@ def test_a_server_that_says_nothing(tmp_path, monkeypatch):
         port = silent.getsockname()[1]
         said = refusal(replace(CONFIG, store=f"pgvector:postgresql://127.0.0.1:{port}/db"), tmp_path)
     assert said == f"pgvector at 127.0.0.1:{port}/db: no answer within 2 seconds: is it running there?"
+
+
+def test_a_server_that_is_busy(postgres, tmp_path, monkeypatch):
+    """A question does not wait for ever for a table that somebody else has locked."""
+    monkeypatch.setattr(pgvector, "QUERY_SECONDS", 1)
+    address = postgres.database()
+    index = opened(replace(CONFIG, store=f"pgvector:{address}"), tmp_path)
+    before = found(index)
+    other = psycopg2.connect(address)
+    with other.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {table_of(postgres, address)}")
+        with pytest.raises(StoreError) as caught:
+            index.retrieve("pump")
+    other.close()
+    assert str(caught.value) == (
+        f"{place(postgres, address)}: a query took more than 1 seconds: is it busy, or ef_search too wide?"
+    )
+    assert found(index) == before
 
 
 def test_a_database_that_is_not_there(postgres, tmp_path):

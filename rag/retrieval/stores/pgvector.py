@@ -36,7 +36,8 @@ _REMEDIES = (
     ('database ".*" does not exist', "it has no such database: make it with `createdb`"),
     ('relation ".*" does not exist', "its table was taken away meanwhile: the next run fills it anew"),
     ("permission denied", "the user may not do that: give it CREATE on the schema public"),
-    ("timeout expired", "no answer within {seconds} seconds: is it running there?"),
+    ("timeout expired", "no answer within {connect} seconds: is it running there?"),
+    ("statement timeout", "a query took more than {query} seconds: is it busy, or ef_search too wide?"),
     ("Connection refused|No such file or directory", "nothing listens there: is it running?"),
     ("could not translate host name", "there is no such host: check the address"),
 )
@@ -192,7 +193,7 @@ class PgVector:
         """Return in a line what went wrong and what to do, without credentials."""
         said = str(getattr(error, "orig", error))
         remedy = next((remedy for sign, remedy in _REMEDIES if re.search(sign, said)), "")
-        return remedy.format(seconds=CONNECT_SECONDS) or self._setting.masked(said)
+        return remedy.format(connect=CONNECT_SECONDS, query=QUERY_SECONDS) or self._setting.masked(said)
 
     def close(self) -> None:
         """Close its connections."""
