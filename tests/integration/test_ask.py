@@ -22,7 +22,7 @@ def test_ask(capsys, tmp_path):
     described, _, *blocks = out.splitlines()
     assert re.fullmatch(
         r"auto_merging: auto_merging of hybrid candidates, chunks of 2048/512/128 tokens with vectors "
-        r"of their sentences, top 12, reranker (none|ms-marco-minilm-l-6-v2) keeps 4"
+        r"of their sentences, top 16, reranker (none|ms-marco-minilm-l-6-v2) keeps 4"
         r"( \(ms-marco-minilm-l-6-v2 is not here\))?, embedder all-minilm-l6-v2, llm smollm2-135m-instruct",
         described,
     )
