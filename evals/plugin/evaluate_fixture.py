@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import listing
 from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
 from rag_evals.evals.engine.lookahead import Lookahead
 from rag_evals.evals.engine.task import CallsInTest, Task
@@ -44,7 +45,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_to_json
 from rag_evals.evals.runs.masking import without_secrets
-from rag_evals.rag.answer import Pipeline
+from rag_evals.rag.answer import Pipeline, searches
 from rag_evals.rag.errors import DocumentWarning
 from rag_evals.rag.profile import profile_of
 
@@ -312,6 +313,10 @@ class EvaluateRetrieval(Evaluate):
 
     def _task(self, pipeline: Pipeline, question: Question, repeat: int) -> Task:
         self._pipeline = pipeline
+        # Of a pipeline of somebody's own it is not known what its documents are.
+        if searches(pipeline) and (misplaced := self._session.questions.misplaced):
+            problem = "sources stand beyond their documents, or in none: correct them, or leave them out"
+            self._session.refuse(UsageError(listing(f"{problem}:", misplaced, 10)))
         task = super()._task(pipeline, self._session.questions.placed(question), repeat)
         return replace(
             task,

@@ -294,3 +294,19 @@ def test_documents_are_told_apart(shop):
         "other.md": ["shop", "1", "0.00", "0.00", "0.00"],
         "shop.md": ["shop", "1", "1.00", "1.00", "1.00"],
     }
+
+
+def test_sources_beyond_their_documents(shop):
+    """They are named before anything is searched: they would count as not found."""
+    shop.write("docs/shop.md", "Returns take 30 days. Delivery takes two days. Gifts are wrapped.")
+    shop.ask(
+        returns=QUESTIONS["returns"],
+        beyond={"question": "r?", "sources": [source(60, 99)]},
+        other={"question": "r?", "sources": [{"document": "shop.mdd", "page": 1}]},
+    )
+    result = shop.run("--evals-pipelines=shop", "--evals-docs=docs")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = result.stdout.str()
+    assert "sources stand beyond their documents, or in none: correct them, or leave them out:" in said
+    assert 'beyond: character 99 of "shop.md", whose text has 65' in said
+    assert 'other: "shop.mdd" is not among the 1 document (did you mean "shop.md"?)' in said

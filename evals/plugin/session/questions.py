@@ -14,6 +14,7 @@ from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.plugin.terminal.screen import Screen
 from rag_evals.evals.questions.load import expand_globs, load_questions
 from rag_evals.evals.questions.question import Question
+from rag_evals.evals.questions.sources.check import misplaced_sources
 from rag_evals.evals.questions.sources.locate import SourceFinder, stale_reasons, with_offsets
 from rag_evals.evals.reports.progress import progress
 from rag_evals.evals.trackers.wandb.fetched_files import question_files
@@ -97,6 +98,14 @@ class SessionQuestions:
         if self._settings.docs is None or all(s.start is not None for s in question.sources):
             return question
         return with_offsets(question, self._finder)
+
+    @cached_property
+    def misplaced(self) -> tuple[str, ...]:
+        """A line for each source that stands in none of the documents; nothing where they are not known."""
+        if self._settings.docs is None:
+            return ()
+        fresh = (question for question in self.asked if question.id not in self.stale)
+        return misplaced_sources(fresh, self._materials.corpus)
 
     @cached_property
     def _finder(self) -> SourceFinder:
