@@ -109,6 +109,7 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, None, None]:
     """Prepare the tests that are left when all others have had their say; tell what is wrong with them."""
+    _put_retrieval_first(items)  # what others make of the order counts
     yield
     session = session_of(config)
     ours = [item for item in items if is_evaluation(item)]
@@ -124,6 +125,14 @@ def pytest_collection_modifyitems(
     _leave_out_stale(session, items)
     if session.settings.rules.stop_early:
         _shuffle(items)
+
+
+def _put_retrieval_first(items: list[pytest.Item]) -> None:
+    """Let evaluations of retrieval, which take seconds, change places with those of answers before them."""
+    places = [place for place, item in enumerate(items) if evaluates(item)]
+    ours = sorted((items[place] for place in places), key=lambda item: not evaluates_retrieval(item))
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
 
 
 def _check(config: pytest.Config, session: EvalsSession, ours: Sequence[pytest.Item]) -> None:

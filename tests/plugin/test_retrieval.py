@@ -310,3 +310,15 @@ def test_sources_beyond_their_documents(shop):
     assert "sources stand beyond their documents, or in none: correct them, or leave them out:" in said
     assert 'beyond: character 99 of "shop.md", whose text has 65' in said
     assert 'other: "shop.mdd" is not among the 1 document (did you mean "shop.md"?)' in said
+
+
+def test_retrieval_comes_first(shop):
+    """Of each pipeline, in the places of the tests that evaluate; others stay where they are."""
+    shop.write("test_it.py", "def test_first(): pass\n" + ANSWERS + TEST + "\ndef test_last(): pass\n")
+    result = shop.run("--evals-pipelines=plain", "--collect-only", "-q")
+    assert [line for line in result.outlines if "::" in line] == [
+        "test_it.py::test_first",
+        *(f"test_it.py::test_found[plain-{name}]" for name in ("returns", "both", "lost")),
+        *(f"test_it.py::test_answer[plain-{name}]" for name in QUESTIONS),
+        "test_it.py::test_last",
+    ]
