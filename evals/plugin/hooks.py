@@ -79,20 +79,16 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
         return None
     session = session_of(config)
     session.progress.expect(len(ours))
-    settings = session.settings
+    settings, given = session.settings, session.settings.thresholds
     retrievals = sum(map(evaluates_retrieval, ours))
-    counts = {"evaluation": len(ours) - retrievals, "retrieval": retrievals}
-    metrics = {"evaluation": settings.metrics, "retrieval": settings.retrieval_metrics}
-    said = [
-        f"{count_of(count, what)} by {_held_to(metrics[what], settings.thresholds)}"
-        for what, count in counts.items()
-        if count
-    ]
-    return f"evals: mode {settings.rules.mode}, {'; '.join(said)}"
-
-
-def _held_to(metrics: Sequence[str], thresholds: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} >= {thresholds[name]:g}" if name in thresholds else name for name in metrics)
+    parts = (
+        (len(ours) - retrievals, "evaluation", settings.metrics),
+        (retrievals, "retrieval", settings.retrieval_metrics),
+    )
+    counts = [count_of(count, what) for count, what, _ in parts if count]
+    names = [name for count, _, metrics in parts if count for name in metrics]
+    metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in names]
+    return f"evals: {', '.join(counts)}, mode {settings.rules.mode}, {', '.join(metrics)}"
 
 
 @pytest.hookimpl(trylast=True)
