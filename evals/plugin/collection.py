@@ -33,6 +33,9 @@ REPEAT = "evals_repeat"
 _REPEAT_OF_ANOTHER = "__pytest_repeat_step_number"
 # Is there on a test whose question is stale.
 IS_STALE = pytest.StashKey[bool]()
+# Is there where no question has a source.
+NO_SOURCES = pytest.StashKey[bool]()
+_NO_SOURCES = "retrieval is scored by the sources of questions (docs/questions.md), and no question has one"
 # What is wrong with test functions, by node id: it is said if any of their tests is to run.
 PROBLEMS = pytest.StashKey[dict[str, str]]()
 
@@ -74,7 +77,7 @@ def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
             session.questions.asked if has_keyword(item) else session.questions.at_hand
         )
         if evaluates_retrieval(item):
-            questions = _with_sources(questions, item)
+            questions = _with_sources(questions, item, session)
         metafunc.parametrize("question", questions, ids=[question.id for question in questions])
     if settings.repeat > 1:
         repeats = range(settings.repeat)
@@ -82,18 +85,14 @@ def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
         metafunc.parametrize(REPEAT, repeats, indirect=True, ids=[f"repeat{n + 1}" for n in repeats])
 
 
-def _with_sources(questions: Sequence[Question], item: pytest.Item) -> Sequence[Question]:
-    """Return the questions that say where their answer stands.
-
-    Raises:
-        UsageError: There are questions, and none of them does.
-    """
+def _with_sources(
+    questions: Sequence[Question], item: pytest.Item, session: EvalsSession
+) -> Sequence[Question]:
+    """Return the questions that say where their answer stands; where none does, that is said once."""
     found = [question for question in questions if question.answerable and question.sources]
-    if questions and not found:
-        raise UsageError(
-            f"{item.nodeid} scores retrieval by the sources of questions, and no question has one: give each "
-            "its sources (docs/questions.md), or leave the test out with --evals-only answers"
-        )
+    if questions and not found and session.is_first("no sources"):
+        item.config.stash[NO_SOURCES] = True
+        session.screen.say(f"{item.nodeid} is left out: {_NO_SOURCES}")
     return found
 
 
@@ -145,6 +144,8 @@ def _check(config: pytest.Config, session: EvalsSession, ours: Sequence[pytest.I
     for item in ours:
         if problem := problems.get(item.nodeid.partition("[")[0]):
             raise UsageError(problem)
+    if config.stash.get(NO_SOURCES, False) and all(map(evaluates_retrieval, ours)):
+        raise UsageError(f"there is nothing to evaluate: {_NO_SOURCES}")
     session.begin()
     if any(question_of(item) for item in ours):
         check_gate(session.settings, (condition for item in ours for condition in marked_conditions(item)))

@@ -236,14 +236,16 @@ def test_wrong_options(shop, options, said):
 
 
 def test_no_question_has_a_source(shop):
-    """That is said with the remedy."""
+    """Answers are evaluated all the same, and it is said; where nothing else is, it is an error."""
     shop.ask(sourceless=QUESTIONS["sourceless"])
-    result = shop.run("--evals-pipelines=shop")
+    why = "retrieval is scored by the sources of questions (docs/questions.md), and no question has one"
+    result = shop.run("--evals-pipelines=plain")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (
-        "test_it.py::test_found scores retrieval by the sources of questions, and no question has one: give "
-        "each its sources (docs/questions.md), or leave the test out with --evals-only answers"
-    ) in result.stderr.str() + result.stdout.str()
+    assert f"ERROR: there is nothing to evaluate: {why}" in result.stderr.str() + result.stdout.str()
+    shop.append("test_it.py", ANSWERS)
+    result = shop.run("--evals-pipelines=plain", "--evals-mode=report", "--evals-max-unscored=1")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert f"test_it.py::test_found is left out: {why}" in result.stdout.str() + result.stderr.str()
 
 
 def test_the_reports_have_it(shop):
