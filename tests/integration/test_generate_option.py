@@ -76,8 +76,8 @@ def test_from_a_pdf_to_a_judged_run(tmp_path, monkeypatch):
     said = [line for line in first.stdout.splitlines() if line.startswith("generat")]
     assert said[0] == "generating questions: 1 document, 1 passage, 4 sentences to ask about"
     assert said[1].startswith("generating questions: kept 3 of 3 items, 0 dropped, 0 invalid; ")
-    assert "evals: 3 evaluations, mode report" in first.stdout
-    recorded = evaluations(tmp_path)
+    assert "evals: 3 evaluations, 3 retrievals, mode report" in first.stdout
+    recorded = [line for line in evaluations(tmp_path) if line["answer"]]
     assert [line["sources"][0]["quote"] in lines for line in recorded] == [True] * 3
     assert all(line["sources"][0]["page"] == 1 for line in recorded)
     assert all({"faithfulness", "relevancy"} <= set(line["scores"]) for line in recorded)
