@@ -132,6 +132,20 @@ def resolve(
     return _fetched(entry, cache)
 
 
+def unfetched(name: str) -> Model | None:
+    """Return a language model of the catalogue as it is once it is fetched; None where that is not known.
+
+    Its file need not be there: it is for runs that only name it.
+    """
+    entry = _entry_for(name, None)
+    if entry is None or entry.kind != "llm":
+        return None
+    file = entry.files[0]
+    if not file.sha256:
+        return None
+    return Model(entry.title, cache_dir() / entry.name / file.name, file.sha256, "cache")
+
+
 def is_cached(
     name: str, *, cache: Path | None = None, catalogue: Mapping[str, CatalogueEntry] | None = None
 ) -> bool:

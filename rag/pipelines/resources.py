@@ -27,6 +27,7 @@ class Resources:
         memory: Keeps vectors from one run to the next; None computes each anew.
         concurrency: How many requests may be under way at once to a server; 0 leaves it to the model.
         models_folder: Where the processes of a session share local models; by default one of this object's.
+        uses_llm: Whether language models will be asked; else none is fetched.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class Resources:
         memory: Memory | None = None,
         concurrency: int = 0,
         models_folder: Path | None = None,
+        uses_llm: bool = True,
     ) -> None:
         self.offline = offline
         self.models_folder = models_folder or folder_for()
         self._concurrency = concurrency
+        self._uses_llm = uses_llm
         self._memory = memory
         self._llms: dict[LLMConfig, LLM] = {}
         self._embedders: dict[str, Embedder] = {}
@@ -49,7 +52,7 @@ class Resources:
         """Return the language model of `config`."""
         if config not in self._llms:
             self._llms[config] = llm = load_llm(
-                config, offline=self.offline, models_folder=self.models_folder
+                config, offline=self.offline, models_folder=self.models_folder, is_used=self._uses_llm
             )
             if self._concurrency and isinstance(llm, RemoteLLM):
                 llm.allow(self._concurrency)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rag_evals.rag.models.resolve import cache_dir
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--evals-model", "smollm2-135m-instruct")
@@ -53,6 +54,20 @@ def test_a_question_to_both_pipelines(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("indexes/*/*")} == indexes
     repeated = [line for line in evaluations(tmp_path) if line["answer"]]
     assert [line["scores"] for line in repeated] == [line["scores"] for line in recorded]
+
+
+@pytest.mark.model
+def test_retrieval_alone_needs_no_language_model(tmp_path, monkeypatch):
+    """It is neither loaded nor fetched, and the pipeline is named as it is with one."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "all-minilm-l6-v2").symlink_to(cache_dir() / "all-minilm-l6-v2")
+    monkeypatch.setenv("RAG_EVALS_MODELS", str(models))
+    given = run(tmp_path, "evals", "--evals-only", "retrieval", "--evals-mode", "gate", "--evals-offline")
+    assert given.returncode == 0, given.stdout
+    assert "gate: PASS" in given.stdout
+    assert all(line["tokens"]["evaluated"] == 0 and not line["answer"] for line in evaluations(tmp_path))
+    assert [path.name for path in models.iterdir() if not path.name.startswith(".")] == ["all-minilm-l6-v2"]
 
 
 @pytest.mark.model

@@ -40,6 +40,7 @@ class Materials:
             memory=self._cache(),
             concurrency=settings.concurrency,
             models_folder=models_folder(self._session),
+            uses_llm=settings.only != "retrieval" or settings.generate > 0,
         )
 
     @cached_property
