@@ -13,7 +13,7 @@ from typing import Any
 
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.runs.score import RETRIEVAL
+from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
 from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.identity import digest
 
@@ -98,7 +98,7 @@ class Task:
     @property
     def is_retrieval(self) -> bool:
         """Whether what is retrieved is scored, and no answer."""
-        return any(metric.startswith(RETRIEVAL) for metric in self.metrics)
+        return any(map(is_retrieval_metric, self.metrics))
 
     @property
     def key(self) -> tuple[object, ...]:

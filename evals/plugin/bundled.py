@@ -95,10 +95,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 def _taken(items: Sequence[pytest.Item], session: EvalsSession) -> list[str]:
     """Say which judge `auto` takes, where the bundled judge is asked for."""
     settings = session.settings
-    if settings.judge != "auto" or not any(
-        asked_by(item) and not evaluates_retrieval(item) and fixture_module(item, "judge") == JUDGES
-        for item in items
-    ):
+    if settings.judge != "auto" or not any(asked_by(item) and _is_judged(item) for item in items):
         return []
     models = _judge_models(settings, session.materials.resources)
     return [printable(taken_judge(models, (settings.home / "cards", CARDS)).line)]
@@ -109,10 +106,14 @@ def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:
     asked: dict[str, dict[str, Question]] = {}
     for item in items:
         name, question = _bundled_pipeline(item), asked_by(item)
-        is_judged = not evaluates_retrieval(item) and fixture_module(item, "judge") == JUDGES
-        if question and name and is_judged:
+        if question and name and _is_judged(item):
             asked.setdefault(name, {})[question.id] = question
     return {name: [*questions.values()] for name, questions in asked.items()}
+
+
+def _is_judged(item: pytest.Item) -> bool:
+    """Return whether the bundled judge judges what a test asks."""
+    return not evaluates_retrieval(item) and fixture_module(item, "judge") == JUDGES
 
 
 def _bundled_pipeline(item: pytest.Item) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -266,11 +266,19 @@ def _known_pipelines(item: pytest.Item, session: EvalsSession) -> Sequence[str]:
 def _keep_part(config: pytest.Config, session: EvalsSession, items: list[pytest.Item]) -> None:
     """Leave out what evaluates something else than what the run is for."""
     part = session.settings.only
-    others = {
-        item
-        for item in items
-        if part and evaluates(item) and evaluates_retrieval(item) != (part == "retrieval")
-    }
+    _leave_out(
+        config,
+        items,
+        {
+            item
+            for item in items
+            if part and evaluates(item) and evaluates_retrieval(item) != (part == "retrieval")
+        },
+    )
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], others: Set[pytest.Item]) -> None:
+    """Take tests out of those that are to run, and tell pytest."""
     if others:
         config.hook.pytest_deselected(items=[item for item in items if item in others])
         items[:] = [item for item in items if item not in others]
@@ -282,9 +290,8 @@ def _keep_shard(config: pytest.Config, session: EvalsSession, items: list[pytest
     others = {
         item for item in items if shard and (question := question_of(item)) and not shard.holds(question.id)
     }
+    _leave_out(config, items, others)
     if others:
-        config.hook.pytest_deselected(items=[item for item in items if item in others])
-        items[:] = [item for item in items if item not in others]
         session.is_empty_shard = not items
         session.workers.tell("evals_empty_shard", session.is_empty_shard)
 

@@ -47,6 +47,7 @@ from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_
 from rag_evals.evals.runs.masking import without_secrets
 from rag_evals.rag.answer import Pipeline, searches
 from rag_evals.rag.errors import DocumentWarning
+from rag_evals.rag.pipelines.adapters import SearchOnly
 from rag_evals.rag.profile import profile_of
 
 UNGRADED = (
@@ -309,10 +310,8 @@ class EvaluateRetrieval(Evaluate):
 
     def __init__(self, item: pytest.Function, session: EvalsSession) -> None:
         super().__init__(item, session, session.retrieval_judge)
-        self._pipeline: Pipeline | None = None
 
     def _task(self, pipeline: Pipeline, question: Question, repeat: int) -> Task:
-        self._pipeline = pipeline
         # Of a pipeline of somebody's own it is not known what its documents are.
         if searches(pipeline) and (misplaced := self._session.questions.misplaced):
             problem = "sources stand beyond their documents, or in none: correct them, or leave them out"
@@ -335,7 +334,8 @@ class EvaluateRetrieval(Evaluate):
 
     def _described(self, task: Task) -> Sequence[tuple[ComponentKind, str, Pipeline | Judge]]:
         # The whole pipeline: it has the same name where its answers are evaluated.
-        return [("pipeline", task.name, self._pipeline or task.pipeline)]
+        pipeline = task.pipeline
+        return [("pipeline", task.name, pipeline.whole if isinstance(pipeline, SearchOnly) else pipeline)]
 
 
 def _as_json(described: object) -> dict[str, Any]:

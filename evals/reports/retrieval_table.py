@@ -8,12 +8,12 @@ from itertools import pairwise
 from statistics import fmean
 
 from rag_evals.evals.reports.comparison_text import by_pipeline
-from rag_evals.evals.retrieval.metric_names import PREFIX, is_of_characters, parse_metric
+from rag_evals.evals.retrieval.metric_names import is_of_characters, parse_metric
 from rag_evals.evals.retrieval.scores import retrieval_scores
 from rag_evals.evals.retrieval.tau_table import TAUS, tau_table
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
-from rag_evals.evals.runs.score import Score
+from rag_evals.evals.runs.score import RETRIEVAL, Score
 
 # The name of the last stage, whose figures are the run's.
 LAST = "result"
@@ -38,11 +38,6 @@ class StageFigures:
     stage: str
     count: int
     means: Mapping[str, float | None]
-
-    @property
-    def is_last(self) -> bool:
-        """Whether it is of what was found in the end."""
-        return self.stage == LAST
 
 
 def retrieval_metrics_of(run: Run) -> tuple[str, ...]:
@@ -69,7 +64,7 @@ def stage_figures(run: Run) -> list[StageFigures]:
 def unjudged_metric(metrics: Iterable[str]) -> str:
     """Return the name of the unjudged share of as many passages as the metrics look at."""
     sizes = [k for name in metrics if (k := parse_metric(name).k)]
-    return f"{PREFIX}unjudged@{max(sizes, default=MOST_SHOWN)}"
+    return f"{RETRIEVAL}unjudged@{max(sizes, default=MOST_SHOWN)}"
 
 
 def _stages(group: Sequence[Evaluation]) -> list[str]:
@@ -118,7 +113,7 @@ def recall_curves(run: Run) -> dict[str, list[float | None]]:
     curves = {}
     for pipeline, group in by_pipeline(run.retrievals).items():
         longest = max((len(e.answer.contexts) for e in group if e.answer), default=0)
-        names = [f"{PREFIX}recall@{k}" for k in range(1, min(longest, MOST_ON_CURVE) + 1)]
+        names = [f"{RETRIEVAL}recall@{k}" for k in range(1, min(longest, MOST_ON_CURVE) + 1)]
         means = _figures(pipeline, LAST, group, names, run.header.tau).means
         curves[pipeline] = [means[name] for name in names]
     return curves
@@ -136,7 +131,7 @@ def document_rows(run: Run) -> list[tuple[str, ...]]:
         groups.setdefault((document, evaluation.pipeline), []).append(evaluation)
     if len({document for document, _ in groups}) < 2:
         return []
-    header = ("document", "retrieval", "questions", *(name.removeprefix(PREFIX) for name in metrics))
+    header = ("document", "retrieval", "questions", *(name.removeprefix(RETRIEVAL) for name in metrics))
     rows = [
         (document, *_row(_figures(pipeline, LAST, group, metrics, run.header.tau), metrics))
         for (document, pipeline), group in sorted(groups.items())
@@ -155,7 +150,7 @@ def tau_rows(run: Run) -> list[tuple[str, ...]]:
         for number, metric in enumerate(metrics):
             means = [row.means[number] for row in table]
             cells = ("-" if mean is None else f"{mean:.2f}" for mean in means)
-            rows.append((pipeline, metric.removeprefix(PREFIX), *cells))
+            rows.append((pipeline, metric.removeprefix(RETRIEVAL), *cells))
     return [("by tau", "metric", *(f"{tau:g}" for tau in TAUS)), *rows] if rows else []
 
 
@@ -165,7 +160,7 @@ def retrieval_rows(run: Run) -> list[tuple[str, ...]]:
     if not figures:
         return []
     metrics = tuple(figures[0].means)
-    header = ("retrieval", "stage", "questions", *(name.removeprefix(PREFIX) for name in metrics))
+    header = ("retrieval", "stage", "questions", *(name.removeprefix(RETRIEVAL) for name in metrics))
     return [header, *(_row(one, metrics) for one in figures)]
 
 

@@ -49,17 +49,20 @@ class SearchOnly:
     """A pipeline that answers nothing: what it gives are the passages that another finds.
 
     Nothing of that pipeline is loaded that a search does not need.
+
+    Attributes:
+        whole: That pipeline.
     """
 
     def __init__(self, pipeline: Searches) -> None:
         self.name = pipeline.name
         self.fingerprint = digest({"search": pipeline.searching})
         self.profile = Profile(most_at_once=1, is_cacheable=profile_of(pipeline).is_cacheable)
-        self._pipeline = pipeline
+        self.whole = pipeline
 
     async def answer(self, question: str) -> Answer:
         """Return the passages for `question`, best first, with no text."""
-        found = await self._pipeline.search(question)
+        found = await self.whole.search(question)
         return Answer("", found.contexts, found.seconds, found.tokens, stages=found.stages)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import CANDIDATES, Context, Span
-from rag_evals.rag.config import PipelineConfig, config_for
+from rag_evals.rag.config import LLMConfig, PipelineConfig, config_for
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.documents.read import read_documents
+from rag_evals.rag.llm.protocol import LLM
 from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline, describe
 from rag_evals.rag.retrieval.embedder import NoEmbedder
@@ -186,12 +187,18 @@ class Exact(HashEmbedder):
         raise AssertionError("nothing is found by vectors here")
 
 
+class Scripted(Resources):
+    """Models of which the language model says what a test has it say."""
+
+    def llm(self, config: LLMConfig) -> LLM:
+        return ScriptedLLM("Two.")
+
+
 @pytest.mark.parametrize("config", [replace(CHUNKS, retriever="bm25"), replace(LEAVES, candidates="bm25")])
 def test_words_alone_need_no_embedder(primer, config, tmp_path):
     """Neither to build an index nor to search it, and none is looked for."""
-    resources = Resources(offline=True)
+    resources = Scripted(offline=True)
     unknown = replace(config, embedder="nowhere", context_tokens=2000)
-    resources._llms[config.llm] = ScriptedLLM("Two.")  # type: ignore[assignment]
     pipeline = build_pipeline(unknown, primer, resources, tmp_path)
     assert pipeline.answer_now(EXPERTS).contexts
     assert "embedder" not in describe(unknown)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from rag_evals.evals.questions.question import Source
+from rag_evals.evals.retrieval.coverage import has_offsets
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Context, Span
 
@@ -61,12 +62,12 @@ def is_in_contexts(source: Source, contexts: Sequence[Context]) -> bool:
     """Return whether at least half of `source` is in `contexts`."""
     own = [span for context in contexts for span in context.places if span.document == source.document]
     placed = [span for span in own if _is_placed(span)]
-    if _has_place(source) and len(placed) == len(own):
+    if has_offsets(source) and len(placed) == len(own):
         return _covers(source, placed)
     if source.quote and source.quote.strip():
         texts = [c.text for c in contexts if any(span.document == source.document for span in c.places)]
         return any(_is_quoted(source.quote, text) for text in texts)
-    if _has_place(source) and placed:
+    if has_offsets(source) and placed:
         return _covers(source, placed)
     return _is_on_page(source, own)
 
@@ -86,13 +87,9 @@ def _is_among(source: Source, candidates: Sequence[Span], lost: Sequence[Span]) 
     source is known not to be there.
     """
     own = [span for span in candidates if span.document == source.document]
-    if _has_place(source) and any(span.start is not None for span in own):
+    if has_offsets(source) and any(span.start is not None for span in own):
         return _covers(source, own)
     return _is_on_page(source, [span for span in lost if span.document == source.document])
-
-
-def _has_place(source: Source) -> bool:
-    return source.start is not None and source.end is not None and source.end > source.start
 
 
 def _is_placed(span: Span) -> bool:

@@ -139,9 +139,10 @@ def settings_from(config: pytest.Config) -> Settings:
 
 def _rules_of(part: Part | None, rules: Rules) -> Rules:
     """Leave out the conditions on what is not evaluated: they would never be decided."""
-    is_left = [condition.is_of_retrieval is (part == "retrieval") for condition in rules.conditions]
-    left = tuple(one for one, is_kept in zip(rules.conditions, is_left, strict=True) if is_kept)
-    return replace(rules, conditions=left) if part else rules
+    if part is None:
+        return rules
+    left = (one for one in rules.conditions if one.is_of_retrieval == (part == "retrieval"))
+    return replace(rules, conditions=tuple(left))
 
 
 def _asked(questions: Given, generate: Given) -> dict[str, Given]:

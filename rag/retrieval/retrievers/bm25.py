@@ -156,8 +156,7 @@ class BM25Search:
     def find(self, query: str, most: int) -> list[Hit]:
         """Return the `most` chunks with the highest scores."""
         best = self._scores.search(query, most)
-        chunks = self._chunks.get([self._ids[number] for number, _ in best])
-        return [Hit(chunk, score) for chunk, (_, score) in zip(chunks, best, strict=True)]
+        return self._chunks.hits([(self._ids[number], score) for number, score in best])
 
 
 def searched_chunks(chunks: ChunkTable, of_sentences: bool) -> list[Chunk]:

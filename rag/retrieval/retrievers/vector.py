@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rag_evals.rag.retrieval.chunks import Hit
 from rag_evals.rag.retrieval.embedder import AnyEmbedder
 from rag_evals.rag.retrieval.stores.chunk_table import ChunkTable
@@ -29,11 +27,7 @@ class VectorSearch:
 
     def find(self, query: str, most: int) -> list[Hit]:
         """Return the `most` nearest chunks."""
-        return self._hits(self._store.nearest(self._embedder.embed([query])[0], most))
-
-    def _hits(self, best: Sequence[tuple[str, float]]) -> list[Hit]:
-        chunks = self._chunks.get([id for id, _ in best])
-        return [Hit(chunk, score) for chunk, (_, score) in zip(chunks, best, strict=True)]
+        return self._chunks.hits(self._store.nearest(self._embedder.embed([query])[0], most))
 
 
 class SentenceVectorSearch(VectorSearch):
@@ -51,5 +45,5 @@ class SentenceVectorSearch(VectorSearch):
             ):
                 scores.setdefault(parent, score)  # that of the nearest piece comes first
             if len(scores) >= most or len(pieces) < asked:
-                return self._hits(list(scores.items())[:most])
+                return self._chunks.hits(list(scores.items())[:most])
             asked *= 2

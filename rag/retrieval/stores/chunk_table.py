@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from rag_evals.rag.answer import Span
 from rag_evals.rag.identity import digest
-from rag_evals.rag.retrieval.chunks import Chunk, leaves, words
+from rag_evals.rag.retrieval.chunks import Chunk, Hit, leaves, words
 
 FILE = "chunks.sqlite"
 # Texts and names are bytes: the name of a file need not be valid Unicode.
@@ -113,6 +113,15 @@ class ChunkTable:
         if missing := [id for id in ids if id not in found]:
             raise MissingChunkError(f"no chunk {missing[0]}")
         return [found[id] for id in ids]
+
+    def hits(self, best: Sequence[tuple[str, float]]) -> list[Hit]:
+        """Return the chunks of ids with their scores, in the order of these.
+
+        Raises:
+            MissingChunkError: One is not there.
+        """
+        chunks = self.get([id for id, _ in best])
+        return [Hit(chunk, score) for chunk, (_, score) in zip(chunks, best, strict=True)]
 
     def parents(self, ids: Sequence[str]) -> list[str]:
         """Return the ids of the chunks that pieces are of, in the order of these.

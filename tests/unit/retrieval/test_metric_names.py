@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.plugin.session.options import OPTIONS
 from rag_evals.evals.retrieval.metric_names import DEFAULT_METRICS, RetrievalMetric, parse_metric
 
 
@@ -31,6 +32,8 @@ def test_names(name, metric):
 def test_default_metrics_are_known():
     """The names of a run that names none."""
     assert [parse_metric(name).name for name in DEFAULT_METRICS] == list(DEFAULT_METRICS)
+    (option,) = (option for option in OPTIONS if option.field == "retrieval_metrics")
+    assert option.default == list(DEFAULT_METRICS)
 
 
 KNOWN = (
