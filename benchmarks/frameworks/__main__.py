@@ -1,7 +1,7 @@
 """How DeepEval's and ragas' metrics judge the same answers with the same model, behind a server on loopback.
 
 Each framework gets an environment of its own, with pinned versions, in a folder; verdicts are kept there as
-they come, and a run that was broken off goes on from there.
+they come, and a run that was broken off goes on from there. Seconds are of the processor.
 
     python -m benchmarks.frameworks --faithfulness ragtruth:FILE --relevancy FILE --answers 24 --kept FOLDER
 """
@@ -18,12 +18,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import psutil
 from rag_evals.evals.judges.build import JudgeModels, scorer_for
 from rag_evals.evals.judges.calibration.accuracy import accuracy
 from rag_evals.evals.judges.calibration.calibrated_judge import score_from
 from rag_evals.evals.judges.calibration.labels.examples import Labelled
 from rag_evals.evals.judges.calibration.labels.sets import load_sets
-from rag_evals.evals.judges.calibration.readings import Readings
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.rag.config import load_configs
 from rag_evals.rag.models.resolve import resolve
@@ -64,7 +64,7 @@ def main() -> None:
     options.kept.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for judge in (OURS, *options.framework):
-        verdicts = _ours(asked, options.kept) if judge == OURS else _theirs(judge, asked, options.kept)
+        verdicts = _ours(asked) if judge == OURS else _theirs(judge, asked, options.kept)
         rows += [row_of(judge, metric, asked, verdicts) for metric, spec in sets.items() if spec]
         print_table([list(rows[0]), *([_shown(value) for value in row.values()] for row in rows)])
         command = " ".join(["python -m benchmarks.frameworks", *arguments()])
@@ -84,15 +84,16 @@ def halves(examples: Sequence[Labelled], metric: str, count: int) -> list[Labell
     return taken
 
 
-def _ours(asked: Sequence[tuple[str, Labelled]], kept: Path) -> list[dict[str, Any]]:
+def _ours(asked: Sequence[tuple[str, Labelled]]) -> list[dict[str, Any]]:
     """Judge with what is ours and has no card, as theirs has none."""
     models = JudgeModels(Resources(offline=True), next(iter(load_configs(None).values())))
     scorer = scorer_for(OURS, models)
     scorer.read(["relevancy"], asked[0][1].question, asked[0][1].answer)  # loads what there is to load
-    readings = Readings(scorer, kept / f"{OURS}-{scorer.fingerprint[:16]}.jsonl")
     verdicts = []
     for metric, example in tqdm(asked, desc=OURS, disable=None, leave=False):
-        raw_scores, seconds = readings.read(metric, example)
+        started = processor_seconds()
+        raw_scores = scorer.read([metric], example.question, example.answer)[metric]
+        seconds = processor_seconds() - started
         value = score_from(METRICS[metric], example.question, raw_scores, None).value
         used = raw_scores.tokens
         verdicts.append(
@@ -142,12 +143,25 @@ def _judged(framework: str, missing: Sequence[tuple[str, Labelled]], kept: Path)
         assert judging.stdin
         assert judging.stdout
         for metric, example in tqdm(missing, desc=framework, disable=None, leave=False):
-            before = replace(counting.used)
+            before, started = replace(counting.used), processor_seconds()
             print(json.dumps(_as_asked(metric, example)), file=judging.stdin, flush=True)
             verdict = judging.stdout.readline()
             if not verdict:
                 raise RuntimeError(f"{framework} ended: see {log}")
-            yield {"key": _key(metric, example), **json.loads(verdict), **_since(before, counting.used)}
+            taken = {"seconds": processor_seconds() - started}
+            yield {
+                "key": _key(metric, example),
+                **json.loads(verdict),
+                **_since(before, counting.used),
+                **taken,
+            }
+
+
+def processor_seconds() -> float:
+    """Return the processor time of this process and all that it started, whatever else runs."""
+    this = psutil.Process()
+    times = [process.cpu_times() for process in (this, *this.children(recursive=True))]
+    return sum(time.user + time.system for time in times)
 
 
 def _environment(framework: str, kept: Path) -> Path:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,13 +33,11 @@ def main() -> None:
     judge = {"deepeval": deepeval_judge, "ragas": ragas_judge}[framework](url)
     for line in sys.stdin:
         answer = json.loads(line)
-        start = time.perf_counter()
         try:
             value, problem = judge(answer), None
         except Exception as error:  # noqa: BLE001 - whatever a framework raises is no verdict
             value, problem = None, f"{type(error).__name__}: {error}"[:300]
-        seconds = time.perf_counter() - start
-        print(json.dumps({"value": value, "problem": problem, "seconds": seconds}), file=out, flush=True)
+        print(json.dumps({"value": value, "problem": problem}), file=out, flush=True)
 
 
 def deepeval_judge(url: str) -> Judge:

@@ -85,7 +85,7 @@ class AutoMergingRetriever:
         enough = {
             parent: of_it
             for parent, of_it in pieces.items()
-            if len(of_it) / len(self._chunks.siblings(of_it[0].chunk)) > self._ratio
+            if len(of_it) / self._chunks.count_siblings(of_it[0].chunk) > self._ratio
         }
         merged = {hit.chunk.id for of_it in enough.values() for hit in of_it}
         parents = zip(self._chunks.get(list(enough)), enough.values(), strict=True)

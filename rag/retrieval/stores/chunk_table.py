@@ -147,6 +147,15 @@ class ChunkTable:
         )
         return list(map(_chunk, rows))
 
+    def count_siblings(self, chunk: Chunk) -> int:
+        """Return how many pieces the parent of `chunk` has."""
+        ((count,),) = self._rows(
+            "SELECT count(*) FROM chunks c JOIN documents d ON d.number = c.document "
+            "WHERE d.name = ? AND c.parent IS ?",
+            (_bytes(chunk.document), chunk.parent),
+        )
+        return int(count)
+
     def all(self) -> Iterator[Chunk]:
         """Yield all chunks, parents and copies too, in an order that is the same in every build."""
         return map(_chunk, self._rows(f"{_CHUNK} ORDER BY d.name, c.number"))

@@ -101,7 +101,7 @@ class LocalStore:
         _, first, count = self._documents[document]
         if row not in range(count):
             raise IndexError(row)
-        return self._scored(vector, first + row)
+        return self._scored(vector, [first + row])[0]
 
     def vectors_of(self, document: str) -> Vectors:
         """Return the vectors of a document."""
@@ -178,16 +178,24 @@ class LocalStore:
         else:
             near = np.arange(len(rough))
         # The last digits of `rough` depend on where in the array a vector lies; those of these do not.
-        found = [self._scored(vector, row) for row in near.tolist() if rough[row] > -np.inf]
+        found = self._scored(vector, near[rough[near] > -np.inf])
         return [(id, score) for score, id in sorted(found, reverse=True)[:k]]
 
-    def _scored(self, vector: Vectors, row: int) -> tuple[float, str]:
-        return _cosine(vector, self._vectors[row]), self._ids[row].tobytes().hex()
+    def _scored(self, vector: Vectors, rows: Any) -> list[tuple[float, str]]:
+        """Return the cosine of `vector` and of each of `rows`, with the id of its chunk."""
+        ids = self._ids[rows].tobytes().hex()
+        width = 2 * _ID_BYTES
+        each = (ids[start : start + width] for start in range(0, len(ids), width))
+        return list(zip(_cosines(vector, self._vectors[rows]), each, strict=True))
 
 
-def _cosine(one: Any, other: Any) -> float:
+def _cosines(one: Any, others: Any) -> list[float]:
+    """Return the cosine of a vector and of each of others, shape (count, width), wherever these lie."""
     import numpy as np
 
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    size = np.linalg.norm(one) * np.linalg.norm(other)
-    return float(np.dot(one, other) / size) if size else 0.0
+    one, others = np.asarray(one, float), np.asarray(others, float)
+    # A stack of products of a row and a column is computed one by one, each as `np.dot` computes it. The last
+    # digits of a product of matrices depend on how many rows it has.
+    products, squares = (others[:, None] @ column for column in (one[:, None], others[:, :, None]))
+    sizes = np.sqrt(squares.ravel()) * np.linalg.norm(one)
+    return np.divide(products.ravel(), sizes, out=np.zeros(len(others)), where=sizes > 0).tolist()

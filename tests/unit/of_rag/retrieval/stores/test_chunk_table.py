@@ -26,6 +26,7 @@ def test_chunks_by_their_ids(tmp_path):
     assert table.get([chunk.id for chunk in chunks[::-1]] * 300) == chunks[::-1] * 300
     assert table.get([]) == []
     assert table.siblings(chunks[1]) == chunks[:4]
+    assert table.count_siblings(chunks[1]) == 4
     assert table.documents() == {"b": "digest of b", "a": "digest of a"}
     with pytest.raises(MissingChunkError, match=r"^no chunk nowhere$"):
         table.get([chunks[0].id, "nowhere"])
