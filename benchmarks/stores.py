@@ -1,6 +1,6 @@
 """Stores of vectors: the local one, LlamaIndex's simple one and pgvector; what one document more costs.
 
-python -m benchmarks.stores [--passages 100000] [--pgvector 100000]
+python -m benchmarks.stores [--passages 100000] [--pgvector 100000] [--million] [--go-on]
 
 Vectors are random unit vectors and texts are made up. Such vectors are the hardest case for an approximate
 index: everything is about as far from everything. So pgvector is measured twice, also with vectors that are
@@ -218,7 +218,8 @@ def in_postgres(folder: Path, passages: int, directions: int) -> dict[str, Any]:
         address = server.database()
         name = server.run("SELECT current_database()", address)[0][0]
         # As pgvector recommends: the index is built in memory.
-        server.run(f"ALTER DATABASE {name} SET maintenance_work_mem = '1GB'")
+        memory = max(1, 4 * passages // 1_000_000)
+        server.run(f"ALTER DATABASE {name} SET maintenance_work_mem = '{memory}GB'")
         return postgres(folder, passages, address, directions)
 
 
@@ -227,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", type=int, default=100_000)
     parser.add_argument("--pgvector", type=int, default=100_000, help="passages there; 0 for none")
+    parser.add_argument("--million", action="store_true", help="a million passages there, too: an hour")
     parser.add_argument("--go-on", action="store_true", help="measure what the file of results lacks")
     parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -245,21 +247,26 @@ def main() -> None:
             times = result["simple"]["search_p50_ms"] / result["local"]["search_p50_ms"]
             result["times_as_fast_as_simple"] = times
             result["one_document_more"] = one_more(Path(scratch, "indexes"))
-        for name, directions in (("pgvector", 0), ("pgvector_few_directions", DIRECTIONS)):
-            if options.pgvector and name not in result:
+        in_server = {
+            "pgvector": (options.pgvector, 0),
+            "pgvector_few_directions": (options.pgvector, DIRECTIONS),
+            "pgvector_million": (1_000_000 * options.million, DIRECTIONS),
+        }
+        for name, (passages, directions) in in_server.items():
+            if passages and name not in result:
                 folder = Path(scratch, name)
                 folder.mkdir()
-                filled(folder, options.pgvector, directions)
-                result[name] = in_postgres(folder, options.pgvector, directions)
+                filled(folder, passages, directions)
+                result[name] = in_postgres(folder, passages, directions)
     rows = [("", "measured")]
-    for part in ("local", "simple", "one_document_more", "pgvector", "pgvector_few_directions"):
+    for part in ("local", "simple", "one_document_more", *in_server):
         for key, value in result.get(part, {}).items():
             if not isinstance(value, list):
                 rows.append(
                     (f"{part} {key}".replace("_", " "), f"{value:,.3f}" if value is not None else "-")
                 )
     print_table(rows)
-    for part in ("pgvector", "pgvector_few_directions"):
+    for part in in_server:
         for each in result.get(part, {}).get("by_ef_search", []):
             print(part, {key: round(value, 3) for key, value in each.items()})
     save("stores", result)
