@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 # The first stage of retrieval: what was found.
 CANDIDATES = "candidates"
+
+# Who says something in a conversation.
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was said in a conversation before a question, by the user or by what answers."""
+
+    role: Role
+    content: str
 
 
 @dataclass(frozen=True, slots=True)

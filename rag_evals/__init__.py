@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from rag_evals.evals.judges.judge import Judge
     from rag_evals.evals.questions.question import Question, Source
     from rag_evals.evals.reports.dataframe import to_pandas
-    from rag_evals.rag.answer import Answer, Context
+    from rag_evals.rag.answer import Answer, Context, Message
     from rag_evals.rag.pipelines.adapters import pipeline_from, pipeline_from_query_engine
 
 __all__ = [
     "Answer",
     "Context",
     "Judge",
+    "Message",
     "Question",
     "Source",
     "pipeline_from",
@@ -35,6 +36,7 @@ _HOMES = {
     "Answer": "rag_evals.rag.answer",
     "Context": "rag_evals.rag.answer",
     "Judge": "rag_evals.evals.judges.judge",
+    "Message": "rag_evals.rag.answer",
     "Question": "rag_evals.evals.questions.question",
     "Source": "rag_evals.evals.questions.question",
     "pipeline_from": "rag_evals.rag.pipelines.adapters",

@@ -24,7 +24,7 @@ from rag_evals.evals.generation.writing.writer import PlannedQuestion, write
 from rag_evals.evals.questions.manifest import is_curated
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.questions.question_set import load_set, save_set
-from rag_evals.evals.questions.review import review_path
+from rag_evals.evals.questions.reviewing.review import review_path
 from rag_evals.evals.runs.masking import masked_fingerprint, masked_text
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.llm.protocol import LLM

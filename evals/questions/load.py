@@ -22,6 +22,7 @@ from rag_evals.evals.base.messages import (
     quoted,
     short_repr,
 )
+from rag_evals.evals.questions.conversation import check_place, parse_history, turn_problems
 from rag_evals.evals.questions.entries import Entries, Fault, gather, plain_lines, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
     check_keys,
@@ -48,8 +49,9 @@ def load_questions(paths: Sequence[Path]) -> tuple[Question, ...]:
     Raises:
         QuestionFileError: When anything is wrong with any file; lists every problem as `file:line: problem`.
     """
-    outcomes = (outcome for path in dict.fromkeys(paths) for outcome in _read(path))
+    outcomes = [outcome for path in dict.fromkeys(paths) for outcome in _read(path)]
     questions, problems = gather(outcomes, lambda question: question.id)
+    problems += turn_problems(outcomes)
     if problems:
         headline = f"{count_of(len(problems), 'problem')} in question files:"
         raise QuestionFileError(listing(headline, problems))
@@ -142,7 +144,11 @@ def parse_question(value: object) -> Question | Fault:
         answerable=_parse_answerable(value, problems),
         thresholds=_parse_thresholds(value, problems),
         provenance=_parse_provenance(value, problems),
+        history=parse_history(value, problems),
+        conversation=parse_text(value, "conversation", problems),
+        turn=parse_whole_number(value, "turn", 1, problems),
     )
+    check_place(value, question, problems)
     return Fault(tuple(problems)) if problems else question
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rag_evals.rag.answer import Message
 from rag_evals.rag.identity import digest
 
 
@@ -15,7 +16,11 @@ def question_to_json(question: Question) -> dict[str, Any]:
 
     `load_questions` reads the same question from it.
     """
-    line: dict[str, Any] = {"id": question.id, "question": question.question}
+    line: dict[str, Any] = {
+        "id": question.id,
+        "question": question.question,
+        **conversation_to_json(question),
+    }
     if question.reference is not None:
         line["reference"] = question.reference
     if not question.answerable:
@@ -29,6 +34,23 @@ def question_to_json(question: Question) -> dict[str, Any]:
     if question.provenance is not None:
         line["provenance"] = dict(question.provenance)
     return line
+
+
+def conversation_to_json(question: Question) -> dict[str, Any]:
+    """Return where in a conversation a question stands and what was said before; nothing outside of one."""
+    line: dict[str, Any] = {}
+    if question.conversation is not None:
+        line["conversation"] = question.conversation
+    if question.turn is not None:
+        line["turn"] = question.turn
+    if question.history:
+        line["history"] = messages_to_json(question.history)
+    return line
+
+
+def messages_to_json(history: Iterable[Message]) -> list[dict[str, str]]:
+    """Return messages as everybody writes them."""
+    return [{"role": message.role, "content": message.content} for message in history]
 
 
 def _source_to_json(source: Source) -> dict[str, Any]:
@@ -95,6 +117,10 @@ class Question:
         thresholds: Pairs of metric and threshold that overrule the run's own, sorted by metric; pairs, as a
             mapping could be changed, or not be hashed and pickled.
         provenance: How the question came to be, as the file says it; not to be changed.
+        history: What was said before the question. In a question file only the first turn of a conversation
+            has some: that of a later one are the earlier turns, with the answers that the run gives.
+        conversation: Name of the conversation that it is a turn of.
+        turn: Which turn, from 1.
     """
 
     id: str
@@ -105,6 +131,9 @@ class Question:
     answerable: bool = True
     thresholds: tuple[tuple[str, float], ...] = ()
     provenance: Mapping[str, Any] | None = field(default=None, hash=False)
+    history: tuple[Message, ...] = ()
+    conversation: str | None = None
+    turn: int | None = None
 
     @property
     def wanted(self) -> tuple[tuple[Source, ...], ...]:

@@ -17,9 +17,9 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_home, add_reading, read_corpus
 from rag_evals.evals.cli.questions.keyboard import Keyboard, ended_by_signals
 from rag_evals.evals.generation.work_file import work_path
-from rag_evals.evals.questions.editor import edit_by_line, edit_in_editor, editor_of
 from rag_evals.evals.questions.question import Question
-from rag_evals.evals.questions.review import Review, ReviewSession
+from rag_evals.evals.questions.reviewing.editor import edit_by_line, edit_in_editor, editor_of
+from rag_evals.evals.questions.reviewing.review import Review, ReviewSession
 from rag_evals.evals.questions.sources.locate import SourceFinder
 from rag_evals.evals.reports.terminal.question_check import QuestionView, screen
 

@@ -10,7 +10,7 @@ from itertools import chain
 from rag_evals.evals.base.messages import count_of, display_path, first_names, printable
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.questions.question_set import QuestionSet
-from rag_evals.evals.questions.review import ReviewVerdict
+from rag_evals.evals.questions.reviewing.review import ReviewVerdict
 from rag_evals.evals.questions.sources.check import CheckedQuestion, status_counts
 from rag_evals.evals.questions.sources.locate import LocatedSource
 from rag_evals.evals.questions.sources.quotes import find_quote

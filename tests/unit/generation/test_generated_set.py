@@ -13,7 +13,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.generation.generate import GenerationProgress
 from rag_evals.evals.generation.generated_set import Generated, GenerationInputs
 from rag_evals.evals.generation.rules.rule import Rule
-from rag_evals.evals.questions.review import review_path
+from rag_evals.evals.questions.reviewing.review import review_path
 from rag_evals.evals.reports.progress import progress
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.documents.document import Corpus, Document

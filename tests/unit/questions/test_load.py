@@ -263,7 +263,7 @@ def test_duplicate_ids_name_both_places():
         (
             {"zzz\x1b": 1},
             'unknown key "zzz\\u001b"; known are id, question, reference, sources, tags, answerable, '
-            "thresholds, provenance",
+            "thresholds, provenance, history, conversation, turn",
         ),
         (
             {"reference": list(range(30))},

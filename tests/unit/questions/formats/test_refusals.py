@@ -52,7 +52,7 @@ def test_ragas():
         '  in.jsonl:4: not an object but a list (["a"])',
         "  in.jsonl:5: reference_contexts[1] is not text but a number (1)",
         '  in.jsonl:6: unknown key "x"; known are id, question, reference, sources, tags, answerable, '
-        "thresholds, provenance",
+        "thresholds, provenance, history, conversation, turn",
         '  in.jsonl:6: "id" = "a b" cannot be a test id: no blanks, "[", "]", "::" or control characters',
         '  in.jsonl:7: "rag_evals" is not an object but a number (3)',
         '  in.jsonl:8: "user_input" is empty',

@@ -21,10 +21,10 @@ from pathlib import Path
 import pytest
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.cli.main import main
-from rag_evals.evals.questions.editor import UnfitError, edit_in_editor, editor_of
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.questions.question_set import load_set, save_set
-from rag_evals.evals.questions.review import Review, ReviewSession
+from rag_evals.evals.questions.reviewing.editor import UnfitError, edit_in_editor, editor_of
+from rag_evals.evals.questions.reviewing.review import Review, ReviewSession
 from rag_evals.evals.reports.terminal.question_check import QuestionView, screen
 
 from tests.servers.terminal_emulator import Emulator
@@ -298,6 +298,14 @@ def test_an_edited_question_keeps_where_it_came_from(tmp_path):
     new = edit_in_editor(it, editor(tmp_path, code))
     assert new.sources == (Source("a.md", None, None, None, "five"),)
     assert edit_in_editor(it, editor(tmp_path, "")) == it
+
+
+def test_an_edited_turn_keeps_its_place_in_the_conversation(tmp_path):
+    """One turn of many is edited by itself: its number is not for the editor."""
+    it = replace(question(0), conversation="lakes", turn=2)
+    code = CHANGE.replace("{}", '{"question": str(sorted(value[0]))}')
+    new = edit_in_editor(it, editor(tmp_path, code))
+    assert new == replace(it, question="['id', 'question', 'reference', 'sources']")
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.files import all_lines, replace_file
 from rag_evals.evals.base.messages import display_path, printable
-from rag_evals.evals.questions.editor import UnfitError
 from rag_evals.evals.questions.manifest import manifest_of, save_manifest
 from rag_evals.evals.questions.question import Question, question_to_json, short_digest, to_line
 from rag_evals.evals.questions.question_set import edited, load_set, marked_edits
+from rag_evals.evals.questions.reviewing.editor import UnfitError
 from rag_evals.evals.questions.rewrite import read_writable
 from rag_evals.evals.questions.sources.check import CheckedQuestion, check_question
 from rag_evals.evals.questions.sources.locate import SourceFinder

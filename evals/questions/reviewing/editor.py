@@ -18,8 +18,8 @@ from rag_evals.evals.base.messages import display_path, printable
 from rag_evals.evals.questions.load import load_questions
 from rag_evals.evals.questions.question import Question, Source, escaped, question_to_json
 
-# Not for an editor: where a question came from is kept as it is.
-KEPT = ("provenance",)
+# Not for an editor: where a question came from, and where in its conversation it stands, is kept as it is.
+KEPT = ("provenance", "conversation", "turn")
 
 
 class UnfitError(UsageError):
@@ -46,7 +46,7 @@ def editor_of(environ: Mapping[str, str]) -> tuple[str, ...]:
 def edit_in_editor(question: Question, editor: Sequence[str], draft: str | None = None) -> Question:
     """Let a person edit a question in an editor, a command to which a file is added, or go on from a draft.
 
-    Where the question came from is not shown, and kept.
+    Where the question came from and where it stands in a conversation is not shown, and kept.
 
     Raises:
         UnfitError: What came of it is no question, or one with another id.
@@ -61,7 +61,8 @@ def edit_in_editor(question: Question, editor: Sequence[str], draft: str | None 
             raise UnfitError(
                 f'the id "{question.id}" stays: other files may name it', file.read_text("utf-8")
             )
-    return replace(new, provenance=question.provenance, sources=_placed(question, new))
+    kept = {key: getattr(question, key) for key in KEPT}
+    return replace(new, sources=_placed(question, new), **kept)
 
 
 def _text_of(question: Question) -> str:
