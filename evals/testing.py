@@ -9,7 +9,7 @@ from rag_evals.evals.base.errors import ScriptError
 from rag_evals.evals.judges.metrics import METRICS, metrics_for
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import Judgement, Score
-from rag_evals.rag.answer import Answer, Tokens
+from rag_evals.rag.answer import Answer, Message, Tokens
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
 from rag_evals.rag.profile import Profile
@@ -114,6 +114,7 @@ class FakePipeline:
 
     Attributes:
         asked: The questions asked so far.
+        told: What was said before each of them.
     """
 
     def __init__(self, answers: Mapping[str, Said] | Callable[[str], Said], *, name: str = "fake") -> None:
@@ -122,15 +123,17 @@ class FakePipeline:
         self.fingerprint = digest({"fake": name, "answers": told})
         self.profile = Profile(is_cacheable=not callable(answers))  # what a function says cannot be seen
         self.asked: list[str] = []
+        self.told: list[tuple[Message, ...]] = []
         self._answers = answers
 
-    async def answer(self, question: str) -> Answer:
+    async def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """Return the answer that was said.
 
         Raises:
             ScriptError: Nothing was said to `question`.
         """
         self.asked.append(question)
+        self.told.append(tuple(history))
         said = self._answers(question) if callable(self._answers) else self._said(self._answers, question)
         if isinstance(said, Exception):
             raise said

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeGuard, runtime_checkable
+from typing import Literal, Protocol, TypeGuard, TypeVar, runtime_checkable
+
+T = TypeVar("T")
 
 # The first stage of retrieval: what was found.
 CANDIDATES = "candidates"
@@ -168,6 +171,10 @@ class Retrieval:
 class Pipeline(Protocol):
     """What is evaluated: anything that answers a question and shows the passages it used.
 
+    Where `answer` has a parameter `history`, it gets the messages before a question in a conversation, a
+    sequence of `Message`; else they stand in the text of the question. It is given only where there are some.
+    The same holds for `retrieve`, `write` and `search`.
+
     What else it may say of itself is its `profile` (`rag_evals.rag.profile`).
     """
 
@@ -220,6 +227,49 @@ def retrieves_first(pipeline: Pipeline) -> TypeGuard[RetrievesFirst]:
     """Return whether `pipeline` writes only from what it retrieves."""
     # isinstance() of a protocol takes 6 microseconds, and this is asked for every evaluation.
     return all(hasattr(pipeline, name) for name in ("writing", "retrieve", "write"))
+
+
+# Of a conversation, what is shown before a question: so many messages, and of each so many characters.
+MOST_MESSAGES = 6
+MOST_OF_A_MESSAGE = 500
+# Counts up when what is made of a conversation here changes: answers that were kept are of one way.
+HISTORY_VERSION = 1
+_SPEAKERS = {"user": "User", "assistant": "Assistant"}
+
+
+def put(ask: Callable[..., T], question: str, history: Sequence[Message], *more: object) -> T:
+    """Put a question to `ask`, with what was said before where there is something.
+
+    One that has a parameter `history` gets the messages; any other gets them as text before the question.
+    """
+    if not history:
+        return ask(question, *more)
+    if "history" in inspect.signature(ask).parameters:
+        return ask(question, *more, history=tuple(history))
+    return ask(f"{history_part(history)}{question}", *more)
+
+
+def history_part(history: Sequence[Message]) -> str:
+    """Return the prompt part with what was said before a question, a line a message; "" without any.
+
+    The last messages are shown, and of a long one its beginning.
+    """
+    lines = [f"{_SPEAKERS[message.role]}: {_beginning(message.content)}\n" for message in history]
+    return f"Conversation so far:\n{''.join(lines[-MOST_MESSAGES:])}\n" if lines else ""
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_OF_A_MESSAGE else f"{line[:MOST_OF_A_MESSAGE].rsplit(' ', 1)[0]} …"
+
+
+def searched_text(question: str, history: Sequence[Message]) -> str:
+    """Return what is searched for: behind the question that the user asked last, where there is one.
+
+    What was answered is left out: its words would be found again.
+    """
+    asked = [_beginning(message.content) for message in history if message.role == "user"]
+    return f"{asked[-1]}\n{question}" if asked else question
 
 
 def context_parts(contexts: Sequence[Context]) -> tuple[str, ...]:

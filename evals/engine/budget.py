@@ -285,6 +285,8 @@ class Budget:
         costs = []
         if evaluation.answer is not None and ANSWER not in evaluation.cached:
             costs.append(cost_of(profile_of(task.pipeline), [evaluation.answer.total], self._prices))
+        if evaluation.before != Tokens():
+            costs.append(cost_of(profile_of(task.pipeline), [evaluation.before], self._prices))
         if evaluation.judged and SCORES not in evaluation.cached:
             costs.append(cost_of(profile_of(task.judge), evaluation.judged, self._prices))
         known = [cost for cost in costs if cost is not None]

@@ -15,11 +15,21 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.evaluate import Watcher, evaluate, evaluation_of
-from rag_evals.evals.engine.reuse import ReuseCache
+from rag_evals.evals.engine.evaluate import (
+    NoHistoryError,
+    Watcher,
+    bounded_answer,
+    evaluate,
+    evaluation_of,
+    unasked,
+    with_history,
+)
+from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache
 from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.engine.tracing import trace_of_nothing, traced
+from rag_evals.evals.engine.turns import Turns
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.profile import profile_of
 
 SOON = 0.001  # seconds
@@ -63,11 +73,13 @@ class Engine:
         self._seconds = seconds
         self._ends = ends
         self._watcher = watcher
+        self._turns = Turns(self._reuse_cache.answer)
         self._start()
 
     def _start(self) -> None:
         """Begin with a loop on which nothing is under way."""
-        self._ahead: dict[tuple[object, ...], Future[Evaluation]] = {}
+        self._turns.forget_waiting()
+        self._ahead: dict[tuple[object, ...], tuple[Task, Future[Evaluation]]] = {}
         self._places: dict[tuple[int, ...], asyncio.Semaphore] = {}
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(DaemonThreads())
@@ -78,9 +90,11 @@ class Engine:
 
     def submit(self, task: Task) -> Future[Evaluation]:
         """Return the evaluation of `task`, begun ahead or now."""
+        if task.attempt and task.question.conversation is not None:
+            self._give_up_behind(task)
         begun = self._ahead.pop(task.key, None)
         if begun is not None:
-            return begun
+            return begun[1]
         # Looked up here: handing it to the engine's thread and back would cost more than all else.
         known = self._reuse_cache.known(task)
         if known is None:
@@ -98,7 +112,18 @@ class Engine:
         """Begin `tasks`, which tests will ask for."""
         for task in tasks:
             if task.key not in self._ahead:
-                self._ahead[task.key] = self._begin(task)
+                self._ahead[task.key] = task, self._begin(task)
+
+    def take_recorded(self, task: Task, evaluation: Evaluation) -> None:
+        """Take the recorded evaluation of a turn: the turns behind it go on from its answer."""
+        if evaluation.answer is not None:
+            self._turns.take(task, evaluation.answer)
+
+    def _give_up_behind(self, task: Task) -> None:
+        """Give up the turns behind one that is asked again: they would go on from what it gave before."""
+        behind = [key for key, (other, _) in self._ahead.items() if _is_behind(other, task)]
+        for key in behind:
+            self._ahead.pop(key)[1].cancel()
 
     def give_up(self, future: Future[Evaluation]) -> None:
         """Give up an evaluation that nobody waits for any more; its place is for others.
@@ -121,7 +146,7 @@ class Engine:
         """Give up what no test has asked for yet; what is finished is in the cache."""
         ahead, self._ahead = self._ahead, {}
         # In one go on the loop: one by one, those given up would make room for those not yet given up.
-        self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in ahead.values()])
+        self._loop.call_soon_threadsafe(lambda: [future.cancel() for _, future in ahead.values()])
 
     def places(self, task: Task) -> int:
         """Return how many tasks of this kind are worked on at once."""
@@ -142,6 +167,13 @@ class Engine:
         return asyncio.run_coroutine_threadsafe(self._evaluated(task), self._loop)
 
     async def _evaluated(self, task: Task) -> Evaluation:
+        before = Tokens()
+        if task.earlier:
+            try:
+                task, before = await with_history(task, self._turns, self._ask)
+            except NoHistoryError as error:
+                evaluation = unasked(task, str(error), self._watcher)
+                return replace(evaluation, spans=trace_of_nothing(task)) if self._is_traced else evaluation
         async with self._places_for(task):
             making = evaluate(
                 task,
@@ -149,8 +181,21 @@ class Engine:
                 seconds=self._seconds,
                 latest=self._ends(),
                 watcher=self._watcher,
+                answers=self._turns.answer,
             )
-            return await (traced(task, making) if self._is_traced else making)
+            evaluation = await (traced(task, making) if self._is_traced else making)
+        return replace(evaluation, before=before) if before != Tokens() else evaluation
+
+    async def _ask(self, task: Task) -> KeyedResult[Answer]:
+        """Ask an earlier turn that has not been asked, in a place and within the time of an evaluation."""
+        async with self._places_for(task):
+            return await bounded_answer(
+                task,
+                self._turns.answer,
+                seconds=self._seconds,
+                latest=self._ends(),
+                watcher=self._watcher,
+            )
 
     def _places_for(self, task: Task) -> asyncio.Semaphore:
         """Return the places of `task`: local tasks wait for each other, those of a server for that server."""
@@ -164,6 +209,13 @@ class Engine:
         if key not in self._places:
             self._places[key] = asyncio.Semaphore(places)
         return self._places[key]
+
+
+def _is_behind(other: Task, task: Task) -> bool:
+    """Return whether `other` is a later turn of the conversation that `task` is a turn of."""
+    ours, theirs = task.question, other.question
+    is_same = (other.name, theirs.conversation, other.repeat) == (task.name, ours.conversation, task.repeat)
+    return is_same and (theirs.turn or 0) > (ours.turn or 0)
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:

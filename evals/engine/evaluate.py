@@ -11,13 +11,16 @@ from operator import add
 from typing import Any, Protocol, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key
+from rag_evals.evals.base.messages import quoted
+from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key, with_turn
 from rag_evals.evals.engine.task import Task
+from rag_evals.evals.engine.turns import Answers, NoAnswerError, Turns
 from rag_evals.evals.judges.metrics import metrics_for
+from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
 from rag_evals.evals.runs.masking import masked_text
 from rag_evals.evals.runs.score import Judgement, Score, is_below
-from rag_evals.rag.answer import Answer, Tokens
+from rag_evals.rag.answer import Answer, Message, Tokens
 from rag_evals.rag.errors import ModelDiedError, RemoteError
 from rag_evals.rag.llm.deadline import Deadline, deadline
 
@@ -43,6 +46,10 @@ class Watcher(Protocol):
         """Note that it is there."""
 
 
+class NoHistoryError(Exception):
+    """Raised where an earlier turn of a conversation has no answer; says which, and why."""
+
+
 class _Trouble(Exception):
     """Says why there is no answer or no judgement; never leaves this module."""
 
@@ -59,6 +66,7 @@ async def evaluate(
     seconds: float | None = None,
     latest: float | None = None,
     watcher: Watcher | None = None,
+    answers: Answers | None = None,
 ) -> Evaluation:
     """Get the answer and its judgement, made now or before; thresholds are none of its business.
 
@@ -73,6 +81,7 @@ async def evaluate(
         seconds: What the question may take in all, but for waits that a server asks for; None for no bound.
         latest: When it has to end in any case, in seconds of `time.monotonic`; None for no such bound.
         watcher: Is told of the stages.
+        answers: Makes the answer; by default the cache does.
 
     Raises:
         UsageError: The pipeline or the judge cannot be loaded.
@@ -80,19 +89,19 @@ async def evaluate(
     if watcher:
         watcher.started(task.name, task.question.id)
     with deadline(seconds, latest=latest, on_wait=watcher.waiting if watcher else None) as bound:
-        evaluation = await _evaluation(task, reuse_cache, bound, watcher)
+        evaluation = await _evaluation(task, reuse_cache, answers or reuse_cache.answer, bound, watcher)
     if watcher:
         watcher.finished(evaluation)
     return evaluation
 
 
 async def _evaluation(
-    task: Task, reuse_cache: ReuseCache, bound: Deadline, watcher: Watcher | None
+    task: Task, reuse_cache: ReuseCache, answers: Answers, bound: Deadline, watcher: Watcher | None
 ) -> Evaluation:
     try:
         if watcher:
             watcher.stage("answer")
-        answer = await _within(bound, reuse_cache.answer(task), "answer", _unanswered)
+        answer = await _within(bound, answers(task), "answer", _unanswered)
     except _Trouble as trouble:
         _report_end(trouble, watcher)
         error = trouble.reason if trouble.is_error else None
@@ -113,6 +122,79 @@ async def _evaluation(
     if task.explains is None:
         return evaluation
     return await _explained(task, reuse_cache, answer.value, evaluation, bound)
+
+
+def unasked(task: Task, reason: str, watcher: Watcher | None = None) -> Evaluation:
+    """Return the evaluation of a question that could not be asked, unscored for that reason."""
+    if watcher:
+        watcher.started(task.name, task.question.id)
+    scores = _unscored(task, reason)
+    evaluation = Evaluation(
+        task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt
+    )
+    if watcher:
+        watcher.finished(evaluation)
+    return evaluation
+
+
+async def with_history(task: Task, turns: Turns, ask: Answers) -> tuple[Task, Tokens]:
+    """Return a task with what was said before its question, and the tokens that it took to have that.
+
+    Those are the earlier turns, and what the pipeline answered to them in this run.
+
+    Args:
+        task: A turn behind others.
+        turns: The turns that were asked.
+        ask: Asks a turn that nobody has asked: it was not selected, or its test comes later.
+
+    Raises:
+        NoHistoryError: A turn has no answer.
+        UsageError: The pipeline cannot be loaded.
+    """
+    history: tuple[Message, ...] = ()
+    spent = Tokens()
+    for question in task.earlier:
+        before = replace(task, question=replace(question, history=history or question.history), earlier=())
+        attempt = turns.attempt(before)
+        try:
+            made = await (ask(before) if attempt is None else turns.answer(replace(before, attempt=attempt)))
+        except UsageError:
+            raise
+        except (Exception, SystemExit) as error:  # the system under test may raise anything
+            raise NoHistoryError(_without_answer(question, error)) from error
+        spent += Tokens() if made.is_cached else made.value.total
+        history = with_turn(before.question, made.value)
+    return replace(task, question=replace(task.question, history=history), earlier=()), spent
+
+
+def _without_answer(question: Question, error: BaseException) -> str:
+    """Return which turn has no answer, and why, in one line."""
+    trouble = error if isinstance(error, _Trouble) else _unanswered(error)
+    said = trouble.reason.removeprefix("there is no answer")
+    why = said if said != trouble.reason else f": {said}"
+    return f"turn {question.turn} of conversation {quoted(question.conversation or '')} gave no answer{why}"
+
+
+async def bounded_answer(
+    task: Task,
+    answers: Answers,
+    *,
+    seconds: float | None = None,
+    latest: float | None = None,
+    watcher: Watcher | None = None,
+) -> KeyedResult[Answer]:
+    """Return the answer alone, within the bounds of an evaluation.
+
+    Raises:
+        Exception: There is none; its text says why.
+        UsageError: The pipeline cannot be loaded.
+    """
+    with deadline(seconds, latest=latest, on_wait=watcher.waiting if watcher else None) as bound:
+        try:
+            return await _within(bound, answers(task), "answer", _unanswered)
+        except _Trouble as trouble:
+            _report_end(trouble, watcher)
+            raise
 
 
 async def _explained(
@@ -216,6 +298,8 @@ def _in_one_line(error: BaseException) -> str:
 
 
 def _unanswered(error: BaseException) -> _Trouble:
+    if isinstance(error, NoAnswerError):
+        return _Trouble(str(error))
     if isinstance(error, RemoteError | ModelDiedError):
         return _Trouble(f"there is no answer: {_in_one_line(error)}")
     hint = _IN_TEST if any(text in str(error) for text in _ELSEWHERE) else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.runs.masking import masked_fingerprint
 from rag_evals.evals.runs.run import Run
-from rag_evals.rag.answer import Answer
+from rag_evals.rag.answer import Answer, Message
 from rag_evals.rag.identity import digest
 from rag_evals.rag.profile import Profile
 
@@ -28,7 +29,7 @@ class RecordedPipeline:
         self.fingerprint = digest({"stored": name})
         self._answer = answer
 
-    async def answer(self, question: str) -> Answer:  # noqa: ARG002
+    async def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:  # noqa: ARG002
         """Return the answer, whatever is asked."""
         return self._answer
 
@@ -57,4 +58,7 @@ class RejudgeTasks:
             return None
         if old.question.question != task.question.question:
             return None
-        return replace(task, pipeline=RecordedPipeline(task.name, old.answer), explains=None)
+        recorded = RecordedPipeline(task.name, old.answer)
+        # Judged behind what was said then.
+        question = replace(task.question, history=old.question.history)
+        return replace(task, pipeline=recorded, question=question, earlier=(), explains=None)

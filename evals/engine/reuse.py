@@ -1,6 +1,7 @@
 """Reuse of answers and judgements: what was made before is taken from the cache.
 
-The identity of an answer is the pipeline's fingerprint, the question's text and the number of the repeat.
+The identity of an answer is the pipeline's fingerprint, the question's text, what was said before it and the
+number of the repeat.
 Where a pipeline retrieves first, a second one is what it writes from: the passages in place of the documents.
 That of a judgement is the judge's fingerprint, the question, the answer, its passages, the metrics and the
 repeat.
@@ -11,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
-from rag_evals.evals.engine.task import Task
+from rag_evals.evals.engine.task import Task, said_before
 from rag_evals.evals.judges.choice.explain import TASKS, VERSION
 from rag_evals.evals.judges.judge import Explains, Explanation, Judge, explainer_of
 from rag_evals.evals.judges.metrics import metrics_for
@@ -33,7 +34,7 @@ from rag_evals.evals.runs.score import (
     judgement_from_json,
     judgement_to_json,
 )
-from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens, retrieves_first
+from rag_evals.rag.answer import Answer, Context, Message, Pipeline, Tokens, put, retrieves_first
 from rag_evals.rag.errors import ModelDiedError, RagError
 from rag_evals.rag.identity import canonical, digest
 from rag_evals.rag.profile import load, profile_of
@@ -87,7 +88,7 @@ class ReuseCache:
             UsageError: The pipeline cannot be loaded.
             Exception: Whatever the pipeline raises.
         """
-        pipeline, asked = task.pipeline, task.question.question
+        pipeline, asked, history = task.pipeline, task.question.question, task.question.history
         key = task.answer_key
         if (known := self._recall(pipeline, ANSWER, key, answer_from_json)) is not None:
             return KeyedResult(known, key, is_cached=True)
@@ -97,14 +98,14 @@ class ReuseCache:
             answer = await _answered(task)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return KeyedResult(answer, key)
-        retrieval = await pipeline.retrieve(asked)
+        retrieval = await put(pipeline.retrieve, asked, history)
         written = _written_key(task, pipeline.writing, retrieval.contexts)
         if (known := self._recall(pipeline, ANSWER_FROM_CONTEXTS, written, answer_from_json)) is not None:
             answer = placed(known, retrieval)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return KeyedResult(answer, key, is_cached=True)
         await self._check_judge(task)
-        answer = await pipeline.write(asked, retrieval)
+        answer = await put(pipeline.write, asked, history, retrieval)
         self._keep(pipeline, {ANSWER: key, ANSWER_FROM_CONTEXTS: written}, answer_to_json(answer), task)
         return KeyedResult(answer, key)
 
@@ -154,10 +155,10 @@ class ReuseCache:
     def known(self, task: Task) -> tuple[KeyedResult[Answer], KeyedResult[Judgement]] | None:
         """Return answer and judgement if both were made before, without making anything; from any thread.
 
-        None as well for a task with several judgings, or one whose breaches are explained: what is known of
-        them is found as it is evaluated.
+        None as well for a task with several judgings, or one whose breaches are explained, and for a turn
+        behind others: what is known of them is found as it is evaluated.
         """
-        if task.judgings > 1 or task.explains:
+        if task.judgings > 1 or task.explains or task.earlier:
             return None
         answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json)
         if answer is None:
@@ -172,13 +173,31 @@ class ReuseCache:
     def peek(self, task: Task) -> tuple[bool, bool]:
         """Return whether the answer to `task` and its judgement were made before, without making anything.
 
-        An answer that would be found by its passages counts as not made: nothing is retrieved.
+        An answer that would be found by its passages counts as not made: nothing is retrieved. So does one to
+        a turn with an earlier one whose answer is not known.
         """
+        known = self._recalled(task)
+        if known is None:
+            return False, False
+        task = known
         answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json, is_use=False)
         if answer is None:
             return False, False
         key = scores_key(task, answer)
         return True, self._recall(task.judge, SCORES, key, judgement_from_json, is_use=False) is not None
+
+    def _recalled(self, task: Task) -> Task | None:
+        """Return a task with the history that the cache has for it; None where an answer is not there."""
+        history: tuple[Message, ...] = ()
+        for question in task.earlier:
+            turn = replace(task, question=replace(question, history=history or question.history), earlier=())
+            answer = self._recall(turn.pipeline, ANSWER, turn.answer_key, answer_from_json, is_use=False)
+            if answer is None:
+                return None
+            history = with_turn(turn.question, answer)
+        if not task.earlier:
+            return task
+        return replace(task, question=replace(task.question, history=history), earlier=())
 
     def examples(self, kind: str, name: str) -> list[tuple[tuple[Tokens, ...], float]]:
         """Return tokens and seconds of the latest answers or judgements that something called `name` made.
@@ -267,7 +286,7 @@ async def _answered(task: Task) -> Answer:
     asked = task.question.question
     with span("answer") as step:
         step.set({INPUT: asked})
-        ask = partial(task.pipeline.answer, asked)
+        ask = partial(put, task.pipeline.answer, asked, task.question.history)
         answer = await (task.calls.made(ask) if task.calls else ask())
         if not isinstance(answer, Answer):
             raise TypeError(f"answer() gave {type(answer).__name__}, not an Answer")
@@ -312,13 +331,17 @@ def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
             **again,
             "judge": task.judge.fingerprint,
             "metrics": [metric.name for metric in metrics_for(question, task.metrics)],
-            "question": [question.question, question.reference, question.answerable],
+            "question": _asked(question),
             "answer": [answer.text, answer.finished],
             # The page is in what is said of a breach; where on it a passage begins is not.
             "contexts": [[context.text, context.document, *_pages(context)] for context in answer.contexts],
             "repeat": task.turn,
         }
     )
+
+
+def _asked(question: Question) -> list[Any]:
+    return [question.question, question.reference, question.answerable, *said_before(question)]
 
 
 def _explanation_key(
@@ -329,7 +352,7 @@ def _explanation_key(
             "explainer": explainer.fingerprint,
             "version": VERSION,
             "metric": metric,
-            "question": [question.question, question.reference, question.answerable],
+            "question": _asked(question),
             "claim": [claim.text, claim.closest.text if claim.closest else None],
             "contexts": [context.text for context in answer.contexts],
         }
@@ -340,9 +363,15 @@ def _pages(context: Context) -> list[int | None]:
     return [context.page] if context.page_end is None else [context.page, context.page_end]
 
 
+def with_turn(question: Question, answer: Answer) -> tuple[Message, ...]:
+    """Return the history of the turn behind `question`, to which `answer` was given."""
+    return (*question.history, Message("user", question.question), Message("assistant", answer.text))
+
+
 def _written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:
     texts = [context.text for context in contexts]
-    return digest([writing, task.question.question, texts, task.turn])
+    question = task.question
+    return digest([writing, question.question, texts, task.turn, *said_before(question)])
 
 
 def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:

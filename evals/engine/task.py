@@ -12,9 +12,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from rag_evals.evals.judges.judge import Judge
-from rag_evals.evals.questions.question import Question
+from rag_evals.evals.questions.question import Question, messages_to_json
 from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
-from rag_evals.rag.answer import Pipeline
+from rag_evals.rag.answer import HISTORY_VERSION, Pipeline
 from rag_evals.rag.identity import digest
 
 Call = Callable[[], Coroutine[Any, Any, Any]]
@@ -82,6 +82,8 @@ class Task:
         judgings: How many times the answer is judged.
         explains: Whose breaches are to be explained; None where none are.
         calls: Takes the calls of a pipeline that is asked in the test; None where it is asked by the engine.
+        earlier: The turns of the question's conversation before it, in their order: with what the pipeline
+            answers to them they become the question's history.
     """
 
     pipeline: Pipeline
@@ -94,6 +96,7 @@ class Task:
     judgings: int = 1
     explains: Explained | None = None
     calls: CallsInTest | None = None
+    earlier: tuple[Question, ...] = ()
 
     @property
     def is_retrieval(self) -> bool:
@@ -114,4 +117,10 @@ class Task:
     @cached_property
     def answer_key(self) -> str:
         """The identity of its answer."""
-        return digest([self.pipeline.fingerprint, self.question.question, self.turn])
+        question = self.question
+        return digest([self.pipeline.fingerprint, question.question, self.turn, *said_before(question)])
+
+
+def said_before(question: Question) -> list[Any]:
+    """Return what the history of a question adds to identities; nothing where there is none."""
+    return [[HISTORY_VERSION, messages_to_json(question.history)]] if question.history else []

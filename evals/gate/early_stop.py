@@ -181,13 +181,13 @@ def shuffled_order(asked: Iterable[tuple[str, str]]) -> Sequence[int]:
     """Return a random order of tests that is the same each time.
 
     Args:
-        asked: Lane (test function and pipeline) and question id of each test. Each lane stays together, in
-            the place of its first test.
+        asked: Lane (test function and pipeline) of each test, and the question or conversation that it asks.
+            Each lane stays together, in the place of its first test, and so does each conversation.
 
     Returns:
         The places of the tests in their new order.
     """
     places: dict[str, list[tuple[str, int]]] = {}
-    for place, (lane, question) in enumerate(asked):
-        places.setdefault(lane, []).append((digest(["stop early", question]), place))
+    for place, (lane, unit) in enumerate(asked):
+        places.setdefault(lane, []).append((digest(["stop early", unit]), place))
     return [place for lane in places.values() for _, place in sorted(lane)]

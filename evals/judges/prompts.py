@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rag_evals.rag.answer import Context, context_parts
+from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Context, Message, context_parts
 from rag_evals.rag.llm.protocol import Prompt
 
 
@@ -57,6 +58,44 @@ def prompt_for(wording: Wording, text: str, *before: str, language: str = "") ->
 def judged_part(wording: Wording, text: str) -> str:
     """Return the prompt part with the judged text."""
     return f"{wording.lead}: {harmless_text(text)}\n\n"
+
+
+# Of what was said before a question, to be shown with it: what "it" and "the second one" are stands in front.
+MOST_BEFORE = 200  # characters of the answer
+MOST_ASKED = 600  # characters of the user's question
+_CONVERSATION_LEAD = re.compile(r"(Earlier question|Earlier answer|Question now)(?=:)", re.IGNORECASE)
+
+
+def judged_question(question: Question) -> Question:
+    """Return a question as it is judged: its text shows what it may point back to."""
+    if not question.history:
+        return question
+    return replace(question, question=in_conversation(question.history, question.question), history=())
+
+
+def in_conversation(history: Sequence[Message], question: str) -> str:
+    """Return a question as it is judged: behind the question before it and the beginning of its answer.
+
+    Earlier turns are left out: what a question points back to is nearly always in the last one, and each word
+    of a question draws on what of the contexts counts as close to a claim.
+    """
+    asked = [number for number, message in enumerate(history) if message.role == "user"]
+    before = history[asked[-1]].content if asked else ""
+    said = " ".join(" ".join(m.content.split()) for m in history[asked[-1] + 1 if asked else -1 :])
+    lines = (("Earlier question", before, MOST_ASKED), ("Earlier answer", said, MOST_BEFORE))
+    shown = [f"{lead}: {_beginning(text, most)}" for lead, text, most in lines if text.strip()]
+    return "\n".join((*shown, f"Question now: {_without_leads(question)}")) if shown else question
+
+
+def _beginning(text: str, most: int) -> str:
+    shown = text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]} \u2026"
+    return _without_leads(shown)
+
+
+def _without_leads(text: str) -> str:
+    """Keep a text from going on as another part of the conversation, whatever is taken out of it later."""
+    line = harmless_text(text)
+    return _CONVERSATION_LEAD.sub(r"\1 ", line) if _CONVERSATION_LEAD.search(line) else text
 
 
 def passage_parts(contexts: Sequence[Context]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES, in_file
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import check_gate
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module, has_keyword
+from rag_evals.evals.questions.conversation import unit_of
 from rag_evals.evals.questions.question import Question
 
 # The fixture that says which repeat of its question a test is.
@@ -288,7 +289,9 @@ def _keep_shard(config: pytest.Config, session: EvalsSession, items: list[pytest
     """Leave out the tests of questions that another shard evaluates."""
     shard = session.settings.shard
     others = {
-        item for item in items if shard and (question := question_of(item)) and not shard.holds(question.id)
+        item
+        for item in items
+        if shard and (question := question_of(item)) and not shard.holds(unit_of(question))
     }
     _leave_out(config, items, others)
     if others:
@@ -308,6 +311,6 @@ def _leave_out_stale(session: EvalsSession, items: Sequence[pytest.Item]) -> Non
 def _shuffle(items: list[pytest.Item]) -> None:
     """Put the questions in a random order for a run that is to stop early: one by topic would mislead it."""
     asked = [(item, question) for item in items if (question := question_of(item)) is not None]
-    order = shuffled_order((group_of(item), question.id) for item, question in asked)
+    order = shuffled_order((group_of(item), unit_of(question)) for item, question in asked)
     others = [item for item in items if question_of(item) is None]
     items[:] = [*(asked[place][0] for place in order), *others]

@@ -8,12 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.plugin.our_tests import is_evaluation
 from rag_evals.evals.plugin.terminal.pytest_internals import is_left_in
-from rag_evals.evals.plugin.workers import workers_of
+from rag_evals.evals.plugin.workers import turns_together, workers_of
 from rag_evals.rag.native.hosting.models_folder import new_session_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rag_evals.evals.plugin.hooks import Begun
     from rag_evals.evals.plugin.session.session import EvalsSession
 
@@ -76,6 +79,24 @@ class Door:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker that is about to begin."""
         node.workerinput.update(self._told)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Keep the turns of a conversation in one worker, in a session that may ask any."""
+        asks = config.getoption("evals_questions") or config.getini("evals_questions")
+        return turns_together(config, log, self._conversations) if asks else None
+
+    def _conversations(self) -> Mapping[str, str]:
+        """Return the conversation of each turn by the id of its question, as test ids have it."""
+        try:
+            questions = self.begun.session.questions.at_hand
+        except UsageError:
+            return {}  # the workers say what is wrong
+        return {
+            question.id.encode("unicode_escape").decode(): question.conversation
+            for question in questions
+            if question.conversation is not None
+        }
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -45,7 +45,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_to_json
 from rag_evals.evals.runs.masking import without_secrets
-from rag_evals.rag.answer import Pipeline, searches
+from rag_evals.rag.answer import Message, Pipeline, searches
 from rag_evals.rag.errors import DocumentWarning
 from rag_evals.rag.pipelines.adapters import SearchOnly
 from rag_evals.rag.profile import profile_of
@@ -127,6 +127,13 @@ class Evaluate:
             judgings=settings.judge_repeat,
             explains=self._thresholds if settings.reasons else None,
             calls=CallsInTest() if profile_of(pipeline).runs_in_test else None,
+            earlier=self._session.questions.earlier(question),
+        )
+
+    def _asking(self, task: Task, question: Question, repeat: int) -> Task:
+        """Return the task that puts another question to the same pipeline."""
+        return replace(
+            task, question=question, repeat=repeat, earlier=self._session.questions.earlier(question)
         )
 
     def _early(self) -> EarlyStop | None:
@@ -149,6 +156,7 @@ class Evaluate:
         future: Future[Evaluation] = Future()
         future.set_result(recorded.evaluation)
         session = self._session
+        session.engine.take_recorded(task, recorded.evaluation)
         finish = partial(self._record, task, again, recorded=recorded)
         return PendingEvaluation(future, finish, session.refuse, session.engine.give_up)
 
@@ -159,7 +167,7 @@ class Evaluate:
         budget, is_planned = session.budget, session.settings.plan
         if self._is_bounded and task.name not in budget.plans:
             asks = asks_for(task.name, self._item.session.items)
-            tasks = [replace(task, question=question, repeat=repeat) for question, repeat in asks]
+            tasks = [self._asking(task, question, repeat) for question, repeat in asks]
             try:
                 budget.plan(tasks or [task], places=session.engine.places(task))
             except UsageError as error:
@@ -258,7 +266,7 @@ class Evaluate:
             )
         ask = (task.question, task.repeat)
         asks = self._session.lookahead.behind(self._item.nodeid, ask, AHEAD * places)
-        ahead = [replace(task, question=question, repeat=repeat) for question, repeat in asks]
+        ahead = [self._asking(task, question, repeat) for question, repeat in asks]
         goes_on = self._session.goes_on
         return [one for one in ahead if not (goes_on and goes_on.has(one))]
 
@@ -317,9 +325,12 @@ class EvaluateRetrieval(Evaluate):
             problem = "sources stand beyond their documents, or in none: correct them, or leave them out"
             self._session.refuse(UsageError(listing(f"{problem}:", misplaced, 10)))
         task = super()._task(pipeline, self._session.questions.placed(question), repeat)
+        searching = self._session.search_only(pipeline)
+        if isinstance(searching, SearchOnly):
+            task = _asked_alone(task)
         return replace(
             task,
-            pipeline=self._session.search_only(pipeline),
+            pipeline=searching,
             metrics=self._session.settings.retrieval_metrics,
             judgings=1,
             explains=None,
@@ -336,6 +347,15 @@ class EvaluateRetrieval(Evaluate):
         # The whole pipeline: it has the same name where its answers are evaluated.
         pipeline = task.pipeline
         return [("pipeline", task.name, pipeline.whole if isinstance(pipeline, SearchOnly) else pipeline)]
+
+
+def _asked_alone(task: Task) -> Task:
+    """Return a task with the questions of the earlier turns as its history: a search answers none of them."""
+    if not task.earlier:
+        return task
+    asked = tuple(Message("user", turn.question) for turn in task.earlier)
+    question = replace(task.question, history=(*task.earlier[0].history, *asked))
+    return replace(task, question=question, earlier=())
 
 
 def _as_json(described: object) -> dict[str, Any]:

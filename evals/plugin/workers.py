@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -44,3 +45,54 @@ def workers_of(config: pytest.Config) -> Workers:
 def worker_of(report: pytest.TestReport) -> str:
     """Return the id of the worker that a report is from; "" in a serial session."""
     return str(getattr(report, "worker_id", ""))
+
+
+def turns_together(config: pytest.Config, log: Any, conversations: Callable[[], Mapping[str, str]]) -> Any:
+    """Return xdist's own scheduler of `--dist load`, but that no conversation is parted among workers.
+
+    None for any other way to distribute, which the user has chosen: there a worker asks the turns that it
+    needs itself.
+
+    Args:
+        config: Pytest's configuration.
+        log: Xdist's log.
+        conversations: Gives the conversation of each turn, by the id of its question; asked for when the
+            workers have collected.
+    """
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScheduling
+
+    class TurnsTogether(LoadScheduling):  # type: ignore[misc]
+        @cached_property
+        def _talks(self) -> list[str | None]:
+            known = conversations()
+            return [talk_of(test, known) if known else None for test in self.collection]
+
+        def _send_tests(self, node: Any, num: int) -> None:
+            talks, last = self._talks, min(num, len(self.pending))
+            while 0 < last < len(self.pending):
+                talk = talks[self.pending[last]]
+                if talk is None or talk != talks[self.pending[last - 1]]:
+                    break
+                last += 1
+            super()._send_tests(node, last)
+
+    return TurnsTogether(config, log)
+
+
+def talk_of(test: str, conversations: Mapping[str, str]) -> str | None:
+    """Return what the tests of a conversation share which are to run in one worker; None for any other test.
+
+    Args:
+        test: The test's id, in whose brackets the question's id stands behind other parameters or before.
+        conversations: The conversation of each turn, by the id of its question.
+    """
+    function, bracket, given = test.partition("[")
+    pieces = given.removesuffix("]").split("-") if bracket else []
+    for length in {name.count("-") + 1 for name in conversations} if pieces else ():
+        for start in range(len(pieces) - length + 1):
+            name = "-".join(pieces[start : start + length])
+            if name in conversations:
+                return f"{function} {'-'.join(pieces[:start])} {conversations[name]}"
+    return None

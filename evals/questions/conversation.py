@@ -119,5 +119,20 @@ def conversations(questions: Iterable[Question]) -> dict[str, tuple[Question, ..
     return {name: tuple(sorted(turns, key=_number)) for name, turns in found.items()}
 
 
+def in_order(questions: Sequence[Question]) -> tuple[Question, ...]:
+    """Return questions with the turns of each conversation together, where the first of them stood."""
+    talks = conversations(questions)
+    ordered: list[Question] = []
+    for question in questions:
+        name = question.conversation
+        ordered += [question] if name is None else talks.pop(name, ())
+    return tuple(ordered)
+
+
+def unit_of(question: Question) -> str:
+    """Return what is never parted, by shards, by chance or among workers: its conversation, or its own id."""
+    return question.id if question.conversation is None else question.conversation
+
+
 def _number(question: Question) -> int:
     return question.turn or 0

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rag_evals.evals.base.errors import BreachError, UnscoredError, UsageError
 from rag_evals.evals.base.messages import printable
-from rag_evals.evals.questions.question import Question, Source
+from rag_evals.evals.questions.question import Question, Source, conversation_to_json
 from rag_evals.evals.runs.score import (
     RETRIEVAL,
     Score,
@@ -24,7 +24,7 @@ from rag_evals.evals.runs.score import (
     tokens_to_json,
     without,
 )
-from rag_evals.rag.answer import CANDIDATES, Answer, Span, Tokens
+from rag_evals.rag.answer import CANDIDATES, Answer, Message, Span, Tokens
 from rag_evals.rag.tracing.spans import TraceSpan
 
 SCHEMA = 1
@@ -34,6 +34,9 @@ SCHEMA = 1
 NOT_IN_A_LINE = (
     "answer.seconds",
     "answer.tokens",
+    "before.evaluated",
+    "before.generated",
+    "before.reused",
     "enforced",
     "judged",
     "question.provenance",
@@ -66,6 +69,7 @@ class Evaluation:
         test: Node id of its test.
         keys: Identities of its answer and its scores, under which the cache has them.
         judged: Tokens of each judge of an ensemble, or of the only one, for their prices; not recorded.
+        before: Tokens of answers to earlier turns of its conversation that were made for it; not recorded.
         spans: What was done for it, where the run has traces; they are kept beside the records.
     """
 
@@ -86,6 +90,7 @@ class Evaluation:
     test: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
     judged: tuple[Tokens, ...] = field(default=(), compare=False)
+    before: Tokens = field(default=Tokens(), compare=False)
     spans: tuple[TraceSpan, ...] = ()
 
     @property
@@ -230,6 +235,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "repeat": evaluation.repeat,
         **({"attempt": evaluation.attempt} if evaluation.attempt else {}),
         "question": question.question,
+        **conversation_to_json(question),
         "reference": question.reference,
         "answerable": question.answerable,
         "tags": list(question.tags),
@@ -284,6 +290,9 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
             sources=tuple(from_fields(Source, source) for source in line.get("sources") or ()),
             tags=tuple(line.get("tags", ())),
             answerable=line.get("answerable", True),
+            history=tuple(from_fields(Message, message) for message in line.get("history") or ()),
+            conversation=line.get("conversation"),
+            turn=line.get("turn"),
         ),
         pipeline=line["pipeline"],
         answer=answer,

@@ -27,7 +27,9 @@ MOST_PASSES = 10
 T = TypeVar("T")
 
 # Fields of what is recorded by which it is found again.
-_FOUND_BY = frozenset(("id", "question_id", "test", "pipeline", "metric", "keys", "spans", "fingerprint"))
+_FOUND_BY = frozenset(
+    ("id", "question_id", "test", "pipeline", "metric", "keys", "spans", "fingerprint", "conversation")
+)
 
 # What the name of a credential ends in, without the signs between its words.
 _ENDING = re.compile(

@@ -6,17 +6,17 @@ import asyncio
 import inspect
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from rag_evals.rag.answer import Answer, Context, Pipeline, Searches
+from rag_evals.rag.answer import Answer, Context, Message, Pipeline, Searches, put
 from rag_evals.rag.identity import digest
 from rag_evals.rag.profile import Profile, profile_of
 from rag_evals.rag.tracing.spans import is_tracing
 
-AnswerFunction = Callable[[str], Any]
+AnswerFunction = Callable[..., Any]
 
 
 class FunctionPipeline:
@@ -30,15 +30,15 @@ class FunctionPipeline:
         self.profile = Profile(is_cacheable=fingerprint is not None, runs_in_test=in_test)
         self._function = function
 
-    async def answer(self, question: str) -> Answer:
+    async def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """Answer `question` with the function; one that is not async runs in a thread, or in the test."""
         start = time.perf_counter()
         with _llama_index_heard():
             if inspect.iscoroutinefunction(self._function):
-                given = await self._function(question)
+                given = await put(self._function, question, history)
             else:
                 here = self.profile.runs_in_test
-                ask = partial(self._function, question)
+                ask = partial(put, self._function, question, history)
                 given = ask() if here else await asyncio.to_thread(ask)
                 given = await given if isinstance(given, Awaitable) else given
         seconds = time.perf_counter() - start
@@ -60,9 +60,9 @@ class SearchOnly:
         self.profile = Profile(most_at_once=1, is_cacheable=profile_of(pipeline).is_cacheable)
         self.whole = pipeline
 
-    async def answer(self, question: str) -> Answer:
+    async def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """Return the passages for `question`, best first, with no text."""
-        found = await self.whole.search(question)
+        found = await put(self.whole.search, question, history)
         return Answer("", found.contexts, found.seconds, found.tokens, stages=found.stages)
 
 
@@ -77,7 +77,8 @@ def pipeline_from(
 
     Args:
         function: Takes a question (text); gives `(text, contexts)`, where a context is a text or a
-            `Context`, or gives an `Answer`.
+            `Context`, or gives an `Answer`. One with a parameter `history` is given the messages before a
+            question in a conversation.
         name: Name for people; the function's own by default.
         fingerprint: Anything that changes when the answers do, such as a version. Without one no answer is
             reused from an earlier run: a function's name does not tell that its code has changed.

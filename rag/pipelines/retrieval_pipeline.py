@@ -11,7 +11,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rag_evals.rag.answer import Answer, Context, Retrieval, Tokens, context_parts, question_part
+from rag_evals.rag.answer import (
+    Answer,
+    Context,
+    Message,
+    Retrieval,
+    Tokens,
+    context_parts,
+    history_part,
+    question_part,
+    searched_text,
+)
 from rag_evals.rag.config import PipelineConfig, without_effect
 from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.documents.document import Corpus
@@ -125,23 +135,23 @@ class RetrievalPipeline:
         """
         load(self.index, self._llm, self.reranker)
 
-    async def answer(self, question: str) -> Answer:
+    async def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """Answer `question` in a thread of its own, so that an event loop is never blocked."""
-        return await asyncio.to_thread(self.answer_now, question)
+        return await asyncio.to_thread(self.answer_now, question, history)
 
-    async def retrieve(self, question: str) -> Retrieval:
+    async def retrieve(self, question: str, history: Sequence[Message] = ()) -> Retrieval:
         """Find the passages for `question`, in a thread of its own."""
-        return await asyncio.to_thread(self.retrieve_now, question)
+        return await asyncio.to_thread(self.retrieve_now, question, history)
 
-    async def search(self, question: str) -> Retrieval:
+    async def search(self, question: str, history: Sequence[Message] = ()) -> Retrieval:
         """Find the passages for `question` without a language model, in a thread of its own."""
-        return await asyncio.to_thread(self.search_now, question)
+        return await asyncio.to_thread(self.search_now, question, history)
 
-    async def write(self, question: str, retrieval: Retrieval) -> Answer:
+    async def write(self, question: str, retrieval: Retrieval, history: Sequence[Message] = ()) -> Answer:
         """Write the answer from what was retrieved, in a thread of its own."""
-        return await asyncio.to_thread(self.write_now, question, retrieval)
+        return await asyncio.to_thread(self.write_now, question, retrieval, history)
 
-    def answer_now(self, question: str) -> Answer:
+    def answer_now(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """Answer `question`.
 
         Raises:
@@ -149,21 +159,22 @@ class RetrievalPipeline:
             ContextWindowError: The prompt does not fit the model's context window.
             ModelError: A model or the index cannot be loaded.
         """
-        return self.write_now(question, self.retrieve_now(question))
+        return self.write_now(question, self.retrieve_now(question, history), history)
 
-    def retrieve_now(self, question: str) -> Retrieval:
+    def retrieve_now(self, question: str, history: Sequence[Message] = ()) -> Retrieval:
         """Retrieve and rerank, as many passages as are kept."""
         seconds: dict[str, float] = {}
+        searched = searched_text(question, history)
         if not self.config.expansion:
-            return self._retrieved(question, self.reranker, seconds)
+            return self._retrieved(searched, self.reranker, seconds)
         with _timed(seconds, "expand", "LLM") as step:
-            wordings, tokens = expand(self._llm, question, self.config.expansion, step)
-        found = self._retrieved(question, self.reranker, seconds, wordings)
+            wordings, tokens = expand(self._llm, searched, self.config.expansion, step)
+        found = self._retrieved(searched, self.reranker, seconds, wordings)
         return replace(found, tokens={"expand": tokens, **found.tokens})
 
-    def search_now(self, question: str) -> Retrieval:
+    def search_now(self, question: str, history: Sequence[Message] = ()) -> Retrieval:
         """Retrieve for the question itself, and rerank where that takes no language model."""
-        return self._retrieved(question, self._search_reranker, {})
+        return self._retrieved(searched_text(question, history), self._search_reranker, {})
 
     def _retrieved(
         self, question: str, reranker: Reranker, seconds: dict[str, float], wordings: Sequence[str] = ()
@@ -185,12 +196,13 @@ class RetrievalPipeline:
             stages["reranked"] = tuple(context.places[0] for context in ranking.contexts)
         return Retrieval(kept, seconds, {"rerank": ranking.tokens}, stages)
 
-    def write_now(self, question: str, retrieval: Retrieval) -> Answer:
+    def write_now(self, question: str, retrieval: Retrieval, history: Sequence[Message] = ()) -> Answer:
         """Fit the passages to the token budget and write the answer."""
         contexts = self._within_budget(retrieval.contexts)
         if self.config.passage_order == "best_last":
             contexts = contexts[::-1]
-        prompt = Prompt((*context_parts(contexts), question_part(question), self.config.instruction))
+        asked = f"{history_part(history)}{question_part(question)}"
+        prompt = Prompt((*context_parts(contexts), asked, self.config.instruction))
         seconds = dict(retrieval.seconds)
         with _timed(seconds, "generate", "LLM") as step:
             written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)

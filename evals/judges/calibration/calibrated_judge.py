@@ -12,7 +12,7 @@ from typing import Any
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard
 from rag_evals.evals.judges.judge import Explains, RawScore, RawScores, Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_METRICS, DEFAULT_THRESHOLD, Metric, metrics_for
-from rag_evals.evals.judges.prompts import harmless_text
+from rag_evals.evals.judges.prompts import harmless_text, judged_question
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore, Judgement, Score
 from rag_evals.rag.answer import Answer, Tokens
@@ -110,7 +110,7 @@ class CalibratedJudge:
         reason = _unfit(answer)
         if reason:
             return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in metrics))
-        raw_scores = self._scorer.read([metric.name for metric in metrics], question, answer)
+        raw_scores = self._scorer.read([metric.name for metric in metrics], judged_question(question), answer)
         scores = tuple(self._score(metric, question, raw_scores[metric.name]) for metric in metrics)
         tokens = sum((of_metric.tokens for of_metric in raw_scores.values()), Tokens())
         return Judgement(scores, time.perf_counter() - start, tokens)

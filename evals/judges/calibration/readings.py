@@ -15,6 +15,7 @@ from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.files import next_lines, open_plain
 from rag_evals.evals.judges.calibration.labels.examples import Labelled, content_of
 from rag_evals.evals.judges.judge import RawScore, RawScores, Scorer
+from rag_evals.evals.judges.prompts import judged_question
 from rag_evals.evals.runs.score import context_from_json, context_to_json, fields_of, from_fields
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.identity import digest
@@ -62,7 +63,7 @@ class Readings:
 
     def _read(self, metric: str, example: Labelled) -> tuple[RawScores, float]:
         # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.
-        question = replace(example.question, answerable=metric != "refusal")
+        question = replace(judged_question(example.question), answerable=metric != "refusal")
         start = time.perf_counter()
         raw_scores = self.scorer.read([metric], question, example.answer)[metric]
         return raw_scores, time.perf_counter() - start

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from rag_evals.evals.judges.judge import Explanation
-from rag_evals.evals.judges.prompts import harmless_text, passage_parts
+from rag_evals.evals.judges.prompts import harmless_text, judged_question, passage_parts
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore
 from rag_evals.rag.answer import Answer, Context, Tokens, question_part
@@ -80,7 +80,7 @@ def _prompt(metric: str, question: Question, claim: ClaimScore, contexts: tuple[
     return Prompt(
         (
             *passage_parts(contexts),
-            question_part(harmless_text(question.question)),
+            question_part(harmless_text(judged_question(question).question)),
             *((f"Reference answer: {reference}\n",) if reference else ()),
             f"{lead}: {harmless_text(claim.text)}\n\n",
             task,

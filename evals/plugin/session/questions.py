@@ -12,6 +12,7 @@ from rag_evals.evals.judges.metrics import checked_thresholds
 from rag_evals.evals.plugin.session.materials import Materials
 from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.plugin.terminal.screen import Screen
+from rag_evals.evals.questions.conversation import conversations, in_order
 from rag_evals.evals.questions.load import expand_globs, load_questions
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.questions.sources.check import misplaced_sources
@@ -64,7 +65,7 @@ class SessionQuestions:
                 "no questions: give --evals-questions GLOB, or --evals-generate N to have them written, or "
                 "set evals_questions in the ini file"
             )
-        questions = load_questions(self._files())
+        questions = in_order(load_questions(self._files()))
         for question in questions:
             checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
         if not settings.generate:
@@ -91,7 +92,18 @@ class SessionQuestions:
             generated = settings.generate and self._generated_set(is_frugal=True).here(lambda _: None)
         except (UsageError, RagError):
             generated = None
-        return tuple({question.id: question for question in (*found, *(generated or ()))}.values())
+        return in_order([*{question.id: question for question in (*found, *(generated or ()))}.values()])
+
+    def earlier(self, question: Question) -> tuple[Question, ...]:
+        """Return the turns of a question's conversation before it; none where it says its history itself."""
+        if question.conversation is None or question.turn is None or question.history:
+            return ()
+        turns = self._conversations.get(question.conversation, ())
+        return tuple(turn for turn in turns if (turn.turn or 0) < question.turn)
+
+    @cached_property
+    def _conversations(self) -> Mapping[str, Sequence[Question]]:
+        return conversations(self.at_hand)
 
     def placed(self, question: Question) -> Question:
         """Return a question whose sources tell their offsets, where the documents are known and have them."""

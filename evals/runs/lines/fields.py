@@ -31,6 +31,7 @@ _source = fields(
     {"document": text},
     {**_offsets, "quote": maybe(text), "relevance": maybe(number), "any_of": maybe(text)},
 )
+_message = fields({"role": one_of("user", "assistant"), "content": text})
 _claim = fields(
     {"text": text, "value": maybe(number)},
     {
@@ -81,6 +82,9 @@ _evaluation = fields(
         "test": maybe(text),
         "keys": maybe(keyed(maybe(text))),
         "outcome": text,
+        "history": maybe(listed(_message)),
+        "conversation": maybe(text),
+        "turn": maybe(count),
     },
 )
 

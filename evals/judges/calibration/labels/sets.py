@@ -27,17 +27,16 @@ from rag_evals.evals.judges.calibration.labels.examples import (
     parse_contexts,
     parse_spans,
 )
+from rag_evals.evals.judges.prompts import in_conversation
 from rag_evals.evals.questions.entries import Fault, read_entries, readers_for
 from rag_evals.evals.questions.fields import parse_list, parse_text
 from rag_evals.evals.questions.question import Question
-from rag_evals.rag.answer import Answer
+from rag_evals.rag.answer import Answer, Message
 from rag_evals.rag.identity import digest
 
 # People rate MTRAG's answers from 1 to 4: an answer of this mean is faithful, and a person who gives as much
 # says so.
 FAITHFUL_FROM = 3
-# Of the answer before a question, to be shown with it: what "it" and "the second one" are stands in front.
-MOST_BEFORE = 200  # characters
 _LINES = {
     suffix: reader for suffix, reader in readers_for("answers").items() if suffix in (".jsonl", ".ndjson")
 }
@@ -275,34 +274,15 @@ def _mtrag_line(value: object) -> Entry | Fault:
     return (replace(example, question=question, labels=labels, ratings=of_people),)
 
 
-def _parse_history(entry: Mapping[str, Any], problems: list[str]) -> list[tuple[str, str]]:
-    """Return who said what before the question, in its order."""
+def _parse_history(entry: Mapping[str, Any], problems: list[str]) -> list[Message]:
+    """Return what was said before the question, in its order; whoever is not the user is what answers."""
     turns = []
     for number, turn in enumerate(parse_list(entry, "history", "turns", problems)):
         if isinstance(turn, list) and len(turn) == 2 and all(isinstance(part, str) for part in turn):
-            turns.append((turn[0], turn[1]))
+            turns.append(Message("user" if turn[0] == "user" else "assistant", turn[1]))
         else:
             problems.append(f"history[{number}] = {short_repr(turn)} is no turn: write [speaker, text]")
     return turns
-
-
-def in_conversation(turns: Sequence[tuple[str, str]], question: str) -> str:
-    """Return a question as it is judged: behind the question before it and the beginning of its answer.
-
-    Earlier turns are left out: what a question points back to is nearly always in the last one, and each word
-    of a question draws on what of the contexts counts as close to a claim.
-
-    Args:
-        turns: Who said what before, `user` or anybody else, in its order.
-        question: What was asked then.
-    """
-    asked = [number for number, (speaker, _) in enumerate(turns) if speaker == "user"]
-    if not asked:
-        return question
-    said = " ".join(" ".join(text.split()) for _, text in turns[asked[-1] + 1 :])
-    start = said if len(said) <= MOST_BEFORE else f"{said[:MOST_BEFORE].rsplit(' ', 1)[0]} \u2026"
-    answered = f"\nEarlier answer: {start}" if start else ""
-    return f"Earlier question: {turns[asked[-1]][1]}{answered}\nQuestion now: {question}"
 
 
 # --- both ---

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rag_evals.evals.base.errors import LabelFileError
 from rag_evals.evals.judges.calibration.labels.examples import Labelled
-from rag_evals.evals.judges.calibration.labels.sets import in_conversation, load_sets, sample, set_names
+from rag_evals.evals.judges.calibration.labels.sets import load_sets, sample, set_names
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
 
@@ -282,31 +282,6 @@ def test_a_file_that_is_no_json():
         "  mt.json: invalid JSON: Expecting property name enclosed in double quotes: "
         "line 1 column 2 (char 1)"
     )
-
-
-@pytest.mark.parametrize(
-    ("turns", "question"),
-    [
-        ([], "Is it free?"),
-        ([("agent", "Hello, what can I do?")], "Is it free?"),
-        (
-            [("user", "Hello."), ("user", "What is 4?")],
-            "Earlier question: What is 4?\nQuestion now: Is it free?",
-        ),
-        (
-            [("user", "What is 3?"), ("agent", "Three."), ("user", "What is 4?"), ("agent", "A\n scanner.")],
-            "Earlier question: What is 4?\nEarlier answer: A scanner.\nQuestion now: Is it free?",
-        ),
-        (
-            [("user", "What is 4?"), ("agent", "word " * 50)],
-            f"Earlier question: What is 4?\nEarlier answer: {' '.join(['word'] * 40)} …\n"
-            "Question now: Is it free?",
-        ),
-    ],
-)
-def test_a_question_in_its_conversation(turns, question):
-    """The last question stands before it, and the beginning of its answer."""
-    assert in_conversation(turns, "Is it free?") == question
 
 
 # --- several ---
