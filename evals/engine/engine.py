@@ -24,10 +24,10 @@ from rag_evals.evals.engine.evaluate import (
     unasked,
     with_history,
 )
+from rag_evals.evals.engine.order.turns import Turns
 from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache
 from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.engine.tracing import trace_of_nothing, traced
-from rag_evals.evals.engine.turns import Turns
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Answer, Tokens
 from rag_evals.rag.profile import profile_of

@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import quoted
+from rag_evals.evals.engine.order.turns import Answers, NoAnswerError, Turns
 from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key, with_turn
 from rag_evals.evals.engine.task import Task
-from rag_evals.evals.engine.turns import Answers, NoAnswerError, Turns
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation

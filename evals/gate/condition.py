@@ -22,8 +22,10 @@ PASS_RATE = "pass_rate"
 COVERAGE = "coverage"
 LATENCY = "latency"
 TOKENS = "tokens"
-MEASURES = (*METRICS, PASS_RATE, COVERAGE, LATENCY, TOKENS)
-SHARES = (PASS_RATE, COVERAGE)  # of questions or evaluations: they are one number and have no statistic
+CONVERSATIONS = "conversations"
+MEASURES = (*METRICS, PASS_RATE, CONVERSATIONS, COVERAGE, LATENCY, TOKENS)
+# Of questions, conversations or evaluations: they are one number and have no statistic.
+SHARES = (PASS_RATE, CONVERSATIONS, COVERAGE)
 
 OPERATORS = (">=", "<=", ">", "<")
 SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "min": Decimal(60)}
@@ -51,7 +53,8 @@ class Condition:
         text: The condition as it is printed: one text for all spellings, which parses into the same again.
         pipeline: Name of the pipeline that it holds for; None for each of them apart.
         tags: Tags that a question has all of, to be counted.
-        measure: A metric's name, `pass_rate`, `coverage`, `latency` or `tokens`.
+        measure: A metric's name, `pass_rate`, `conversations` (the share of them all of whose turns passed),
+            `coverage`, `latency` or `tokens`.
         statistic: `mean`, `median`, `min`, `max`, `p1` to `p99`, of a metric also `pass_rate`; None for a
             measure that is one number by itself. Of a metric of retrieval it is the mean where none is named.
         is_at_least: Whether the value must not be below the bound; otherwise it must not be above.
@@ -83,8 +86,8 @@ class Condition:
 
     @property
     def is_rate(self) -> bool:
-        """Whether it is about a share of questions."""
-        return PASS_RATE in (self.measure, self.statistic)
+        """Whether it is about a share of questions, or of conversations."""
+        return PASS_RATE in (self.measure, self.statistic) or self.measure == CONVERSATIONS
 
     @property
     def is_counted(self) -> bool:

@@ -15,7 +15,7 @@ from rag_evals.evals.gate.comparison.baseline_gate import (
     score_getter,
     verdict_of_rows,
 )
-from rag_evals.evals.gate.condition import LATENCY, PASS_RATE, TOKENS, Condition
+from rag_evals.evals.gate.condition import CONVERSATIONS, LATENCY, PASS_RATE, TOKENS, Condition
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.run_gate import ConditionResult, is_in_scope, value_of
 from rag_evals.evals.gate.sequential import EarlyBound, EarlyDifference
@@ -31,10 +31,13 @@ class _PipelineBounds:
 
     bounds: dict[Condition, EarlyBound] = field(default_factory=dict)
     differences: dict[str, EarlyDifference] = field(default_factory=dict)
+    has_turns: bool = False
 
     @property
     def verdict(self) -> Verdict | None:
-        """BLOCK as soon as anything blocks, PASS when everything passes; None before."""
+        """BLOCK as soon as anything blocks, PASS when everything passes; None before, and with turns."""
+        if self.has_turns:
+            return None
         found = [bound.verdict for bound in self.bounds.values()]
         found += [difference.verdict for difference in self.differences.values()]
         if Verdict.BLOCK in found:
@@ -47,7 +50,8 @@ class EarlyStop:
 
     Conditions on coverage, on the least and the greatest, and on means of what has no bound (latency, tokens)
     decide nothing early: they are held at the end, on what there is. A run without a baseline has only
-    conditions.
+    conditions. Where there are conversations nothing is decided early: their turns are no independent
+    questions, and are not in a random order.
     """
 
     def __init__(self, rules: Rules, base: Run | None = None) -> None:
@@ -60,6 +64,7 @@ class EarlyStop:
     def add(self, evaluation: Evaluation) -> None:
         """Take the next evaluation."""
         lane = self._lane(evaluation)
+        lane.has_turns = lane.has_turns or evaluation.question.conversation is not None
         for condition, bound in lane.bounds.items():
             if is_in_scope(condition, evaluation):
                 _feed(bound, condition, evaluation)
@@ -75,13 +80,13 @@ class EarlyStop:
         """Return what was decided early of a condition."""
         lane = self._lanes.get(held.pipeline or "")
         bound = lane.bounds.get(held.condition) if lane else None
-        return bound.verdict if bound else None
+        return bound.verdict if lane and bound and not lane.has_turns else None
 
     def of_row(self, pipeline: str, metric: str) -> Verdict | None:
         """Return what was decided early of a metric against the baseline."""
         lane = self._lanes.get(pipeline)
         row = lane.differences.get(metric) if lane else None
-        return row.verdict if row else None
+        return row.verdict if lane and row and not lane.has_turns else None
 
     def _lane(self, evaluation: Evaluation) -> _PipelineBounds:
         name = evaluation.pipeline
@@ -143,7 +148,7 @@ def _row(row: BaselineRow, early: EarlyStop) -> BaselineRow:
 
 def is_decidable(condition: Condition) -> bool:
     """Return whether a condition can be decided before the last question."""
-    if condition.is_counted:
+    if condition.is_counted or condition.measure == CONVERSATIONS:
         return False
     is_bounded = condition.measure not in (LATENCY, TOKENS) or condition.quantile is not None
     return is_bounded and 0 < _bound(condition) < 1

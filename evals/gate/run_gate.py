@@ -21,7 +21,15 @@ from rag_evals.evals.base.intervals import (
     rate_interval,
 )
 from rag_evals.evals.gate.comparison.baseline_gate import passed, score_getter
-from rag_evals.evals.gate.condition import COVERAGE, LATENCY, PASS_RATE, TOKENS, Condition, parse_condition
+from rag_evals.evals.gate.condition import (
+    CONVERSATIONS,
+    COVERAGE,
+    LATENCY,
+    PASS_RATE,
+    TOKENS,
+    Condition,
+    parse_condition,
+)
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import Score, is_below
@@ -39,7 +47,8 @@ class ConditionResult:
     Attributes:
         condition: The condition.
         pipeline: The pipeline; None when no evaluation is in the condition's scope and it names none.
-        count: Questions that the value was made of; of `coverage` it is evaluations.
+        count: Questions that the value was made of; of `coverage` it is evaluations, and of `conversations`
+            conversations.
         interval: The value and its interval, which is the value itself where it is counted; None without a
             value.
         verdict: What is decided.
@@ -116,6 +125,8 @@ def _held(condition: Condition, evaluations: Iterable[Evaluation], level: float)
 
 def is_in_scope(condition: Condition, evaluation: Evaluation) -> bool:
     """Return whether an evaluation is one that `condition` is about."""
+    if condition.measure == CONVERSATIONS and evaluation.question.conversation is None:
+        return False
     is_pipeline = condition.pipeline in (None, evaluation.pipeline)
     is_kind = condition.is_of_retrieval == evaluation.is_retrieval
     return is_pipeline and is_kind and set(condition.tags) <= set(evaluation.question.tags)
@@ -218,10 +229,13 @@ def _needed(condition: Condition, interval: Interval, count: int) -> tuple[int |
 def _sample(condition: Condition, evaluations: Sequence[Evaluation]) -> tuple[Sample, int]:
     """Return one value a question, and how many evaluations have none.
 
-    The value of a question is the mean of those of its repeats that are there. Its cluster is the document
-    of its first source. Joining all questions that share any document instead would let a few questions on
-    many documents make a single cluster of the whole set, and of a single cluster no spread is known.
+    The value of a question is the mean of those of its repeats that are there. Its cluster is its
+    conversation, or the document of its first source. Joining all questions that share any document instead
+    would let a few questions on many documents make a single cluster of the whole set, and of a single
+    cluster no spread is known.
     """
+    if condition.measure == CONVERSATIONS:
+        return _of_conversations(evaluations)
     value = value_of(condition)
     values: dict[str, list[float]] = {}
     clusters: dict[str, str] = {}
@@ -232,11 +246,38 @@ def _sample(condition: Condition, evaluations: Sequence[Evaluation]) -> tuple[Sa
             left_out += 1
             continue
         values.setdefault(question.id, []).append(found)
-        clusters[question.id] = question.sources[0].document if question.sources else ""
+        clusters[question.id] = question.cluster
     is_share = condition.measure not in (LATENCY, TOKENS)
     means = tuple(fmean(repeats) for repeats in values.values())
     limits = (0.0, 1.0 if is_share else math.inf)
     return Sample(means, tuple(clusters[name] for name in values), limits), left_out
+
+
+def _of_conversations(evaluations: Sequence[Evaluation]) -> tuple[Sample, int]:
+    """Return one value a conversation: whether all its turns passed, on average over its repeats.
+
+    One that has no breach, but a turn without a verdict, has no value.
+    """
+    found: dict[tuple[str, int], list[Evaluation]] = {}
+    for evaluation in evaluations:
+        found.setdefault((evaluation.question.conversation or "", evaluation.repeat), []).append(evaluation)
+    values: dict[str, list[float]] = {}
+    left_out = 0
+    for (name, _), turns in found.items():
+        value = all_passed(turns)
+        if value is None:
+            left_out += len(turns)
+        else:
+            values.setdefault(name, []).append(value)
+    return Sample(tuple(map(fmean, values.values())), ("",) * len(values)), left_out
+
+
+def all_passed(turns: Sequence[Evaluation]) -> float | None:
+    """Return 1 where all turns of a conversation passed, 0 where one did not, None where one is not known."""
+    found = [passed(turn) for turn in turns]
+    if 0.0 in found:
+        return 0.0
+    return None if None in found else 1.0
 
 
 def value_of(condition: Condition) -> Value:
@@ -263,13 +304,13 @@ def _is_above(evaluation: Evaluation, metric: str) -> float | None:
 
 def _is_measured(condition: Condition, evaluation: Evaluation) -> bool:
     """Return whether an evaluation has to do with a condition's measure: a metric need not apply to it."""
-    if condition.measure in (PASS_RATE, COVERAGE, LATENCY, TOKENS):
+    if condition.measure in (PASS_RATE, CONVERSATIONS, COVERAGE, LATENCY, TOKENS):
         return True
     return any(score.metric == condition.measure for score in evaluation.scores)
 
 
 def _is_odd(condition: Condition, evaluation: Evaluation) -> bool:
-    is_of_all = condition.measure in (PASS_RATE, COVERAGE)
+    is_of_all = condition.measure in (PASS_RATE, CONVERSATIONS, COVERAGE)
     return any(_is_no_number(s) for s in evaluation.scores if is_of_all or s.metric == condition.measure)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.lookahead import AskedQuestion
+from rag_evals.evals.engine.order.lookahead import AskedQuestion
 from rag_evals.evals.gate.condition import Condition, parse_conditions
 from rag_evals.evals.gate.early_stop import shuffled_order
 from rag_evals.evals.judges.metrics import checked_thresholds

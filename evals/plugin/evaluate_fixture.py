@@ -17,7 +17,7 @@ import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import listing
 from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
-from rag_evals.evals.engine.lookahead import Lookahead
+from rag_evals.evals.engine.order.lookahead import Lookahead
 from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.gate.early_stop import EarlyStop
 from rag_evals.evals.judges.judge import Judge, explainer_of

@@ -136,6 +136,13 @@ class Question:
     turn: int | None = None
 
     @property
+    def cluster(self) -> str:
+        """What it has in common with questions that are alike: its conversation, or its first document."""
+        if self.conversation is not None:
+            return f"conversation {self.conversation}"
+        return self.sources[0].document if self.sources else ""
+
+    @property
     def wanted(self) -> tuple[tuple[Source, ...], ...]:
         """What has to be found: of each group of alternatives one; sources of no use are left out."""
         groups: dict[object, list[Source]] = {}

@@ -29,6 +29,7 @@ from rag_evals.evals.reports.comparison_text import (
     summaries_of,
     verdict_text,
 )
+from rag_evals.evals.reports.conversation_table import broken_lines, conversation_rows
 from rag_evals.evals.reports.retrieval_table import retrieval_rows
 from rag_evals.evals.reports.text import one_line
 from rag_evals.evals.runs.evaluation import Evaluation
@@ -205,6 +206,9 @@ def _summary(run: Run) -> str:
     header = ("pipeline", "evaluations", "passed", "failed", "unscored", *map(_cell, metrics))
     tables = [_table(header, rows, _TABLE)] if answers else []
     tables += [_table(tuple(map(_cell, retrieval[0])), retrieval[1:], _TABLE)] if retrieval else []
+    if talks := conversation_rows(run.evaluations):
+        broken = broken_lines(run.evaluations)
+        tables += [_table(talks[0], talks[1:], _TABLE), _list(broken, _LISTS, "conversations")]
     return "\n\n".join(tables)
 
 

@@ -186,7 +186,7 @@ def score_getter(metric: str) -> Callable[[Evaluation], float | None]:
 
 def _cluster(pair: Pair) -> str:
     """Return the document that a question is on: questions on one document rise and fall together."""
-    return pair.question.sources[0].document if pair.question.sources else ""
+    return pair.question.cluster
 
 
 def _notes_on_verdicts(pairs: Sequence[Pair]) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 from rag_evals.evals.engine.budget import Budget, Prices
 from rag_evals.evals.engine.cache import FILE, Cache
 from rag_evals.evals.engine.engine import Engine
-from rag_evals.evals.engine.lookahead import Lookahead
 from rag_evals.evals.engine.offline import forbid_connections
+from rag_evals.evals.engine.order.lookahead import Lookahead
 from rag_evals.evals.engine.rejudge import RejudgeTasks
 from rag_evals.evals.engine.reuse import REFRESHED, ReuseCache
 from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable

@@ -24,6 +24,7 @@ from rag_evals.evals.reports.comparison_text import (
     summaries_of,
     verdict_text,
 )
+from rag_evals.evals.reports.conversation_table import conversation_rows, each_conversation
 from rag_evals.evals.reports.html.plots import bin_counts, curve, histogram, scatter
 from rag_evals.evals.reports.html.questions import OtherRun, Passages, TemplateData, question_views
 from rag_evals.evals.reports.html.waterfall import Waterfalls, bar_rules
@@ -33,6 +34,9 @@ from rag_evals.evals.reports.terminal.judge import judge_lines
 from rag_evals.evals.reports.text import Line, visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
+
+# Conversations that have a row of their own; those that did not pass come first.
+MOST_CONVERSATIONS = 200
 
 
 def run_html(
@@ -245,11 +249,15 @@ def _summary(run: Run) -> list[TemplateData]:
     ]
     documents, *by_document = document_rows(run) or [()]
     taus, *by_tau = tau_rows(run) or [()]
+    talks, *by_pipeline_talks = conversation_rows(answers) or [()]
+    turns, *by_talk = each_conversation(answers, metrics) or [()]
     tables = (
         (header, rows),
         (documents, by_document),
         (taus, by_tau),
         ((*counts, *metrics, "s/question", "tokens/question"), of_answers),
+        (talks, by_pipeline_talks),
+        (turns, by_talk[:MOST_CONVERSATIONS]),
     )
     return [
         {"header": tuple(map(visible_text, header)), "rows": [tuple(map(visible_text, row)) for row in rows]}

@@ -9,6 +9,7 @@ from typing import Any
 from rag_evals.evals.base.messages import first_names
 from rag_evals.evals.gate.comparison.attribution import Stage, stage_of
 from rag_evals.evals.gate.comparison.comparability import Corpora
+from rag_evals.evals.questions.conversation import unit_of
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.reports.comparison_text import place
 from rag_evals.evals.reports.html.waterfall import Waterfall, Waterfalls, rows_html
@@ -74,7 +75,7 @@ def question_views(
     beside: OtherRun,
     corpora: Corpora,
 ) -> list[TemplateData]:
-    """Return what is shown of each evaluation, what failed first.
+    """Return what is shown of each evaluation, what failed first; turns of a conversation stand together.
 
     Args:
         evaluations: Those of the run.
@@ -83,12 +84,27 @@ def question_views(
         beside: The run beside it.
         corpora: Names of the documents that each pipeline had, where it tells them.
     """
-    order = {"error": 0, "failed": 0, "unscored": 1, "passed": 2}
-    worst_first = sorted(evaluations, key=lambda e: (order[e.outcome], e.pipeline, e.question.id, e.repeat))
+    worst_first = _worst_first(tuple(evaluations))
     return [
         _question(number, e, metrics, passages, beside, stage_of(e, corpora.get(e.pipeline)))
         for number, e in enumerate(worst_first, 1)
     ]
+
+
+def _worst_first(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Put what failed first; a conversation stands where the worst of its turns would."""
+    order = {"error": 0, "failed": 0, "unscored": 1, "passed": 2}
+    worst: dict[tuple[object, ...], int] = {}
+    for one in evaluations:
+        worst[_unit(one)] = min(order[one.outcome], worst.get(_unit(one), 2))
+    return sorted(evaluations, key=lambda e: (worst[_unit(e)], *_unit(e), e.question.turn or 0))
+
+
+def _unit(evaluation: Evaluation) -> tuple[Any, ...]:
+    """Return what stands together: the turns of one repeat of a conversation, or a question by itself."""
+    question = evaluation.question
+    test = evaluation.test if question.conversation is None else ""
+    return (evaluation.pipeline, unit_of(question), evaluation.repeat, evaluation.is_retrieval, test)
 
 
 def _question(
@@ -134,6 +150,8 @@ def _trace(waterfall: Waterfall | None) -> TemplateData | None:
 def _facts(question: Question, test: str, stage: Stage | None) -> list[tuple[str, str]]:
     """Return what is known of a question besides its words: name and text."""
     facts = [
+        ("Conversation", "" if question.conversation is None else _turn(question)),
+        ("Before it", "\n".join(f"{m.role}: {m.content}" for m in question.history)),
         ("Reference", question.reference or ""),
         ("To be answered", "" if question.answerable else "no: the documents do not say it"),
         ("Source", "; ".join(" or ".join(map(_source, group)) for group in question.wanted)),
@@ -142,6 +160,10 @@ def _facts(question: Question, test: str, stage: Stage | None) -> list[tuple[str
         ("Test", test),
     ]
     return [(name, visible_text(text)) for name, text in facts if text]
+
+
+def _turn(question: Question) -> str:
+    return f"{question.conversation}, turn {question.turn}"
 
 
 def _source(source: Source) -> str:

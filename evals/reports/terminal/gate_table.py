@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rag_evals.evals.base.messages import printable
-from rag_evals.evals.gate.condition import LATENCY, TOKENS, Condition
+from rag_evals.evals.gate.condition import CONVERSATIONS, LATENCY, TOKENS, Condition
 from rag_evals.evals.gate.run_gate import ConditionResult
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.reports.text import Line, aligned, cut, display_width, widths_of, wrapped
@@ -50,7 +50,8 @@ def remark(held: ConditionResult) -> str:
     """Return what else is to be known of a condition: how many questions would decide it, and its notes."""
     parts = []
     if held.needed:
-        few = "question" if held.needed == 1 else "questions"
+        noun = "conversation" if held.condition.measure == CONVERSATIONS else "question"
+        few = noun if held.needed == 1 else f"{noun}s"
         is_few = held.needed <= MOST_NEEDED
         count = f"about {_rounded_up(held.needed):,}" if is_few else f"over {MOST_NEEDED:,}"
         parts.append(f"{count} more {few} would tell")

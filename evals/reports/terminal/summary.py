@@ -9,6 +9,7 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.decision import Decision
 from rag_evals.evals.gate.verdict import Verdict
 from rag_evals.evals.judges.calibration.labels.examples import Labelled
+from rag_evals.evals.reports.conversation_table import broken_lines, conversation_rows
 from rag_evals.evals.reports.retrieval_table import retrieval_rows
 from rag_evals.evals.reports.terminal.comparison import baseline_lines
 from rag_evals.evals.reports.terminal.flakiness import noise_lines
@@ -19,6 +20,8 @@ from rag_evals.evals.reports.text import Line, display_width, wrapped
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 
+# Conversations that did not pass, of which the terminal names the turns.
+MOST_BROKEN = 10
 COLOURS: Mapping[Verdict, str] = {
     Verdict.PASS: "green",
     Verdict.INCONCLUSIVE: "yellow",
@@ -43,6 +46,7 @@ def closing_lines(
     blocks = (
         [*map(Line, fitted(retrieval, width))] if retrieval else [],
         [*map(Line, summary_lines(run.evaluations, breaches=breaches, width=width))],
+        [*map(Line, _conversations(run.evaluations, width))],
         [*map(Line, judge_lines(run.judges, run.answers, floor=floor, labels=labels))],
         [*map(Line, _noise([e for e in (*run.attempts, *run.evaluations) if not e.is_retrieval], width))],
         decision_lines(decision, width=width),
@@ -92,6 +96,14 @@ def last_lines(run: Run, *, is_cached: bool) -> list[Line]:
     answers = run.answers
     reused, cost = cache_line(answers) if is_cached and answers else None, cost_line(run.evaluations)
     return [Line(text) for text in (reused, cost) if text]
+
+
+def _conversations(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:
+    """Return how many conversations passed, and the turns of those that did not."""
+    rows, broken = conversation_rows(evaluations), broken_lines(evaluations)
+    more = [f"and {len(broken) - MOST_BROKEN:,} more conversations"] if len(broken) > MOST_BROKEN else []
+    table = fitted([tuple(map(printable, row)) for row in rows], width) if rows else []
+    return [*table, *map(printable, broken[:MOST_BROKEN]), *more]
 
 
 def _noise(evaluations: Sequence[Evaluation], width: int | None) -> list[str]:

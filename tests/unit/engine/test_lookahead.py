@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rag_evals.evals.engine.lookahead import Lookahead
+from rag_evals.evals.engine.order.lookahead import Lookahead
 from rag_evals.evals.questions.question import Question
 
 QUESTIONS = [Question(f"q{n}", f"What is {n}?") for n in range(6)]

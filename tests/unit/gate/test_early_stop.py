@@ -137,3 +137,26 @@ def test_the_order_is_random_but_the_same():
     assert list(order[:20]) != list(range(20))
     assert [place + 20 for place in order[:20]] == list(order[20:])
     assert shuffled_order(asked) == order
+
+
+def test_conversations_are_not_decided_early():
+    """Their turns depend on each other and stand in their order, which the test of the stop does not know."""
+    early = EarlyStop(rules("pass_rate >= 0.5"))
+    for number in range(200):
+        one = evaluation(number, 0.9)
+        place = {"conversation": f"c{number // 2}", "turn": number % 2 + 1}
+        early.add(replace(one, question=replace(one.question, **place)))
+    assert early.verdict("baseline") is None
+
+
+def test_a_condition_on_conversations_is_held_at_the_end():
+    """It is no mean over evaluations."""
+    assert not is_decidable(parse_condition("conversations >= 0.8"))
+
+
+def test_conversations_are_shuffled_whole():
+    """Turns stay in their order."""
+    asked = [("lane", f"c{number // 3}") for number in range(30)]
+    order = shuffled_order(asked)
+    assert order != sorted(order)
+    assert all(order[n : n + 3] == [order[n], order[n] + 1, order[n] + 2] for n in range(0, 30, 3))

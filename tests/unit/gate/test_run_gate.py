@@ -392,3 +392,61 @@ def test_seconds_that_are_no_number_are_left_out() -> None:
 def test_a_score_without_a_threshold_neither_holds_it_nor_misses_it() -> None:
     one = held("faithfulness.pass_rate >= 0.5", [*run_of(*[0.9] * 30), evaluation("free", thresholds={})])
     assert (one.count, one.notes) == (30, ("1 of 31 without a verdict left out",))
+
+
+# --- conversations ---
+
+
+def talk(name: str, *values: float | None, repeat: int = 0) -> list[Evaluation]:
+    """Return the turns of a conversation."""
+    return [
+        evaluation(
+            question=Question(f"{name}-{n}", "Why?", conversation=name, turn=n),
+            value=value,
+            repeat=repeat,
+        )
+        for n, value in enumerate(values, 1)
+    ]
+
+
+def test_the_share_of_conversations_all_of_whose_turns_passed() -> None:
+    """The unit is the conversation; a question without one does not count."""
+    talks = [turn for n in range(30) for turn in talk(f"c{n}", 0.9, 0.9, 0.1 if n < 3 else 0.9)]
+    one = held("conversations >= 80%", [*talks, evaluation("alone", 0.1)])
+    assert one.text == "[baseline] conversations >= 0.8"
+    assert (one.count, one.interval) == (30, rate_interval(sample([1.0] * 27 + [0.0] * 3)))
+    assert one.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_conversation_without_a_verdict_is_left_out_unless_it_failed() -> None:
+    """What is not known is never 0; one turn that failed is enough to know."""
+    one = held("conversations >= 0.1", [*talk("a", 0.9, None), *talk("b", 0.1, None), *talk("c", 0.9)])
+    assert one.count == 2
+    assert one.interval is not None
+    assert one.interval.value == 0.5
+    assert one.notes[-1] == "2 of 5 without a verdict left out"
+
+
+def test_repeats_of_a_conversation_are_averaged() -> None:
+    """Half of its repeats passed: it counts as half."""
+    again = talk("a", 0.9, 0.1, repeat=1)
+    one = held("conversations >= 0.1", [*talk("a", 0.9, 0.9), *again, *talk("b", 0.9)])
+    assert one.interval is not None
+    assert (one.count, one.interval.value) == (2, 0.75)
+
+
+def test_a_run_without_conversations_does_not_decide_on_them() -> None:
+    one = held("conversations >= 0.9", run_of(0.9, 0.9))
+    assert (one.verdict, one.notes) == (Verdict.INCONCLUSIVE, (NO_SCOPE,))
+
+
+def test_turns_of_a_conversation_are_no_independent_questions() -> None:
+    """The interval of a rate is that of as many conversations, not of as many turns."""
+    alike = [turn for n in range(10) for turn in talk(f"c{n}", *[0.9 if n < 8 else 0.1] * 6)]
+    one = held("pass_rate >= 0.5", alike)
+    clusters = tuple(f"conversation c{n}" for n in range(10) for _ in range(6))
+    assert one.interval == rate_interval(sample([1.0] * 48 + [0.0] * 12, clusters=clusters))
+    alone = held("pass_rate >= 0.5", run_of(*[0.9] * 48, *[0.1] * 12))
+    assert one.interval is not None
+    assert alone.interval is not None
+    assert one.interval.high - one.interval.low > 2 * (alone.interval.high - alone.interval.low)
