@@ -244,9 +244,16 @@ def put(ask: Callable[..., T], question: str, history: Sequence[Message], *more:
     """
     if not history:
         return ask(question, *more)
-    if "history" in inspect.signature(ask).parameters:
+    if _takes_history(ask):
         return ask(question, *more, history=tuple(history))
     return ask(f"{history_part(history)}{question}", *more)
+
+
+def _takes_history(ask: Callable[..., object]) -> bool:
+    try:
+        return "history" in inspect.signature(ask).parameters
+    except (TypeError, ValueError):  # something built in, which tells no parameters
+        return False
 
 
 def history_part(history: Sequence[Message]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from rag_evals.evals.plugin.workers import Workers, worker_of, workers_of
+from rag_evals.evals.plugin.workers import Workers, talk_of, worker_of, workers_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,22 @@ def test_telling():
 def test_worker_of_a_report():
     """A report of a worker has its id."""
     assert (worker_of(SimpleNamespace(worker_id="gw1")), worker_of(SimpleNamespace())) == ("gw1", "")
+
+
+@pytest.mark.parametrize(
+    ("test", "talk"),
+    [
+        ("test_it.py::test_a[baseline-c-1]", "test_it.py::test_a baseline c"),
+        ("test_it.py::test_a[baseline-c-1-repeat2]", "test_it.py::test_a baseline c"),
+        ("test_it.py::test_a[my-pipeline-c-1]", "test_it.py::test_a my-pipeline c"),
+        ("test_it.py::test_a[c-1]", "test_it.py::test_a  c"),
+        ("test_it.py::test_a[baseline-long-talk-12]", "test_it.py::test_a baseline long"),
+        ("test_it.py::test_a[baseline-c-10]", None),
+        ("test_it.py::test_a[baseline-other]", None),
+        ("test_it.py::test_a", None),
+        ("test_it.py::test_c-1", None),
+    ],
+)
+def test_the_conversation_of_a_test_is_read_from_its_id(test, talk):
+    """The controller has no tests, only their ids."""
+    assert talk_of(test, {"c-1": "c", "c-2": "c", "long-talk-12": "long"}) == talk

@@ -13,11 +13,14 @@ from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.answer import (
     Answer,
     Context,
+    Message,
     Pipeline,
     Retrieval,
     Span,
     Tokens,
     context_parts,
+    history_part,
+    put,
     question_part,
 )
 from rag_evals.rag.config import PipelineConfig
@@ -452,3 +455,94 @@ def test_the_best_passage_may_stand_last():
     answer = pipeline("a", "b", "c", model=model, passage_order="best_last").answer_now("How many?")
     assert [context.text for context in answer.contexts] == ["c", "b", "a"]
     assert model.prompts[0].parts[:3] == context_parts(answer.contexts)
+
+
+# --- conversations ---
+
+SAID = (
+    Message("user", "What is Mixtral?"),
+    Message("assistant", "A sparse\n mixture  of experts."),
+    Message("user", "Is it open?"),
+    Message("assistant", "Yes."),
+)
+
+
+class ListeningIndex(FoundIndex):
+    """An index that keeps what it was asked for."""
+
+    def retrieve(self, question: str, wordings=()) -> Retrieval:
+        self.__dict__.setdefault("asked", []).append(question)
+        return super().retrieve(question, wordings)
+
+
+def test_the_prompt_shows_the_conversation_before_the_question():
+    """Behind the passages, which are shared with the judge; a message is a line."""
+    llm = ScriptedLLM("Two.")
+    pipeline("One a.", model=llm).answer_now(QUESTION, SAID)
+    assert llm.prompts[0].parts[-2:] == (
+        "Conversation so far:\n"
+        "User: What is Mixtral?\n"
+        "Assistant: A sparse mixture of experts.\n"
+        "User: Is it open?\n"
+        "Assistant: Yes.\n"
+        "\n"
+        f"Question: {QUESTION}\n",
+        "Answer.",
+    )
+
+
+def test_what_is_searched_for_is_the_question_behind_the_one_before():
+    """What was answered is left out: its words would be found again."""
+    one = pipeline("One a.")
+    one.index = ListeningIndex(one.index.passages)
+    one.search_now("How many?", SAID)
+    one.retrieve_now("How many?", SAID)
+    one.retrieve_now("How many?")
+    assert one.index.asked == ["Is it open?\nHow many?", "Is it open?\nHow many?", "How many?"]
+
+
+def test_of_a_long_conversation_the_end_is_shown_and_of_a_long_message_the_beginning():
+    """The prompt stays bounded however long people talk."""
+    said = [Message("user", f"{n} " + "word " * 500) for n in range(100)]
+    shown = history_part(said).split("\n")
+    assert [line.split()[:2] for line in shown[1:7]] == [["User:", str(n)] for n in range(94, 100)]
+    assert all(len(line) <= 510 and line.endswith(" word …") for line in shown[1:7])
+    assert shown[7:] == ["", ""]
+    assert history_part([]) == ""
+
+
+async def test_a_function_without_a_history_gets_one_text():
+    """The conversation stands in front of the question."""
+    asked: list[str] = []
+
+    def ask(question: str) -> tuple[str, list[str]]:
+        asked.append(question)
+        return "Yes.", []
+
+    one: Any = pipeline_from(ask)
+    await one.answer("How many?", SAID[2:])
+    await one.answer("How many?")
+    assert asked == ["Conversation so far:\nUser: Is it open?\nAssistant: Yes.\n\nHow many?", "How many?"]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_function_with_a_history_gets_the_messages(is_async):
+    """Whether it is async or not; without a conversation nothing is given."""
+    heard: list[Any] = []
+
+    def ask(question: str, history: Any = "nothing") -> tuple[str, list[str]]:
+        heard.append((question, history))
+        return "Yes.", []
+
+    async def later(question: str, *, history: Any = "nothing") -> tuple[str, list[str]]:
+        return ask(question, history)
+
+    one: Any = pipeline_from(later if is_async else ask)
+    await one.answer("How many?", list(SAID))
+    await one.answer("How many?")
+    assert heard == [("How many?", SAID), ("How many?", "nothing")]
+
+
+def test_what_tells_no_parameters_gets_one_text():
+    """As something built in does."""
+    assert put(str, "How many?", SAID[3:]) == "Conversation so far:\nAssistant: Yes.\n\nHow many?"
