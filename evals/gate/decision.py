@@ -19,7 +19,7 @@ from rag_evals.evals.gate.comparison.baseline_gate import (
     hold_to_baseline,
     verdict_of_rows,
 )
-from rag_evals.evals.gate.condition import PASS_RATE, parse_condition
+from rag_evals.evals.gate.condition import CONVERSATIONS, PASS_RATE, parse_condition
 from rag_evals.evals.gate.early_stop import decided_early, early_of, rows_decided_early
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions
@@ -139,7 +139,7 @@ def _doubting_row(row: BaselineRow, doubted: frozenset[str]) -> BaselineRow:
 
 
 def _concerned(measure: str, doubted: frozenset[str]) -> list[str]:
-    return sorted(doubted) if measure == PASS_RATE else sorted(doubted & {measure})
+    return sorted(doubted) if measure in (PASS_RATE, CONVERSATIONS) else sorted(doubted & {measure})
 
 
 def _note(metrics: Sequence[str]) -> str:
