@@ -5,9 +5,10 @@ with the question alone, and behind the question before it and the beginning of 
 it. The same answers both times, so that differences are paired.
 
 `relevancy` has to tell an answer that people call appropriate from the answer to another turn of the same
-conversation; `faithfulness`, claim by claim and without a card, follows people's label.
+conversation, one of each turn; `faithfulness`, claim by claim and without a card, follows people's label. It
+takes twenty times as long.
 
-    nice python -m benchmarks.conversations FILE --kept FOLDER --relevancy 24 --faithfulness 8
+    nice python -m benchmarks.conversations FILE --kept FOLDER --relevancy 24 --faithfulness 24
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--model", default="qwen2.5-coder-1.5b-instruct")
     parser.add_argument("--kept", type=Path, required=True, help="folder of what was read")
     parser.add_argument("--relevancy", type=int, default=24, help="answers of each label")
-    parser.add_argument("--faithfulness", type=int, default=8, help="answers of each label")
+    parser.add_argument("--faithfulness", type=int, default=0, help="answers of each label")
     parser.add_argument(
         "--seconds", type=float, default=1_200, help="of processor time, then no more is read"
     )
@@ -78,7 +79,8 @@ def main() -> None:
     examples = examples_of(options.file, options.relevancy, options.faithfulness)
     models = JudgeModels(Resources(offline=True), next(iter(load_configs(None).values())), options.model)
     scores = read(scorer_for("choice", models), examples, options.kept, options.seconds)
-    rows = [row for metric in ("relevancy", "faithfulness") for row in rows_of(metric, examples, scores)]
+    metrics = dict.fromkeys(example.metric for example in examples)
+    rows = [row for metric in metrics for row in rows_of(metric, examples, scores)]
     print_table([list(rows[0]), *([_shown(value) for value in row.values()] for row in rows)])
     save("conversations", {"rows": rows}, " ".join(["python -m benchmarks.conversations", *arguments()]))
 
@@ -93,7 +95,7 @@ def examples_of(file: Path, relevancy: int, faithfulness: int) -> list[Labelled]
     relevant = [_labelled("relevancy", line, line["answer"], is_good=True) for line in good]
     others = [
         _labelled("relevancy", line, other["answer"], is_good=False)
-        for line in reversed(good)
+        for line in _one_a_turn(reversed(good))
         if (other := _answer_to_another_turn(line, good))
     ]
     faithful = [
@@ -104,6 +106,14 @@ def examples_of(file: Path, relevancy: int, faithfulness: int) -> list[Labelled]
     ]
     pairs = [*zip(relevant[:relevancy], others, strict=False), *zip(*of_label, strict=False)]
     return [example for pair in pairs for example in pair]
+
+
+def _one_a_turn(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return one line of each turn: what is made of the others would be the same."""
+    first: dict[tuple[str, int], Mapping[str, Any]] = {}
+    for line in lines:
+        first.setdefault((line["source"], line["turn"]), line)
+    return list(first.values())
 
 
 def _answer_to_another_turn(
