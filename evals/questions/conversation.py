@@ -38,17 +38,12 @@ def _parse_message(value: object, problems: list[str]) -> Message:
     return Message("assistant" if role == "assistant" else "user", said or "")
 
 
-def check_place(entry: Mapping[str, Any], question: Question, problems: list[str]) -> None:
-    """Name what does not fit together: a conversation without a turn, a turn without, a late history."""
+def check_place(entry: Mapping[str, Any], problems: list[str]) -> None:
+    """Name a conversation without a turn, and a turn without a conversation."""
     given = [key for key in ("conversation", "turn") if entry.get(key) is not None]
     if len(given) == 1:
         missing = "turn" if given == ["conversation"] else "conversation"
         problems.append(f'"{given[0]}" without "{missing}": a turn of a conversation has both')
-    if question.history and question.turn is not None and question.turn > 1:
-        problems.append(
-            f'"history" on turn {question.turn}: what was said before it are the turns before it; '
-            "only turn 1 has a history"
-        )
 
 
 def turn_problems(outcomes: Sequence[tuple[str, Question | Fault]]) -> list[str]:
@@ -58,10 +53,15 @@ def turn_problems(outcomes: Sequence[tuple[str, Question | Fault]]) -> list[str]
         outcomes: What was read, with its place, `file:line`.
 
     Returns:
-        A line for each turn given twice, missing, or in another file than the first one that was read. Turns
-        that could not be read are no gap while their files have problems of their own.
+        A line for each turn given twice, missing, with a history that is not its own, or in another file than
+        the first one that was read. Turns that could not be read are no gap: their lines have problems.
     """
-    problems: list[str] = []
+    problems = [
+        f'{place}: "history" on turn {question.turn}: what was said before it are the turns before it; '
+        "only turn 1 has a history"
+        for place, question in outcomes
+        if isinstance(question, Question) and question.history and (question.turn or 1) > 1
+    ]
     has_faults = any(isinstance(outcome, Fault) for _, outcome in outcomes)
     for name, turns in _turns_by_conversation(outcomes).items():
         problems += _conversation_problems(name, turns, is_whole=not has_faults)

@@ -148,7 +148,7 @@ def parse_question(value: object) -> Question | Fault:
         conversation=parse_text(value, "conversation", problems),
         turn=parse_whole_number(value, "turn", 1, problems),
     )
-    check_place(value, question, problems)
+    check_place(value, problems)
     return Fault(tuple(problems)) if problems else question
 
 

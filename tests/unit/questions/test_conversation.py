@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.questions.conversation import conversations
-from rag_evals.evals.questions.load import load_questions
+from rag_evals.evals.questions.load import load_questions, parse_question
 from rag_evals.evals.questions.question import Question, question_to_json, short_digest
 from rag_evals.rag.answer import Message
 
@@ -125,16 +125,24 @@ def test_a_turn_has_a_number_and_a_conversation():
         turn(0),
         turn("2"),
         turn(True),
-        turn(2, history=HISTORY),
     ) == (
         '  q.jsonl:1: "conversation" without "turn": a turn of a conversation has both\n'
         '  q.jsonl:2: "turn" without "conversation": a turn of a conversation has both\n'
         '  q.jsonl:3: "turn" = 0 is below 1\n'
         '  q.jsonl:4: "turn" is not a whole number but text ("2")\n'
-        '  q.jsonl:5: "turn" is not a whole number but true or false (true)\n'
-        '  q.jsonl:6: "history" on turn 2: what was said before it are the turns before it; '
+        '  q.jsonl:5: "turn" is not a whole number but true or false (true)'
+    )
+
+
+def test_only_the_first_turn_of_a_question_file_has_a_history():
+    """What was said before a later one are the turns before it, and what the pipeline answers to them."""
+    assert refusal(turn(1, history=HISTORY), turn(2, history=HISTORY)) == (
+        '  q.jsonl:2: "history" on turn 2: what was said before it are the turns before it; '
         "only turn 1 has a history"
     )
+    logged = parse_question(turn(2, history=HISTORY))  # a log of answers has what was said then
+    assert isinstance(logged, Question)
+    assert (logged.turn, logged.history) == (2, MESSAGES)
 
 
 def test_a_turn_given_twice_or_missing_is_said():
