@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import quoted
 from rag_evals.evals.engine.order.turns import Answers, NoAnswerError, Turns
-from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key, with_turn
-from rag_evals.evals.engine.task import Task
+from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key
+from rag_evals.evals.engine.task import Task, with_turn
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
@@ -154,7 +154,7 @@ async def with_history(task: Task, turns: Turns, ask: Answers) -> tuple[Task, To
     history: tuple[Message, ...] = ()
     spent = Tokens()
     for question in task.earlier:
-        before = replace(task, question=replace(question, history=history or question.history), earlier=())
+        before = replace(task, question=replace(question, history=question.history or history), earlier=())
         attempt = turns.attempt(before)
         try:
             made = await (ask(before) if attempt is None else turns.answer(replace(before, attempt=attempt)))

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
-from rag_evals.evals.engine.task import Task, said_before
+from rag_evals.evals.engine.task import Task, said_before, with_turn
 from rag_evals.evals.judges.choice.explain import TASKS, VERSION
 from rag_evals.evals.judges.judge import Explains, Explanation, Judge, explainer_of
 from rag_evals.evals.judges.metrics import metrics_for
@@ -190,7 +190,7 @@ class ReuseCache:
         """Return a task with the history that the cache has for it; None where an answer is not there."""
         history: tuple[Message, ...] = ()
         for question in task.earlier:
-            turn = replace(task, question=replace(question, history=history or question.history), earlier=())
+            turn = replace(task, question=replace(question, history=question.history or history), earlier=())
             answer = self._recall(turn.pipeline, ANSWER, turn.answer_key, answer_from_json, is_use=False)
             if answer is None:
                 return None
@@ -361,11 +361,6 @@ def _explanation_key(
 
 def _pages(context: Context) -> list[int | None]:
     return [context.page] if context.page_end is None else [context.page, context.page_end]
-
-
-def with_turn(question: Question, answer: Answer) -> tuple[Message, ...]:
-    """Return the history of the turn behind `question`, to which `answer` was given."""
-    return (*question.history, Message("user", question.question), Message("assistant", answer.text))
 
 
 def _written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:

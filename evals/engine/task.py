@@ -14,7 +14,7 @@ from typing import Any
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question, messages_to_json
 from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
-from rag_evals.rag.answer import HISTORY_VERSION, Pipeline
+from rag_evals.rag.answer import HISTORY_VERSION, Answer, Message, Pipeline
 from rag_evals.rag.identity import digest
 
 Call = Callable[[], Coroutine[Any, Any, Any]]
@@ -124,3 +124,8 @@ class Task:
 def said_before(question: Question) -> list[Any]:
     """Return what the history of a question adds to identities; nothing where there is none."""
     return [[HISTORY_VERSION, messages_to_json(question.history)]] if question.history else []
+
+
+def with_turn(question: Question, answer: Answer) -> tuple[Message, ...]:
+    """Return the history of the turn behind `question`, to which `answer` was given."""
+    return (*question.history, Message("user", question.question), Message("assistant", answer.text))
