@@ -387,9 +387,9 @@ def test_a_folder_is_no_question_file(tmp_path):
 def test_ten_thousand_questions_load_fast():
     """Loading is linear: 10,000 full questions take well under a second (measured: 0.15 s)."""
     content = "\n".join(json.dumps(FULL | {"id": f"q{number}"}) for number in range(10_000))
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(load(content)) == 10_000
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_globs_expand_in_the_order_of_the_patterns(here):
