@@ -116,6 +116,30 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A place of an answer, and what it is said to rest on.
+
+    Attributes:
+        start: Character offset in the answer of what is cited for, or of the mark behind it; None where that
+            is not known: it is cited for the answer as a whole.
+        end: Character offset behind it.
+        contexts: Which passages of the answer it names, counted from 0.
+        document: The document that it names, where it names one.
+        page: 1-based page that it names.
+        page_end: Last page that it names, where it names several.
+        mark: How it stands in the answer, such as `[1]`; empty where a service tells it beside the text.
+    """
+
+    start: int | None = None
+    end: int | None = None
+    contexts: tuple[int, ...] = ()
+    document: str | None = None
+    page: int | None = None
+    page_end: int | None = None
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a pipeline says to one question.
 
@@ -129,6 +153,8 @@ class Answer:
         stages: Where the passages stand that each stage of retrieval gave, best first, by its name and in
             order: `candidates` as they were found, `merged`, `reranked`; what a pipeline does not say is not
             there. The last stage are the contexts themselves.
+        citations: What the answer cites, where that is told beside its text; marks in the text need not be.
+        cites: Whether it was asked to cite: without a citation it is at fault then.
     """
 
     text: str
@@ -138,6 +164,8 @@ class Answer:
     omitted: int = 0
     finished: bool = True
     stages: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    citations: tuple[Citation, ...] = ()
+    cites: bool = False
 
     @property
     def candidates(self) -> tuple[Span, ...]:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from rag_evals.evals.judges.judge import Judge
     from rag_evals.evals.questions.question import Question, Source
     from rag_evals.evals.reports.dataframe import to_pandas
-    from rag_evals.rag.answer import Answer, Context, Message
+    from rag_evals.rag.answer import Answer, Citation, Context, Message
     from rag_evals.rag.pipelines.adapters import pipeline_from, pipeline_from_query_engine
 
 __all__ = [
     "Answer",
+    "Citation",
     "Context",
     "Judge",
     "Message",
@@ -34,6 +35,7 @@ __all__ = [
 
 _HOMES = {
     "Answer": "rag_evals.rag.answer",
+    "Citation": "rag_evals.rag.answer",
     "Context": "rag_evals.rag.answer",
     "Judge": "rag_evals.evals.judges.judge",
     "Message": "rag_evals.rag.answer",

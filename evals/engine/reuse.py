@@ -21,6 +21,8 @@ from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
 from rag_evals.evals.engine.task import Task, said_before, with_turn
 from rag_evals.evals.judges.choice.explain import TASKS, VERSION
+from rag_evals.evals.judges.citations.reading import CITATION_METRICS
+from rag_evals.evals.judges.citations.reading import VERSION as CITATIONS_VERSION
 from rag_evals.evals.judges.judge import Explains, Explanation, Judge, explainer_of
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question
@@ -30,6 +32,7 @@ from rag_evals.evals.runs.score import (
     ClaimScore,
     Judgement,
     Score,
+    citation_to_json,
     from_json,
     judgement_from_json,
     judgement_to_json,
@@ -141,7 +144,7 @@ class ReuseCache:
         """
         judge, claim = task.judge, score.weakest
         explainer = explainer_of(judge)
-        if explainer is None or claim is None or score.metric not in TASKS:
+        if explainer is None or claim is None or score.metric not in TASKS or claim.fault:
             return None
         key = _explanation_key(explainer, task.question, answer, score.metric, claim)
         if (known := self._recall(judge, EXPLANATION, key, partial(from_json, Explanation))) is not None:
@@ -336,12 +339,21 @@ def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
             # The page is in what is said of a breach; where on it a passage begins is not.
             "contexts": [[context.text, context.document, *_pages(context)] for context in answer.contexts],
             "repeat": task.turn,
+            **_cited(task, answer),
         }
     )
 
 
 def _asked(question: Question) -> list[Any]:
     return [question.question, question.reference, question.answerable, *said_before(question)]
+
+
+def _cited(task: Task, answer: Answer) -> dict[str, Any]:
+    """Return what a judgement of citations depends on besides the text and the passages."""
+    if not any(metric.name in CITATION_METRICS for metric in metrics_for(task.question, task.metrics)):
+        return {}
+    cited = list(map(citation_to_json, answer.citations))
+    return {"citations": [CITATIONS_VERSION, cited, answer.cites]}
 
 
 def _explanation_key(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.metrics import DEFAULT_METRICS
+from rag_evals.evals.judges.metrics import DEFAULT_METRICS, METRICS
 from rag_evals.rag.errors import ModelError
 
 if TYPE_CHECKING:
@@ -125,6 +125,11 @@ def judge_for(
     spec = taken_judge(models, folders).spec if spec == "auto" else spec
     scorers = _scorers(spec, models)
     plain = scorers[-1]
+    is_asked = any(METRICS[name].read_as for name in metrics if name in METRICS)
+
+    def asked_card(scorer: Scorer) -> JudgeCard | None:
+        return find_card(plain.fingerprint, folders) if is_asked and scorer is not plain else None
+
     if card is not None:
         of_card = next((scorer for scorer in scorers if scorer.fingerprint == card.fingerprint), None)
         if of_card is None:
@@ -132,10 +137,10 @@ def judge_for(
                 f"the judge card is of {card.judge} with other weights, prompts or versions than "
                 f"{plain.name} has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
             )
-        return CalibratedJudge(of_card, metrics=metrics, card=card)
+        return CalibratedJudge(of_card, metrics=metrics, card=card, asked_card=asked_card(of_card))
     for scorer in scorers:
         if found := find_card(scorer.fingerprint, folders):
-            return CalibratedJudge(scorer, metrics=metrics, card=found)
+            return CalibratedJudge(scorer, metrics=metrics, card=found, asked_card=asked_card(scorer))
     followed = follow(plain, models.llm(), folders, checks) if checks and spec == "choice" else NOT_FOLLOWED
     return CalibratedJudge(plain, metrics=metrics, followed=followed)
 

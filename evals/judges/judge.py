@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore, Decline, Judgement
-from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.answer import Answer, Citation, Context, Tokens
 from rag_evals.rag.tracing.conventions import INPUT, OUTPUT
 
 # Features that only a model has which says how likely its prompt is: one on a server does not.
@@ -22,7 +22,7 @@ class RawScore:
     Attributes:
         text: The claim.
         value: From 0 to 1, higher is better, as the model says it; None when there is no verdict.
-        features: Numbers a judge card weighs, by name; empty when there is no verdict.
+        features: Numbers a judge card weighs, by name; empty when there is no verdict, or a rule gave it.
         start: Character offset of the claim in the text it was taken from.
         end: Character offset behind it.
         closest: The part of the contexts that is closest to the claim.
@@ -31,6 +31,8 @@ class RawScore:
         is_opposite: Whether the features speak for the opposite of `value`, as a decline does where there is
             an answer.
         unsupported: Words of the claim that nothing in the contexts speaks for, in order.
+        citations: What stands behind the claim, where it was held against what it cites.
+        fault: What is wrong with the claim, where no model has to tell: it cites what was not retrieved.
         state: What a card's probe reads: of the model's hidden states, float16, shape (width,); None without.
     """
 
@@ -44,6 +46,8 @@ class RawScore:
     graded: bool = True
     is_opposite: bool = False
     unsupported: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    fault: str | None = None
     state: Any = field(default=None, compare=False, repr=False)
 
 

@@ -31,6 +31,7 @@ class Metric:
         applies: Tells whether it is asked of a question.
         total: Makes the score of the values of its raw scores.
         is_default: Whether it is part of a run that names no metrics.
+        read_as: The metric whose reading it is made of, and whose calibration it has; its own if empty.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Metric:
     total: Callable[[Sequence[float]], float] = fmean
     is_default: bool = False
     breach_if_unanswerable: str = ""
+    read_as: str = ""
 
     def complaint(self, question: Question) -> str:
         """Return what a low score means for an answer to `question`."""
@@ -71,6 +73,19 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric("context_relevancy", "is of no use for the question", _is_answerable),
             Metric("context_recall", "is not found in the contexts", _has_reference),
             Metric("correctness", "does not agree with the reference", _has_reference, total=min),
+            Metric(
+                "citation_precision",
+                "is not supported by what it cites",
+                _is_answerable,
+                total=min,
+                read_as="faithfulness",
+            ),
+            Metric(
+                "citation_recall",
+                "cites nothing that supports it",
+                _is_answerable,
+                read_as="faithfulness",
+            ),
         )
     }
 )

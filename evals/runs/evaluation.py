@@ -13,6 +13,8 @@ from rag_evals.evals.questions.question import Question, Source, conversation_to
 from rag_evals.evals.runs.score import (
     RETRIEVAL,
     Score,
+    citation_from_json,
+    citation_to_json,
     context_from_json,
     context_to_json,
     fields_of,
@@ -24,7 +26,7 @@ from rag_evals.evals.runs.score import (
     tokens_to_json,
     without,
 )
-from rag_evals.rag.answer import CANDIDATES, Answer, Message, Span, Tokens
+from rag_evals.rag.answer import CANDIDATES, Answer, Citation, Message, Span, Tokens
 from rag_evals.rag.tracing.spans import TraceSpan
 
 SCHEMA = 1
@@ -245,6 +247,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "omitted": answer.omitted if answer else None,
         "contexts": [context_to_json(context) for context in answer.contexts] if answer else [],
         "retrieved": _stages_to_json(answer.stages) if answer else {},
+        **(_citations_to_json(answer) if answer else {}),
         "scores": {
             score.metric: {
                 **without(score_to_json(score), "metric"),
@@ -281,6 +284,8 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
             omitted=line["omitted"],
             finished=line["finished"],
             stages=_stages(line),
+            citations=_citations(line),
+            cites=bool(line.get("cites")),
         )
     return Evaluation(
         question=Question(
@@ -314,7 +319,8 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
 def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Return `answer` as it is kept in the cache."""
     return {
-        **fields_of(answer),
+        **without(without(fields_of(answer), "citations"), "cites"),
+        **_citations_to_json(answer),
         "contexts": [context_to_json(context) for context in answer.contexts],
         "stages": _stages_to_json(answer.stages),
         "seconds": dict(answer.seconds),
@@ -332,7 +338,19 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
         kept["omitted"],
         kept["finished"],
         _stages(kept, key="stages"),
+        _citations(kept),
+        bool(kept.get("cites")),
     )
+
+
+def _citations_to_json(answer: Answer) -> dict[str, Any]:
+    """Return what is told of an answer's citations, absent where nothing is."""
+    cited = {"citations": list(map(citation_to_json, answer.citations))} if answer.citations else {}
+    return {**cited, **({"cites": True} if answer.cites else {})}
+
+
+def _citations(kept: Mapping[str, Any]) -> tuple[Citation, ...]:
+    return tuple(map(citation_from_json, kept.get("citations") or ()))
 
 
 def _stages_to_json(stages: Mapping[str, Sequence[Span]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import Score
-from rag_evals.rag.answer import Answer
+from rag_evals.rag.answer import Answer, Citation
 from rag_evals.rag.identity import digest
 
 MASK = "***"
@@ -141,8 +141,8 @@ def without_secrets(evaluation: Evaluation, *, texts: bool) -> Evaluation:
     """
     if texts:
         plain = masked_parts(evaluation)
-        scores = _moved(tuple(map(_without_words, plain.scores)), evaluation.answer, plain.answer)
-        return replace(plain, scores=scores).held_to(plain.thresholds)
+        plain = replace(plain, scores=tuple(map(_without_words, plain.scores)))
+        return _moved(plain, evaluation.answer).held_to(plain.thresholds)
     answer, scores = evaluation.answer, evaluation.scores
     if answer and any("://" in context.document for context in answer.contexts):
         contexts = (replace(one, document=masked_text(one.document)) for one in answer.contexts)
@@ -289,25 +289,35 @@ def _without_words(score: Score) -> Score:
     return replace(score, claims=tuple(claims))
 
 
-def _moved(scores: tuple[Score, ...], given: Answer | None, masked: Answer | None) -> tuple[Score, ...]:
-    """Move the offsets of claims to where they are in the masked answer, as near as can be told."""
-    if given is None or masked is None or given.text == masked.text:
-        return scores
+def _moved(masked: Evaluation, given: Answer | None) -> Evaluation:
+    """Move offsets in the answer to where they are in the masked one, as near as can be told."""
+    answer = masked.answer
+    if given is None or answer is None or given.text == answer.text:
+        return masked
+    length = len(answer.text)
 
     @cache
     def place(offset: int) -> int:
-        return min(len(masked_text(given.text[:offset])), len(masked.text))
+        return min(len(masked_text(given.text[:offset])), length)
 
-    return tuple(
-        replace(
-            score,
-            claims=tuple(replace(one, start=place(one.start), end=place(one.end)) for one in score.claims),
-            declines=tuple(
-                replace(one, start=place(one.start), end=place(one.end)) for one in score.declines
-            ),
+    def cited(citations: Sequence[Citation]) -> tuple[Citation, ...]:
+        return tuple(
+            one if one.start is None or one.end is None else _at(one, place(one.start), place(one.end))
+            for one in citations
         )
-        for score in scores
-    )
+
+    def score_of(score: Score) -> Score:
+        claims = (_at(one, place(one.start), place(one.end)) for one in score.claims)
+        declines = (_at(one, place(one.start), place(one.end)) for one in score.declines)
+        moved = tuple(replace(one, citations=cited(one.citations)) for one in claims)
+        return replace(score, claims=moved, declines=tuple(declines))
+
+    scores = tuple(map(score_of, masked.scores))
+    return replace(masked, answer=replace(answer, citations=cited(answer.citations)), scores=scores)
+
+
+def _at(thing: T, start: int, end: int) -> T:
+    return replace(thing, start=start, end=end)  # type: ignore[type-var]
 
 
 # --- texts ---

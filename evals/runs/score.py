@@ -10,13 +10,15 @@ from itertools import repeat
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from rag_evals.rag.answer import Context, Span, Tokens
+from rag_evals.rag.answer import Citation, Context, Span, Tokens
 
 T = TypeVar("T")
 # What the names of metrics of retrieval begin with.
 RETRIEVAL = "retrieval."
 # Judges that differ by this much are said to: one of them is wrong.
 LARGE_SPREAD = 0.3
+# Faults of an answer that are named in its evidence.
+MOST_FAULTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class ClaimScore:
         closest: The part of the contexts that is closest to the claim, with page and offsets; None without.
         reason: Why there is no verdict.
         unsupported: Words of the claim that nothing in the contexts speaks for, in order.
+        citations: What stands behind the claim, where it was held against what it cites.
+        fault: What is wrong with the claim, where no model had to tell: it cites what was not retrieved.
     """
 
     text: str
@@ -40,6 +44,8 @@ class ClaimScore:
     closest: Context | None = None
     reason: str | None = None
     unsupported: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +133,38 @@ def is_below(value: float | None, threshold: float | None) -> bool:
 
 def _evidence(score: Score, weakest: ClaimScore, *, is_breach: bool) -> str:
     quoted = _quoted(weakest.text)
-    said = f"{quoted} {score.breach}" if is_breach else f"weakest: {quoted}"
+    said = f"{quoted} {weakest.fault or score.breach}" if is_breach else f"weakest: {quoted}"
     closest, spread = weakest.closest, score.spread
     pages = f" p.{closest.pages}" if closest and closest.pages else ""
+    marks = "" if weakest.fault else ", ".join(dict.fromkeys(map(citation_text, weakest.citations)))
     notes = [
+        f"cited: {marks}" if marks else "",
         f"unsupported: {', '.join(weakest.unsupported)}" if is_breach and weakest.unsupported else "",
         f"closest: {closest.document}{pages}" if closest and closest.document else "",
     ]
     where = "; ".join(filter(None, notes))
     differ = spread_note(spread)
-    return said + (f" ({where})" if where else "") + (f" ({differ})" if differ else "")
+    more = _other_faults(score, weakest) if is_breach and weakest.fault else ""
+    return said + more + (f" ({where})" if where else "") + (f" ({differ})" if differ else "")
+
+
+def _other_faults(score: Score, weakest: ClaimScore) -> str:
+    """Return the other claims that a rule found at fault, of many the first: each is an offender."""
+    others = [claim for claim in score.claims if claim.fault and claim is not weakest]
+    told = [f"; {_quoted(claim.text)} {claim.fault}" for claim in others[: MOST_FAULTS - 1]]
+    left = len(others) - len(told)
+    return "".join(told) + (f"; and {left} more" if left else "")
+
+
+def citation_text(citation: Citation) -> str:
+    """Return a citation as people write it: its mark, or what it names where it has none."""
+    if citation.mark:
+        return " ".join(citation.mark.split())
+    if citation.contexts:
+        return f"passage {', '.join(f'{n + 1}' for n in citation.contexts)}"
+    last = "" if citation.page_end is None else f"-{citation.page_end}"
+    page = "" if citation.page is None else f"p.{citation.page}{last}"
+    return " ".join(filter(None, (citation.document, page)))
 
 
 def spread_note(spread: float | None) -> str:
@@ -190,9 +218,15 @@ def score_to_json(score: Score) -> dict[str, Any]:
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
-    kept = without(fields_of(claim), "unsupported")
+    kept = without(without(fields_of(claim), "unsupported"), "citations")
     unsupported = {"unsupported": list(claim.unsupported)} if claim.unsupported else {}
-    return {**kept, **unsupported, "closest": context_to_json(claim.closest) if claim.closest else None}
+    cited = {"citations": list(map(citation_to_json, claim.citations))} if claim.citations else {}
+    return {
+        **kept,
+        **unsupported,
+        **cited,
+        "closest": context_to_json(claim.closest) if claim.closest else None,
+    }
 
 
 def tokens_to_json(tokens: Mapping[str, Tokens]) -> dict[str, Any]:
@@ -220,6 +254,7 @@ def _claim(line: Mapping[str, Any]) -> ClaimScore:
     read = {
         "closest": context_from_json(closest) if closest else None,
         "unsupported": tuple(line.get("unsupported") or ()),
+        "citations": tuple(map(citation_from_json, line.get("citations") or ())),
     }
     return from_fields(ClaimScore, {**line, **read})
 
@@ -230,7 +265,7 @@ def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 # Fields that are written only where they say something.
-_RARE = frozenset({"page_end", "breach", "explanation", "relevance", "any_of"})
+_RARE = frozenset({"page_end", "breach", "explanation", "relevance", "any_of", "fault"})
 
 
 def fields_of(value: Any) -> dict[str, Any]:
@@ -249,6 +284,18 @@ def context_from_json(line: Mapping[str, Any]) -> Context:
     """Return a passage of a record."""
     copies = tuple(from_fields(Span, span) for span in line.get("copies") or ())
     return from_fields(Context, {**line, "copies": copies})
+
+
+def citation_to_json(citation: Citation) -> dict[str, Any]:
+    """Return a citation as records have it: only the fields that say something."""
+    named = {name: getattr(citation, name) for name in citation.__dataclass_fields__}
+    said = {name: value for name, value in named.items() if value is not None and value not in ("", ())}
+    return {**said, "contexts": list(citation.contexts)} if citation.contexts else said
+
+
+def citation_from_json(line: Mapping[str, Any]) -> Citation:
+    """Return a citation of a record."""
+    return from_fields(Citation, {**line, "contexts": tuple(line.get("contexts") or ())})
 
 
 def from_fields(into: type[T], values: Mapping[str, Any]) -> T:

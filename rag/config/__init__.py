@@ -61,6 +61,7 @@ class PipelineConfig:
             model leans to what stands nearest to the question.
         max_answer_tokens: Bound on the answer's length.
         instruction: What the model is told behind the passages and the question.
+        cite: Whether the model is told to cite the passages by their numbers as well.
         embedder: A name of the catalogue or a path.
         store: Where the vectors are searched: `local`, `pgvector:ADDRESS`, `qdrant:FOLDER` or `qdrant:URL`,
             or `NAME:REST` of an installed plugin.
@@ -93,6 +94,7 @@ class PipelineConfig:
     passage_order: PassageOrder = "best_first"
     max_answer_tokens: int = 160
     instruction: str = ""
+    cite: bool = False
     embedder: str = "all-minilm-l6-v2"
     store: str = field(default="local", repr=False)  # it may have a password in it
     store_index: StoreIndex = "hnsw"
@@ -169,6 +171,7 @@ def without_effect(config: PipelineConfig) -> set[str]:
         "sentence_vectors": config.retriever == "sentence_window" or not config.has_sentences,
         "window": config.retriever != "sentence_window",
         "expansion": config.expansion == 0,
+        "cite": not config.cite,
     }
     return {name for names, is_unused in unused.items() if is_unused for name in names.split()}
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,12 +24,19 @@ class FunctionPipeline:
     """Anyone's own function as a pipeline; see `pipeline_from`."""
 
     def __init__(
-        self, function: AnswerFunction, name: str, fingerprint: str | None, *, in_test: bool = False
+        self,
+        function: AnswerFunction,
+        name: str,
+        fingerprint: str | None,
+        *,
+        in_test: bool = False,
+        cites: bool = False,
     ) -> None:
         self.name = name
-        self.fingerprint = digest({"function": fingerprint or name})
+        self.fingerprint = digest({"function": fingerprint or name, **({"cites": True} if cites else {})})
         self.profile = Profile(is_cacheable=fingerprint is not None, runs_in_test=in_test)
         self._function = function
+        self._cites = cites
 
     async def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """Answer `question` with the function; one that is not async runs in a thread, or in the test."""
@@ -42,7 +50,8 @@ class FunctionPipeline:
                 given = ask() if here else await asyncio.to_thread(ask)
                 given = await given if isinstance(given, Awaitable) else given
         seconds = time.perf_counter() - start
-        return given if isinstance(given, Answer) else _answer_from(self.name, given, seconds)
+        answer = given if isinstance(given, Answer) else _answer_from(self.name, given, seconds)
+        return replace(answer, cites=True) if self._cites else answer
 
 
 class SearchOnly:
@@ -72,6 +81,7 @@ def pipeline_from(
     name: str | None = None,
     fingerprint: str | None = None,
     in_test: bool = False,
+    cites: bool = False,
 ) -> Pipeline:
     """Make a pipeline of an async or plain function.
 
@@ -85,6 +95,7 @@ def pipeline_from(
         in_test: Whether it is called in the test that evaluates: an async one on the test's loop, a plain one
             in the test's thread. Clients and connections may be bound to where they were made; by default it
             is called elsewhere, where several questions can be under way at once.
+        cites: Whether its answers are to cite what they rest on: one without a citation is at fault then.
 
     Raises:
         TypeError: `function` cannot be called, or (when asked) gives something else.
@@ -92,7 +103,7 @@ def pipeline_from(
     if not callable(function):
         raise TypeError(f"pipeline_from wants a function of a question, not {type(function).__name__}")
     name = name or str(getattr(function, "__name__", type(function).__name__))
-    return FunctionPipeline(function, name, fingerprint, in_test=in_test)
+    return FunctionPipeline(function, name, fingerprint, in_test=in_test, cites=cites)
 
 
 def pipeline_from_query_engine(

@@ -86,6 +86,7 @@ class RetrievalPipeline:
         self.reranker = reranker
         self._llm = llm
         prompt = [Prompt(()).system, *context_parts([Context("")]), question_part("")]
+        prompt += [CITE] if config.cite else []
         self.identity: Mapping[str, Any] = {
             # The models count by their weights, not by the names they were asked for.
             "knobs": _knobs(config),
@@ -106,7 +107,7 @@ class RetrievalPipeline:
                 "knobs": {
                     name: value
                     for name, value in _knobs(replace(config, expansion=0)).items()
-                    if name not in (*_WRITING_KNOBS, "name", "llm")
+                    if name not in (*_WRITING_KNOBS, "cite", "name", "llm")
                 },
                 "index": index.identity,
                 "reranker": self._search_reranker.fingerprint,
@@ -202,7 +203,7 @@ class RetrievalPipeline:
         if self.config.passage_order == "best_last":
             contexts = contexts[::-1]
         asked = f"{history_part(history)}{question_part(question)}"
-        prompt = Prompt((*context_parts(contexts), asked, self.config.instruction))
+        prompt = Prompt((*context_parts(contexts), asked, _instruction(self.config)))
         seconds = dict(retrieval.seconds)
         with _timed(seconds, "generate", "LLM") as step:
             written = self._llm.complete(prompt, max_tokens=self.config.max_answer_tokens)
@@ -215,6 +216,7 @@ class RetrievalPipeline:
             len(retrieval.contexts) - len(contexts),
             written.finished,
             retrieval.stages,
+            cites=self.config.cite,
         )
 
     def _expected(self) -> Tokens:
@@ -242,15 +244,25 @@ class RetrievalPipeline:
         return tuple(kept)
 
 
+# The request for citations, in a form that is read back from the answer.
+CITE = "Behind each sentence give the numbers of the passages that it is from, such as [1] or [2, 3]."
+
 # Settings of servers, which came later than the fingerprints of many kept runs.
 _OF_SERVERS = ("thought_tokens", "reasoning_effort", "extra_body", "headers", "ca_file")
 # Settings of stores, which change nothing where the vectors lie here.
 _OF_STORES = ("store", "store_index", "ef_search", "probes")
 
 
+def _instruction(config: PipelineConfig) -> str:
+    """Return what the model is told behind the passages, which have their numbers, and the question."""
+    return " ".join(filter(None, (config.instruction, CITE))) if config.cite else config.instruction
+
+
 def _shown(config: PipelineConfig) -> dict[str, Any]:
     """Return every knob; what may be a credential among the headers is not shown."""
     shown = asdict(config)
+    if not config.cite:
+        del shown["cite"]  # it came later than the settings of many kept runs
     for name, value in config.llm.headers.items():
         shown["llm"]["headers"][name] = value if is_harmless(name, value) else "***"
     for name in _OF_STORES:

@@ -325,3 +325,15 @@ def archive(parts: dict[str, bytes]) -> bytes:
         for name, data in parts.items():
             file.writestr(zipfile.ZipInfo(name), data)
     return out.getvalue()
+
+
+CITING = (
+    "Sure! Eight experts [1], two of them[2, 3].[1-2] See [moe.pdf p.3]; x[1] = [0, 1], in [2023].\n"
+    "- Words\u00b9\u00b2 (Source: intro.md, page 3) and a note[^n] \u30101\u2020source\u3011 [2](http://a.example).\n\n"
+    "```\na [1]\n```\n[^n]: moe.pdf, p. 3\n\nSources:\n[1] moe.pdf p.3\n2. Jiang, 2024\n"
+).encode()
+CITATIONS = [
+    {"start": 0, "end": 5, "contexts": [0, 7], "mark": "[1]"},
+    {"document": "moe.pdf", "page": 3, "page_end": 4},
+    {"start": 900, "end": 10},
+]

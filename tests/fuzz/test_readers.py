@@ -15,7 +15,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,16 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import EvalsError
 from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.calibration.labels.examples import load_labels
 from rag_evals.evals.judges.calibration.labels.sets import load_sets
+from rag_evals.evals.judges.citations import read_citations
+from rag_evals.evals.judges.citations.reading import CitationReader
+from rag_evals.evals.judges.claims import Claim, read_claims
+from rag_evals.evals.judges.judge import RawScore
 from rag_evals.evals.plugin.session.option_values import READERS
 from rag_evals.evals.plugin.session.options import OPTIONS, Given
 from rag_evals.evals.questions.formats import FORMATS, format_named
@@ -38,9 +43,12 @@ from rag_evals.evals.reports.dataframe import to_csv
 from rag_evals.evals.reports.markdown import run_markdown
 from rag_evals.evals.retrieval.pool import read_labels
 from rag_evals.evals.retrieval.trec_run import read_trec_run
+from rag_evals.evals.runs.lines.fields import citation
 from rag_evals.evals.runs.run import read_run
+from rag_evals.evals.runs.score import citation_from_json
 from rag_evals.evals.runs.trace_lines import load_traces
 from rag_evals.evals.trackers.messages import messages_in
+from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.config import load_configs
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.errors import RagError
@@ -148,6 +156,28 @@ def _reply(_: Path, data: bytes) -> None:
         chosen = graded_choice(reply, ("yes", "no"))
         assert all(0.0 <= mass <= 1.0 for mass in chosen.probabilities.values())
         option_said(reply, ("yes", "no"))
+
+
+def _cited(_: Path, given: tuple[bytes, bytes]) -> None:
+    """Read the citations of an answer, and whatever a service told of them."""
+    text, told = given
+    try:
+        lines = [parse_json(line) for line in told.splitlines()]
+        for line in lines:
+            citation(line)
+    except ValueError:
+        lines = []  # what has another form is no citation
+    contexts = (Context("Eight.", "moe.pdf", 3), Context("Two.", "intro.md"))
+    answer = Answer(text.decode(errors="replace"), contexts, citations=tuple(map(citation_from_json, lines)))
+    for one in (answer, replace(answer, citations=())):
+        cited = read_citations(one)
+        assert len(cited.text) == len(one.text)
+        reader = CitationReader(one, cited, read_claims(cited.text).claims, _held)
+        assert all(item.value in (0.0, 0.5) for read in (reader.precision, reader.recall) for item in read())
+
+
+def _held(claims: Sequence[Claim], _: Sequence[Context]) -> list[RawScore]:
+    return [RawScore(claim.span.text, 0.5, start=claim.span.start, end=claim.span.end) for claim in claims]
 
 
 def _options(folder: Path, given: tuple[int, str]) -> None:
@@ -311,6 +341,10 @@ TARGETS: Mapping[str, Target] = {
     ),
     "reply": Target(json_or_bytes([seeds.MESSAGE, seeds.REFUSAL], as_json), _reply, (ValueError,)),
     "stream": Target(json_or_bytes([seeds.EVENTS], as_events), _reply, (ValueError,)),
+    "citations": Target(
+        st.tuples(mutated_bytes([seeds.CITING]), json_or_bytes([seeds.CITATIONS], as_lines)),
+        _cited,
+    ),
     "cache": of_file("cache.sqlite", _cache, mutated_bytes([seeds.database()])),
     "messages of a tracker": Target(
         json_or_bytes([[{"rows": 1}, {"said": "a"}, {"done": True}]], as_lines),

@@ -22,8 +22,14 @@ Stage = Literal[
 # A border between two chunks cuts a source in two, and the larger piece holds half of it or more: asking for
 # more would call a source lost that was found, and less would count a chunk that begins in its last words.
 LEAST_SHARE = 0.5
-# Metrics that look at the contexts alone: a low score does not say that the answer is wrong.
-_OF_CONTEXTS = ("context_relevancy", "context_recall", "context_precision")
+# Metrics of the contexts alone, or of what is cited: a low score does not say that the answer is wrong.
+_OF_CONTEXTS = (
+    "context_relevancy",
+    "context_recall",
+    "context_precision",
+    "citation_precision",
+    "citation_recall",
+)
 
 
 def stage_of(evaluation: Evaluation, corpus: Collection[str] | None) -> Stage | None:

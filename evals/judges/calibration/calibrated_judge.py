@@ -51,6 +51,8 @@ class CalibratedJudge:
         metrics: Names of the metrics to score, as far as the scorer can read them.
         card: Says how raw scores become calibrated scores; without one they count as they are.
         followed: How it comes to a card that was made of another scorer, where it has none of its own.
+        asked_card: The card of the same model asked claim by claim, for metrics that are read so whatever
+            others are read from; None where `card` is that.
     """
 
     def __init__(
@@ -60,13 +62,16 @@ class CalibratedJudge:
         metrics: Sequence[str] = DEFAULT_METRICS,
         card: JudgeCard | None = None,
         followed: Followed = NOT_FOLLOWED,
+        asked_card: JudgeCard | None = None,
     ) -> None:
         card = card or followed.card
         self.name = scorer.name
         self.card = card
+        asked = {"asked card": asked_card.digest} if asked_card else {}
         self.fingerprint = digest(
-            {"reader": scorer.fingerprint, "card": card.digest if card else None, "version": 1}
+            {"reader": scorer.fingerprint, "card": card.digest if card else None, "version": 1, **asked}
         )
+        self._asked_card = asked_card
         self.explainer = scorer if isinstance(scorer, Explains) else None
         self._scorer = scorer
         self._metrics = tuple(name for name in metrics if name in scorer.metrics)
@@ -79,6 +84,7 @@ class CalibratedJudge:
             identity={
                 "reader": of_reader.identity or {"fingerprint": scorer.fingerprint},
                 "card": card.digest if card else None,
+                **asked,
             },
             settings={
                 "metrics": self._metrics,
@@ -122,8 +128,12 @@ class CalibratedJudge:
         return {"digest": self.card.digest, "labels": self.card.labels, "trust": trust}
 
     def _score(self, metric: Metric, question: Question, raw_scores: RawScores) -> Score:
-        card = self.card.metric(metric.name) if self.card else None
-        return score_from(metric, question, raw_scores, card.calibration if card else None)
+        card = (self._asked_card if metric.read_as else None) or self.card
+        found = card.metric(metric.read_as or metric.name) if card else None
+        calibration = found.calibration if found else None
+        # What a probe makes of hidden states is nothing to go by where none are read.
+        is_of_states = bool(calibration and calibration.probe and metric.read_as)
+        return score_from(metric, question, raw_scores, None if is_of_states else calibration)
 
 
 def score_from(
@@ -156,7 +166,7 @@ def score_from(
 
 def _claim(raw_score: RawScore, calibration: Calibration | None) -> ClaimScore:
     value = raw_score.value
-    if calibration and value is not None:
+    if calibration and value is not None and raw_score.fault is None:
         value = calibration.value(raw_score.features, raw_score.state)
         value = 1.0 - value if raw_score.is_opposite else value
     return ClaimScore(
@@ -167,6 +177,8 @@ def _claim(raw_score: RawScore, calibration: Calibration | None) -> ClaimScore:
         raw_score.closest,
         raw_score.reason,
         raw_score.unsupported,
+        raw_score.citations,
+        raw_score.fault,
     )
 
 

@@ -16,7 +16,7 @@ from rag_evals.evals.base.files import next_lines, open_plain
 from rag_evals.evals.judges.calibration.labels.examples import Labelled, content_of
 from rag_evals.evals.judges.judge import RawScore, RawScores, Scorer
 from rag_evals.evals.judges.prompts import judged_question
-from rag_evals.evals.runs.score import context_from_json, context_to_json, fields_of, from_fields
+from rag_evals.evals.runs.score import context_from_json, context_to_json, fields_of, from_fields, without
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.identity import digest
 
@@ -104,7 +104,9 @@ def _from_json(value: Mapping[str, Any]) -> tuple[RawScores, float]:
 def _item_to_json(item: RawScore) -> dict[str, Any]:
     closest = {"closest": context_to_json(item.closest)} if item.closest else {}
     state = {} if item.state is None else {"state": base64.b64encode(item.state.astype("<f2")).decode()}
-    return {**fields_of(item), "closest": None, "state": None, **closest, **state}
+    # Nothing that is labelled cites.
+    kept = without(fields_of(item), "citations")
+    return {**kept, "closest": None, "state": None, **closest, **state}
 
 
 def _item_from_json(value: Mapping[str, Any]) -> RawScore:

@@ -28,6 +28,8 @@ _STATEMENT = (
 TASKS: Mapping[str, tuple[str, str]] = {
     "faithfulness": _STATEMENT,
     "context_recall": _STATEMENT,
+    "citation_precision": _STATEMENT,
+    "citation_recall": _STATEMENT,
     "relevancy": (
         "Reply",
         "The reply does not give the information that the question asks for. Say in one short sentence what "
@@ -51,6 +53,8 @@ _UNANSWERABLE = (
     "The passages do not answer the question. Say in one short sentence what of the reply they do not say.",
 )
 _WITH_PASSAGES = ("faithfulness", "context_recall", "refusal")
+# With what is cited alone: the other passages may well say it.
+_WITH_CLOSEST = ("citation_precision", "citation_recall")
 _SENTENCE = re.compile(r".*?[.!?][\"')\]]*(?=\s|\Z)")
 
 
@@ -63,7 +67,8 @@ def explain(llm: LLM, metric: str, question: Question, answer: Answer, claim: Cl
     start = time.perf_counter()
     closest = (claim.closest,) if claim.closest else ()
     completion = None
-    for contexts in (answer.contexts, closest) if metric in _WITH_PASSAGES else ((),):
+    whole = (answer.contexts, closest) if metric in _WITH_PASSAGES else ((),)
+    for contexts in (closest,) if metric in _WITH_CLOSEST else whole:
         try:
             completion = _written(llm, _prompt(metric, question, claim, contexts))
             break

@@ -6,11 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import fmean
 from typing import Any, Literal
 
+from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges import prompts
 from rag_evals.evals.judges.choice.evidence import Evidence
+from rag_evals.evals.judges.citations import read_citations
+from rag_evals.evals.judges.citations.reading import CitationReader
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.claims.declines import declines, may_decline
 from rag_evals.evals.judges.claims.unsupported import missing_words
@@ -84,6 +88,8 @@ class Grader:
         self._evidence: Evidence | None = None
         self._relevance: RawScore | None = None
         self._decline: RawScore | None = None
+        self._citations: CitationReader | None = None
+        self._declines_beside: tuple[Decline, ...] = ()
         asked = question.question
         self._language = language_of(asked) or language_of(f"{asked} {answer.text}")
 
@@ -196,6 +202,42 @@ class Grader:
         gain = {} if alone is None or behind is None else {"gain": behind - alone}
         features = {**raw_score.features, **gain, **self.found(claim)}
         return replace(raw_score, features=features, unsupported=self.missing_words(claim))
+
+    @property
+    def citations(self) -> CitationReader:
+        """What the answer cites, held against its claims; read once for all metrics.
+
+        Claims are asked one by one also where others are read from hidden states: these hold what the model
+        makes of a claim behind all passages, and are no better behind one (docs/decisions/0024).
+
+        Raises:
+            NoVerdict: The answer declines, or cites too much.
+        """
+        if self._citations is None:
+            cited = read_citations(self.answer)
+            bare = replace(self.answer, text=cited.text)
+            plain = self._beside(bare)
+            claims = [] if plain.is_decline else plain.claims()
+            self.tokens += plain.tokens
+            if not claims and plain.declines and not cited.citations:
+                self.declines = plain.declines
+                raise NoVerdict("the answer declines: it makes no claim")
+            self._citations = CitationReader(self.answer, cited, claims, partial(self._held_against, bare))
+            self._declines_beside = plain.declines
+        self.declines = self._declines_beside
+        return self._citations
+
+    def _beside(self, answer: Answer) -> Grader:
+        """Return a grader of another answer to the same question."""
+        return Grader(self._llm, self.question, answer, self._embedder)
+
+    def _held_against(
+        self, answer: Answer, claims: Sequence[Claim], contexts: Sequence[Context]
+    ) -> list[RawScore]:
+        of_cited = self._beside(replace(answer, contexts=tuple(contexts)))
+        raw_scores = of_cited.support(claims)
+        self.tokens += of_cited.tokens
+        return raw_scores
 
     def missing_words(self, claim: Claim) -> tuple[str, ...]:
         """Return the words of `claim` that the contexts do not have."""

@@ -166,6 +166,24 @@ def _correctness(grader: Grader) -> Iterable[RawScore]:
     return [grader.ask(SAME, whole, grader.asked, reply, read=grader.question.reference or "")]
 
 
+def _citation_precision(grader: Grader) -> Iterable[RawScore]:
+    """Does what is cited support what it stands behind? One raw score a citation and claim.
+
+    Raises:
+        NoVerdict: The answer declines, or cites nothing for what it claims.
+    """
+    return grader.citations.precision()
+
+
+def _citation_recall(grader: Grader) -> Iterable[RawScore]:
+    """Does each claim cite something that supports it? One raw score a claim.
+
+    Raises:
+        NoVerdict: The answer declines, or cites nothing and was not asked to.
+    """
+    return grader.citations.recall()
+
+
 def _opposite(raw_score: RawScore) -> RawScore:
     if raw_score.value is None:
         return raw_score
@@ -180,4 +198,6 @@ HOW: Mapping[str, Callable[[Grader], Iterable[RawScore]]] = {
     "context_relevancy": _context_relevancy,
     "context_recall": _context_recall,
     "correctness": _correctness,
+    "citation_precision": _citation_precision,
+    "citation_recall": _citation_recall,
 }

@@ -8,6 +8,8 @@ from functools import cache
 
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.choice.grader import log_odds, whole_of
+from rag_evals.evals.judges.citations import read_citations
+from rag_evals.evals.judges.citations.reading import CitationReader
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.entailment.asked import AskedModel
 from rag_evals.evals.judges.entailment.windows import Window, windows_for
@@ -42,9 +44,8 @@ class EntailmentScorer:
     """
 
     def __init__(self, model: EntailmentModel | AskedModel, kind: str = "cross-encoder") -> None:
-        self.metrics: tuple[str, ...] = ("faithfulness", "context_recall", "correctness")
-        if model.form.head == "tokens":
-            self.metrics = self.metrics[:2]
+        cannot = "correctness" if model.form.head == "tokens" else ""
+        self.metrics = tuple(name for name in _READ if name != cannot)
         self.name = f"{kind} ({model.name})"
         self.profile = profile_of(model)
         self.fingerprint = digest({"reader": "entailment", "version": VERSION, "model": model.fingerprint})
@@ -225,6 +226,28 @@ def _correctness(bench: PairReader, question: Question, answer: Answer) -> list[
     return [replace(raw_score, closest=None) for raw_score in raw_scores]
 
 
+def _citations(bench: PairReader, question: Question, answer: Answer) -> CitationReader:
+    cited = read_citations(answer)
+    read = read_claims(cited.text, question.question)
+    if read.declines and not (read.claims or cited.citations):
+        raise NoVerdict("the answer declines: it makes no claim")
+    asked = question.question
+
+    def hold(claims: Sequence[Claim], contexts: Sequence[Context]) -> list[RawScore]:
+        found = bench.hold(claims, contexts, whole=cited.text, question=asked)
+        return [finding.raw_score(finding.support) for finding in found]
+
+    return CitationReader(answer, cited, read.claims, hold)
+
+
+def _citation_precision(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
+    return _citations(bench, question, answer).precision()
+
+
+def _citation_recall(bench: PairReader, question: Question, answer: Answer) -> list[RawScore]:
+    return _citations(bench, question, answer).recall()
+
+
 def _claims(text: str) -> Sequence[Claim]:
     return read_claims(text).claims or [Claim(whole_of(text))]
 
@@ -238,4 +261,6 @@ _READ: Mapping[str, Callable[[PairReader, Question, Answer], list[RawScore]]] = 
     "faithfulness": _faithfulness,
     "context_recall": _context_recall,
     "correctness": _correctness,
+    "citation_precision": _citation_precision,
+    "citation_recall": _citation_recall,
 }

@@ -32,6 +32,16 @@ _source = fields(
     {**_offsets, "quote": maybe(text), "relevance": maybe(number), "any_of": maybe(text)},
 )
 _message = fields({"role": one_of("user", "assistant"), "content": text})
+# What a service tells of its citations has the same form.
+citation = fields(
+    {},
+    {
+        **{name: maybe(whole) for name in ("start", "end", "page", "page_end")},
+        "contexts": maybe(listed(whole)),
+        "document": maybe(text),
+        "mark": text,
+    },
+)
 _claim = fields(
     {"text": text, "value": maybe(number)},
     {
@@ -40,6 +50,8 @@ _claim = fields(
         "closest": maybe(_context),
         "reason": maybe(text),
         "unsupported": _texts,
+        "citations": maybe(listed(citation)),
+        "fault": maybe(text),
     },
 )
 _decline = fields({"text": text, "start": whole, "end": whole, "by": text})
@@ -78,6 +90,8 @@ _evaluation = fields(
         "retrieved": maybe(keyed(listed(_span))),
         "cached": maybe(_texts),
         "usd": maybe(number),
+        "citations": maybe(listed(citation)),
+        "cites": maybe(truth),
         "conditions": maybe(_texts),
         "test": maybe(text),
         "keys": maybe(keyed(maybe(text))),

@@ -30,7 +30,7 @@ from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.protocol import Completion, Prompt
 from rag_evals.rag.pipelines.adapters import pipeline_from, pipeline_from_query_engine
 from rag_evals.rag.pipelines.resources import AUTO_RERANKER, Resources, reranker_name
-from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline
+from rag_evals.rag.pipelines.retrieval_pipeline import CITE, RetrievalPipeline
 from rag_evals.rag.retrieval.reranker import LLMReranker, NoReranker, Ranking
 
 QUESTION = "How many experts does each token use?"
@@ -92,6 +92,28 @@ def test_an_answer_is_one_call_of_the_model():
     contexts = (Context("One a.", score=1.0), Context("Two b.", score=0.5))
     assert llm.prompts == [Prompt((*context_parts(contexts), question_part(QUESTION), "Answer."))]
     assert (answer.text, answer.contexts, answer.omitted) == ("Two of eight.", contexts, 0)
+
+
+def test_a_pipeline_can_be_asked_to_cite():
+    """The passages have their numbers already: a sentence behind the instruction asks for them."""
+    llm = ScriptedLLM("Two [1].")
+    answer = pipeline("One a.", model=llm, cite=True).answer_now(QUESTION)
+    asked = "Behind each sentence give the numbers of the passages that it is from, such as [1] or [2, 3]."
+    assert llm.prompts[0].parts[-1] == f"Answer. {asked}"
+    assert (answer.text, answer.cites) == ("Two [1].", True)
+    assert not pipeline("a").answer_now(QUESTION).cites
+
+
+def test_one_that_is_not_asked_to_cite_is_as_it_was():
+    """Nothing of it is in the identity, so that what was answered before is found."""
+    plain, citing = pipeline("a"), pipeline("a", cite=True)
+    assert "cite" not in plain.identity["knobs"]
+    assert citing.identity["prompt"] == [*plain.identity["prompt"], CITE]
+    assert "cite" not in plain.profile.settings
+    assert citing.profile.settings["cite"] is True
+    assert plain.fingerprint != citing.fingerprint
+    assert plain.writing != citing.writing
+    assert plain.searching == citing.searching
 
 
 def test_what_the_model_says_of_its_work_is_kept():
@@ -546,3 +568,12 @@ async def test_a_function_with_a_history_gets_the_messages(is_async):
 def test_what_tells_no_parameters_gets_one_text():
     """As something built in does."""
     assert put(str, "How many?", SAID[3:]) == "Conversation so far:\nAssistant: Yes.\n\nHow many?"
+
+
+def test_a_function_that_is_to_cite():
+    """Its answers say so, whatever it gives; what was kept of it before is another pipeline's."""
+    for given in (("Two [1].", ["a"]), Answer("Two.", (Context("a"),))):
+        assert answered(pipeline_from(lambda _, given=given: given, cites=True)).cites
+        assert not answered(pipeline_from(lambda _, given=given: given)).cites
+    plain, citing = (pipeline_from(print, fingerprint="1", cites=cites) for cites in (False, True))
+    assert plain.fingerprint == digest({"function": "1"}) != citing.fingerprint
