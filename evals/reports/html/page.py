@@ -25,8 +25,9 @@ from rag_evals.evals.reports.comparison_text import (
     verdict_text,
 )
 from rag_evals.evals.reports.conversation_table import conversation_rows, each_conversation
+from rag_evals.evals.reports.html.passages import Passages, TemplateData
 from rag_evals.evals.reports.html.plots import bin_counts, curve, histogram, scatter
-from rag_evals.evals.reports.html.questions import OtherRun, Passages, TemplateData, question_views
+from rag_evals.evals.reports.html.questions import OtherRun, question_views
 from rag_evals.evals.reports.html.waterfall import Waterfalls, bar_rules
 from rag_evals.evals.reports.retrieval_table import document_rows, recall_curves, retrieval_rows, tau_rows
 from rag_evals.evals.reports.terminal.comparison import note_lines

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rag_evals.evals.base.messages import first_names
 from rag_evals.evals.gate.comparison.attribution import Stage, stage_of
 from rag_evals.evals.gate.comparison.comparability import Corpora
 from rag_evals.evals.questions.conversation import unit_of
 from rag_evals.evals.questions.question import Question, Source
-from rag_evals.evals.reports.comparison_text import place
+from rag_evals.evals.reports.html.citations import citation_views
+from rag_evals.evals.reports.html.passages import Passages, TemplateData, holds, place_of, spot, support_text
 from rag_evals.evals.reports.html.waterfall import Waterfall, Waterfalls, rows_html
 from rag_evals.evals.reports.text import visible_text
 from rag_evals.evals.runs.evaluation import Evaluation
@@ -20,8 +20,6 @@ from rag_evals.rag.answer import Context
 
 # Of a question in the table, where it has one line; whole it stands with its answer.
 _LONGEST = 140
-
-TemplateData = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +38,6 @@ class OtherRun:
     evaluations: Mapping[tuple[str, str, bool, int], Evaluation] = field(default_factory=dict)
     flips: Mapping[tuple[str, str, bool], str] = field(default_factory=dict)
     traces: Waterfalls = field(default_factory=dict)
-
-
-class Passages:
-    """The passages of all answers, each once: many questions are answered from the same ones."""
-
-    def __init__(self) -> None:
-        self.views: list[TemplateData] = []
-        self._ids: dict[tuple[str, int | None, str], str] = {}
-
-    def add(self, context: Context) -> str:
-        """Return the id under which the passage stands at the end of the page."""
-        key = (context.document, context.start, context.text)
-        if key not in self._ids:
-            self._ids[key] = f"p{len(self._ids) + 1}"
-            view = {"id": self._ids[key], "place": _place(context), "text": visible_text(context.text)}
-            self.views.append(view)
-        return self._ids[key]
 
 
 def number_text(value: float | None, threshold: float | None = None, digits: int = 2) -> str:
@@ -168,7 +149,7 @@ def _turn(question: Question) -> str:
 
 def _source(source: Source) -> str:
     quote = f': "{source.quote}"' if source.quote else ""
-    return _spot(source.document, source.page, source.start, source.end) + quote
+    return spot(source.document, source.page, source.start, source.end) + quote
 
 
 # --- one side ---
@@ -186,6 +167,7 @@ def _side(evaluation: Evaluation, other: Evaluation | None, passages: Passages, 
         "parts": _answer_parts(answer.text, claims) if answer else [],
         "scores": [_score(score, evaluation) for score in evaluation.scores],
         "claims": [_claim(claim, contexts, ids) for claim in claims],
+        "citations": citation_views(evaluation, ids),
         "contexts": [
             _context(c, where, change if theirs is not None and _key(c) not in theirs else "")
             for c, where in zip(contexts, ids, strict=True)
@@ -200,18 +182,7 @@ def _key(context: Context) -> tuple[str, str]:
 
 def _context(context: Context, where: str, change: str) -> TemplateData:
     score = "" if context.score is None else f"{context.score:.3f}"
-    return {"id": where, "place": _place(context), "score": score, "change": change}
-
-
-def _place(context: Context) -> str:
-    spot = _spot(context.document or "passage", context.pages, context.start, context.end)
-    others = context.other_documents
-    return visible_text(f"{spot}; the same in {first_names(others)}" if others else spot)
-
-
-def _spot(document: str, pages: int | str | None, start: int | None, end: int | None) -> str:
-    chars = f", characters {start:,} to {end:,}" if start is not None and end is not None else ""
-    return place(document, pages, chars)
+    return {"id": where, "place": place_of(context), "score": score, "change": change}
 
 
 def _spent(evaluation: Evaluation) -> str:
@@ -280,30 +251,15 @@ def _failing_claims(evaluation: Evaluation) -> list[ClaimScore]:
 
 def _claim(claim: ClaimScore, contexts: Sequence[Context], ids: Sequence[str]) -> TemplateData:
     closest = claim.closest
-    inside = (where for c, where in zip(contexts, ids, strict=True) if closest and _holds(c, closest))
+    inside = (where for c, where in zip(contexts, ids, strict=True) if closest and holds(c, closest))
     return {
         "text": visible_text(claim.text),
-        "value": _support(claim),
+        "value": support_text(claim),
         "unsupported": visible_text(", ".join(claim.unsupported)),
         "closest": visible_text(closest.text) if closest else "",
-        "place": _place(closest) if closest else "",
+        "place": place_of(closest) if closest else "",
         "passage": next(inside, ""),
     }
-
-
-def _support(claim: ClaimScore) -> str:
-    if claim.value is not None:
-        return f"{claim.value:.2f}"
-    return visible_text(f"no verdict: {claim.reason}" if claim.reason else "no verdict")
-
-
-def _holds(context: Context, part: Context) -> bool:
-    """Return whether `part` was cut from `context`."""
-    if context.document != part.document or part.text not in context.text:
-        return False
-    if context.start is None or context.end is None or part.start is None:
-        return True
-    return context.start <= part.start <= context.end
 
 
 def _answer_parts(text: str, claims: Iterable[ClaimScore]) -> list[TemplateData]:
@@ -315,7 +271,7 @@ def _answer_parts(text: str, claims: Iterable[ClaimScore]) -> list[TemplateData]
         if start >= end:
             continue
         parts.append({"text": visible_text(text[done:start]), "kind": "", "title": ""})
-        kind, title = ("unknown", _support(claim)) if claim.value is None else ("low", _title(claim))
+        kind, title = ("unknown", support_text(claim)) if claim.value is None else ("low", _title(claim))
         parts.append({"text": visible_text(text[start:end]), "kind": kind, "title": title})
         done = end
     return [*parts, {"text": visible_text(text[done:]), "kind": "", "title": ""}]

@@ -163,7 +163,7 @@
     if (one.dataset.unfolded) return;
     one.dataset.unfolded = "yes";
     for (const side of one.querySelectorAll(".side")) {
-      const near = [...side.querySelectorAll("a.near")];
+      const near = [...side.querySelectorAll(".claims:not(.citations) a.near")];
       for (const link of side.querySelectorAll("a.passage")) {
         const id = link.getAttribute("href").slice(1);
         const wanted = near.filter((other) => other.getAttribute("href") === `#${id}`);

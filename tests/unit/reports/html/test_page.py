@@ -23,7 +23,7 @@ from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo, header_from_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
-from rag_evals.rag.answer import Answer, Context, Span, Tokens
+from rag_evals.rag.answer import Answer, Citation, Context, Span, Tokens
 
 CONTEXT = Context("Each token uses two experts.", "moe.pdf", page=3, start=10, end=38, score=0.75)
 CLAIM = ClaimScore("Nine are used.", 0.25, 12, 26, closest=CONTEXT, unsupported=("Nine",))
@@ -348,3 +348,122 @@ def test_the_same_run_gives_the_same_text(evaluations):
     run = run_of(*evaluations)
     assert run_html(run) == run_html(run)
     assert Page(run_html(run)).text
+
+
+# --- citations ---
+
+LONG = Context(f"{'Before it. ' * 40}Each token uses two experts.{' Behind it.' * 40}", "moe.pdf", page=3)
+CITING = (
+    Score(
+        "citation_precision",
+        0.0,
+        claims=(
+            ClaimScore(
+                "Two are used [1].", 0.9, 0, 17, CONTEXT, citations=(Citation(13, 16, (0,), mark="[1]"),)
+            ),
+            ClaimScore(
+                "Nine are used [1].",
+                0.1,
+                18,
+                36,
+                CONTEXT,
+                unsupported=("Nine",),
+                citations=(Citation(32, 35, (0,), mark="[1]"),),
+            ),
+            ClaimScore(
+                "Ten are used [9].",
+                0.0,
+                37,
+                54,
+                citations=(Citation(50, 53, (8,), mark="[9]"),),
+                fault="cites passage 9, and 1 was retrieved",
+            ),
+        ),
+    ),
+    Score(
+        "citation_recall",
+        0.25,
+        claims=(ClaimScore("It is fast.", 0.0, 55, 66, fault="cites nothing"),),
+    ),
+)
+
+
+def citing(*scores: Score, contexts: tuple[Context, ...] = (LONG,)) -> str:
+    answer = Answer("Two are used [1]. Nine are used [1]. Ten are used [9]. It is fast.", contexts)
+    thresholds = dict.fromkeys(("citation_precision", "citation_recall"), 0.5)
+    return run_html(run_of(evaluation(answer=answer, scores=scores, thresholds=thresholds)))
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of the table of citations."""
+    table = text.partition('<table class="claims citations">')[2].partition("</table>")[0]
+    return [re.findall(r"<td.*?>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+
+
+def test_each_sentence_stands_beside_the_passage_that_it_cites():
+    """With the verdict, and the cited place marked in what is around it; what cites nothing is there too."""
+    around = ("Before it. " * 40)[-240:], (" Behind it." * 40)[:240]
+    passage = (
+        f'<q>…{around[0]}<mark class="near">Each token uses two experts.</mark>{around[1]}…</q> '
+        '<a href="#p1" class="near">moe.pdf p.3</a>'
+    )
+    nothing = '<span class="quiet">nothing</span>'
+    assert rows(citing(*CITING)) == [
+        [
+            "Two are used [1].",
+            "[1]",
+            '<span>0.90</span><br><span class="quiet" dir="auto">supports it</span>',
+            passage,
+        ],
+        [
+            'Nine are used [1].<br><span class="quiet">unsupported: Nine</span>',
+            "[1]",
+            '<span class="low">0.10</span><br><span class="quiet" dir="auto">does not support it</span>',
+            passage,
+        ],
+        [
+            "Ten are used [9].",
+            "[9]",
+            '<span class="low">0.00</span><br>'
+            '<span class="quiet" dir="auto">cites passage 9, and 1 was retrieved</span>',
+            nothing,
+        ],
+        [
+            "It is fast.",
+            "",
+            '<span class="low">0.00</span><br><span class="quiet" dir="auto">cites nothing</span>',
+            nothing,
+        ],
+    ]  # fmt: skip
+
+
+def test_of_recall_alone_each_sentence_has_all_that_it_cites():
+    """And without scores of citations there is no table."""
+    claim = replace(
+        CITING[0].claims[0], citations=(Citation(contexts=(0,)), Citation(document="moe.pdf", page=3))
+    )
+    (row,) = rows(citing(Score("citation_recall", 0.9, claims=(claim,))))
+    assert row[1] == "passage 1, moe.pdf p.3"
+    assert '<table class="claims citations">' not in run_html(run_of(evaluation()))
+
+
+def test_citations_are_text():
+    """Nothing of a sentence, a mark, a fault or a document's name becomes part of the page."""
+    hostile = Context(f"So {HOSTILE} it.", HOSTILE)
+    claim = ClaimScore(
+        HOSTILE,
+        0.1,
+        0,
+        5,
+        replace(hostile, text=HOSTILE),
+        citations=(Citation(document=HOSTILE, mark=HOSTILE),),
+    )
+    page = Page(
+        citing(
+            Score("citation_precision", 0.1, claims=(claim, replace(claim, fault=HOSTILE))),
+            contexts=(hostile,),
+        )
+    )
+    assert len(page.named("script")) == 2
+    assert page.named("img") == []
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
