@@ -207,8 +207,8 @@ class Grader:
     def citations(self) -> CitationReader:
         """What the answer cites, held against its claims; read once for all metrics.
 
-        Claims are asked one by one also where others are read from hidden states: these hold what the model
-        makes of a claim behind all passages, and are no better behind one (docs/decisions/0024).
+        Claims are asked one by one also where others are read from hidden states: these are of the whole
+        answer behind all passages, and a probe was fitted on that (docs/citations.md).
 
         Raises:
             NoVerdict: The answer declines, or cites too much.

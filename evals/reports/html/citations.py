@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rag_evals.evals.reports.html.passages import TemplateData, holds, place_of, support_text
@@ -12,6 +13,8 @@ from rag_evals.rag.answer import Context
 
 # Characters of a passage on either side of the cited place; all of it stands at the end of the page.
 AROUND = 240
+# What is left of a word that is cut; where words are longer, or not parted, they are cut.
+_WORD_BEGUN, _WORD_BEGUN_BEHIND = re.compile(r"\A\S{0,20}\s"), re.compile(r"\s\S{0,20}\Z")
 
 
 def citation_views(evaluation: Evaluation, ids: Sequence[str]) -> list[TemplateData]:
@@ -66,11 +69,15 @@ def _passage(closest: Context | None, contexts: Sequence[Context], ids: Sequence
         return {"before": "", "cited": "", "after": "", "place": "", "passage": ""}
     start = max(0, context.text.find(closest.text))
     end = start + len(closest.text)
-    first, last = max(0, start - AROUND), min(len(context.text), end + AROUND)
+    before, after = context.text[:start], context.text[end:]
+    if len(before) > AROUND:
+        before = f"…{_WORD_BEGUN.sub('', before[-AROUND:])}"
+    if len(after) > AROUND:
+        after = f"{_WORD_BEGUN_BEHIND.sub('', after[:AROUND])}…"
     return {
-        "before": visible_text(("…" if first else "") + context.text[first:start]),
+        "before": visible_text(before),
         "cited": visible_text(context.text[start:end]),
-        "after": visible_text(context.text[end:last] + ("…" if last < len(context.text) else "")),
+        "after": visible_text(after),
         "place": place_of(context),
         "passage": where,
     }

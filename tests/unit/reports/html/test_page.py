@@ -402,7 +402,7 @@ def rows(text: str) -> list[list[str]]:
 
 def test_each_sentence_stands_beside_the_passage_that_it_cites():
     """With the verdict, and the cited place marked in what is around it; what cites nothing is there too."""
-    around = ("Before it. " * 40)[-240:], (" Behind it." * 40)[:240]
+    around = ("Before it. " * 40)[-235:], (" Behind it." * 40)[:238]
     passage = (
         f'<q>…{around[0]}<mark class="near">Each token uses two experts.</mark>{around[1]}…</q> '
         '<a href="#p1" class="near">moe.pdf p.3</a>'
