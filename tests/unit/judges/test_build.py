@@ -257,6 +257,25 @@ def test_a_card_with_a_probe_has_hidden_states_read(tmp_path):
     assert given.fingerprint == CalibratedJudge(reading, card=card_of(reading, 0.7)).fingerprint
 
 
+def test_citations_are_calibrated_by_the_card_of_the_model_that_is_asked(tmp_path):
+    """Whatever other metrics are read by; a judge that reads no citations is as it was."""
+    models = Models(Holding(name="qwen"))
+    asking, reading = scorer_for("choice", models), scorer_for("choice", models, reads_states=True)
+    asked, held = card_of(asking, 0.3), card_of(reading, 0.61)
+    write(asked, tmp_path / "a.json")
+    write(held, tmp_path / "b.json")
+    cited = ("faithfulness", "citation_recall")
+    judge = judge_for("choice", models, metrics=cited, folders=[tmp_path])
+    both = CalibratedJudge(reading, metrics=cited, card=held, asked_card=asked)
+    assert judge.fingerprint == both.fingerprint
+    assert (
+        judge_for("choice", models, metrics=cited, folders=[tmp_path], card=held).fingerprint
+        == both.fingerprint
+    )
+    plain = judge_for("choice", models, metrics=["faithfulness"], folders=[tmp_path])
+    assert plain.fingerprint == CalibratedJudge(reading, card=held).fingerprint != both.fingerprint
+
+
 def test_a_model_elsewhere_has_no_hidden_states():
     """A server's model is asked claim by claim, whatever was wished."""
     plain = scorer_for("choice", Models())
