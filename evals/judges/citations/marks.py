@@ -41,7 +41,7 @@ _OF_VALUES = re.compile(
     r"|tuples?|sequences?|sizes?|bounds|domain|scales?|between|clipped to|normali[sz]ed to|scaled to|equals?"
     r"|tensors?|coordinates?|points?|index|indices|slice|kernel|strides?)(?: of| from| is| are)?"
     r"|\b(?:values?|numbers?|integers?|reals?|scores?|weights?|probabilit(?:y|ies)|lies?|lying|falls?|x|y|z|is|are"
-    r"|bounded|uniform(?:ly)?|distributed) (?:with)?in(?: the)?|[=∈∉⊂⊆≤≥<>≈+*/×·-])\s?\Z",
+    r"|bounded|uniform(?:ly)?|distributed) (?:with)?in(?: the)?|[=∈∉⊂⊆≤≥≈])\s?\Z",
     re.IGNORECASE,
 )
 _OF_CODE = re.compile(
@@ -49,13 +49,15 @@ _OF_CODE = re.compile(
     r"(?: of| is)?)\s?\Z",
     re.IGNORECASE,
 )
-# What an index is attached to: a name of code, a single letter.
+# What an index is attached to: a name of code, a single letter; and what may be one, or a word of a clause.
 _NAME = re.compile(
-    r"(?:(?<![^\W_])[^\W\d_]{1,2}|[A-Za-z]\w*[\d_]\w*|\b(?:arr|array|argv?|args|vec|df|idx|lst|buf|tmp|obj|ptr|items?|data"
-    r"|rows?|cols?|values?|nums?|list|dict|self)|\w+\.\w+|\])\Z",
+    r"(?:(?<!\w)[A-Za-z]|(?<!\w)\w*_\w*|\b(?:arr|argv?|args|vec|df|idx|lst|buf|tmp|obj|ptr|nums|self)|\])\Z",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(r"\s?(?:[:+*/-]?=(?!=)|==|[\^*/])|\.[a-z_]|[\w\[](?<!\[)|->|::")
+_MAY_BE_NAME = re.compile(
+    r"(?:[A-Za-z]\w*\d\w*|\b(?:arrays?|items?|data|rows?|cols?|values?|list|dict)|\w\.\w+)\Z", re.IGNORECASE
+)
+_GOES_ON = re.compile(r"\s?(?:[:+*/-]?=|[\^/]\w|\*\d)|\.[a-z_]|[A-Za-z0-9_]|->|::")
 _CLOSES = re.compile(r"\s{0,2}(?:[.,;:!?)。，；、]|\n|\Z|[\[【])")
 _IS_BEHIND = re.compile(r"[.!?。…][\"'”’)*_]{0,3}\s{0,2}\Z")
 # What a raised number may stand behind: a word that is no unit, or a stop.
@@ -210,14 +212,20 @@ def _of_numbers(
     if max(numbers) >= LEAST_YEAR or _GOES_ON.match(after):
         return None
     says_values = _OF_VALUES if len(numbers) > 1 else _OF_CODE
-    is_attached = before[-1:].isalnum() or before[-1:] in ("_", "]")
-    if not follows and (says_values.search(before) or (is_attached and _NAME.search(before))):
+    if not follows and (says_values.search(before) or _is_index(before, after)):
         return None
     known = [number for number in numbers if number <= count or str(number) in sources.labels]
     closes = bool(_CLOSES.match(after) or _IS_BEHIND.search(before))
     return _Mark(
         *place, _by_numbers(numbers, sources), is_number=True, is_doubtful=not (known or closes or follows)
     )
+
+
+def _is_index(before: str, after: str) -> bool:
+    """Return whether brackets are those of an index, by what they are attached to."""
+    if not (before[-1:].isalnum() or before[-1:] in ("_", "]")):
+        return False
+    return bool(_NAME.search(before) or (_MAY_BE_NAME.search(before) and not _CLOSES.match(after)))
 
 
 def _by_numbers(numbers: Sequence[int], sources: Sources) -> tuple[Citation, ...]:

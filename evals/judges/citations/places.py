@@ -35,7 +35,7 @@ _OF_PASSAGES = re.compile(
     rf"(#?\d{{1,4}}(?:{_DASH}\d{{1,4}})?(?:{_AND}#?\d{{1,4}}(?:{_DASH}\d{{1,4}})?(?!\.\w)){{0,30}})(?![\w.]*\w)",
     re.IGNORECASE,
 )
-_FILE = re.compile(rf"[^\s,;:()\[\]\"'<>]{{1,120}}\.(?:{_ENDINGS})(?![\w.]*\w)", re.IGNORECASE)
+_FILE = re.compile(rf"(?:https?://)?[^\s,;:()\[\]\"'<>]{{1,120}}\.(?:{_ENDINGS})(?![\w.]*\w)", re.IGNORECASE)
 _PAGE = re.compile(
     rf"(?:#page=|:|(?:pp?\.?|pgs?\.?|pages?|seiten?|s\.|página|pagina)\s{{0,3}})(\d{{1,5}})(?:{_DASH}(\d{{1,5}}))?(?!\w)",
     re.IGNORECASE,

@@ -13,7 +13,7 @@ from rag_evals.evals.judges.claims.layout import is_reference, is_sources_title,
 from rag_evals.rag.answer import Citation
 
 _FOOTNOTE = re.compile(r"[ \t]{0,3}\[\^([^\]\[\s]{1,40})\]:[ \t]*(.*)")
-_ENTRY = re.compile(r"[ \t]{0,8}(?:[-*•][ \t]+)?(?:\[(\d{1,3})\][:.]?|(\d{1,3})[.)])[ \t]+(\S.*)")
+_ENTRY = re.compile(r"[ \t]{0,8}(?:[-*•][ \t]+)?(?:\[(\d{1,3})\]([:.]?)|(\d{1,3})[.)])[ \t]+(\S.*)")
 _BULLET = re.compile(r"[ \t]{0,8}[-*•][ \t]+")
 _SAID = re.compile(
     r"\W{0,8}(?:sources?|references?|citations?|quellen?|fuentes?|参考文献|来源|出典)(?: used| cited)?"
@@ -77,9 +77,10 @@ def _read_line(line: str, found: Sources, documents: Documents, *, in_list: bool
     if is_sources_title(line):
         return True, True
     entry = _ENTRY.match(line)
-    names = entry and entry[1] and names_sources(line) and place_within(entry[3], documents)
-    if entry and (in_list or names):
-        found.add(entry[1] or entry[2], entry[3], documents)
+    # "[1]: https://…" defines a label wherever it stands.
+    is_entry = entry and (entry[2] == ":" or _names_one(line, entry, documents))
+    if entry and (in_list or is_entry):
+        found.add(entry[1] or entry[3], entry[4], documents)
         return True, in_list
     if names_sources(line) and (said := _SAID.match(line)):
         _read_said(line[said.end() :], found, documents)
@@ -90,12 +91,19 @@ def _read_line(line: str, found: Sources, documents: Documents, *, in_list: bool
     return False, False
 
 
+def _names_one(line: str, entry: re.Match[str], documents: Documents) -> bool:
+    """Return whether a line outside of a list is an entry of one: it names a document, and says no more."""
+    return bool(entry[1] and names_sources(line) and place_within(entry[4], documents))
+
+
 def _read_said(text: str, found: Sources, documents: Documents) -> None:
     """Read what stands behind "Sources:" on its line."""
     places = places_in(text, documents)
     if places:
         found.listed += places
         return
+    if not _NUMBERED.search(text) and (place := place_within(text, documents)):
+        found.listed.append(place)
     parts = _NUMBERED.split(text)
     named = list(zip(parts[1::2], parts[2::2], strict=True))
     for label, said in named:

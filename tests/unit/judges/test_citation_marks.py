@@ -72,6 +72,9 @@ def _told(citation: Citation) -> tuple:
             "[The FAQ](https://shop.example/faq) says so.",
             [("[The FAQ](https://shop.example/faq)", ("https://shop.example/faq",))],
         ),
+        ("**[1]** and *[2]* of MoE8x7B[3].", [("[1]", (1,)), ("[2]", (2,)), ("[3]", (3,))]),
+        ("- [1, 3] of these data[2].", [("[1, 3]", (1, 3)), ("[2]", (2,))]),
+        ("混合专家[1]。它[2]表示", [("[1]", (1,)), ("[2]", (2,))]),
         ("It costs $5 [1] and not $6 [2].", [("[1]", (1,)), ("[2]", (2,))]),
     ],
 )
@@ -85,7 +88,7 @@ def test_what_is_a_citation(text, found):
     [
         "In [2023] and [1999-2001].",
         "a[1] = 5, x[2], arr[3] and items[0].",
-        "data.values[1] and row_ids[2] are numbers.",
+        "data.values[1] and row_ids[2] and x1[3] are numbers, arr[1].",
         "[0], [0, 1] and [1, 0].",
         "The interval [1, 3], values in [1, 3], x ∈ [1, 2], the range [1-3] and shape [2, 2].",
         "x = [1] or index [2].",
@@ -134,6 +137,12 @@ def test_a_list_of_sources_says_what_the_numbers_are():
     )
     assert read(text) == [("[1]", ("guides/intro.md",)), ("[2]", ("moe.pdf", 5)), ("[3]", (3,))]
     assert read_citations(Answer(text, CONTEXTS)).text.split() == ["A", ".", "Two", ".", "Three", "."]
+
+
+def test_a_label_with_a_colon_is_defined_wherever_it_stands():
+    """By a document, or by what is none of these: then the number is a passage's."""
+    text = "Eight [1]. Thirty days [2].\n[1]: https://x.example\n[2]: https://shop.example/faq"
+    assert read(text) == [("[1]", (1,)), ("[2]", ("https://shop.example/faq",))]
 
 
 @pytest.mark.parametrize(
