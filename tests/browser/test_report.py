@@ -17,7 +17,7 @@ from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
-from rag_evals.rag.answer import Answer, Context
+from rag_evals.rag.answer import Answer, Citation, Context
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -191,6 +191,33 @@ def test_a_question_is_opened(browser):
     assert opened.find_element(By.CSS_SELECTOR, "summary").location["y"] >= 0
     opened.find_element(By.CSS_SELECTOR, "a.near").click()
     assert browser.current_url.endswith("#q5")
+
+
+def test_a_sentence_beside_what_it_cites(browser, tmp_path):
+    """The cited place is marked there; the passage below, which a click shows, is marked for claims alone."""
+    closest = Context("Two experts are used.", "moe.pdf", page=7)
+    cited = ClaimScore("Claim 7.", 0.1, 0, 8, closest, citations=(Citation(contexts=(0,), mark="[1]"),))
+    one = evaluation(7)
+    citing = replace(
+        one,
+        scores=(Score("citation_precision", 0.1, claims=(cited,)),),
+        thresholds={"citation_precision": 0.5},
+    )
+    file = tmp_path / "report.html"
+    file.write_text(run_html(Run("run", RunHeader(), (), (citing,))), "utf-8")
+    visit(browser, f"{file.as_uri()}#q1")
+    opened = browser.find_element(By.CSS_SELECTOR, "details.current")
+    (row,) = opened.find_elements(By.CSS_SELECTOR, ".citations tr:not(:has(th))")
+    assert [cell.text for cell in row.find_elements(By.TAG_NAME, "td")] == [
+        "Claim 7.",
+        "[1]",
+        "0.10\ndoes not support it",
+        "Passage of leaf7x. Two experts are used. moe.pdf p.7",
+    ]
+    assert [mark.text for mark in opened.find_elements(By.CSS_SELECTOR, "mark")] == ["Two experts are used."]
+    row.find_element(By.CSS_SELECTOR, "a.near").click()
+    assert opened.find_element(By.TAG_NAME, "blockquote").is_displayed()
+    assert browser.current_url.endswith("#q1")
 
 
 def test_from_question_to_question(browser):
