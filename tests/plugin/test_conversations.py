@@ -257,3 +257,39 @@ def test_wrong_turns_end_the_session_in_one_line_each(project):
             "without a gap",
         ]
     )
+
+
+def test_a_search_is_told_the_questions_before_and_answers_none(project):
+    """Retrieval by itself takes no language model, in a conversation either."""
+    project.append(
+        "conftest.py",
+        """
+from rag_evals import Context
+from rag_evals.rag.answer import Retrieval
+
+class Shop:
+    name = fingerprint = searching = "shop"
+
+    async def answer(self, question, history=()):
+        raise AssertionError("nothing is to be answered")
+
+    async def search(self, question, history=()):
+        with open("asked.txt", "a") as file:
+            print(" | ".join(f"{m.role}: {m.content}" for m in history), question, file=file)
+        return Retrieval((Context("Two.", "a.md", start=0, end=4),))
+
+@pytest.fixture(scope="session")
+def shop():
+    return Shop()
+""",
+    )
+    project.write(
+        "test_it.py",
+        "def test_found(evaluate_retrieval, pipeline, question):\n"
+        "    evaluate_retrieval(pipeline, question).result().require()\n",
+    )
+    given = turns("lakes", "l1", "l2", "l3")
+    given["lakes-3"]["sources"] = [{"document": "a.md", "start": 0, "end": 4}]
+    project.ask(**given)
+    project.run("--evals-pipelines", "shop").assert_outcomes(passed=1)
+    assert project.read("asked.txt") == "user: l1 | user: l2 l3\n"
