@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
-from rag_evals.evals.engine.task import Task, said_before, with_turn
+from rag_evals.evals.engine.task import Task, said_before, with_known_history
 from rag_evals.evals.judges.choice.explain import TASKS, VERSION
 from rag_evals.evals.judges.citations.reading import CITATION_METRICS
 from rag_evals.evals.judges.citations.reading import VERSION as CITATIONS_VERSION
@@ -37,7 +37,7 @@ from rag_evals.evals.runs.score import (
     judgement_from_json,
     judgement_to_json,
 )
-from rag_evals.rag.answer import Answer, Context, Message, Pipeline, Tokens, put, retrieves_first
+from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens, put, retrieves_first
 from rag_evals.rag.errors import ModelDiedError, RagError
 from rag_evals.rag.identity import canonical, digest
 from rag_evals.rag.profile import load, profile_of
@@ -179,28 +179,15 @@ class ReuseCache:
         An answer that would be found by its passages counts as not made: nothing is retrieved. So does one to
         a turn with an earlier one whose answer is not known.
         """
-        known = self._recalled(task)
-        if known is None:
+        turn = with_known_history(task, self._made)
+        answer = self._made(turn) if turn else None
+        if turn is None or answer is None:
             return False, False
-        task = known
-        answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json, is_use=False)
-        if answer is None:
-            return False, False
-        key = scores_key(task, answer)
-        return True, self._recall(task.judge, SCORES, key, judgement_from_json, is_use=False) is not None
+        key = scores_key(turn, answer)
+        return True, self._recall(turn.judge, SCORES, key, judgement_from_json, is_use=False) is not None
 
-    def _recalled(self, task: Task) -> Task | None:
-        """Return a task with the history that the cache has for it; None where an answer is not there."""
-        history: tuple[Message, ...] = ()
-        for question in task.earlier:
-            turn = replace(task, question=replace(question, history=question.history or history), earlier=())
-            answer = self._recall(turn.pipeline, ANSWER, turn.answer_key, answer_from_json, is_use=False)
-            if answer is None:
-                return None
-            history = with_turn(turn.question, answer)
-        if not task.earlier:
-            return task
-        return replace(task, question=replace(task.question, history=history), earlier=())
+    def _made(self, task: Task) -> Answer | None:
+        return self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json, is_use=False)
 
     def examples(self, kind: str, name: str) -> list[tuple[tuple[Tokens, ...], float]]:
         """Return tokens and seconds of the latest answers or judgements that something called `name` made.

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -129,3 +129,15 @@ def said_before(question: Question) -> list[Any]:
 def with_turn(question: Question, answer: Answer) -> tuple[Message, ...]:
     """Return the history of the turn behind `question`, to which `answer` was given."""
     return (*question.history, Message("user", question.question), Message("assistant", answer.text))
+
+
+def with_known_history(task: Task, known: Callable[[Task], Answer | None]) -> Task | None:
+    """Return a task with what was said before its question, where each answer to an earlier turn is known."""
+    history: tuple[Message, ...] = ()
+    for question in task.earlier:
+        before = replace(task, question=replace(question, history=question.history or history), earlier=())
+        answer = known(before)
+        if answer is None:
+            return None
+        history = with_turn(before.question, answer)
+    return replace(task, question=replace(task.question, history=history), earlier=()) if history else task
