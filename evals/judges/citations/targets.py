@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -86,15 +87,14 @@ def behind(citation: Citation, claims: Sequence[Claim], text: str) -> list[int]:
         text: The answer.
     """
     start, end = citation.start or 0, citation.end or 0
-    within = [n for n, one in enumerate(claims) if one.span.start < end and start < one.span.end]
-    if within:
-        return within
-    before = max((n for n, one in enumerate(claims) if one.span.end <= start), default=None)
-    after = min((n for n, one in enumerate(claims) if one.span.start >= end), default=None)
-    gap = None if before is None else text[claims[before].span.end : start]
-    if before is not None and gap is not None and "\n" not in gap:
-        return [before]
-    if after is not None and "\n" not in text[end : claims[after].span.start]:
-        return [after]
-    is_near = before is not None and gap is not None and not gap.strip() and gap.count("\n") == 1
-    return [before] if is_near and before is not None else []
+    # The first claim that ends behind its start, and the first that starts behind its end.
+    first = bisect_right(claims, start, key=lambda one: one.span.end)
+    behind_it = bisect_left(claims, end, key=lambda one: one.span.start)
+    if first < behind_it:
+        return list(range(first, behind_it))
+    gap = text[claims[first - 1].span.end : start] if first else "\n\n"
+    if "\n" not in gap:
+        return [first - 1]
+    if behind_it < len(claims) and "\n" not in text[end : claims[behind_it].span.start]:
+        return [behind_it]
+    return [first - 1] if gap.count("\n") == 1 and not gap.strip() else []

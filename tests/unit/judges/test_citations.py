@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from rag_evals.evals.engine.reuse import scores_key
 from rag_evals.evals.engine.task import Task
@@ -214,6 +216,34 @@ def test_what_a_service_tells():
         (text, "cites gone.pdf, which was not retrieved"),
         (text, "is cited for at characters 90 to 120, and the answer has 44"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "cited"),
+    [
+        ("Gold is dear [1]. Tin is cheap.", [["[1]"], []]),
+        ("Gold is dear. [1] Tin is cheap.", [["[1]"], []]),
+        ("Gold is dear. [1] says that tin is cheap.", [[], ["[1]"]]),
+        ("[1] Gold is dear.\n[2] Tin is cheap.", [["[1]"], ["[2]"]]),
+        ("Gold is dear.\n[1]\n\nTin is cheap.", [["[1]"], []]),
+        ("Gold is dear.\n\n[1]\n\nTin is cheap.", [[], []]),
+        ("- Gold is dear [1]\n- Tin is cheap [2]\n", [["[1]"], ["[2]"]]),
+        ("| Metal | Price |\n|---|---|\n| Gold | dear [1] |\n| Tin | cheap [2] |", [["[1]"], ["[2]"]]),
+        ("According to [1], gold is dear, and [2] agrees. Tin is cheap.", [["[1]", "[2]"], []]),
+    ],
+)
+def test_which_sentence_a_mark_stands_behind(text, cited):
+    """The one that it is in; the one before it on its line; at the beginning of a line the one behind it."""
+    claims = judged(text, cites=True)["recall"].claims
+    assert [[one.mark for one in claim.citations] for claim in claims] == cited
+
+
+def test_a_long_answer_is_taken_apart_in_a_moment():
+    """However many marks and sentences it has."""
+    text = "Gold is dear [9]. " * 1_100
+    start = time.process_time()
+    assert judged(text)["precision"].value == 0.0
+    assert time.process_time() - start < 5.0
 
 
 def test_what_is_cited_for_the_whole_answer():
