@@ -155,6 +155,8 @@ class Answer:
             there. The last stage are the contexts themselves.
         citations: What the answer cites, where that is told beside its text; marks in the text need not be.
         cites: Whether it was asked to cite: without a citation it is at fault then.
+        contexts_known: False for an answer of a log that does not tell its passages: what is held against
+            them is unscored.
     """
 
     text: str
@@ -166,6 +168,7 @@ class Answer:
     stages: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     citations: tuple[Citation, ...] = ()
     cites: bool = False
+    contexts_known: bool = True
 
     @property
     def candidates(self) -> tuple[Span, ...]:

@@ -92,7 +92,7 @@ def _entries(path: Path, files: str, readers: Mapping[str, EntryReader]) -> Entr
         data = read_plain(path)
         text = data.decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
-        yield 0, Fault((_os_problem(error),))
+        yield 0, Fault((os_problem(error),))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         yield line, Fault((f"not UTF-8 text (byte 0x{data[error.start]:02X} at {error.start})",))
@@ -100,7 +100,8 @@ def _entries(path: Path, files: str, readers: Mapping[str, EntryReader]) -> Entr
         yield from reader(text)
 
 
-def _os_problem(error: OSError) -> str:
+def os_problem(error: OSError) -> str:
+    """Return why a file cannot be read."""
     return "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
 
 
@@ -116,7 +117,7 @@ def _json_lines(text: str, decoder: json.JSONDecoder) -> Entries:
         try:
             yield number, bounded(decoder.decode(line))
         except (ValueError, RecursionError) as error:
-            yield number, Fault((_json_problem(error),))
+            yield number, Fault((json_problem(error),))
 
 
 def _json_list(text: str, members: str, decoder: json.JSONDecoder) -> Entries:
@@ -134,7 +135,7 @@ def _json_list(text: str, members: str, decoder: json.JSONDecoder) -> Entries:
             yield line, value
             position, has_more = _next_item(text, end)
     except json.JSONDecodeError as error:
-        yield error.lineno, Fault((_json_problem(error),))
+        yield error.lineno, Fault((json_problem(error),))
 
 
 def _json_item(decoder: json.JSONDecoder, text: str, position: int) -> tuple[Any, int]:
@@ -145,7 +146,7 @@ def _json_item(decoder: json.JSONDecoder, text: str, position: int) -> tuple[Any
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:
-        problem = _json_problem(error)
+        problem = json_problem(error)
     try:
         return Fault((problem,)), json.JSONDecoder().raw_decode(text, position)[1]
     except (ValueError, RecursionError) as error:
@@ -173,7 +174,8 @@ def _next_item(text: str, end: int) -> tuple[int, bool]:
     return rest, False
 
 
-def _json_problem(error: Exception) -> str:
+def json_problem(error: Exception) -> str:
+    """Return why a text is no JSON, or none that is taken."""
     if isinstance(error, json.JSONDecodeError):
         return f"invalid JSON at column {error.colno}: {error.msg}"
     return _first_line(error)

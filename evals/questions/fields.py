@@ -7,6 +7,7 @@ from typing import Any
 
 from rag_evals.evals.base.fields import fits, number
 from rag_evals.evals.base.messages import kind_name, quoted, short_repr
+from rag_evals.rag.answer import Context
 
 
 def check_keys(entry: Mapping[Any, Any], known: Sequence[str], problems: list[str]) -> None:
@@ -96,14 +97,16 @@ def parse_whole_number(entry: Mapping[str, Any], key: str, least: int, problems:
     return None
 
 
-def parse_number(entry: Mapping[str, Any], key: str, least: float, problems: list[str]) -> float | None:
-    """Return the number under a key, None when there is none; one below `least` is a problem."""
+def parse_number(
+    entry: Mapping[str, Any], key: str, least: float | None, problems: list[str]
+) -> float | None:
+    """Return the number under a key, None when there is none; one below `least`, if any, is a problem."""
     value = entry.get(key)
     if value is None:
         return None
     if not fits(number, value):  # a NaN fits as little as a text
         problems.append(f'"{key}" is not a number but {kind_name(value)} ({short_repr(value)})')
-    elif value < least:
+    elif least is not None and value < least:
         problems.append(f'"{key}" = {short_repr(value)} is below {least:g}')
     else:
         return float(value)
@@ -114,3 +117,36 @@ def check_span(start: int | None, end: int | None, problems: list[str]) -> None:
     """Name a span of characters that ends before it begins."""
     if start is not None and end is not None and end < start:
         problems.append(f'"end" = {end} is before "start" = {start}')
+
+
+_CONTEXT_KEYS = ("text", "document", "page", "start", "end", "page_end", "score")
+
+
+def parse_context_list(entry: Mapping[str, Any], problems: list[str]) -> tuple[Context, ...]:
+    """Return the contexts of an entry, as texts or as the records have them."""
+    contexts = []
+    for place, value in enumerate(parse_list(entry, "contexts", "texts", problems)):
+        if isinstance(value, dict):
+            found: list[str] = []
+            contexts.append(_parse_context(value, found))
+            problems += [f"contexts[{place}]: {problem}" for problem in found]
+        elif problem := text_problem(value):
+            problems.append(f"contexts[{place}] {problem}")
+        else:
+            contexts.append(Context(str(value)))
+    return tuple(contexts)
+
+
+def _parse_context(value: Mapping[str, Any], problems: list[str]) -> Context:
+    check_keys(value, _CONTEXT_KEYS, problems)
+    context = Context(
+        text=parse_text(value, "text", problems, is_required=True) or "",
+        document=parse_text(value, "document", problems, may_be_blank=True) or "",
+        page=parse_whole_number(value, "page", 1, problems),
+        start=parse_whole_number(value, "start", 0, problems),
+        end=parse_whole_number(value, "end", 0, problems),
+        score=parse_number(value, "score", None, problems),
+        page_end=parse_whole_number(value, "page_end", 1, problems),
+    )
+    check_span(context.start, context.end, problems)
+    return context

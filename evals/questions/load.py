@@ -205,21 +205,19 @@ def _is_number(value: object) -> bool:
 
 def _parse_provenance(entry: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any] | None:
     value = parse_object(entry, "provenance", problems)
-    if value is not None and not _is_json(value):
+    if value is not None and not is_json(value):
         problems.append(
             '"provenance" holds a value that JSON cannot hold: NaN, bytes, a set or a key that is no text'
         )
     return value
 
 
-def _is_json(value: object) -> bool:
+def is_json(value: object) -> bool:
     """Return whether a value survives JSON unchanged; YAML has more kinds of value."""
     if isinstance(value, dict):
-        return all(
-            isinstance(key, str) and _is_json(key) and _is_json(member) for key, member in value.items()
-        )
+        return all(isinstance(key, str) and is_json(key) and is_json(member) for key, member in value.items())
     if isinstance(value, list):
-        return all(map(_is_json, value))
+        return all(map(is_json, value))
     if isinstance(value, str):
         return is_encodable(value)
     return (

@@ -246,6 +246,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "finished": answer.finished if answer else None,
         "omitted": answer.omitted if answer else None,
         "contexts": [context_to_json(context) for context in answer.contexts] if answer else [],
+        **({} if answer is None or answer.contexts_known else {"contexts_known": False}),
         "retrieved": _stages_to_json(answer.stages) if answer else {},
         **(_citations_to_json(answer) if answer else {}),
         "scores": {
@@ -286,6 +287,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
             stages=_stages(line),
             citations=_citations(line),
             cites=bool(line.get("cites")),
+            contexts_known=line.get("contexts_known", True),
         )
     return Evaluation(
         question=Question(
@@ -318,8 +320,11 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
 
 def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Return `answer` as it is kept in the cache."""
+    known = without(without(fields_of(answer), "citations"), "cites")
+    if answer.contexts_known:
+        del known["contexts_known"]
     return {
-        **without(without(fields_of(answer), "citations"), "cites"),
+        **known,
         **_citations_to_json(answer),
         "contexts": [context_to_json(context) for context in answer.contexts],
         "stages": _stages_to_json(answer.stages),
@@ -340,6 +345,7 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
         _stages(kept, key="stages"),
         _citations(kept),
         bool(kept.get("cites")),
+        kept.get("contexts_known", True),
     )
 
 

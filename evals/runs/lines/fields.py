@@ -86,6 +86,7 @@ _evaluation = fields(
         "answerable": truth,
         "tags": _texts,
         "sources": maybe(listed(_source)),
+        "contexts_known": truth,
         "candidates": maybe(listed(_span)),
         "retrieved": maybe(keyed(listed(_span))),
         "cached": maybe(_texts),

@@ -13,12 +13,10 @@ from rag_evals.evals.base.messages import count_of, display_path, kind_name, lis
 from rag_evals.evals.questions.entries import Fault, gather, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
     check_keys,
-    check_span,
+    parse_context_list,
     parse_list,
     parse_object,
     parse_text,
-    parse_whole_number,
-    text_problem,
 )
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
@@ -162,7 +160,7 @@ def content_of(example: Labelled) -> dict[str, Any]:
         "id": question.id,
         "question": question.question,
         "reference": question.reference,
-        "contexts": [{key: getattr(context, key) for key in _CONTEXT_KEYS} for context in answer.contexts],
+        "contexts": [{key: getattr(context, key) for key in _CONTENT_KEYS} for context in answer.contexts],
         "answer": answer.text,
         "labels": dict(example.labels),
         "source": example.source,
@@ -174,7 +172,7 @@ def content_of(example: Labelled) -> dict[str, Any]:
 # --- file to examples ---
 
 _READERS = readers_for("examples")
-_CONTEXT_KEYS = ("text", "document", "page", "start", "end", "page_end")
+_CONTENT_KEYS = ("text", "document", "page", "start", "end", "page_end")
 _MARKS = ("spans", "ratings")
 _KEYS = ("id", "question", "contexts", "context", "answer", "reference", *LABELS, *_MARKS, "source", "kind")
 
@@ -229,37 +227,9 @@ def parse_contexts(entry: Mapping[str, Any], problems: list[str]) -> tuple[Conte
         text = parse_text(entry, "context", problems, may_be_blank=True) or ""
         return (Context(text),) if text.strip() else ()
     else:
-        return _parse_context_list(parse_list(entry, "contexts", "texts", problems), problems)
+        # One copied from the records has a score: no judge sees it.
+        return tuple(replace(context, score=None) for context in parse_context_list(entry, problems))
     return ()
-
-
-def _parse_context_list(values: Sequence[object], problems: list[str]) -> tuple[Context, ...]:
-    contexts = []
-    for number, value in enumerate(values):
-        if isinstance(value, dict):
-            found: list[str] = []
-            contexts.append(_parse_context(value, found))
-            problems += [f"contexts[{number}]: {problem}" for problem in found]
-        elif problem := text_problem(value):
-            problems.append(f"contexts[{number}] {problem}")
-        else:
-            contexts.append(Context(str(value)))
-    return tuple(contexts)
-
-
-def _parse_context(value: Mapping[str, Any], problems: list[str]) -> Context:
-    # One copied from the records has a score too: passed over, as no judge sees it.
-    check_keys(value, (*_CONTEXT_KEYS, "score"), problems)
-    context = Context(
-        text=parse_text(value, "text", problems, is_required=True) or "",
-        document=parse_text(value, "document", problems, may_be_blank=True) or "",
-        page=parse_whole_number(value, "page", 1, problems),
-        start=parse_whole_number(value, "start", 0, problems),
-        end=parse_whole_number(value, "end", 0, problems),
-        page_end=parse_whole_number(value, "page_end", 1, problems),
-    )
-    check_span(context.start, context.end, problems)
-    return context
 
 
 def _parse_labels(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple[str, int], ...]:

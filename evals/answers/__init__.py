@@ -1,0 +1,1 @@
+"""Answers that are there already: what a service said, from its log."""
