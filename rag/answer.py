@@ -249,6 +249,18 @@ class Searches(Pipeline, Protocol):
         """Find the passages for `question`, as far as that takes no language model."""
 
 
+class Replays(Pipeline, Protocol):
+    """A pipeline whose answers are there already: it gives the one to a question by the question's id."""
+
+    def replayed(self, question_id: str) -> Answer:
+        """Return the answer to the question of this id."""
+
+
+def replays(pipeline: Pipeline) -> TypeGuard[Replays]:
+    """Return whether the answers of `pipeline` are there already."""
+    return hasattr(pipeline, "replayed")
+
+
 def searches(pipeline: Pipeline) -> TypeGuard[Searches]:
     """Return whether `pipeline` finds passages without a language model."""
     return all(hasattr(pipeline, name) for name in ("searching", "search"))

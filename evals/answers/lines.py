@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,12 +47,14 @@ class LogLine:
         number: Number of the line, from 1; 0 for what concerns the file as a whole.
         start: Where in the file it begins, in bytes.
         value: The logged answer, or what is wrong with the line.
+        hash: A hash of the line as it stands there.
     """
 
     file: Path
     number: int
     start: int
     value: LoggedAnswer | Fault
+    hash: bytes = b""
 
     @property
     def place(self) -> str:
@@ -69,20 +72,26 @@ def read_log(file: Path) -> Iterator[LogLine]:
     try:
         for number, start, data in _lines(file):
             if (value := parse_line(data)) is not None:
-                yield LogLine(file, number, start, value)
+                yield LogLine(file, number, start, value, _hash(data))
     except OSError as error:
         yield LogLine(file, 0, 0, Fault((os_problem(error),)))
 
 
-def read_line(file: Path, start: int) -> LoggedAnswer | Fault | None:
-    """Return what stands in the line that begins at `start`; None for a blank one.
+def read_line(file: Path, number: int, start: int) -> LogLine | None:
+    """Return line `number`, which begins at `start`; None for a blank one, or where there is none.
 
     Raises:
         OSError: The file cannot be read.
     """
     with open_plain(file) as opened:
         opened.seek(start)
-        return parse_line(opened.readline(MOST_LINE))
+        data = opened.readline(MOST_LINE)
+    value = parse_line(data)
+    return None if value is None else LogLine(file, number, start, value, _hash(data))
+
+
+def _hash(data: bytes) -> bytes:
+    return sha256(data.strip()).digest()[:12]
 
 
 def _lines(file: Path) -> Iterator[tuple[int, int, bytes]]:
@@ -142,7 +151,9 @@ def parse_logged(value: object) -> LoggedAnswer | Fault:
 
 def _parse_question(entry: Mapping[str, Any], problems: list[str]) -> Question:
     given = {key: entry[key] for key in QUESTION_KEYS if entry.get(key) is not None}
-    question = parse_question({"id": derived_id(entry), **given})
+    if "id" not in given:
+        given["id"] = derived_id(entry)
+    question = parse_question(given)
     if isinstance(question, Fault):
         problems += question.problems
         return Question("", "")

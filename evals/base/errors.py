@@ -17,6 +17,14 @@ class QuestionFileError(UsageError):
     """Raised when question files are missing or wrong; the message lists every offender with its line."""
 
 
+class AnswerFileError(UsageError):
+    """Raised when logs of answers are missing or wrong; the message lists every offender with its line."""
+
+
+class LostAnswerError(EvalsError, LookupError):
+    """Raised when a logged answer cannot be had, or its line is another one than when the session began."""
+
+
 class LabelFileError(UsageError):
     """Raised when labels are missing, wrong or too few; the message lists every offender with its line."""
 

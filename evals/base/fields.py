@@ -81,6 +81,13 @@ def count(value: Any) -> None:
         raise WrongField("a whole number from 0", value)
 
 
+def at_least_one(value: Any) -> None:
+    """A whole number from 1."""
+    whole(value)
+    if value < 1:
+        raise WrongField("a whole number from 1", value)
+
+
 def anything(value: Any) -> None:
     """Whatever JSON has."""
 

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Any
 
 from rag_evals.evals.base.arrays import Floats
+from rag_evals.evals.base.drawn import Drawn, drawn_mean, ranks_of
 
 QUANTILE = NormalDist().inv_cdf(0.975)
 # Over 5 clusters the interval of a mean holds 91 % of the time, over 6 94 %.
@@ -41,11 +42,14 @@ class Sample:
             the questions are, and intervals speak of further questions on these same documents.
         limits: The least and the greatest possible value: (0, 1) for scores, (0, math.inf) for times and
             counts. What few values cannot exclude reaches this far; values beyond 1 lift the upper limit.
+        drawn: What each value was drawn from; empty where they were not drawn. Of what was drawn intervals
+            speak of the rest of that population, whatever documents it is about.
     """
 
     values: tuple[float, ...]
     clusters: tuple[str, ...]
     limits: tuple[float, float] = (0.0, 1.0)
+    drawn: tuple[Drawn, ...] = ()
 
 
 def rate_interval(sample: Sample, *, level: float = 0.95) -> Interval:
@@ -60,6 +64,8 @@ def rate_interval(sample: Sample, *, level: float = 0.95) -> Interval:
     if not sample.values:
         return Interval(0.0, 0.0, 1.0)
     values = np.asarray(sample.values, dtype=np.float64)
+    if sample.drawn:
+        return _drawn_rate(values, sample.drawn, reach_of(None, level))
     groups = cluster_numbers(sample.clusters)
     share = min(1.0, max(0.0, float(values.mean())))
     return wilson(share, effective_count(values, groups, share * (1 - share)), reach_of(groups, level))
@@ -81,6 +87,8 @@ def mean_interval(sample: Sample, *, level: float = 0.95) -> Interval:
     values = np.asarray(sample.values, dtype=np.float64)
     if len(values) == 1:
         return Interval(float(values[0]), low, high)
+    if sample.drawn:
+        return _drawn_mean(values, sample, level)
     groups = cluster_numbers(sample.clusters)
     if np.ptp(values) < 1e-12:
         return _of_equal(float(values[0]), len(values), (low, high), reach_of(groups, level))
@@ -101,6 +109,8 @@ def quantile_interval(sample: Sample, q: float, *, level: float = 0.95) -> Inter
     low, high = limits_of(sample)
     if not sample.values:
         return Interval(low, low, high)
+    if sample.drawn:
+        return _drawn_quantile(sample, q, level)
     values = np.sort(np.asarray(sample.values, dtype=np.float64))
     value = float(np.quantile(values, q))
     count = _effective_around(sample, value, q, level)
@@ -286,3 +296,56 @@ def _clusters(values: Floats, groups: Any) -> tuple[Floats, ...]:
 
 def _ratio(sums: Floats, counts: Floats, axis: int = -1) -> Any:
     return sums.sum(axis=axis) / counts.sum(axis=axis)
+
+
+# --- of what was drawn ---
+
+
+def _drawn_rate(values: Floats, drawn: Sequence[Drawn], quantile: float) -> Interval:
+    """Return Wilson's interval of the rate of a population; its steps are one of those that are in it."""
+    share = min(1.0, max(0.0, drawn_mean(values, drawn).value))
+    found = drawn_mean(values, drawn, share * (1 - share))
+    if math.isinf(found.count):
+        return Interval(share, share, share)
+    step = 0.5 / found.population
+    inside = wilson(share, found.count, quantile)
+    return Interval(share, max(0.0, inside.low - step), min(1.0, inside.high + step))
+
+
+def _drawn_mean(values: Floats, sample: Sample, level: float) -> Interval:
+    """Return the bootstrap interval around the mean of the population, as narrow as its draws make it."""
+    import numpy as np
+
+    low, high = limits_of(sample)
+    found = drawn_mean(values, sample.drawn)
+    if math.isinf(found.count):
+        return Interval(found.value, found.value, found.value)
+    if np.ptp(values) < 1e-12:
+        return _of_equal(found.value, found.count, (low, high), reach_of(None, level))
+    apart = bootstrap(values, None, level)
+    scale = math.sqrt(len(values) / found.count)
+    below, above = ((end - apart.value) * scale for end in (apart.low, apart.high))
+    return Interval(found.value, max(low, found.value + below), min(high, found.value + above))
+
+
+def _drawn_quantile(sample: Sample, q: float, level: float) -> Interval:
+    """Return the interval of a quantile of the population between two values that were drawn."""
+    import numpy as np
+    from scipy.stats import binom
+
+    low, high = limits_of(sample)
+    values, shares = ranks_of(np.asarray(sample.values, dtype=np.float64), sample.drawn)
+    value = float(values[min(int(np.searchsorted(shares, q - 1e-12)), len(values) - 1)])
+    below = (np.asarray(sample.values) <= value).astype(np.float64)
+    count = drawn_mean(below, sample.drawn, q * (1 - q)).count
+    if math.isinf(count):
+        return Interval(value, value, value)
+    count = max(1, math.floor(count))
+    first, last = (int(rank) for rank in binom.ppf([(1 - level) / 2, (1 + level) / 2], count, q))
+    before = int(np.searchsorted(shares, first / count + 1e-12)) - 1
+    behind = int(np.searchsorted(shares, (last + 1) / count - 1e-12))
+    if first > 0 and before >= 0:
+        low = min(value, float(values[before]))
+    if last < count and behind < len(values):
+        high = max(value, float(values[behind]))
+    return Interval(value, low, high)

@@ -25,6 +25,7 @@ from rag_evals.rag.errors import ModelDiedError, RemoteError
 from rag_evals.rag.llm.deadline import Deadline, deadline
 
 T = TypeVar("T")
+NO_CONTEXTS = "the log has no contexts"
 
 
 class Watcher(Protocol):
@@ -234,7 +235,8 @@ def evaluation_of(task: Task, answer: KeyedResult[Answer], judgement: KeyedResul
         pipeline=task.name,
         answer=answer.value,
         # Without a score nothing could be below its threshold: the question would pass without a verdict.
-        scores=judgement.value.scores or _unscored(task, "the judge gave no score"),
+        scores=_known(task, answer.value, judgement.value.scores)
+        or _unscored(task, "the judge gave no score"),
         thresholds={},
         seconds={**answer.value.seconds, "judge": judgement.value.seconds},
         tokens={**answer.value.tokens, "judge": judgement.value.tokens},
@@ -243,6 +245,17 @@ def evaluation_of(task: Task, answer: KeyedResult[Answer], judgement: KeyedResul
         judged=judgement.value.parts,
         cached=tuple(kind for kind, part in made.items() if part.is_cached),
         keys={kind: part.key for kind, part in made.items()},
+    )
+
+
+def _known(task: Task, answer: Answer, scores: tuple[Score, ...]) -> tuple[Score, ...]:
+    """Leave out what a judge says of contexts that are not known, whatever it took none for."""
+    if answer.contexts_known:
+        return scores
+    of_contexts = {m.name for m in metrics_for(task.question, task.metrics) if m.of_contexts}
+    return tuple(
+        Score(score.metric, None, reason=NO_CONTEXTS) if score.metric in of_contexts else score
+        for score in scores
     )
 
 

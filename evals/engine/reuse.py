@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -37,7 +38,7 @@ from rag_evals.evals.runs.score import (
     judgement_from_json,
     judgement_to_json,
 )
-from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens, put, retrieves_first
+from rag_evals.rag.answer import Answer, Context, Pipeline, Tokens, put, replays, retrieves_first
 from rag_evals.rag.errors import ModelDiedError, RagError
 from rag_evals.rag.identity import canonical, digest
 from rag_evals.rag.profile import load, profile_of
@@ -93,6 +94,8 @@ class ReuseCache:
         """
         pipeline, asked, history = task.pipeline, task.question.question, task.question.history
         key = task.answer_key
+        if replays(pipeline):
+            return _replayed(task)
         if (known := self._recall(pipeline, ANSWER, key, answer_from_json)) is not None:
             return KeyedResult(known, key, is_cached=True)
         await self._load(pipeline)
@@ -163,15 +166,15 @@ class ReuseCache:
         """
         if task.judgings > 1 or task.explains or task.earlier:
             return None
-        answer = self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json)
+        answer = self._there(task)
         if answer is None:
             return None
-        key = scores_key(task, answer)
+        key = scores_key(task, answer.value)
         judgement = self._recall(task.judge, SCORES, key, judgement_from_json)
         if judgement is None:
             return None
-        placed = pointing_into(judgement, answer.contexts)
-        return KeyedResult(answer, task.answer_key, is_cached=True), KeyedResult(placed, key, is_cached=True)
+        placed = pointing_into(judgement, answer.value.contexts)
+        return answer, KeyedResult(placed, key, is_cached=True)
 
     def peek(self, task: Task) -> tuple[bool, bool]:
         """Return whether the answer to `task` and its judgement were made before, without making anything.
@@ -187,7 +190,8 @@ class ReuseCache:
         return True, self._recall(turn.judge, SCORES, key, judgement_from_json, is_use=False) is not None
 
     def _made(self, task: Task) -> Answer | None:
-        return self._recall(task.pipeline, ANSWER, task.answer_key, answer_from_json, is_use=False)
+        made = self._there(task, is_use=False)
+        return made.value if made else None
 
     def examples(self, kind: str, name: str) -> list[tuple[tuple[Tokens, ...], float]]:
         """Return tokens and seconds of the latest answers or judgements that something called `name` made.
@@ -203,6 +207,16 @@ class ReuseCache:
             return [((one.tokens,), one.seconds) for one in said if one]
         answers = (_read(data, answer_from_json) for data in made)
         return [((answer.total,), sum(answer.seconds.values())) for answer in answers if answer]
+
+    def _there(self, task: Task, *, is_use: bool = True) -> KeyedResult[Answer] | None:
+        """Return the answer if it was made before; one that cannot be had says so when it is evaluated."""
+        if replays(task.pipeline):
+            with suppress(Exception):
+                return _replayed(task)
+            return None
+        key = task.answer_key
+        known = self._recall(task.pipeline, ANSWER, key, answer_from_json, is_use=is_use)
+        return None if known is None else KeyedResult(known, key, is_cached=True)
 
     async def _check_judge(self, task: Task) -> None:
         """Load a judge on a server before there is an answer: one that it cannot judge costs for nothing."""
@@ -270,6 +284,12 @@ def _addresses_and_reasons(made: Mapping[str, Any]) -> Iterator[str]:
     yield from (name for one in made.get("contexts", ()) if "://" in (name := one["document"]))
     for score in made.get("scores", ()):
         yield from (reason for one in (score, *score["claims"]) if (reason := one["reason"]))
+
+
+def _replayed(task: Task) -> KeyedResult[Answer]:
+    """Return an answer that is there already: it is neither made now nor taken from the cache."""
+    assert replays(task.pipeline)
+    return KeyedResult(task.pipeline.replayed(task.question.id), task.answer_key)
 
 
 async def _answered(task: Task) -> Answer:

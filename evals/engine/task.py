@@ -14,7 +14,7 @@ from typing import Any
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question, messages_to_json
 from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
-from rag_evals.rag.answer import HISTORY_VERSION, Answer, Message, Pipeline
+from rag_evals.rag.answer import HISTORY_VERSION, Answer, Message, Pipeline, replays
 from rag_evals.rag.identity import digest
 
 Call = Callable[[], Coroutine[Any, Any, Any]]
@@ -116,9 +116,11 @@ class Task:
 
     @cached_property
     def answer_key(self) -> str:
-        """The identity of its answer."""
+        """The identity of its answer; what is there already is told apart by the id of its question."""
         question = self.question
-        return digest([self.pipeline.fingerprint, question.question, self.turn, *said_before(question)])
+        own = [question.id] if replays(self.pipeline) else []
+        parts = [self.pipeline.fingerprint, question.question, self.turn, *said_before(question), *own]
+        return digest(parts)
 
 
 def said_before(question: Question) -> list[Any]:

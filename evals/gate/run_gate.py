@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from rag_evals.evals.base.drawn import Drawn, needed_of
 from rag_evals.evals.base.intervals import (
     Interval,
     Sample,
@@ -188,7 +189,7 @@ def _estimated(
     if count == 1:
         why = "one question says nothing of others"
     elif verdict is Verdict.INCONCLUSIVE:
-        needed, why = _needed(condition, interval, count)
+        needed, why = _needed(condition, interval, sample)
     whys = (why,) if why else ()
     return ConditionResult(condition, pipeline, count, interval, verdict, needed, (*whys, *notes))
 
@@ -212,11 +213,14 @@ def _verdict(condition: Condition, interval: Interval) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
-def _needed(condition: Condition, interval: Interval, count: int) -> tuple[int | None, str | None]:
+def _needed(condition: Condition, interval: Interval, sample: Sample) -> tuple[int | None, str | None]:
     """Return the number of further questions that would decide, or None and why there is none."""
+    count = len(sample.values)
     if interval.value == condition.bound:
         return None, "the value is the bound: more questions like these would not tell"
     needed = questions_needed(interval, count, condition.bound, is_rate=condition.is_rate)
+    if needed and sample.drawn:
+        needed = needed_of(needed, count, sample.drawn)
     if condition.quantile is not None:
         # With fewer, one end of the interval is no value that was seen.
         needed = max(needed or 0, least_for_quantile(condition.quantile) - count) or None
@@ -239,6 +243,7 @@ def _sample(condition: Condition, evaluations: Sequence[Evaluation]) -> tuple[Sa
     value = value_of(condition)
     values: dict[str, list[float]] = {}
     clusters: dict[str, str] = {}
+    drawn: dict[str, Drawn | None] = {}
     left_out = 0
     for evaluation in evaluations:
         question, found = evaluation.question, value(evaluation)
@@ -247,10 +252,14 @@ def _sample(condition: Condition, evaluations: Sequence[Evaluation]) -> tuple[Sa
             continue
         values.setdefault(question.id, []).append(found)
         clusters[question.id] = question.cluster
+        drawn[question.id] = evaluation.drawn
     is_share = condition.measure not in (LATENCY, TOKENS)
     means = tuple(fmean(repeats) for repeats in values.values())
     limits = (0.0, 1.0 if is_share else math.inf)
-    return Sample(means, tuple(clusters[name] for name in values), limits), left_out
+    # What was not drawn, beside what was, is of no population that is known.
+    known = tuple(one for name in values if (one := drawn[name]) is not None)
+    is_drawn = len(known) == len(values)
+    return Sample(means, tuple(clusters.values()), limits, known if is_drawn else ()), left_out
 
 
 def _of_conversations(evaluations: Sequence[Evaluation]) -> tuple[Sample, int]:

@@ -32,6 +32,7 @@ class Metric:
         total: Makes the score of the values of its raw scores.
         is_default: Whether it is part of a run that names no metrics.
         read_as: The metric whose reading it is made of, and whose calibration it has; its own if empty.
+        of_contexts: Whether it is held against the contexts: without knowing them nothing can be said.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Metric:
     is_default: bool = False
     breach_if_unanswerable: str = ""
     read_as: str = ""
+    of_contexts: bool = False
 
     def complaint(self, question: Question) -> str:
         """Return what a low score means for an answer to `question`."""
@@ -60,7 +62,12 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         metric.name: metric
         for metric in (
             Metric(
-                "faithfulness", "is not supported by the contexts", _is_answerable, total=min, is_default=True
+                "faithfulness",
+                "is not supported by the contexts",
+                _is_answerable,
+                total=min,
+                is_default=True,
+                of_contexts=True,
             ),
             Metric("relevancy", "does not answer the question", _is_answerable, is_default=True),
             Metric(
@@ -70,8 +77,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 is_default=True,
                 breach_if_unanswerable="should have declined: the documents do not answer this question",
             ),
-            Metric("context_relevancy", "is of no use for the question", _is_answerable),
-            Metric("context_recall", "is not found in the contexts", _has_reference),
+            Metric("context_relevancy", "is of no use for the question", _is_answerable, of_contexts=True),
+            Metric("context_recall", "is not found in the contexts", _has_reference, of_contexts=True),
             Metric("correctness", "does not agree with the reference", _has_reference, total=min),
             Metric(
                 "citation_precision",
@@ -106,7 +113,7 @@ def metrics_for(question: Question, chosen: Sequence[str] = DEFAULT_METRICS) -> 
 
 
 def _of_retrieval(name: str) -> Metric:
-    return Metric(name, "did not find what answers the question", _is_answerable)
+    return Metric(name, "did not find what answers the question", _is_answerable, of_contexts=True)
 
 
 def checked_thresholds(thresholds: Mapping[str, Any], where: str = "") -> Mapping[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from rag_evals.evals.answers.replay import LOGGED
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.engine.budget import plan_lines, plan_of
@@ -21,6 +22,7 @@ from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
 from rag_evals.evals.questions.question import Question
+from rag_evals.rag.answer import Pipeline
 from rag_evals.rag.config import PipelineConfig, config_for, judge_llm_for, load_configs
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.errors import RagError
@@ -84,7 +86,7 @@ def _judge_models(settings: Settings, resources: Resources) -> JudgeModels:
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """Return what the bundled pipelines about to be evaluated come to here, and what they will take."""
     asked, session = _asked(items), session_of(config)
-    named = dict.fromkeys(name for item in items if (name := _bundled_pipeline(item)))
+    named = dict.fromkeys(name for item in items if (name := _planned_pipeline(item)) in BUNDLED)
     try:
         lines = [describe(config_of(name, session.settings)) for name in named]
         return [*lines, *_taken(items, session), *(_plans(asked, session) if asked else [])]
@@ -102,10 +104,10 @@ def _taken(items: Sequence[pytest.Item], session: EvalsSession) -> list[str]:
 
 
 def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:
-    """Return the questions of each bundled pipeline that the bundled judge judges, each once."""
+    """Return the questions of each bundled pipeline or log that the bundled judge judges, each once."""
     asked: dict[str, dict[str, Question]] = {}
     for item in items:
-        name, question = _bundled_pipeline(item), asked_by(item)
+        name, question = _planned_pipeline(item), asked_by(item)
         if question and name and _is_judged(item):
             asked.setdefault(name, {})[question.id] = question
     return {name: [*questions.values()] for name, questions in asked.items()}
@@ -116,25 +118,36 @@ def _is_judged(item: pytest.Item) -> bool:
     return not evaluates_retrieval(item) and fixture_module(item, "judge") == JUDGES
 
 
-def _bundled_pipeline(item: pytest.Item) -> str | None:
-    """Return the name of the bundled pipeline that a test asks; None where it is another, or none."""
+def _planned_pipeline(item: pytest.Item) -> str | None:
+    """Return the name of the pipeline that a test asks, if it is bundled or a log; None where it is not."""
     name = param_of(item, "pipeline")
+    if session_of(item.config).settings.answers:
+        return LOGGED if name == LOGGED and asked_by(item) else None
     is_bundled = name in BUNDLED and asked_by(item) and fixture_module(item, name) == PIPELINES
     return str(name) if is_bundled else None
 
 
+def _pipeline(name: str, session: EvalsSession) -> Pipeline:
+    if (logged := session.questions.logged_pipeline) and name == LOGGED:
+        return logged
+    materials = session.materials
+    return pipeline_of(name, session.settings, materials.corpus, materials.resources)
+
+
 def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> list[str]:
-    """Plan the evaluations with the bundled judge; large question sets are left to `rag-evals plan`."""
+    """Plan the evaluations with the bundled judge; large question sets are left to `rag-evals plan`.
+
+    Those of a log are planned whatever its size: hours may lie before it.
+    """
     settings = session.settings
     if session.is_only_collected or settings.plan:
         return []
-    resources, corpus = session.materials.resources, session.materials.corpus
-    judge = judge_of(settings, resources)
+    judge = judge_of(settings, session.materials.resources)
     plans = []
     for name, questions in asked.items():
-        if len(questions) > MOST_TO_PLAN:
+        if len(questions) > MOST_TO_PLAN and name != LOGGED:
             continue
-        pipeline = pipeline_of(name, settings, corpus, resources)
+        pipeline = _pipeline(name, session)
         explains: Explained | None = (lambda _: {}) if settings.reasons else None
         tasks = [
             Task(pipeline, question, judge, settings.metrics, name, explains=explains)

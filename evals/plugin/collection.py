@@ -8,7 +8,9 @@ from difflib import get_close_matches
 from typing import Any
 
 import pytest
+from rag_evals.evals.answers.replay import LOGGED
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import count_of
 from rag_evals.evals.engine.order.lookahead import AskedQuestion
 from rag_evals.evals.gate.condition import Condition, parse_conditions
 from rag_evals.evals.gate.early_stop import shuffled_order
@@ -37,6 +39,10 @@ IS_STALE = pytest.StashKey[bool]()
 # Is there where no question has a source.
 NO_SOURCES = pytest.StashKey[bool]()
 _NO_SOURCES = "retrieval is scored by the sources of questions (docs/questions.md), and no question has one"
+_NOT_PLACED = (
+    "retrieval is scored where contexts have document, start and end, or sources have a quote "
+    "(docs/answers.md)"
+)
 # What is wrong with test functions, by node id: it is said if any of their tests is to run.
 PROBLEMS = pytest.StashKey[dict[str, str]]()
 
@@ -94,7 +100,12 @@ def _with_sources(
     if questions and not found and session.is_first("no sources"):
         item.config.stash[NO_SOURCES] = True
         session.screen.say(f"{item.nodeid} is left out: {_NO_SOURCES}")
-    return found
+    if not (session.settings.answers and session.questions.log):
+        return found
+    placed = [question for question in found if session.questions.log.finds(question)]
+    if lost := len(found) - len(placed):
+        session.screen.say(f"{item.nodeid}: {count_of(lost, 'logged answer')} left out: {_NOT_PLACED}")
+    return placed
 
 
 def _say_own_pipeline(item: pytest.Item, session: EvalsSession) -> None:
@@ -245,6 +256,8 @@ def _known_pipelines(item: pytest.Item, session: EvalsSession) -> Sequence[str]:
     Raises:
         UsageError: There is none, or one without a fixture, or the bundled ones have no documents.
     """
+    if session.settings.answers:
+        return (LOGGED,)
     names = session.settings.pipelines
     if not names:
         raise UsageError("no pipelines: give --evals-pipelines NAME, or set evals_pipelines in the ini file")

@@ -45,7 +45,7 @@ from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_to_json
 from rag_evals.evals.runs.masking import without_secrets
-from rag_evals.rag.answer import Message, Pipeline, searches
+from rag_evals.rag.answer import Message, Pipeline, replays, searches
 from rag_evals.rag.errors import DocumentWarning
 from rag_evals.rag.pipelines.adapters import SearchOnly
 from rag_evals.rag.profile import profile_of
@@ -211,6 +211,7 @@ class Evaluate:
                 usd=session.budget.count(task, evaluation),
                 conditions=self._conditions,
                 test=self._item.nodeid,
+                **self._logged(task),
             )
             held = without_secrets(held, texts=session.settings.mask_texts)
             attach_evaluation(self._item, held)
@@ -234,6 +235,13 @@ class Evaluate:
         if problem and session.is_first("cache", problem):
             attach_about(self._item, {"type": "cache", "problem": problem})
         return held
+
+    def _logged(self, task: Task) -> dict[str, Any]:
+        """Return what the log says of an answer beside it, and what it was drawn from; nothing of others."""
+        log = self._session.questions.log if replays(task.pipeline) else None
+        if log is None:
+            return {}
+        return {"logged": log.beside(task.question.id), "drawn": log.drawn.get(task.question.id)}
 
     def _thresholds(self, question: Question) -> Mapping[str, float]:
         """Return the thresholds of a question; those that nobody set are the judge card's, else 0.5."""

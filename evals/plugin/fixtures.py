@@ -59,7 +59,8 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
 
     name = getattr(request, "param", None)
     if name is None:
-        names = begun_session(request.config).settings.pipelines
+        settings = begun_session(request.config).settings
+        names = ("logged",) if settings.answers else settings.pipelines
         if len(names) != 1:
             pytest.fail(
                 "`pipeline` is a parameter here, one for each pipeline of the run: let the test take it as "
@@ -68,7 +69,8 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
                 pytrace=False,
             )
         name = names[0]
-    given = request.getfixturevalue(name)
+    session = begun_session(request.config)
+    given = session.questions.logged_pipeline if session.settings.answers else request.getfixturevalue(name)
     if not isinstance(given, Pipeline):
         raise UsageError(
             f"fixture {name!r} gave {type(given).__name__}, which is no pipeline: return "

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
+from rag_evals.evals.answers.log_summary import summary_to_json, told_of
 from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.engine.budget import plan_lines
 from rag_evals.evals.plugin import attempts, bundled, collection
@@ -72,11 +73,11 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
     return Begun(session, collection.parametrize, recorder.record)
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str | None:
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """Return what is about to be evaluated."""
     ours = [item for item in items if evaluates(item) and item.get_closest_marker("skip") is None]
     if not ours:
-        return None
+        return []
     session = session_of(config)
     session.progress.expect(len(ours))
     settings, given = session.settings, session.settings.thresholds
@@ -88,7 +89,12 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     counts = [count_of(count, what) for count, what, _ in parts if count]
     names = [name for count, _, metrics in parts if count for name in metrics]
     metrics = [f"{name} >= {given[name]:g}" if name in given else name for name in names]
-    return f"evals: {', '.join(counts)}, mode {settings.rules.mode}, {', '.join(metrics)}"
+    log = session.questions.log
+    told = {"answers": summary_to_json(log.summary)} if log else {}
+    return [
+        f"evals: {', '.join(counts)}, mode {settings.rules.mode}, {', '.join(metrics)}",
+        *told_of(told),
+    ]
 
 
 @pytest.hookimpl(trylast=True)

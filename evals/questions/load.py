@@ -58,13 +58,14 @@ def load_questions(paths: Sequence[Path]) -> tuple[Question, ...]:
     return tuple(questions)
 
 
-def expand_globs(patterns: Sequence[str], root: Path) -> tuple[Path, ...]:
+def expand_globs(patterns: Sequence[str], root: Path, what: str = "a question file") -> tuple[Path, ...]:
     """Turn patterns into the files they match.
 
     Args:
         patterns: File names or globs (`*`, `?`, `[...]`, `**`), relative to `root` or absolute. Hidden files
             are matched only by a pattern that names them.
         root: Folder that relative patterns start from.
+        what: What such a file is called.
 
     Returns:
         The files, sorted within each pattern; a file that several patterns match is given once.
@@ -75,7 +76,7 @@ def expand_globs(patterns: Sequence[str], root: Path) -> tuple[Path, ...]:
     matches = {pattern: _matches(pattern, root) for pattern in patterns}
     barren = [pattern for pattern, files in matches.items() if not files]
     if barren:
-        headline = f"{count_of(len(barren), 'pattern')} without a question file under {root}:"
+        headline = f"{count_of(len(barren), 'pattern')} without {what} under {root}:"
         raise QuestionFileError(listing(headline, (_barren(pattern, root) for pattern in barren)))
     return tuple(dict.fromkeys(file for files in matches.values() for file in files))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from rag_evals.evals.answers.log_summary import told_of
 from rag_evals.evals.gate.comparison.attribution import stage_of
 from rag_evals.evals.gate.comparison.baseline_gate import metrics_of
 from rag_evals.evals.gate.comparison.comparability import Corpora, corpora_of
@@ -75,7 +76,7 @@ def run_markdown(run: Run, gate_lines: Sequence[str] = ()) -> str:
     unscored = [e for e in run.evaluations if e.outcome == "unscored"]
     head = [
         f"## Run {code_span(run.name, 100)}: {len(failing):,} of {len(run.evaluations):,} evaluations failed",
-        _list(run.notes, _NOTES, "notes"),
+        _list((*told_of(run.header.line), *run.notes), _NOTES, "notes"),
         _list([line for line in gate_lines if line.strip()], _TABLE, "lines"),
         _summary(run),
     ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from rag_evals.evals.base.drawn import Drawn
 from rag_evals.evals.base.errors import BreachError, UnscoredError, UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.questions.question import Question, Source, conversation_to_json
@@ -73,6 +74,8 @@ class Evaluation:
         judged: Tokens of each judge of an ensemble, or of the only one, for their prices; not recorded.
         before: Tokens of answers to earlier turns of its conversation that were made for it; not recorded.
         spans: What was done for it, where the run has traces; they are kept beside the records.
+        logged: What the log says of the answer beside it, by name; empty for one that was not logged.
+        drawn: What its question was drawn from; None for one that was not drawn.
     """
 
     question: Question
@@ -94,6 +97,8 @@ class Evaluation:
     judged: tuple[Tokens, ...] = field(default=(), compare=False)
     before: Tokens = field(default=Tokens(), compare=False)
     spans: tuple[TraceSpan, ...] = ()
+    logged: Mapping[str, Any] = field(default_factory=dict)
+    drawn: Drawn | None = None
 
     @property
     def is_retrieval(self) -> bool:
@@ -265,6 +270,8 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "conditions": list(evaluation.conditions),
         "test": evaluation.test,
         "keys": dict(evaluation.keys),
+        **({"logged": dict(evaluation.logged)} if evaluation.logged else {}),
+        **({"drawn": fields_of(evaluation.drawn)} if evaluation.drawn else {}),
     }
 
 
@@ -315,6 +322,8 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
         conditions=tuple(line.get("conditions") or ()),
         test=line.get("test") or "",
         keys=line.get("keys") or {},
+        logged=line.get("logged") or {},
+        drawn=from_fields(Drawn, line["drawn"]) if line.get("drawn") else None,
     )
 
 

@@ -68,6 +68,7 @@ def _write(folder: RunFolder, runs: Sequence[Run]) -> None:
             "machine": {"python": platform.python_version(), "system": platform.platform()},
             "shard": None,
             "questions": _asked_from(runs, folder.path),
+            **({"answers": answers} if (answers := runs[0].header.line.get("answers")) else {}),
             "stale": sorted({name for run in runs for name in run.header.stale}),
             "used": list({canonical(one): one for run in runs for one in run.header.used}.values()),
             "merged": [_about_part(run) for run in runs],
@@ -149,6 +150,7 @@ def _check_same(runs: Sequence[Run]) -> None:
     """
     found = [
         *(_difference(name, [(run, getattr(run.header, name)) for run in runs]) for name in COMMON),
+        _difference("answers drawn", [(run, _drawn(run)) for run in runs]),
         _difference("shards in all", [(r, r.header.shard.count if r.header.shard else None) for r in runs]),
     ]
     described = {(one.kind, one.name) for run in runs for one in run.components}
@@ -176,6 +178,12 @@ def _changed(kind: str, name: str, runs: Sequence[Run]) -> str:
     keys = sorted({key for settings in all_settings for key in settings})
     changed = [key for key in keys if any(s.get(key) != all_settings[0].get(key) for s in all_settings)]
     return f" (differing in {', '.join(changed)})" if changed else ""
+
+
+def _drawn(run: Run) -> list[Any]:
+    """Return what tells which logged answers a run is of, and which of them were drawn."""
+    told = run.header.line.get("answers") or {}
+    return [told.get(name) for name in ("digest", "drawn", "seed", "by")]
 
 
 def _difference(what: str, values: Iterable[tuple[Run, Any]], more: str = "") -> str | None:

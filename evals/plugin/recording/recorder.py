@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_evals.evals.answers.log_summary import summary_to_json
 from rag_evals.evals.plugin.recording.report_events import (
     ABOUT,
     ASKED_EVENT,
@@ -226,7 +227,14 @@ def head_of(session: EvalsSession, folder: Path, args: Sequence[str], directory:
             {"path": os.path.relpath(file, folder), "digest": questions_digest(asked)}
             for file, asked in session.questions.sets.items()
         ],
+        **_logged(session),
         "stale": sorted(session.questions.stale),
         "used": [fetched.told for fetched in session.materials.used()],
         "remarks": session.materials.remarks,
     }
+
+
+def _logged(session: EvalsSession) -> dict[str, Any]:
+    """Return what a run of logged answers says of them; nothing of others."""
+    log = session.questions.log
+    return {"answers": {"digest": log.digest, **summary_to_json(log.summary)}} if log else {}

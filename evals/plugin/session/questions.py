@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from rag_evals.evals.answers.log import AnswerLog, load_log
+from rag_evals.evals.answers.replay import LoggedPipeline
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.generation.generated_set import Generated, GenerationInputs
 from rag_evals.evals.judges.metrics import checked_thresholds
@@ -60,12 +62,12 @@ class SessionQuestions:
             UsageError: There are none, or something is wrong with them.
         """
         settings = self._settings
-        if not settings.questions and not settings.generate:
+        if not (settings.questions or settings.generate or settings.answers):
             raise UsageError(
                 "no questions: give --evals-questions GLOB, or --evals-generate N to have them written, or "
                 "set evals_questions in the ini file"
             )
-        questions = in_order(load_questions(self._files()))
+        questions = in_order(self.log.questions if self.log else load_questions(self._files()))
         for question in questions:
             checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
         if not settings.generate:
@@ -76,8 +78,8 @@ class SessionQuestions:
     @cached_property
     def at_hand(self) -> tuple[Question, ...]:
         """The questions of the run that can be had without a model or a server; what is wrong is not said."""
-        if "asked" in self.__dict__:
-            return self.asked
+        if "asked" in self.__dict__ or self._settings.answers:
+            return self._asked_or_none
         settings = self._settings
         found: list[Question] = []
         try:
@@ -104,6 +106,24 @@ class SessionQuestions:
     @cached_property
     def _conversations(self) -> Mapping[str, Sequence[Question]]:
         return conversations(self.at_hand)
+
+    @cached_property
+    def log(self) -> AnswerLog | None:
+        """The log whose answers are judged; None where pipelines are asked.
+
+        Raises:
+            UsageError: There is no such file, or something is wrong with one.
+        """
+        settings = self._settings
+        if not settings.answers:
+            return None
+        files = expand_globs(settings.answers, settings.root, what="a log of answers")
+        return load_log(files, settings.sampling)
+
+    @cached_property
+    def logged_pipeline(self) -> LoggedPipeline | None:
+        """What gives the answers of the log; None without."""
+        return LoggedPipeline(self.log) if self.log else None
 
     def placed(self, question: Question) -> Question:
         """Return a question whose sources tell their offsets, where the documents are known and have them."""
@@ -141,7 +161,7 @@ class SessionQuestions:
 
         Where the documents are not known, as for pipelines of one's own without `--evals-docs`, none is.
         """
-        if self._settings.docs is None or self._is_only_collected:
+        if self._settings.docs is None or self._is_only_collected or self._settings.answers:
             return {}
 
         asked = self._asked_here
@@ -153,11 +173,20 @@ class SessionQuestions:
             return {}  # whoever needs them says what is wrong
 
     @property
+    def _asked_or_none(self) -> tuple[Question, ...]:
+        try:
+            return self.asked
+        except (UsageError, RagError):
+            return ()
+
+    @property
     def _asked_here(self) -> tuple[Question, ...] | None:
         """The questions, if this process was ever asked for them."""
         return self.__dict__.get("asked")
 
     def _sets(self) -> Mapping[Path, Sequence[Question]]:
+        if self._settings.answers:
+            return {}
         asked = self._asked_here
         # Serially it is known whether they were asked for; under xdist the workers know.
         if asked is None and not self._is_parallel:

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_evals.evals.answers.log import Sampling
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.gate.condition import Condition
 from rag_evals.evals.gate.rules import Rules
@@ -40,6 +41,9 @@ class Settings:
     Attributes:
         root: The folder that relative paths of the ini file start from.
         thresholds: By metric; of others the judge card says it, else it is 0.5.
+        answers: Logs whose answers are judged; where there are some, nothing is asked.
+        sample: How many of the logged answers are drawn; 0 for all of them.
+        stratify: The field by whose values they are drawn; "" for none.
         cache: Whether answers, scores and vectors of earlier runs are reused.
         only: What is evaluated; None for answers and retrieval.
         goes_on: The run that the session goes on with: its id, or `latest`.
@@ -51,6 +55,10 @@ class Settings:
     root: Path
     pipelines: tuple[str, ...]
     questions: tuple[str, ...]
+    answers: tuple[str, ...]
+    sample: int
+    seed: int
+    stratify: str
     generate: int
     docs: Path | None
     ocr: str | None
@@ -115,7 +123,13 @@ class Settings:
             "baseline": self.baseline,
             "stop_early": rules.stop_early,
             "shard": list(astuple(self.shard)) if self.shard else None,
+            **({"sample": [self.sample, self.seed, self.stratify]} if self.answers else {}),
         }
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which of the logged answers are judged."""
+        return Sampling(self.sample or None, self.seed, self.stratify)
 
 
 _PARTS: Mapping[str, type] = {"rules": Rules, "bounds": Bounds, "trackers": TrackerOptions}
@@ -129,6 +143,7 @@ def settings_from(config: pytest.Config) -> Settings:
     """
     given = {option.ini: option.given(config) for option in OPTIONS}
     given |= _asked(given["evals_questions"], given["evals_generate"])
+    given |= _logged(given)
     values: dict[str, dict[str, Any]] = {"": {"root": config.rootpath}}
     for option in OPTIONS:
         part, _, field = option.field.rpartition(".")
@@ -155,6 +170,31 @@ def _asked(questions: Given, generate: Given) -> dict[str, Given]:
     return {questions.name: questions, generate.name: generate}
 
 
+# What is asked for in place of judging logged answers.
+_ASKING = ("evals_questions", "evals_generate", "evals_pipelines")
+
+
+def _logged(given: Mapping[str, Given]) -> dict[str, Given]:
+    """Let logs that the command line names take the place of the ini file's questions, and the other way.
+
+    Raises:
+        UsageError: The command line names logs, and what is to be asked.
+    """
+    answers = given["evals_answers"]
+    typed = [name for name in _ASKING if given[name].is_typed]
+    if not answers.value:
+        return {}
+    if answers.is_typed and typed:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in typed)
+        raise UsageError(
+            f"--evals-answers judges answers that are there: leave out {flags}, which has some made"
+        )
+    if not answers.is_typed and {"evals_questions", "evals_generate"} & set(typed):
+        return {answers.name: replace(answers, value=[])}
+    questions, generate = given["evals_questions"], given["evals_generate"]
+    return {questions.name: replace(questions, value=[]), generate.name: replace(generate, value="0")}
+
+
 def check_settings(settings: Settings, *, is_parallel: bool = False) -> None:
     """Check which options go together.
 
@@ -167,6 +207,7 @@ def check_settings(settings: Settings, *, is_parallel: bool = False) -> None:
     """
     if settings.trackers.otlp == "wandb" and settings.trackers.wandb is None:
         raise UsageError("evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT")
+    _check_sampling(settings)
     if not settings.rules.stop_early:
         return
     if not (settings.rules.conditions or settings.baseline):
@@ -181,6 +222,28 @@ def check_settings(settings: Settings, *, is_parallel: bool = False) -> None:
     }
     if given := [name for name, is_given in others.items() if is_given]:
         raise UsageError(f"evals_stop_early takes one question after the other, without {', '.join(given)}")
+
+
+def _check_sampling(settings: Settings) -> None:
+    """Check that what is said of a sample says something.
+
+    Raises:
+        UsageError: Nothing is drawn.
+    """
+    given = {
+        "evals_sample": settings.sample,
+        "evals_seed": settings.seed,
+        "evals_stratify": settings.stratify,
+    }
+    named = [name for name, value in given.items() if value]
+    if named and not settings.answers:
+        raise UsageError(
+            f"{', '.join(named)}: a sample is drawn of logged answers: give --evals-answers FILE"
+        )
+    if settings.stratify and not settings.sample:
+        raise UsageError(
+            f"evals_stratify = {settings.stratify}: say how many are drawn with --evals-sample N"
+        )
 
 
 def check_gate(settings: Settings, marked: Iterable[Condition]) -> None:

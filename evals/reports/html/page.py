@@ -11,6 +11,7 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
+from rag_evals.evals.answers.log_summary import told_of
 from rag_evals.evals.gate.comparison.baseline_gate import metrics_of, score_getter
 from rag_evals.evals.gate.comparison.comparability import corpora_of
 from rag_evals.evals.gate.comparison.compare import Comparison, compare
@@ -83,7 +84,7 @@ def _page(run: Run, beside: OtherRun, compared: TemplateData, gate: Sequence[Lin
     name = visible_text(run.name)
     page: str = _template().render(
         **_parts(run, beside),
-        **{**compared, "notes": [visible_text(note) for note in compared["notes"]]},
+        **{**compared, "notes": list(map(visible_text, (*told_of(run.header.line), *compared["notes"])))},
         policy=_policy([css], [early, js]),
         early=early,
         css=css,

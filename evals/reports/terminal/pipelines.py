@@ -33,10 +33,13 @@ def summary_lines(
     return [printable(line) for line in lines]
 
 
-def cache_line(evaluations: Sequence[Evaluation]) -> str:
-    """Return how much was made in this run and how much before, and what that saved."""
+def cache_line(evaluations: Sequence[Evaluation], *, is_logged: bool = False) -> str:
+    """Return how much was made in this run and how much before, and what that saved.
+
+    Of logged answers none is made, and none is in the cache.
+    """
     counts = []
-    for part, name in (("answer", "answers"), ("scores", "verdicts")):
+    for part, name in (("answer", "answers"), ("scores", "verdicts"))[is_logged:]:
         had = [e for e in evaluations if e.answer is not None]
         reused = sum(part in evaluation.cached for evaluation in had)
         counts.append(f"{reused:,} of {len(had):,} {name} reused")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from rag_evals.evals.answers.log_summary import told_of
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.decision import Decision
 from rag_evals.evals.gate.verdict import Verdict
@@ -44,6 +45,7 @@ def closing_lines(
     floor = decision.rules.judge_floor
     retrieval = retrieval_rows(run)
     blocks = (
+        [*map(Line, told_of(run.header.line))],
         [*map(Line, fitted(retrieval, width))] if retrieval else [],
         [*map(Line, summary_lines(run.evaluations, breaches=breaches, width=width))],
         [*map(Line, _conversations(run.evaluations, width))],
@@ -94,7 +96,9 @@ def colour_of(line: Line) -> str | None:
 def last_lines(run: Run, *, is_cached: bool) -> list[Line]:
     """Return what the run took: what of the answers was reused, and the cost."""
     answers = run.answers
-    reused, cost = cache_line(answers) if is_cached and answers else None, cost_line(run.evaluations)
+    is_logged = "answers" in run.header.line
+    reused = cache_line(answers, is_logged=is_logged) if is_cached and answers else None
+    cost = cost_line(run.evaluations)
     return [Line(text) for text in (reused, cost) if text]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rag_evals.evals.base.fields import (
     Kind,
     anything,
+    at_least_one,
     count,
     fields,
     keyed,
@@ -68,6 +69,7 @@ _score = fields(
 )
 _tokens = dict.fromkeys(("evaluated", "reused", "generated"), count)
 _answered = fields({"finished": truth, "omitted": count, "contexts": listed(_context)})
+_drawn = fields({"stratum": text, "population": at_least_one, "count": at_least_one})
 _evaluation = fields(
     {
         "question_id": text,
@@ -96,6 +98,8 @@ _evaluation = fields(
         "conditions": maybe(_texts),
         "test": maybe(text),
         "keys": maybe(keyed(maybe(text))),
+        "logged": maybe(_objects),
+        "drawn": maybe(_drawn),
         "outcome": text,
         "history": maybe(listed(_message)),
         "conversation": maybe(text),
@@ -129,6 +133,7 @@ HEAD: Mapping[str, Kind] = {
     "baseline": maybe(text),
     "trackers": maybe(keyed(_objects)),
     "questions": maybe(listed(fields({}, {"path": text, "digest": text}))),
+    "answers": maybe(_objects),
     "used": maybe(listed(fields({}, {"artifact": text}))),
     "stale": maybe(_texts),
     "notes": maybe(_texts),

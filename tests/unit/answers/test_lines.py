@@ -188,7 +188,8 @@ def test_a_log_is_read_line_by_line(tmp_path, monkeypatch):
         ("log.jsonl:7", ("not UTF-8 text (byte 0xFF at 0)",)),
         ("log.jsonl:8", "c"),
     ]
-    assert [read_line(file, line.start) for line in lines] == [line.value for line in lines]
+    assert [read_line(file, line.number, line.start) for line in lines] == lines
+    assert read_line(file, 2, lines[1].start - 13) is None
 
 
 def test_files_that_are_no_logs(tmp_path, monkeypatch):
