@@ -72,6 +72,10 @@ EXAMPLES = {
         ["q/*.jsonl", "/abs/*.txt"],
         ("/project/q/*.jsonl", "/abs/*.txt"),
     ),
+    "evals_answers": ("answers", (), ["a/*.jsonl"], ("/project/a/*.jsonl",)),
+    "evals_sample": ("sample", 0, "200", 200),
+    "evals_seed": ("seed", 0, "7", 7),
+    "evals_stratify": ("stratify", "", "channel", "channel"),
     "evals_generate": ("generate", 0, "20", 20),
     "evals_docs": ("docs", None, "docs", Path("/project/docs")),
     "evals_ocr": ("ocr", None, "ocr.sh {file} {page}", "ocr.sh {file} {page}"),
@@ -209,6 +213,22 @@ def test_questions_of_the_command_line_are_all_there_are(ini, line, asked):
     """Whoever names files, or has questions generated, on the command line asks none of the ini file."""
     read = settings(ini={"evals_questions": ["q.jsonl"], **ini}, **line)
     assert (list(read.questions), read.generate) == asked
+
+
+@pytest.mark.parametrize(
+    ("ini", "line", "asked"),
+    [
+        ({"evals_questions": ["q.jsonl"], "evals_generate": "5"}, {"evals_answers": ["a.jsonl"]}, (1, 0, 0)),
+        ({"evals_questions": ["q.jsonl"], "evals_answers": ["a.jsonl"]}, {}, (1, 0, 0)),
+        ({"evals_answers": ["a.jsonl"]}, {"evals_questions": ["q.jsonl"]}, (0, 1, 0)),
+        ({"evals_answers": ["a.jsonl"]}, {"evals_generate": "5"}, (0, 0, 5)),
+        ({"evals_answers": ["a.jsonl"]}, {"evals_pipelines": ["mine"]}, (1, 0, 0)),
+    ],
+)
+def test_logs_take_the_place_of_questions(ini, line, asked):
+    """Nothing is asked where answers are there already; what the command line says wins."""
+    read = settings(ini=ini, **line)
+    assert (len(read.answers), len(read.questions), read.generate) == asked
 
 
 def test_thresholds_of_the_command_line_change_single_ones():
