@@ -57,6 +57,11 @@ class _Entry:
     tells_contexts: bool
     finds: bool
 
+    @property
+    def place(self) -> str:
+        """The file and the number of the line, as people would type them."""
+        return f"{display_path(self.file)}:{self.number}"
+
 
 class AnswerLog:
     """The answers of a log that are judged.
@@ -105,13 +110,12 @@ class AnswerLog:
             return last
         if entry is None:
             raise LostAnswerError(f"the log has no answer {quoted(question_id)}")
-        place = f"{display_path(entry.file)}:{entry.number}"
         try:
             line = read_line(entry.file, entry.number, entry.start)
         except OSError as error:
-            raise LostAnswerError(f"{place} cannot be read any more: {error.strerror}") from error
+            raise LostAnswerError(f"{entry.place} cannot be read any more: {error.strerror}") from error
         if line is None or isinstance(line.value, Fault) or line.hash != entry.hash:
-            raise LostAnswerError(f"{place} is not what it was when the session began")
+            raise LostAnswerError(f"{entry.place} is not what it was when the session began")
         self._last = line.value
         return line.value
 
@@ -207,8 +211,7 @@ class _Reading:
             if _reread(first) == logged:
                 self.again.append(name)
             else:
-                place = f"{display_path(first.file)}:{first.number}"
-                self.problems.append(f"{line.place}: duplicate id {quoted(name)} (first at {place})")
+                self.problems.append(f"{line.place}: duplicate id {quoted(name)} (first at {first.place})")
             return
         self.wordings[name] = wording_of(logged.question.question, logged.answer.text)
         self.entries[name] = _Entry(

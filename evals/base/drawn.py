@@ -105,7 +105,7 @@ def needed_of(needed: int, count: int, drawn: Sequence[Drawn]) -> int:
         drawn: What each of them was drawn from.
     """
     strata = set(drawn)
-    population, chosen = (sum(getattr(one, name) for one in strata) for name in ("population", "count"))
+    population, chosen = sum(one.population for one in strata), sum(one.count for one in strata)
     if chosen >= population:
         return 0
     endless = (count + needed) / (1 - chosen / population)

@@ -9,7 +9,7 @@ import pytest
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.plugin.collection import asked_by, group_of, param_of, repeat_of
 from rag_evals.evals.plugin.our_tests import evaluates, evaluates_retrieval
-from rag_evals.evals.plugin.recording.report_events import attach_asked, attach_evaluation
+from rag_evals.evals.plugin.recording.report_events import attach_asked, attach_evaluation, drop_events
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.runs.masking import masked_parts, masked_text, without_secrets
 from rag_evals.evals.runs.undecided import asked_test, undecided
@@ -29,6 +29,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         asked = (_asked_test(other, session) for other in item.session.items)
         tests = [test for test in asked if test]
         attach_asked(item, masked_parts(tests) if session.settings.mask_texts else tests)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Hold nothing of a test that is over, with all its attempts: a log may be long."""
+    try:
+        return (yield)
+    finally:
+        drop_events(item)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -112,12 +112,12 @@ _BEHIND = re.compile(
 
 def masked(value: T) -> T:
     """Return nested JSON with `***` in place of everything that looks like a secret; its structure stays."""
-    return _masked(value, _environment_secrets(frozenset(os.environ.items())))  # type: ignore[no-any-return]
+    return _masked(value, _own_secrets())  # type: ignore[no-any-return]
 
 
 def masked_text(text: str) -> str:
     """Return a text, such as an error or a command line, with `***` in place of what looks like a secret."""
-    return _masked_text(text, _environment_secrets(frozenset(os.environ.items())))
+    return _masked_text(text, _own_secrets())
 
 
 @lru_cache(maxsize=256)
@@ -128,7 +128,7 @@ def masked_fingerprint(text: str) -> str:
 
 def masked_parts(value: T) -> T:
     """Return nested JSON or dataclasses with every text masked but what things are found again by."""
-    return _parts(value, _environment_secrets(frozenset(os.environ.items())))  # type: ignore[no-any-return]
+    return _parts(value, _own_secrets())  # type: ignore[no-any-return]
 
 
 def without_secrets(evaluation: Evaluation, *, texts: bool) -> Evaluation:
@@ -176,6 +176,14 @@ def _pass(text: str) -> str:
     text = _without_values(text, _OPTION)
     text = _BEARER.sub(rf"\1{MASK}", text)
     return _BEHIND.sub(rf"\1\2{MASK}", text)
+
+
+def _own_secrets() -> re.Pattern[str] | None:
+    """Return what finds the credentials of the environment as it is now."""
+    # pytest changes a variable of its own with each phase of each test, and that is no credential.
+    return _environment_secrets(
+        frozenset(item for item in os.environ.items() if item[0] != "PYTEST_CURRENT_TEST")
+    )
 
 
 @lru_cache(maxsize=1)

@@ -33,6 +33,7 @@ _HALVES = "backslashreplace"
 _LARGE = (
     ('"claims":[', '],"evidence":'),
     ('"contexts":[', '],"error":'),
+    ('"contexts":[', '],"drawn":'),
     ('"retrieved":{', '},"scores":'),
 )
 

@@ -120,6 +120,20 @@ def test_an_unchanged_run_judges_nothing_again(project):
     assert judged(project) == ["a", "b", "b"]
 
 
+def test_nothing_is_held_of_tests_that_are_over(project):
+    """What was recorded of a test does not stay with it: pytest keeps each test to the end."""
+    log(project, line("a"), line("b"))
+    project.append(
+        "conftest.py",
+        """
+def pytest_sessionfinish(session):
+    assert [item.user_properties for item in session.items] == [[], []]
+""",
+    )
+    project.run(*LOG).assert_outcomes(passed=2)
+    assert ids(project) == ["a", "b"]
+
+
 def test_two_answers_to_one_question(project, how):
     """They are two tests, each with its own answer."""
     log(

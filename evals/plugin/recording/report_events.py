@@ -88,6 +88,11 @@ def take_events(report: pytest.TestReport) -> list[Event]:
     return ours
 
 
+def drop_events(item: pytest.Item) -> None:
+    """Drop the events of a test that is over: its reports have them, and pytest keeps it to the end."""
+    item.user_properties[:] = [pair for pair in item.user_properties if pair[0] not in _OURS]
+
+
 def _attach(item: pytest.Item, kind: str, event: dict[str, Any]) -> None:
     # Half of a surrogate pair could not travel to another process: it becomes JSON's own escape for it.
     text = canonical(event).encode(errors="backslashreplace").decode()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rag_evals.evals.base.drawn import Drawn
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
 from rag_evals.evals.runs.lines.checksums import unsealed
@@ -188,6 +189,7 @@ def test_what_is_lost_is_taken_from_memory(home, damage):
         )
         for name in "abc"
     ]
+    evaluations[2] = replace(evaluations[2], drawn=Drawn("web", 30, 3), logged={"trace": "t"})
     for evaluation in evaluations:
         folder.append(canonical(evaluation_to_json(evaluation)))
     assert folder.read()[0].evaluations == tuple(evaluations)
