@@ -19,7 +19,9 @@ from rag_evals.evals.base.messages import display_path, kind_name, short_repr
 from rag_evals.evals.questions.entries import Fault, json_problem, os_problem, strict_decoder
 from rag_evals.evals.questions.fields import (
     check_keys,
+    check_span,
     parse_context_list,
+    parse_list,
     parse_number,
     parse_object,
     parse_text,
@@ -27,13 +29,14 @@ from rag_evals.evals.questions.fields import (
 )
 from rag_evals.evals.questions.load import is_json, parse_question
 from rag_evals.evals.questions.question import Question
-from rag_evals.rag.answer import Answer, Tokens
+from rag_evals.rag.answer import Answer, Citation, Tokens
 from rag_evals.rag.identity import digest
 
 SUFFIXES = (".jsonl", ".ndjson")
 # What a line says of the question is read as in a question file.
 QUESTION_KEYS = tuple(Question.__dataclass_fields__)
-ANSWER_KEYS = ("answer", "contexts", "seconds", "tokens")
+ANSWER_KEYS = ("answer", "contexts", "seconds", "tokens", "citations")
+CITATION_KEYS = tuple(Citation.__dataclass_fields__)
 LOG_KEYS = ("time", "model", "feedback", "trace", "metadata")
 KEYS = (*QUESTION_KEYS, *ANSWER_KEYS, *LOG_KEYS)
 
@@ -177,8 +180,38 @@ def _parse_answer(entry: Mapping[str, Any], problems: list[str]) -> Answer:
         parse_context_list(entry, problems),
         seconds={} if seconds is None else {STAGE: seconds},
         tokens={} if tokens is None else {STAGE: tokens},
+        citations=_parse_citations(entry, problems),
         contexts_known=entry.get("contexts") is not None,
     )
+
+
+def _parse_citations(entry: Mapping[str, Any], problems: list[str]) -> tuple[Citation, ...]:
+    citations = []
+    for place, value in enumerate(parse_list(entry, "citations", "objects", problems)):
+        found: list[str] = []
+        if isinstance(value, dict):
+            citations.append(_parse_citation(value, found))
+        else:
+            found.append(f"not an object but {kind_name(value)} ({short_repr(value)})")
+        problems += [f"citations[{place}]: {problem}" for problem in found]
+    return tuple(citations)
+
+
+def _parse_citation(value: Mapping[str, Any], problems: list[str]) -> Citation:
+    check_keys(value, CITATION_KEYS, problems)
+    contexts = parse_list(value, "contexts", "numbers of passages, counted from 0,", problems)
+    numbers = [parse_whole_number({"contexts": one}, "contexts", 0, problems) for one in contexts]
+    citation = Citation(
+        start=parse_whole_number(value, "start", 0, problems),
+        end=parse_whole_number(value, "end", 0, problems),
+        contexts=tuple(number for number in numbers if number is not None),
+        document=parse_text(value, "document", problems),
+        page=parse_whole_number(value, "page", 1, problems),
+        page_end=parse_whole_number(value, "page_end", 1, problems),
+        mark=parse_text(value, "mark", problems, may_be_blank=True) or "",
+    )
+    check_span(citation.start, citation.end, problems)
+    return citation
 
 
 def _parse_tokens(entry: Mapping[str, Any], problems: list[str]) -> Tokens | None:

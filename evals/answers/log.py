@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from rag_evals.evals.answers.lines import LogLine, read_line, read_log
 from rag_evals.evals.answers.log_summary import MOST_NAMED, LogSummary
 from rag_evals.evals.answers.logged_answer import LoggedAnswer
 from rag_evals.evals.answers.strata import values_of
+from rag_evals.evals.answers.turns import LoggedTurn, asked_text, with_histories
 from rag_evals.evals.base.drawn import Drawn
 from rag_evals.evals.base.errors import AnswerFileError, LostAnswerError, UsageError
 from rag_evals.evals.base.messages import count_of, display_path, first_names, listing, printable, quoted
@@ -159,6 +160,7 @@ def load_log(files: Sequence[Path], sampling: Sampling = Sampling()) -> AnswerLo
     reading = _Reading(sampling.by)
     for file in dict.fromkeys(files):
         reading.take(file)
+    reading.join_turns()
     if reading.problems:
         headline = f"{count_of(len(reading.problems), 'problem')} in logs of answers:"
         raise AnswerFileError(listing(headline, map(printable, reading.problems)))
@@ -189,6 +191,7 @@ class _Reading:
         self.again: list[str] = []
         self.problems: list[str] = []
         self.lines = 0
+        self._turns: list[LoggedTurn] = []
         self._by = by
         self._is_found = not by
         self._fields: dict[str, None] = {}
@@ -213,7 +216,9 @@ class _Reading:
             else:
                 self.problems.append(f"{line.place}: duplicate id {quoted(name)} (first at {first.place})")
             return
-        self.wordings[name] = wording_of(logged.question.question, logged.answer.text)
+        self.wordings[name] = wording_of(asked_text(logged.question), logged.answer.text)
+        if logged.question.conversation is not None:
+            self._turns.append(LoggedTurn(line.place, logged.question, logged.answer.text))
         self.entries[name] = _Entry(
             logged.question,
             line.file,
@@ -232,6 +237,15 @@ class _Reading:
         self._is_found = self._is_found or self._by in fields
         self._fields |= dict.fromkeys(fields)
         return fields.get(self._by, "")
+
+    def join_turns(self) -> None:
+        """Give each turn of a conversation what was said before it; it may stand anywhere in the files."""
+        questions, problems = with_histories(self._turns)
+        self.problems += problems
+        for turn in self._turns:
+            question = questions[turn.question.id]
+            self.entries[question.id] = replace(self.entries[question.id], question=question)
+            self.wordings[question.id] = wording_of(asked_text(question), turn.answer)
 
     def check_field(self) -> None:
         """Hold the log to having the field that strata are made of.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rag_evals.evals.questions.question import Question, question_to_json
-from rag_evals.evals.runs.score import context_to_json
+from rag_evals.evals.runs.score import citation_to_json, context_to_json
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.identity import digest
 
@@ -48,6 +48,11 @@ def logged_to_json(logged: LoggedAnswer) -> dict[str, Any]:
     line = {**question_to_json(logged.question), "answer": answer.text}
     if answer.contexts_known:
         line["contexts"] = [_context_to_json(context) for context in answer.contexts]
+    if answer.citations:
+        line["citations"] = [
+            {key: value for key, value in citation_to_json(one).items() if value not in (None, "", [], ())}
+            for one in answer.citations
+        ]
     for name in ("time", "model", "feedback", "trace"):
         if (value := getattr(logged, name)) is not None:
             line[name] = value

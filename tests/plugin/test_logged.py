@@ -387,6 +387,31 @@ def slow():
     assert len(judged(project)) <= 7
 
 
+def test_turns_are_judged_behind_what_was_said(project, how):
+    """The history of a turn is the log's: the answers that were given; each turn is a test."""
+    log(
+        project,
+        line("b", conversation="x", turn=2),
+        line("a", BAD, conversation="x", turn=1),
+        line("c", conversation="y", turn=1),
+    )
+    project.run(*LOG, "--evals-gate", "conversations >= 0.5", *how).assert_outcomes(passed=2, failed=1)
+    told = {e["question_id"]: e.get("history", []) for e in project.evaluations}
+    assert told == {
+        "a": [],
+        "b": [{"role": "user", "content": "What of a?"}, {"role": "assistant", "content": BAD}],
+        "c": [],
+    }
+
+
+def test_a_turn_alone(project):
+    """What was said before it need not be judged with it."""
+    log(project, line("a", BAD, conversation="x", turn=1), line("b", conversation="x", turn=2))
+    project.run(*LOG, "-k", "logged-b").assert_outcomes(passed=1)
+    (judged_one,) = project.evaluations
+    assert [message["content"] for message in judged_one["history"]] == ["What of a?", BAD]
+
+
 def test_a_plan(project):
     """What judging takes is said before; answers are there."""
     log(project, line("a"), line("b"))

@@ -10,7 +10,7 @@ from rag_evals.evals.answers.lines import parse_line, parse_logged, read_line, r
 from rag_evals.evals.answers.logged_answer import LoggedAnswer, content_digest, logged_to_json
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.question import Question, Source
-from rag_evals.rag.answer import Answer, Context, Tokens
+from rag_evals.rag.answer import Answer, Citation, Context, Message, Tokens
 
 FULL = {
     "id": "a-1",
@@ -31,6 +31,10 @@ FULL = {
     "tokens": {"read": 100, "written": 7},
     "feedback": "down",
     "trace": "t-9",
+    "history": [{"role": "user", "content": "Hello."}],
+    "conversation": "c",
+    "turn": 3,
+    "citations": [{"start": 0, "end": 3, "contexts": [1], "document": "a.md", "page": 2}],
     "metadata": {"user": "u1"},
     "channel": "web",
 }
@@ -63,12 +67,16 @@ def test_a_line_says_all_that_is_known():
             (Source("a.md", 1),),
             ("numbers",),
             thresholds=(("faithfulness", 0.7),),
+            history=(Message("user", "Hello."),),
+            conversation="c",
+            turn=3,
         ),
         Answer(
             "Two of them.",
             (Context("There are two."), Context("Two.", "a.md", 2, 3, score=-0.5)),
             {"answer": 1.5},
             {"answer": Tokens(100, 0, 7)},
+            citations=(Citation(0, 3, (1,), "a.md", 2),),
         ),
         "2026-03-01T12:30:00Z",
         "big-1",
@@ -146,6 +154,18 @@ def test_an_id_comes_of_the_content():
                 'tokens: unknown key "wrote" (did you mean "written"?)',
                 'tokens: "read" is not a whole number but a number (1.5)',
             ),
+        ),
+        (
+            {"question": "Q", "answer": "A", "citations": ["[1]", {"contexts": [-1], "start": 3, "end": 1}]},
+            (
+                'citations[0]: not an object but text ("[1]")',
+                'citations[1]: "contexts" = -1 is below 0',
+                'citations[1]: "end" = 1 is before "start" = 3',
+            ),
+        ),
+        (
+            {"question": "Q", "answer": "A", "conversation": "c"},
+            ('"conversation" without "turn": a turn of a conversation has both',),
         ),
         (
             {"question": "Q", "answer": "A", "user": 1, "metadata": {"user": 2}},

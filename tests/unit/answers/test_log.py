@@ -90,6 +90,54 @@ def test_the_digest_is_that_of_what_counts(log):
     assert load_log([log(line("a"), line("b", time="2026-01-01"))]).digest != first.digest
 
 
+def test_turns_of_a_conversation(log):
+    """What was said before a turn is what the log has of the turns before it, wherever they stand."""
+    place = {"conversation": "x"}
+    lines = [
+        line("c", turn=3, **place),
+        line("a", turn=1, **place),
+        line("b", turn=2, **place),
+        line("other"),
+        line("own", turn=2, conversation="y", history=[{"role": "user", "content": "Hm."}]),
+        line("behind", turn=4, conversation="y"),
+    ]
+    loaded = load_log([log(*lines)], Sampling(5, 0))
+    told = {one.id: [message.content for message in one.history] for one in loaded.questions}
+    assert (
+        told.items()
+        <= {
+            "a": [],
+            "b": ["Q a?", "A a."],
+            "c": ["Q a?", "A a.", "Q b?", "A b."],
+            "other": [],
+            "own": ["Hm."],
+            "behind": ["Hm.", "Q own?", "A own."],
+        }.items()
+    )
+    assert len(told) == 5
+
+
+def test_turns_that_say_the_same(log):
+    """Behind other words the same turn is another one."""
+    same = {"question": "And in winter?", "answer": "Closed."}
+    lines = [
+        line("a", conversation="x", turn=1),
+        {"id": "b", "conversation": "x", "turn": 2, **same},
+        line("c", conversation="y", turn=1),
+        {"id": "d", "conversation": "y", "turn": 2, **same},
+    ]
+    assert load_log([log(*lines)]).summary.duplicates == 0
+
+
+def test_a_turn_that_is_given_twice(log):
+    with pytest.raises(AnswerFileError) as caught:
+        load_log([log(line("a", conversation="x", turn=1), line("b", conversation="x", turn=1))])
+    assert str(caught.value) == (
+        "1 problem in logs of answers:\n"
+        '  log.jsonl:2: turn 1 of conversation "x" is given twice (first at log.jsonl:1)'
+    )
+
+
 def test_a_drawn_log(log):
     """Strata are the values of a field, and what has none is one, too."""
     lines = [line(f"q{n}", **({"tier": "gold"} if n < 5 else {})) for n in range(20)]
