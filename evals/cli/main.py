@@ -13,6 +13,9 @@ from rag_evals.rag.errors import RagError
 
 USAGE_ERROR = 4
 
+# What `label` does: the first where none is said.
+LABEL_VERBS = ("page", "merge", "agreement")
+
 # By name: what declares the options, as a module of this package and a function of it, and the line of help.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (
@@ -44,6 +47,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "models": ("models:add_models", "list, fetch and verify models"),
     "judges": ("judges.listing:add_judges", "list judges: figures, size, and what they take here"),
     "calibrate": ("judges.calibrate:add_calibrate", "measure the judge on labelled answers: a judge card"),
+    "label": (
+        "judges.label:add_label",
+        "ask people of a run's answers in a browser; merge their labels, say how far they agree",
+    ),
     "doctor": ("judges.calibrate:add_doctor", "try llama.cpp, then to talk the judge into false verdicts"),
     "cache": ("cache:add_cache", "what earlier runs made: show, explain, drop or verify it"),
     "questions": ("questions.verbs:add_questions", "keep question files: check, review, audit, convert them"),
@@ -55,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] in (["plan"], ["run"]) and given[1:2] not in (["-h"], ["--help"]):
         given.insert(1, "--")  # all that follows is for pytest, options too
+    if given[:1] == ["label"] and given[1:2] not in (["-h"], ["--help"], *([verb] for verb in LABEL_VERBS)):
+        given.insert(1, LABEL_VERBS[0])  # `label RUN` is for short
     options = parser_for(given).parse_args(given)
     try:
         status: int = options.run(options)

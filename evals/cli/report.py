@@ -13,7 +13,8 @@ from rag_evals.evals.base.messages import printable
 from rag_evals.evals.cli.arguments import add_baselines, add_home, named_run, unwritable, write_text
 from rag_evals.evals.gate.decision import Decision, decide, decision_from_json
 from rag_evals.evals.gate.rules import rules_from
-from rag_evals.evals.judges.calibration.labels.examples import Labelled, load_labels
+from rag_evals.evals.judges.calibration.labels.examples import Labelled
+from rag_evals.evals.judges.calibration.labels.people import load_people
 from rag_evals.evals.reports.dataframe import to_csv, write_parquet
 from rag_evals.evals.reports.github import warning_line
 from rag_evals.evals.reports.github_comment import (
@@ -46,14 +47,28 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file (default: standard output)")
+    _add_labels(parser)
     add_home(parser)
     add_baselines(parser)
     parser.set_defaults(run=_report)
 
 
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="people's verdicts on its answers, which correct its headline on the terminal; may be repeated",
+    )
+
+
 def _report(options: argparse.Namespace) -> int:
     if options.format == "parquet" and options.out is None:
         raise UsageError("--format parquet is not for a terminal: name a file with --out")
+    if options.labels and options.format != "terminal":
+        raise UsageError(f"--labels correct the headline on the terminal: --format {options.format} has none")
+    labels = load_people(options.labels) if options.labels else ()
     path = named_run(options.run_name, options.home, options.baselines)
     run = read_run(path)
     for note in run.notes:
@@ -61,13 +76,13 @@ def _report(options: argparse.Namespace) -> int:
     if options.format == "parquet":
         _write_parquet(run, options.out)
     elif options.out:
-        write_text(options.out, _text(options.format, run, path))
+        write_text(options.out, _text(options.format, run, path, labels))
     else:
-        _show(_text(options.format, run, path))
+        _show(_text(options.format, run, path, labels))
     return 0
 
 
-def _text(form: str, run: Run, path: Path) -> str:
+def _text(form: str, run: Run, path: Path, labels: Sequence[Labelled]) -> str:
     if form == "html":
         return run_html(run, gate=_gate(run), traces=waterfalls_of(path))
     if form == "markdown":
@@ -79,12 +94,14 @@ def _text(form: str, run: Run, path: Path) -> str:
             told = f"{len(names)} pipelines are in it, told apart by the last column: {', '.join(names)}"
             print(printable(told), file=sys.stderr)
         return trec_run(run.retrievals or run.evaluations)
-    return run_junit(run) if form == "junit" else _terminal(run)
+    return run_junit(run) if form == "junit" else _terminal(run, labels)
 
 
-def _terminal(run: Run) -> str:
+def _terminal(run: Run, labels: Sequence[Labelled]) -> str:
     # The table of no evaluation at all has no row; the run's notes say that it is empty.
-    lines = closing_lines(run, decide(rules_from(run.header), run), breaches=True) if run.evaluations else []
+    if not run.evaluations:
+        return ""
+    lines = closing_lines(run, decide(rules_from(run.header), run), breaches=True, labels=labels)
     return "".join(f"{line.text}\n" for line in lines).rstrip("\n") + "\n" if lines else ""
 
 
@@ -168,14 +185,14 @@ def add_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partial", action="store_true", help="do without shards that are missing and damaged lines"
     )
-    parser.add_argument("--labels", type=Path, help="people's verdicts on answers of these runs")
+    _add_labels(parser)
     parser.add_argument("--out", type=Path, help="folder of runs that gets the new one (default: --home)")
     add_home(parser)
     parser.set_defaults(run=_merge)
 
 
 def _merge(options: argparse.Namespace) -> int:
-    labels = load_labels(options.labels) if options.labels else ()
+    labels = load_people(options.labels) if options.labels else ()
     strict = not options.partial
     runs = [read_run(named_run(text, options.home), strict=strict) for text in options.runs]
     whole = merge(runs, options.out or options.home, partial=options.partial)

@@ -324,6 +324,36 @@ def test_the_headline_is_corrected_by_labels(calibrated, how):
     ]
 
 
+def test_labels_of_several_people(calibrated):
+    """Each file has a part, or all: the majority counts, and what is not in the run is said."""
+    write_labels(calibrated)
+    lines = [json.loads(line) for line in (calibrated.path / "labels.jsonl").read_text().splitlines()]
+    for name, part in (("ann", lines[:12]), ("ben", lines[8:]), ("cleo", lines[8:12])):
+        text = "".join(json.dumps({**line, "labeller": name}) + "\n" for line in part)
+        calibrated.write(f"{name}.jsonl", text)
+    calibrated.ask(**{f"q{n}": f"so {n}" for n in range(19)}, a="faithful")
+    given = [f"--evals-labels={name}.jsonl" for name in ("ann", "ben", "cleo")]
+    result = calibrated.run("--evals-mode", "report", *given)
+    assert judge_lines(result)[1:] == [
+        "corrected for the judge  answers  pass  should pass          95 %                  by",
+        "baseline faithfulness         20  0.05         0.89  0.65 to 0.97  prediction-powered",
+        "labels: 1 of 20 answers are not in this run: no such question: l19",
+    ]
+
+
+def test_one_person_twice_is_refused(calibrated):
+    """Before anything is asked."""
+    write_labels(calibrated)
+    lines = [json.loads(line) for line in (calibrated.path / "labels.jsonl").read_text().splitlines()]
+    for name in ("a", "b"):
+        text = "".join(json.dumps({**line, "labeller": "Ann"}) + "\n" for line in lines)
+        calibrated.write(f"{name}.jsonl", text)
+    assert refusal(calibrated, "--evals-labels", "a.jsonl", "--evals-labels", "b.jsonl") == (
+        "one person counts once for an answer; leave out the older file, or write another name:\n"
+        "  b.jsonl:1: Ann labelled this already at a.jsonl:1, and 19 more answers of these files"
+    )
+
+
 def test_labels_that_are_too_few_are_refused(calibrated):
     """A label file has 20 examples or more, here as for a card."""
     write_labels(calibrated, 3)

@@ -70,6 +70,7 @@ HEAVY = {
     "scipy",
     "statsmodels",
     "jinja2",
+    "krippendorff",
     "huggingface_hub",
     "numpy",
     "pandas",

@@ -75,6 +75,7 @@ def accuracy(
     clusters: Sequence[Hashable],
     *,
     threshold: float = 0.5,
+    weights: Sequence[float] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Accuracy:
@@ -90,6 +91,8 @@ def accuracy(
         labels: 1 for an example that should pass, 0 for one that should not.
         clusters: The source of each example.
         threshold: Least score that passes.
+        weights: How many answers each example stands for; None where each stands for one. They count in the
+            figures and their intervals, not in the bins.
         resamples: Number of resamples.
         seed: Same seed, same intervals.
 
@@ -97,7 +100,7 @@ def accuracy(
         ValueError: Nothing to measure, different lengths, a score that is not finite, a label that is
             neither 0 nor 1, or one label only.
     """
-    examples = _Examples.of(scores, labels)
+    examples = _Examples.of(scores, labels, weights)
     if len(clusters) != len(scores):
         raise ValueError(f"{len(scores)} scores but {len(clusters)} clusters: give one of each per example")
     groups = _groups([clusters[i] for i in examples.order])
@@ -172,6 +175,23 @@ def as_scores(values: Sequence[float], name: str = "scores") -> Floats:
     return array
 
 
+def as_weights(values: Sequence[float], count: int) -> Floats:
+    """Return the weights of `count` examples as an array.
+
+    Raises:
+        ValueError: They are others in number, or one of them is not a number above 0.
+    """
+    import numpy as np
+
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) != count:
+        raise ValueError(f"{count} scores but {len(array)} weights: give one of each per example")
+    wrong = [f"weights[{i}] is {array[i]}" for i in np.flatnonzero(~(np.isfinite(array) & (array > 0)))]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: a weight is a number above 0")
+    return array
+
+
 def as_labels(values: Sequence[int]) -> Bools:
     """Return labels 0 and 1 as truth values.
 
@@ -189,15 +209,18 @@ def as_labels(values: Sequence[int]) -> Bools:
 
 @dataclass(frozen=True, slots=True)
 class _Examples:
-    """Scores and labels by rising score; `starts` is where each different score begins."""
+    """Scores, labels and weights by rising score; `starts` is where each different score begins."""
 
     values: Floats
     truth: Bools
     order: Any
     starts: Any
+    weights: Floats
 
     @classmethod
-    def of(cls, scores: Sequence[float], labels: Sequence[int]) -> _Examples:
+    def of(
+        cls, scores: Sequence[float], labels: Sequence[int], weights: Sequence[float] | None = None
+    ) -> _Examples:
         import numpy as np
 
         if not len(scores) and not len(labels):
@@ -209,14 +232,13 @@ class _Examples:
             raise ValueError(f"all labels are {int(truth[0])} ({len(truth)}): examples of both are needed")
         order = np.argsort(values, kind="stable")
         starts = np.unique(values[order], return_index=True)[1]
-        return cls(values[order], truth[order], order, starts)
+        counted = np.ones(len(values)) if weights is None else as_weights(weights, len(values))
+        return cls(values[order], truth[order], order, starts, counted[order])
 
     @property
     def once(self) -> Floats:
-        """The weights of no resample: every example counts once."""
-        import numpy as np
-
-        return np.ones((1, len(self.truth)))
+        """The weights of no resample: every example is there once."""
+        return self.weights[None, :]
 
     def by_level(self, weights: Any) -> Any:
         """Add up what stands at each different score."""
@@ -297,14 +319,14 @@ def _intervals(
 
     truth = examples.truth
     blocks = _resamples(truth, groups, resamples, seed)
-    draws = np.concatenate([_figures(examples, threshold, block) for block in blocks])
+    draws = np.concatenate([_figures(examples, threshold, block * examples.weights) for block in blocks])
     point = _figures(examples, threshold, examples.once)[0]
     positive, negative = _units(truth, groups), _units(~truth, groups)
     units = (min(positive, negative), min(positive, negative), positive, negative)
-    return [_interval(float(point[i]), draws[:, i], units[i]) for i in range(len(units))]
+    return [expanded_interval(float(point[i]), draws[:, i], units[i]) for i in range(len(units))]
 
 
-def _interval(value: float, draws: Floats, units: int) -> Interval:
+def expanded_interval(value: float, draws: Floats, units: int) -> Interval:
     """Return the expanded percentile interval; where all draws are equal, Wilson's over `units`.
 
     A judge that is right on all of 20 examples is right on every resample of them: the bootstrap would say

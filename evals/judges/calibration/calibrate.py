@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 
 from rag_evals.evals.base.errors import LabelFileError
@@ -143,17 +144,23 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
     method: Method = "isotonic" if losses["isotonic"] < losses["logistic"] - CLEARLY else "logistic"
     judged = by_method[method]
     scores = _values(judged)
-    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
+    labels = [one.label for one in scored]
+    measured = partial(
+        accuracy,
+        labels=labels,
+        clusters=[one.example.source for one in scored],
+        weights=[one.example.weight_for(metric.name) for one in scored],
+    )
     threshold = _threshold(scores, labels, false_pass)
     passes = _passes(scored, scores, false_pass)
     calibration = replace(_fitted(metric, scored, names, method), threshold=threshold, probe=probe)
     return MetricCard(
         calibration=calibration,
-        accuracy=_accuracy(scored, scores, threshold, passes),
-        at_half=accuracy(scores, labels, sources).balanced_accuracy,
-        plain=accuracy(_values([_score(metric, one, None) for one in scored]), labels, sources).auroc,
+        accuracy=_accuracy(measured, scores, threshold, passes),
+        at_half=measured(scores).balanced_accuracy,
+        plain=measured(_values([_score(metric, one, None) for one in scored])).auroc,
         baselines={
-            name: accuracy([rule(metric.name, one.example) for one in scored], labels, sources).auroc
+            name: measured([rule(metric.name, one.example) for one in scored]).auroc
             for name, rule in FLOORS.items()
         },
         gains={
@@ -335,13 +342,12 @@ def _passes(scored: Sequence[Observed], scores: Sequence[float], false_pass: flo
 
 
 def _accuracy(
-    scored: Sequence[Observed], scores: Sequence[float], threshold: float, passes: Sequence[float]
+    measured: Callable[..., Accuracy], scores: Sequence[float], threshold: float, passes: Sequence[float]
 ) -> Accuracy:
     """Measure the scores, and the verdicts `passes`."""
-    labels, sources = [one.label for one in scored], [one.example.source for one in scored]
-    verdicts = accuracy(passes, labels, sources)
+    verdicts = measured(passes)
     return replace(
-        accuracy(scores, labels, sources, threshold=threshold),
+        measured(scores, threshold=threshold),
         balanced_accuracy=verdicts.balanced_accuracy,
         sensitivity=verdicts.sensitivity,
         specificity=verdicts.specificity,

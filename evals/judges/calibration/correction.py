@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rag_evals.evals.base.arrays import Floats
 from rag_evals.evals.base.intervals import QUANTILE, t_quantile, wilson
-from rag_evals.evals.judges.calibration.accuracy import as_labels, as_scores
+from rag_evals.evals.judges.calibration.accuracy import as_labels, as_scores, as_weights
 
 LEAST_LABELS = 10
 
@@ -81,13 +81,17 @@ def rogan_gladen(
 
 
 def prediction_powered(
-    scores: Sequence[float], labelled_scores: Sequence[float], labels: Sequence[int]
+    scores: Sequence[float],
+    labelled_scores: Sequence[float],
+    labels: Sequence[int],
+    weights: Sequence[float] | None = None,
 ) -> Corrected:
     """Estimate the share of label 1 in a run from a few labels and the judge's scores of everything.
 
     Point: the prediction-powered mean (Angelopoulos et al. 2023, Science 382) with the power tuning of PPI++
     (arXiv 2311.01453), its weight held to 0..1: useless scores get a weight near 0 and the labels decide.
-    The labelled part must be a random sample of the run.
+    The labelled part must be a random sample of the run; of one that was not drawn in proportion, `weights`
+    say how many evaluations each stands for, and the estimate is that of surveys (`_by_design`).
 
     Interval: Wilson's, at the count of labels that would leave the same variance, with the t quantile.
 
@@ -102,6 +106,8 @@ def prediction_powered(
         labelled_scores: Its scores of the labelled ones.
         labels: 1 for an answer that should pass, 0 for one that should not. One label only is allowed: the
             interval is then that of the labels alone.
+        weights: How many evaluations of the run each labelled one stands for; None where all stand for as
+            many.
 
     Raises:
         ValueError: Fewer than 10 labels, different lengths, a score that is not finite, or a label that is
@@ -115,7 +121,10 @@ def prediction_powered(
         raise ValueError(f"{len(labels)} labels: label at least {LEAST_LABELS} evaluations of the run")
     unlabelled, labelled = as_scores(scores), as_scores(labelled_scores, "labelled_scores")
     truth = as_labels(labels).astype(np.float64)
-    mean, variance = _tuned(unlabelled, labelled, truth)
+    if weights is None or len(set(weights)) < 2:
+        mean, variance = _tuned(unlabelled, labelled, truth)
+    else:
+        mean, variance = _by_design(unlabelled, labelled, truth, as_weights(weights, len(labels)))
     value, count = _clipped(mean), len(labels)
     # At 0 and 1 the binomial variance is 0: half an example inside there is still something to divide.
     inside = min(max(mean, 0.5 / count), 1 - 0.5 / count)
@@ -140,6 +149,31 @@ def _tuned(unlabelled: Floats, labelled: Floats, truth: Floats) -> tuple[float, 
     mean = truth.mean() + weight * (unlabelled.mean() - labelled.mean())
     variance = (truth - weight * labelled).var() / (count - 2) + weight**2 * spread / len(unlabelled)
     return float(mean), float(variance)
+
+
+def _by_design(unlabelled: Floats, labelled: Floats, truth: Floats, weights: Floats) -> tuple[float, float]:
+    """Return the mean and its variance where labelled evaluations stand for different numbers of them.
+
+    The regression estimator of surveys (Saerndal, Swensson & Wretman 1992, 6.4): the weighted mean of the
+    labels, and the judge's mean over the whole run in place of its weighted mean over the labelled ones, as
+    far as scores and labels go together. Variances of means with unequal weights are linearised; that of the
+    draw is smaller the more of a stratum was drawn, and to it comes that of the run as a sample of questions.
+    """
+    import numpy as np
+
+    whole = np.concatenate([labelled, unlabelled])
+    count, share = len(truth), weights / weights.sum()
+    centred = truth - (share * truth).sum(), labelled - (share * labelled).sum()
+    # An answer that stands for itself alone was drawn for sure, and adds no doubt.
+    doubt = share**2 * np.maximum(0.0, 1 - 1 / weights)
+    spread = float((doubt * centred[1] ** 2).sum())
+    # Scores that are all alike leave a rounding error behind, and no slope.
+    is_spread = spread > 1e-12 * float(doubt.sum())
+    slope = _clipped(float((doubt * centred[0] * centred[1]).sum()) / spread) if is_spread else 0.0
+    mean = (share * truth).sum() + slope * (whole.mean() - (share * labelled).sum())
+    of_draw = float((doubt * (centred[0] - slope * centred[1]) ** 2).sum()) * count / max(1, count - 2)
+    of_run = float((share * centred[0] ** 2).sum()) / len(whole)
+    return float(mean), of_draw + of_run
 
 
 def _adjusted(share: tuple[int, int]) -> tuple[float, float]:

@@ -57,9 +57,8 @@ class Readings:
 
     def _key(self, metric: str, example: Labelled) -> str:
         content = content_of(example)
-        return digest(
-            {"scorer": self.scorer.fingerprint, "metric": metric, **{name: content[name] for name in _READ}}
-        )
+        read = {name: content[name] for name in _READ if name in content}
+        return digest({"scorer": self.scorer.fingerprint, "metric": metric, **read})
 
     def _read(self, metric: str, example: Labelled) -> tuple[RawScores, float]:
         # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.
@@ -70,7 +69,7 @@ class Readings:
 
 
 # What of an example is read: not its labels.
-_READ = ("id", "question", "reference", "contexts", "answer")
+_READ = ("id", "question", "history", "reference", "contexts", "answer")
 
 
 def _lines(path: Path) -> Iterator[tuple[str, tuple[RawScores, float]]]:

@@ -119,7 +119,14 @@ def figures_by_set(metric: str, held: Sequence[Held], threshold: float) -> tuple
 
 def _figures_of(metric: str, name: str, held: Sequence[Held], threshold: float) -> SetFigures:
     answers = [
-        _Item(one.label, one.score, one.passes, one.example.source, floors_of(metric, one.example))
+        _Item(
+            one.label,
+            one.score,
+            one.passes,
+            one.example.source,
+            floors_of(metric, one.example),
+            one.example.weight_for(metric),
+        )
         for one in held
     ]
     sentences = _sentences(held, threshold) if metric == MARKED else []
@@ -134,13 +141,14 @@ def _figures_of(metric: str, name: str, held: Sequence[Held], threshold: float) 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """An answer or a sentence: its label, its score, its verdict, its source, and what the floors say."""
+    """An answer or a sentence: label, score, verdict, source, what the floors say, and what it stands for."""
 
     label: int
     score: float
     passes: bool
     source: str
     floors: Mapping[str, float]
+    weight: float = 1.0
 
 
 def _figures(items: Sequence[_Item], *, least: int) -> Figures | None:
@@ -148,15 +156,16 @@ def _figures(items: Sequence[_Item], *, least: int) -> Figures | None:
     if min(sum(labels), len(labels) - sum(labels)) < least:
         return None
     sources = [item.source for item in items]
-    verdicts = accuracy([float(item.passes) for item in items], labels, sources)
-    failing = [item.label for item in items if not item.passes]
+    weights = [item.weight for item in items]
+    verdicts = accuracy([float(item.passes) for item in items], labels, sources, weights=weights)
+    failing = [item for item in items if not item.passes]
     return Figures(
         len(items),
         sum(labels),
-        accuracy([item.score for item in items], labels, sources).auroc,
+        accuracy([item.score for item in items], labels, sources, weights=weights).auroc,
         verdicts.balanced_accuracy,
         verdicts.specificity.value,
-        1.0 - fmean(failing) if failing else None,
+        1.0 - fmean((item.label for item in failing), (item.weight for item in failing)) if failing else None,
         {name: auroc([item.floors[name] for item in items], labels) for name in items[0].floors},
     )
 

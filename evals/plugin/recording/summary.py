@@ -15,7 +15,7 @@ from rag_evals.evals.base.errors import LabelFileError, RunFileError, UsageError
 from rag_evals.evals.base.messages import count_of, first_names, printable
 from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.gate.decision import Decision, decide, decision_to_json
-from rag_evals.evals.judges.calibration.labels.examples import load_labels
+from rag_evals.evals.judges.calibration.labels.people import load_people
 from rag_evals.evals.plugin.recording.recorder import Recorder
 from rag_evals.evals.plugin.session.going_on import continue_command
 from rag_evals.evals.plugin.session.session import EvalsSession
@@ -204,7 +204,7 @@ class SessionSummary:
         # A file, or a log of CI, has no width.
         width = self._config.get_terminal_writer().fullwidth if terminal.isatty() else None
         try:
-            labels = load_labels(settings.labels) if settings.labels else ()
+            labels = load_people(settings.labels) if settings.labels else ()
         except LabelFileError as error:  # it was whole when the run began
             labels = ()
             self._troubles += str(error).splitlines()

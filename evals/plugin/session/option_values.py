@@ -163,6 +163,7 @@ READERS: Mapping[Kind, Callable[[Given], Any]] = {
     "number": lambda given: parse_number(given.name, given.value),
     "part": _if_any(lambda given: parse_choice(given.name, given.value, get_args(Part))),
     "path": _if_any(lambda given: given.start / given.value),
+    "paths": lambda given: tuple(dict.fromkeys(given.start / text for text in given.value)),
     "project": _if_any(lambda given: parse_project(given.value)),
     "questions": _questions,
     "refresh": lambda given: parse_refresh(given.value),

@@ -30,6 +30,7 @@ Kind = Literal[
     "number",
     "part",
     "path",
+    "paths",
     "project",
     "questions",
     "refresh",
@@ -273,7 +274,13 @@ OPTIONS = (
         "least balanced accuracy, lower bound, of a judge that a gate may trust",
         "SHARE",
     ),
-    Option("labels", "path", "", "people's verdicts on answers of this run, to correct its headline", "FILE"),
+    Option(
+        "labels",
+        "paths",
+        [],
+        "people's verdicts on answers of this run, to correct its headline; may be repeated",
+        "FILE",
+    ),
     Option("config", "path", "", "TOML file of pipelines in place of the bundled one", "FILE"),
     Option("offline", "as_it_is", False, "fetch nothing; what would reach beyond this machine is an error"),
     Option(

@@ -16,7 +16,7 @@ from rag_evals.evals.engine.order.lookahead import Lookahead
 from rag_evals.evals.engine.rejudge import RejudgeTasks
 from rag_evals.evals.engine.reuse import REFRESHED, ReuseCache
 from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
-from rag_evals.evals.judges.calibration.labels.examples import load_labels
+from rag_evals.evals.judges.calibration.labels.people import load_people
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.judges.retrieval import RetrievalJudge
 from rag_evals.evals.plugin.session.going_on import InterruptedRun
@@ -106,7 +106,7 @@ class EvalsSession:
             return
         settings = self.settings
         if settings.labels:
-            load_labels(settings.labels)  # they are used at the end
+            load_people(settings.labels)  # they are used at the end
         check_trackers(settings.trackers.names)
         _ = self.goes_on
         _ = self.baseline  # read now

@@ -80,7 +80,7 @@ class Settings:
     judge_model: str | None
     judge_card: Path | None
     reasons: bool
-    labels: Path | None
+    labels: tuple[Path, ...]
     config: Path | None
     offline: bool
     mask_texts: bool

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +23,7 @@ from rag_evals.evals.reports.comparison_text import (
     verdict_text,
 )
 from rag_evals.evals.reports.conversation_table import conversation_rows, each_conversation
+from rag_evals.evals.reports.html.frame import asset, policy, template
 from rag_evals.evals.reports.html.passages import Passages, TemplateData
 from rag_evals.evals.reports.html.plots import bin_counts, curve, histogram, scatter
 from rag_evals.evals.reports.html.questions import OtherRun, question_views
@@ -80,12 +78,12 @@ def comparison_html(
 
 
 def _page(run: Run, beside: OtherRun, compared: TemplateData, gate: Sequence[Line]) -> str:
-    early, css, js = _asset("early.js"), _style(has_bars=bool(beside.traces)), _asset("report.js")
+    early, css, js = asset("early.js"), _style(has_bars=bool(beside.traces)), asset("report.js")
     name = visible_text(run.name)
-    page: str = _template().render(
+    page: str = template("report.html.j2").render(
         **_parts(run, beside),
         **{**compared, "notes": list(map(visible_text, (*told_of(run.header.line), *compared["notes"])))},
-        policy=_policy([css], [early, js]),
+        policy=policy([css], [early, js]),
         early=early,
         css=css,
         js=js,
@@ -129,41 +127,10 @@ def _parts(run: Run, beside: OtherRun) -> TemplateData:
 
 
 @cache
-def _asset(name: str) -> Any:
-    from markupsafe import Markup
-
-    # Ours, and without a closing tag in it: the only texts here that are not escaped.
-    return Markup((files("rag_evals.evals.reports.html") / "templates" / name).read_text("utf-8"))
-
-
-@cache
 def _style(*, has_bars: bool) -> Any:
     from markupsafe import Markup
 
-    return _asset("report.css") + Markup(bar_rules() if has_bars else "")
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("rag_evals.evals.reports.html"), autoescape=True, undefined=StrictUndefined
-    )
-    return environment.get_template("report.html.j2")
-
-
-def _policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
-    """Return the policy: nothing is loaded, and only this very style and these scripts are heeded."""
-    return (
-        f"default-src 'none'; style-src {_digests(styles)}; script-src {_digests(scripts)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digests(texts: Iterable[str]) -> str:
-    found = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
-    return " ".join(f"'sha256-{digest}'" for digest in found)
+    return asset("palette.css") + asset("report.css") + Markup(bar_rules() if has_bars else "")
 
 
 def _subheading(run: Run) -> str:

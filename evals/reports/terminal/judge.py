@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.base.messages import count_of, printable
@@ -23,8 +23,15 @@ from rag_evals.evals.judges.calibration.judge_card import (
     named_labels,
     trusts_of,
 )
-from rag_evals.evals.judges.calibration.labels.examples import Labelled
+from rag_evals.evals.judges.calibration.labels.examples import BY_CONTEXT, LABELS, Labelled
+from rag_evals.evals.judges.calibration.labels.matching import (
+    RunAnswers,
+    should_pass,
+    stray_line,
+    strays_of,
+)
 from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
+from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
 from rag_evals.evals.reports.text import aligned
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
@@ -49,6 +56,9 @@ def judge_lines(
         labels: People's verdicts on answers of the run.
         corrects: Whether the headline, corrected for the judge, is among them: a table.
     """
+    there = RunAnswers(evaluations)
+    strays = strays_of(there, labels)
+    entries = {example.question.id for example in labels}
     lines: list[str] = []
     for judge in judges:
         settings = judge.settings or {}
@@ -66,9 +76,10 @@ def judge_lines(
         lines += [
             _named(judge.name, card, scored or trust),
             *(f"judge: {remark}" for remark in judge.remarks),
-            *(_rows(trust, evaluations, labels) if corrects else ()),
+            *(_rows(trust, evaluations, _by_evaluation(there, labels)) if corrects else ()),
             *_doubts(scored, floor),
         ]
+    lines += [stray_line(strays, len(entries))] if strays else []
     return [printable(line) for line in lines]
 
 
@@ -79,61 +90,74 @@ def _named(name: str, card: Mapping[str, Any] | None, trust: Sequence[Trust]) ->
     return f"judge: {name}, balanced accuracy on {named_labels(card['labels'])}: {known}"
 
 
-def _rows(trust: Sequence[Trust], evaluations: Sequence[Evaluation], labels: Sequence[Labelled]) -> list[str]:
+# Label and weight of an answer, by the evaluation that it is of and the metric.
+Known: TypeAlias = Mapping[tuple[int, str], tuple[int, float]]
+
+
+def _by_evaluation(there: RunAnswers, labels: Sequence[Labelled]) -> Known:
+    """Return what people say of each answer; of single contexts nothing, as a run scores their mean."""
+    of_contexts = LABELS[BY_CONTEXT]
+    return {
+        (id(one), metric): (label, example.weight_for(metric))
+        for example in labels
+        for metric, label in example.labels
+        if metric != of_contexts
+        for one in there.of(example)
+    }
+
+
+def _rows(trust: Sequence[Trust], evaluations: Sequence[Evaluation], labels: Known) -> list[str]:
+    """Return the table of what should pass; of a metric without a card, where people labelled answers."""
+    cards: dict[str, Trust | None] = {one.metric: one for one in trust}
+    cards |= {metric: None for metric in sorted({metric for _, metric in labels}) if metric not in cards}
     rows = []
     for pipeline in dict.fromkeys(evaluation.pipeline for evaluation in evaluations):
-        for one in trust:
-            row = _row(one, [e for e in evaluations if e.pipeline == pipeline], labels)
-            rows += [row] if row else []
+        group = [one for one in evaluations if one.pipeline == pipeline]
+        rows += [row for metric, card in cards.items() if (row := _row(metric, card, group, labels))]
     return aligned([HEADER, *rows]) if rows else []
 
 
-def _row(trust: Trust, group: Sequence[Evaluation], labels: Sequence[Labelled]) -> tuple[str, ...] | None:
-    scored = [
-        (e, s.value) for e in group for s in e.scores if s.metric == trust.metric and s.value is not None
-    ]
+def _row(
+    metric: str, trust: Trust | None, group: Sequence[Evaluation], labels: Known
+) -> tuple[str, ...] | None:
+    scored = [(e, s.value) for e in group for s in e.scores if s.metric == metric and s.value is not None]
     if not scored:
         return None
-    passed = sum(value >= trust.threshold for _, value in scored)
-    found = _corrected(trust, scored, labels, passed)
+    passed = sum(value >= _threshold(metric, trust, one) for one, value in scored)
+    found = _corrected(metric, trust, scored, labels, passed)
     if found is None:
         return None
     interval = f"{found.low:.2f} to {found.high:.2f}"
-    name = f"{group[0].pipeline} {trust.metric}"
+    name = f"{group[0].pipeline} {metric}"
     share = passed / len(scored)
     return (name, str(len(scored)), f"{share:.2f}", f"{found.value:.2f}", interval, found.method)
 
 
+def _threshold(metric: str, trust: Trust | None, one: Evaluation) -> float:
+    return trust.threshold if trust else one.thresholds.get(metric, DEFAULT_THRESHOLD)
+
+
 def _corrected(
-    trust: Trust, scored: Sequence[tuple[Evaluation, float]], labels: Sequence[Labelled], passed: int
+    metric: str,
+    trust: Trust | None,
+    scored: Sequence[tuple[Evaluation, float]],
+    labels: Known,
+    passed: int,
 ) -> Corrected | None:
     """Correct by people's verdicts where there are enough of them, else by the errors on the card.
 
     The card's errors on declines say nothing where an answer is asked for, and those on single contexts and
     statements of a reference nothing of their mean: None.
     """
-    known = {
-        (example.question.question, example.answer.text): label
-        for example in labels
-        if (label := example.label_for(trust.metric)) is not None
-    }
-    keys = [(e.question.question, e.answer.text if e.answer else "") for e, _ in scored]
-    labelled = [
-        (value, _should_pass(trust.metric, e, known[key]))
-        for key, (e, value) in zip(keys, scored, strict=True)
-        if key in known
-    ]
+    known = [(labels.get((id(one), metric)), one, value) for one, value in scored]
+    labelled = [(value, should_pass(metric, one, found[0]), found[1]) for found, one, value in known if found]
     if len(labelled) < LEAST_LABELS:
-        if trust.metric in ("refusal", "context_relevancy", "context_recall"):
+        if trust is None or metric in ("refusal", "context_relevancy", "context_recall"):
             return None
         return rogan_gladen(passed, len(scored), trust.positives, trust.negatives)
-    others = [value for key, (_, value) in zip(keys, scored, strict=True) if key not in known]
-    return prediction_powered(others, [value for value, _ in labelled], [label for _, label in labelled])
-
-
-def _should_pass(metric: str, evaluation: Evaluation, label: int) -> int:
-    """Return whether an answer with `label` should pass: a decline should only where there is none."""
-    return 1 - label if metric == "refusal" and evaluation.question.answerable else label
+    others = [value for found, _, value in known if not found]
+    values, truth, weights = zip(*labelled, strict=True)
+    return prediction_powered(others, values, truth, weights)
 
 
 def _doubts(trust: Sequence[Trust], floor: float) -> list[str]:

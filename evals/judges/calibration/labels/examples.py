@@ -10,6 +10,8 @@ from typing import Any
 
 from rag_evals.evals.base.errors import LabelFileError
 from rag_evals.evals.base.messages import count_of, display_path, kind_name, listing, short_repr
+from rag_evals.evals.judges.calibration.labels.labelling import KEYS, Labelling, parse_labelling
+from rag_evals.evals.questions.conversation import parse_history
 from rag_evals.evals.questions.entries import Fault, gather, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
     check_keys,
@@ -18,7 +20,7 @@ from rag_evals.evals.questions.fields import (
     parse_object,
     parse_text,
 )
-from rag_evals.evals.questions.question import Question
+from rag_evals.evals.questions.question import Question, messages_to_json
 from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.identity import canonical, digest
 
@@ -54,6 +56,7 @@ class Labelled:
             not supported, in the order of the text; None where nobody looked for them.
         ratings: Pairs of metric and what each of the people who judged it said, 1 or 0.
         set: Name of the set it is part of.
+        by: Who labelled it and of which draw it is; None where nothing is said of that.
     """
 
     question: Question
@@ -63,10 +66,15 @@ class Labelled:
     spans: tuple[tuple[int, int], ...] | None = None
     ratings: tuple[tuple[str, tuple[int, ...]], ...] = ()
     set: str = ""
+    by: Labelling | None = None
 
     def label_for(self, metric: str) -> int | None:
         """Return the label for a metric, None when it has none."""
         return dict(self.labels).get(metric)
+
+    def weight_for(self, metric: str) -> float:
+        """Return how many answers of its run it stands for by a metric; 1 where it was not drawn."""
+        return dict(self.by.weights).get(metric, 1.0) if self.by else 1.0
 
     def ratings_for(self, metric: str) -> tuple[int, ...]:
         """Return what each of the people said by a metric; nothing where that is not known."""
@@ -97,7 +105,7 @@ def load_labels(path: Path) -> tuple[Labelled, ...]:
         LabelFileError: When anything is wrong with the file; lists every problem as `file:line: problem`.
             Also when it holds fewer than 20 examples.
     """
-    return gathered(path, _read(path))
+    return gathered(path, read_label_file(path))
 
 
 def gathered(path: Path, outcomes: Iterable[tuple[str, Entry | Fault]]) -> tuple[Labelled, ...]:
@@ -110,13 +118,31 @@ def gathered(path: Path, outcomes: Iterable[tuple[str, Entry | Fault]]) -> tuple
     Raises:
         LabelFileError: Something is wrong with one of them, or they are fewer than 20 examples.
     """
-    entries, problems = gather(outcomes, lambda entry: entry[0].question.id)
+    entries, problems = gather(outcomes, entry_name)
     if problems:
         raise LabelFileError(listing(f"{count_of(len(problems), 'problem')} in label files:", problems))
-    examples = tuple(example for entry in entries for example in entry)
-    if len(examples) < LEAST_ITEMS:
-        raise LabelFileError(f"{display_path(path)}: {count_of(len(examples), 'example')}, {_NEEDED}")
-    return examples
+    return checked_count((example for entry in entries for example in entry), [path])
+
+
+def entry_name(entry: Entry) -> str:
+    """Return what tells an entry of a file from the others: its id, and who labelled it."""
+    first = entry[0]
+    return (
+        f"{first.question.id} of {first.by.labeller}" if first.by and first.by.labeller else first.question.id
+    )
+
+
+def checked_count(examples: Iterable[Labelled], paths: Sequence[Path]) -> tuple[Labelled, ...]:
+    """Return the examples that have a label, if they are enough.
+
+    Raises:
+        LabelFileError: They are fewer than 20.
+    """
+    labelled = tuple(example for example in examples if example.labels)
+    if len(labelled) < LEAST_ITEMS:
+        names = ", ".join(map(display_path, paths))
+        raise LabelFileError(f"{names}: {count_of(len(labelled), 'example')}, {_NEEDED}")
+    return labelled
 
 
 def labels_digest(examples: Iterable[Labelled]) -> str:
@@ -164,8 +190,10 @@ def content_of(example: Labelled) -> dict[str, Any]:
         "answer": answer.text,
         "labels": dict(example.labels),
         "source": example.source,
+        **({"history": messages_to_json(question.history)} if question.history else {}),
         **({} if example.spans is None else {"spans": example.spans}),
         **({"ratings": dict(example.ratings)} if example.ratings else {}),
+        **({"weights": dict(example.by.weights)} if example.by and example.by.weights else {}),
     }
 
 
@@ -174,10 +202,13 @@ def content_of(example: Labelled) -> dict[str, Any]:
 _READERS = readers_for("examples")
 _CONTENT_KEYS = ("text", "document", "page", "start", "end", "page_end")
 _MARKS = ("spans", "ratings")
-_KEYS = ("id", "question", "contexts", "context", "answer", "reference", *LABELS, *_MARKS, "source", "kind")
+_KEYS = (
+    *("id", "question", "history", "contexts", "context", "answer", "reference"),
+    *(*LABELS, *_MARKS, "source", "kind", *KEYS),
+)
 
 
-def _read(path: Path) -> Iterator[tuple[str, Entry | Fault]]:
+def read_label_file(path: Path) -> Iterator[tuple[str, Entry | Fault]]:
     """Yield the examples of each entry of a file, or what is wrong with it, with its place."""
     for place, value in read_entries(path, "label files", _READERS):
         yield place, value if isinstance(value, Fault) else _parse_entry(value)
@@ -192,6 +223,7 @@ def _parse_entry(value: object) -> Entry | Fault:
         id=parse_text(value, "id", problems, is_required=True) or "",
         question=parse_text(value, "question", problems, is_required=True) or "",
         reference=parse_text(value, "reference", problems),
+        history=parse_history(value, problems),
     )
     contexts = parse_contexts(value, problems)
     text = parse_text(value, "answer", problems, is_required=True, may_be_blank=True) or ""
@@ -200,11 +232,14 @@ def _parse_entry(value: object) -> Entry | Fault:
     spans = parse_spans(value, text, problems)
     ratings = _parse_ratings(value, problems)
     source = parse_text(value, "source", problems) or question.id
+    by = parse_labelling(value, LABELS, problems)
     parse_text(value, "kind", problems)  # for the file's author
     if problems:
         return Fault(tuple(problems))
-    example = Labelled(question, Answer(text, contexts), labels, source, spans, ratings)
-    return (*((example,) if labels else ()), *_by_context(example, useful))
+    example = Labelled(question, Answer(text, contexts), labels, source, spans, ratings, by=by)
+    of_contexts = tuple(_by_context(example, useful))
+    # One of which nobody could tell anything has no label, but is an entry.
+    return (*((example,) if labels or not of_contexts else ()), *of_contexts)
 
 
 def _by_context(example: Labelled, useful: Sequence[int | None]) -> Iterator[Labelled]:
@@ -235,7 +270,7 @@ def parse_contexts(entry: Mapping[str, Any], problems: list[str]) -> tuple[Conte
 def _parse_labels(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple[str, int], ...]:
     given = {key: entry[key] for key in LABELS if entry.get(key) not in (None, [])}
     useful = given.pop(BY_CONTEXT, None)
-    if not given and (useful is None or _only_nulls(useful)):
+    if not given and (useful is None or _only_nulls(useful)) and not entry.get("unsure"):
         *keys, last = (f'"{key}"' for key in LABELS)
         problems.append(f"no label: give {', '.join(keys)} or {last}")
     for key, label in given.items():

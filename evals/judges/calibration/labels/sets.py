@@ -27,6 +27,7 @@ from rag_evals.evals.judges.calibration.labels.examples import (
     parse_contexts,
     parse_spans,
 )
+from rag_evals.evals.judges.calibration.labels.people import files_named, is_of_people, load_people
 from rag_evals.evals.judges.prompts import in_conversation
 from rag_evals.evals.questions.entries import Fault, read_entries, readers_for
 from rag_evals.evals.questions.fields import parse_list, parse_text
@@ -47,23 +48,35 @@ def load_sets(specs: Sequence[str]) -> tuple[Labelled, ...]:
 
     Args:
         specs: `ragtruth:PATH`, `mtrag:PATH` (named by the part before the colon), or the path of a label file
-            (named by its file).
+            (named by its file). Files that say who labelled are one set, in which each answer stands once.
 
     Raises:
         LabelFileError: A set cannot be read, or two have one name.
     """
     examples: dict[str, tuple[Labelled, ...]] = {}
+    people = [Path(spec) for spec in specs if not _form_of(spec) and is_of_people(Path(spec))]
+    if people:
+        examples[files_named(people)] = tuple(
+            replace(example, set=files_named(people)) for example in load_people(people)
+        )
     for spec in specs:
-        form, _, rest = spec.partition(":")
-        is_public = form in FORMS and bool(rest)
-        name = form if is_public else Path(spec).name
+        if Path(spec) in people:
+            continue
+        form = _form_of(spec)
+        name = form or Path(spec).name
         if name in examples:
             raise LabelFileError(
                 f"--labels {spec}: there is a set {quoted(name)} already, put both into one file"
             )
-        read = FORMS[form](Path(rest)) if is_public else load_labels(Path(spec))
+        read = FORMS[form](Path(spec.removeprefix(f"{form}:"))) if form else load_labels(Path(spec))
         examples[name] = tuple(replace(example, set=name) for example in read)
     return tuple(example for of_set in examples.values() for example in of_set)
+
+
+def _form_of(spec: str) -> str:
+    """Return the form that the name of a set begins with; nothing for a label file."""
+    form, _, rest = spec.partition(":")
+    return form if form in FORMS and rest else ""
 
 
 def sample(examples: Iterable[Labelled], most: int) -> tuple[Labelled, ...]:

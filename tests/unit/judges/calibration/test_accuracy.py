@@ -267,3 +267,20 @@ def test_intervals_cover(sources, each, unlike, least):
 
 def _covers(interval: Interval, truth: float) -> bool:
     return interval.low <= truth <= interval.high
+
+
+# --- weights ---
+
+
+def test_weights_count_as_copies():
+    """An example of weight 3 counts as three in every figure; the intervals are of the examples there are."""
+    scores, labels = [0.9, 0.8, 0.4, 0.3, 0.6, 0.2], [1, 1, 1, 0, 0, 0]
+    weights = [1.0, 3.0, 2.0, 1.0, 2.0, 1.0]
+    copies = [n for n, weight in enumerate(weights) for _ in range(int(weight))]
+    clusters = list(range(6))
+    weighted = accuracy(scores, labels, clusters, weights=weights)
+    copied = accuracy([scores[n] for n in copies], [labels[n] for n in copies], list(range(len(copies))))
+    for name in ("auroc", "balanced_accuracy", "sensitivity", "specificity"):
+        assert getattr(weighted, name).value == pytest.approx(getattr(copied, name).value), name
+    assert (weighted.count, weighted.positives) == (6, 3)
+    assert accuracy(scores, labels, clusters, weights=[1.0] * 6) == accuracy(scores, labels, clusters)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rag_evals.evals.base.intervals import wilson
 from rag_evals.evals.judges.calibration.correction import Corrected, prediction_powered, rogan_gladen
+from rag_evals.evals.judges.calibration.labels.draw import allocated
 
 TRIALS = 1000
 
@@ -263,3 +264,66 @@ def test_prediction_powered_covers(judge):
         scores, labelled_scores = JUDGES[judge](rng, rest), JUDGES[judge](rng, labels)
         found = list(map(prediction_powered, scores, labelled_scores, labels))
         assert 0.93 <= share_within(found, rate) <= most, (rate, labelled, count)
+
+
+# --- drawn by strata ---
+
+
+def drawn_run(rng, rate: float, size: int):
+    """Return truth and scores of a run, and which of it are drawn with which weights."""
+    truth = (rng.random(size) < rate).astype(int)
+    scores = rng.beta(1 + 5 * truth, 1 + 5 * (1 - truth))
+    bands = (scores >= 0.25).astype(int) + (scores >= 0.5) + (scores >= 0.75)
+    sizes = {("p", band): int((bands == band).sum()) for band in range(4) if (bands == band).any()}
+    counts = allocated(sizes, 60, in_proportion=False)
+    drawn = {
+        int(n): sizes[name] / counts[name]
+        for name in sizes
+        for n in rng.choice(np.flatnonzero(bands == name[1]), counts[name], replace=False)
+    }
+    return truth, scores, drawn
+
+
+def test_weights_of_a_draw_are_needed_and_hold():
+    """Small strata are drawn more often: with the weights the estimate is right, without it is off."""
+    rng = np.random.default_rng(4)
+    held, errors, naive = 0, [], []
+    for _ in range(150):
+        truth, scores, drawn = drawn_run(rng, 0.9, 300)
+        places = list(drawn)
+        others = np.delete(scores, places).tolist()
+        known = (others, scores[places].tolist(), truth[places].tolist())
+        found = prediction_powered(*known, list(drawn.values()))
+        held += found.low <= 0.9 <= found.high
+        errors.append(found.value - 0.9)
+        naive.append(prediction_powered(*known).value - 0.9)
+    assert held >= 138
+    assert abs(float(np.mean(errors))) < 0.01
+    assert abs(float(np.mean(naive))) > 0.015
+
+
+def test_equal_weights_are_none():
+    """What stands for as many everywhere is a random sample."""
+    scores, labels = [0.9, 0.1] * 10, [1, 0] * 10
+    plain = prediction_powered([0.8] * 30, scores, labels)
+    assert prediction_powered([0.8] * 30, scores, labels, [2.5] * 20) == plain
+
+
+def test_a_draw_of_all_is_certain_of_the_run():
+    """Each stands for itself: what is left is the run as a sample of questions."""
+    scores, labels = [0.9, 0.1] * 10, [1, 0] * 9 + [1, 1]
+    found = prediction_powered([], scores, labels, [1.0] * 19 + [1.0 + 1e-9])
+    assert found.value == pytest.approx(0.55)
+    assert found.low < 0.55 < found.high
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0, 2.0], "20 scores but 2 weights: give one of each per example"),
+        ([0.0] + [1.0] * 19, "weights[0] is 0.0: a weight is a number above 0"),
+    ],
+)
+def test_wrong_weights(weights, message):
+    with pytest.raises(ValueError, match=whole(message)):
+        prediction_powered([], [0.9, 0.1] * 10, [1, 0] * 10, weights)

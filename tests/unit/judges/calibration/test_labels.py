@@ -18,6 +18,7 @@ from rag_evals.evals.judges.calibration.labels.examples import (
     load_labels,
     usable_metrics,
 )
+from rag_evals.evals.judges.calibration.labels.labelling import Labelling
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer, Context
 
@@ -322,8 +323,31 @@ def test_every_problem_is_listed():
         ({"faithfulness": 1}, 'unknown key "faithfulness" (did you mean "faithful"?)'),
         (
             {"zzz": 1},
-            'unknown key "zzz"; known are id, question, contexts, context, answer, reference, faithful, '
-            "relevant, correct, declined, useful, recalled, spans, ratings, source, kind",
+            'unknown key "zzz"; known are id, question, history, contexts, context, answer, reference, '
+            "faithful, relevant, correct, declined, useful, recalled, spans, ratings, source, kind, "
+            "labeller, time, run, draw, pipeline, question_id, unsure, weights",
+        ),
+        ({"labeller": " "}, '"labeller" is empty'),
+        (
+            {"time": "noon"},
+            '"time" = "noon" is no time: write it as ISO 8601, such as 2026-01-31T09:30Z',
+        ),
+        (
+            {"unsure": ["concise"]},
+            'unsure[0] = "concise": known are faithful, relevant, correct, declined, useful, recalled',
+        ),
+        ({"unsure": ["faithful"]}, '"faithful" is among "unsure" and has a label: one of them is wrong'),
+        (
+            {"weights": {"concise": 2}},
+            '"weights" of "concise": known are faithful, relevant, correct, declined, useful, recalled',
+        ),
+        (
+            {"weights": {"faithful": 0.5}},
+            '"weights" of "faithful" is not a number of answers, 1 or more (0.5)',
+        ),
+        (
+            {"weights": {"faithful": "2"}},
+            '"weights" of "faithful" is not a number of answers, 1 or more but text ("2")',
         ),
     ],
 )
@@ -411,4 +435,56 @@ def test_metrics_with_labels_enough():
             '7 labels of "relevant" (7 are 1, 0 are 0), at least 20 are needed to say how good a judge is: '
             'add examples with "relevant"',
         ),
+    )
+
+
+# --- who labelled, and of which draw ---
+
+
+def test_who_labelled_and_what_it_stands_for():
+    """A labelling page says who, when, of which run, what they could not tell, and the weights."""
+    one = first(
+        labeller="Ann",
+        time="2026-11-30T10:00:00.000Z",
+        run="r1",
+        draw="d1",
+        pipeline="baseline",
+        question_id="q1",
+        unsure=["relevant"],
+        weights={"faithful": 2.5, "relevant": 1},
+    )
+    assert one.by == Labelling(
+        "Ann",
+        "2026-11-30T10:00:00.000Z",
+        "r1",
+        "d1",
+        "baseline",
+        "q1",
+        ("relevancy",),
+        (("faithfulness", 2.5), ("relevancy", 1.0)),
+    )
+    assert [one.weight_for(metric) for metric in ("faithfulness", "correctness")] == [2.5, 1.0]
+    assert first().by is None
+    assert first().weight_for("faithfulness") == 1.0
+
+
+def test_weights_are_part_of_what_a_file_says():
+    """They change figures; who labelled, and when, does not. Without either the digest is what it was."""
+    plain, named = first(), first(labeller="Ann", time="2026-11-30")
+    assert labels_digest([plain]) == labels_digest([named])
+    assert labels_digest([plain]) != labels_digest([first(weights={"faithful": 2})])
+
+
+def test_what_nobody_could_tell_is_no_example():
+    """It is an entry without a label: read, and left out of what is measured."""
+    unsure = entry(20, faithful=None, unsure=["faithful"])
+    assert len(load([*entries(20), unsure])) == 20
+
+
+def test_two_people_may_label_one_answer_in_one_file():
+    """The same person may not; the message says who."""
+    both = [entry(n, labeller=name) for n in range(10) for name in ("Ann", "Ben")]
+    assert len(load(both)) == 20
+    assert refusal([*both, entry(3, labeller="Ann")]) == (
+        '1 problem in label files:\n  labels.jsonl:21: duplicate id "e3 of Ann" (first at labels.jsonl:7)'
     )

@@ -119,7 +119,7 @@ EXAMPLES = {
     "evals_judge_card": ("judge_card", None, "card.json", Path("/project/card.json")),
     "evals_reasons": ("reasons", False, True, True),
     "evals_judge_floor": ("rules.judge_floor", 0.7, "0.6", 0.6),
-    "evals_labels": ("labels", None, "labels.jsonl", Path("/project/labels.jsonl")),
+    "evals_labels": ("labels", (), ["labels.jsonl"], (Path("/project/labels.jsonl"),)),
     "evals_config": ("config", None, "p.toml", Path("/project/p.toml")),
     "evals_offline": ("offline", False, True, True),
     "evals_mask_texts": ("mask_texts", False, True, True),

@@ -280,7 +280,7 @@ def test_plots_bear_what_is_out_of_bounds():
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_contrast(scheme):
     """AA of WCAG 2: 4.5 to 1 for text on each of its backgrounds, 3 to 1 for the borders of fields."""
-    css = (files("rag_evals.evals.reports.html") / "templates" / "report.css").read_text("utf-8")
+    css = (files("rag_evals.evals.reports.html") / "templates" / "palette.css").read_text("utf-8")
     block = re.findall(r":root \{(.*?)\}", css, re.S)[scheme]
     colours = dict(re.findall(r"--([a-z-]+): #([0-9a-f]{6})", block))
     for ink in ("text", "quiet", "good", "bad", "odd", "accent"):

@@ -9,6 +9,7 @@ from rag_evals.evals.base.intervals import Interval
 from rag_evals.evals.judges.calibration.accuracy import Accuracy, Bin
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard, MetricCard, Trust
 from rag_evals.evals.judges.calibration.labels.examples import Labelled
+from rag_evals.evals.judges.calibration.labels.labelling import Labelling
 from rag_evals.evals.judges.calibration.set_figures import Agreement, Figures, SetFigures
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.questions.question import Question
@@ -147,6 +148,7 @@ def test_labels_for_a_part_of_the_run():
         NAMED,
         "corrected for the judge  answers  pass  should pass          95 %                  by",
         "baseline faithfulness         20  0.70         0.80  0.41 to 0.96  prediction-powered",
+        "labels: 1 of 12 answers are not in this run: no such question: l99",
     ]
 
 
@@ -155,7 +157,39 @@ def test_too_few_labels_of_the_run():
     nine = [labelled(n, 1) for n in range(9)]
     others = [labelled(n, 1) for n in range(100, 110)]
     assert lines(judge_of(TRUST), labels=nine) == lines(judge_of(TRUST))
-    assert lines(judge_of(TRUST), labels=others) == lines(judge_of(TRUST))
+    assert lines(judge_of(TRUST), labels=others) == [
+        *lines(judge_of(TRUST)),
+        "labels: 10 of 10 answers are not in this run: no such question: "
+        + ", ".join(f"l{n}" for n in range(100, 110)),
+    ]
+
+
+def test_labels_correct_a_judge_without_a_card():
+    """By the thresholds of the run; fewer than ten say nothing."""
+    labels = [labelled(n, int(n % 4 > 0)) for n in range(12)]
+    assert lines(judge_of(), labels=labels)[1:] == [
+        "corrected for the judge  answers  pass  should pass          95 %                  by",
+        "baseline faithfulness         20  1.00         0.75  0.41 to 0.93  prediction-powered",
+    ]
+    assert lines(judge_of(), labels=labels[:9]) == lines(judge_of())
+
+
+def test_labels_of_single_passages_correct_no_answer():
+    """A run scores the mean of an answer's passages; what one of them is worth says little of that."""
+    run = [evaluation(n, 0.9, metric="context_relevancy") for n in range(20)]
+    labels = [labelled(n, 0, "context_relevancy") for n in range(20)]
+    assert lines(judge_of(), run, labels=labels) == lines(judge_of(), run)
+
+
+def test_weights_of_a_draw_count():
+    """Ten that stand for one and two that stand for ten: the two count as twenty of thirty."""
+    labels = [labelled(n, int(n < 10)) for n in range(12)]
+    weighted = [
+        replace(one, by=Labelling(weights=(("faithfulness", 10.0 if n >= 10 else 1.0),)))
+        for n, one in enumerate(labels)
+    ]
+    plain, drawn = (lines(judge_of(), labels=given)[2].split()[4] for given in (labels, weighted))
+    assert (plain, drawn) == ("0.83", "0.33")
 
 
 def test_a_declined_answer_should_pass_where_there_is_none():
