@@ -63,6 +63,17 @@ LABELS: list[Any] = [
         "faithful": 0,
     },
 ]
+PEOPLE: list[Any] = [
+    {
+        **LABELS[0],
+        "labeller": "Ann",
+        "time": "2026-11-30T10:00:00.000Z",
+        "history": [{"role": "user", "content": "Before?"}],
+        **{"run": "r", "draw": "d", "pipeline": "p", "question_id": "q"},
+        "weights": {"faithful": 2.5, "relevant": 1},
+    },
+    {**LABELS[1], "labeller": "Ben", "faithful": None, "unsure": ["faithful"], "useful": [1]},
+]
 RAGTRUTH: list[Any] = [
     {**LABELS[0], "faithful": 0, "spans": [[0, 1, "kind"]], "source": "s"},
     {

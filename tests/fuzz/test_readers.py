@@ -27,7 +27,9 @@ from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import EvalsError
 from rag_evals.evals.engine.cache import Cache
 from rag_evals.evals.judges.calibration.judge_card import load_card
+from rag_evals.evals.judges.calibration.labels.agreement import agreements
 from rag_evals.evals.judges.calibration.labels.examples import load_labels
+from rag_evals.evals.judges.calibration.labels.people import read_people
 from rag_evals.evals.judges.calibration.labels.sets import load_sets
 from rag_evals.evals.judges.citations import read_citations
 from rag_evals.evals.judges.citations.reading import CitationReader
@@ -304,6 +306,11 @@ TARGETS: Mapping[str, Target] = {
     "what was found": of_file("r.run", read_trec_run, mutated_bytes([seeds.TREC_RUN])),
     "pool": of_file("p.jsonl", read_labels, json_or_bytes([seeds.POOL], as_lines)),
     "labels": of_file("l.jsonl", load_labels, json_or_bytes([seeds.LABELS], as_lines)),
+    "people": of_file(
+        "l.jsonl",
+        lambda file: agreements(read_people([file]), ()),
+        json_or_bytes([seeds.PEOPLE], as_lines),
+    ),
     "ragtruth": of_file(
         "l.jsonl", lambda file: load_sets([f"ragtruth:{file}"]), json_or_bytes([seeds.RAGTRUTH], as_lines)
     ),
