@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said_at_once(session_with, tmp_path):
         "unknown tracker 'nobody': there are "
     )
     assert refused(session_with(baseline="gone").begin).startswith("no run 'gone': it is no folder")
-    assert "labels.jsonl" in refused(session_with(labels=tmp_path / "labels.jsonl").begin)
+    assert "labels.jsonl" in refused(session_with(labels=(tmp_path / "labels.jsonl",)).begin)
     assert refused(lambda: session_with(trackers=TrackerOptions(otlp="wandb")).settings) == (
         "evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT"
     )
