@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy  # noqa: F401 - pytester forgets what a run imported, and this cannot be imported twice
 import pytest
 import scipy.special  # noqa: F401
+from rag_evals.evals.judges.calibration.labels.draw import draw
+from rag_evals.evals.runs.run import read_run
 
 # The judge sees in an answer what the answer says: "faithful" speaks for it by log odds of 3, "false" against
 # it, and every metric sees the same. Its card is built here; its threshold for faithfulness is 0.8.
@@ -338,6 +341,38 @@ def test_labels_of_several_people(calibrated):
         "corrected for the judge  answers  pass  should pass          95 %                  by",
         "baseline faithfulness         20  0.05         0.89  0.65 to 0.97  prediction-powered",
         "labels: 1 of 20 answers are not in this run: no such question: l19",
+    ]
+
+
+def test_labels_that_were_drawn(calibrated):
+    """Of a run's answers, small strata more often: the next run on the same answers counts their weights."""
+    calibrated.ask(
+        **{f"q{n}": f"faithful {n}" for n in range(36)}, **{f"w{n}": f"false {n}" for n in range(4)}
+    )
+    calibrated.run("--evals-mode", "report", "--evals-metrics", "faithfulness")
+    drawn = draw(read_run(calibrated.runs[0]), size=20)
+    lines = [
+        {
+            **{"id": one.name, "question": one.evaluation.question.question, "labeller": "Ann"},
+            "contexts": [context.text for context in one.evaluation.answer.contexts],
+            "answer": one.evaluation.answer.text,
+            "faithful": int(one.evaluation.question.id.startswith("q")),
+            **{"run": drawn.run, "draw": drawn.digest, "pipeline": "baseline"},
+            **{
+                "question_id": one.evaluation.question.id,
+                "weights": {"faithful": one.weights["faithfulness"]},
+            },
+        }
+        for one in drawn.answers
+    ]
+    assert Counter(line["weights"]["faithful"] for line in lines) == {36 / 16: 16, 1.0: 4}
+    calibrated.write("labels.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    result = calibrated.run(
+        "--evals-mode", "report", "--evals-metrics", "faithfulness", "--evals-labels", "labels.jsonl"
+    )
+    assert judge_lines(result)[1:] == [
+        "corrected for the judge  answers  pass  should pass          95 %                  by",
+        "baseline faithfulness         40  0.90         0.90  0.76 to 0.96  prediction-powered",
     ]
 
 
