@@ -27,8 +27,8 @@ from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.errors import ConfigError
 from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.http.secrets import is_harmless
 from rag_evals.rag.llm.protocol import LLM, Prompt
-from rag_evals.rag.llm.remote.address import is_harmless
 from rag_evals.rag.pipelines.resources import AUTO_RERANKER, Resources, reranker_name
 from rag_evals.rag.profile import load, profile_of_model
 from rag_evals.rag.retrieval.embedder import NoEmbedder

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from rag_evals.rag.errors import ModelError, one_line
-from rag_evals.rag.llm.remote.connections import Secret
+from rag_evals.rag.llm.http.connections import is_near
+from rag_evals.rag.llm.http.secrets import Secret, sent_header
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
@@ -20,8 +19,6 @@ _AZURE = (".azure.com", ".azure.us", ".azure.cn")
 # Variables with an API key: for any server, and for those of one house alone.
 _KEY = "RAG_EVALS_API_KEY"
 _KEYS_OF_HOUSES = (((".api.openai.com",), "OPENAI_API_KEY"), (_AZURE, "AZURE_OPENAI_API_KEY"))
-_CREDENTIAL = re.compile(r"key|token|auth|secret|passw|credential|cookie|signature", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +40,7 @@ class Address:
     @property
     def is_near(self) -> bool:
         """Whether it is on this machine."""
-        try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_near(self.host)
 
     @property
     def is_azure(self) -> bool:
@@ -102,23 +96,10 @@ def headers_for(address: Address, further: Mapping[str, str]) -> dict[str, str]:
             {"api-key": Secret(key)} if address.is_azure else {"Authorization": Secret(f"Bearer {key}")}
         )
     for name, value in further.items():
-        sent = _VARIABLE.sub(partial(_variable, name), value)
-        if not (sent.isascii() and sent.isprintable()):
-            raise ModelError(f"the header {name} cannot be sent: it has odd characters in it")
+        sent = sent_header(name, value)
         headers = {known: kept for known, kept in headers.items() if known.lower() != name.lower()}
-        headers[name] = sent if is_harmless(name, value) else Secret(sent)
+        headers[name] = sent
     return headers
-
-
-def is_harmless(name: str, value: str) -> bool:
-    """Return whether a header holds no credential: neither by its name nor by a variable in its value."""
-    return not (_CREDENTIAL.search(name) or _VARIABLE.search(value))
-
-
-def _variable(header: str, found: re.Match[str]) -> str:
-    if not (value := os.environ.get(found[1], "").strip()):
-        raise ModelError(f"the header {header} wants the environment variable {found[1]}, which is not set")
-    return value
 
 
 def _key(host: str) -> str:

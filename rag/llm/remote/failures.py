@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from rag_evals.rag.llm.http.trouble import Failure
 from rag_evals.rag.llm.remote.bodies import parsed_body
 
 # What an error without a number calls itself, and the HTTP status that says the same.
@@ -24,21 +24,6 @@ _KINDS = (
 _FILTERS = ("content_filter", "safety", "recitation", "prohibited_content")
 FILTERED = "the content filter withheld the reply"
 UPSTREAM = 502  # an error in the middle of a reply: what stands behind the server is lost
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What went wrong.
-
-    Attributes:
-        status: The HTTP status that says the same; 200 where another try would not change it.
-        said: What the server says of it.
-        text: All that it says.
-    """
-
-    status: int
-    said: str
-    text: str
 
 
 def failure_in(data: bytes) -> Failure | None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rag_evals.rag.llm.http.trouble import RefusedError
 from rag_evals.rag.llm.protocol import Prompt
-from rag_evals.rag.llm.remote.http_client import RefusedError
 
 _ABOUT_JSON = re.compile(r"response_format|json_schema|json_object|structured.outputs?", re.IGNORECASE)
 # Of a model that thought until the bound; OpenAI refuses the request then.

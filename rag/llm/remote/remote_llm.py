@@ -22,11 +22,16 @@ from rag_evals.rag.config.llm import DEFAULT_WINDOW, THOUGHT_TOKENS, LLMConfig
 from rag_evals.rag.errors import ModelError, RemoteError
 from rag_evals.rag.identity import digest
 from rag_evals.rag.llm.deadline import unbounded
+from rag_evals.rag.llm.http.connections import connections_to
+from rag_evals.rag.llm.http.secrets import is_harmless
+from rag_evals.rag.llm.http.server import Patience, Server
+from rag_evals.rag.llm.http.throttle import Throttle
+from rag_evals.rag.llm.http.trouble import RefusedError
 from rag_evals.rag.llm.protocol import Choice, Completion, Prompt
-from rag_evals.rag.llm.remote.address import PREFIX, headers_for, is_harmless, misspelled, parse_address
+from rag_evals.rag.llm.remote.address import PREFIX, headers_for, misspelled, parse_address
+from rag_evals.rag.llm.remote.advice import advice_for
 from rag_evals.rag.llm.remote.bodies import parsed_body
-from rag_evals.rag.llm.remote.connections import connections_to
-from rag_evals.rag.llm.remote.http_client import Patience, RefusedError, Server
+from rag_evals.rag.llm.remote.failures import failure_in
 from rag_evals.rag.llm.remote.quirks import (
     Form,
     form_after,
@@ -43,7 +48,6 @@ from rag_evals.rag.llm.remote.replies import (
     parsed_reply,
 )
 from rag_evals.rag.llm.remote.served_model import served_weights
-from rag_evals.rag.llm.remote.throttle import Throttle
 from rag_evals.rag.llm.weights import Weights
 
 TOP_LOGPROBS = 20  # as many as OpenAI and, by default, vLLM give
@@ -154,13 +158,16 @@ class RemoteLLM:
         self._throttle = throttle or Throttle(clock=patience.clock, sleep=patience.sleep)
         self._headers = headers_for(address, headers or {})
         self._connections = connections_to(address.url, is_near=address.is_near, ca_file=ca_file)
+        url = f"{address.url}/chat/completions{address.query}"
         self._server = Server(
-            f"{address.url}/chat/completions{address.query}",
+            url,
             self._headers,
             patience=patience,
             throttle=self._throttle,
             is_final=is_final,
             connections=self._connections,
+            advice=advice_for(url),
+            fails=failure_in,
         )
         # Nobody closes the models of a session, and a socket left open is an error where warnings are.
         self._close = weakref.finalize(self, self._server.close)

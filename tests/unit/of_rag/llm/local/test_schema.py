@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 from rag_evals.evals.testing import ScriptedLLM
 from rag_evals.rag.errors import RemoteError
+from rag_evals.rag.llm.http.server import Patience
 from rag_evals.rag.llm.local.grammar import is_json
 from rag_evals.rag.llm.protocol import LLM, Prompt
-from rag_evals.rag.llm.remote.http_client import Patience
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
 
 from tests.servers.openai import LoopbackOpenAI, Said, reply

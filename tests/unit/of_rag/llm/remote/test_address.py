@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.identity import digest
+from rag_evals.rag.llm.remote.advice import advice_for
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM, remote_llm
 
 from tests.servers.openai import LoopbackOpenAI, reply
-from tests.unit.of_rag.llm.remote.conftest import PROMPT, Pauses
+from tests.unit.of_rag.llm.conftest import PROMPT, Pauses
 
 AZURE = "https://me.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21"
 
@@ -93,14 +94,13 @@ def test_a_variable_that_is_not_set(made, monkeypatch):
     assert str(caught.value) == "the header X-Key wants the environment variable MY_KEY, which is not set"
 
 
-def test_what_is_written_for_azure(start):
+def test_what_is_written_for_azure():
     """A path that is not there says what Azure wants."""
-    llm = RemoteLLM("gpt", "https://me.openai.azure.com")
-    assert llm._server._remedy(404, "Resource not found") == (
+    advice = advice_for("https://me.openai.azure.com/chat/completions")
+    assert advice.by_status(404, "Resource not found") == (
         "On Azure the URL ends in /openai/v1 or in /openai/deployments/NAME?api-version=DATE, "
         "and the model is the deployment's name."
     )
-    llm.close()
 
 
 # --- certificates ---

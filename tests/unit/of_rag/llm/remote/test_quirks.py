@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.servers.openai import Said, graded, reply
-from tests.unit.of_rag.llm.remote.conftest import OPTIONS, PROMPT
+from tests.unit.of_rag.llm.conftest import OPTIONS, PROMPT
 
 
 def refusing(name: str, refusal: Said, answer: Any = None) -> Any:

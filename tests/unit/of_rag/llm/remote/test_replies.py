@@ -12,7 +12,7 @@ from rag_evals.rag.llm.protocol import Choice
 from rag_evals.rag.llm.remote.bodies import parsed_body
 
 from tests.servers.openai import USAGE, Said, graded, reply
-from tests.unit.of_rag.llm.remote.conftest import OPTIONS, PROMPT
+from tests.unit.of_rag.llm.conftest import OPTIONS, PROMPT
 
 NO_LOGPROBS = Said({"error": {"message": "This model does not support logprobs."}}, status=400)
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from rag_evals.rag.errors import RemoteError
 from rag_evals.rag.llm.deadline import deadline
-from rag_evals.rag.llm.remote.limits import RateLimit, is_spent, told_pause
-from rag_evals.rag.llm.remote.throttle import Throttle
+from rag_evals.rag.llm.http.limits import RateLimit, is_spent, told_pause
+from rag_evals.rag.llm.http.throttle import Throttle
 
 from tests.servers.openai import Faults, Said, reply
-from tests.unit.of_rag.llm.remote.conftest import PROMPT
+from tests.unit.of_rag.llm.conftest import PROMPT
 
 GEMINI = (
     '[{"error": {"code": 429, "message": "You exceeded your current quota. Please retry in 45.8379s.", '

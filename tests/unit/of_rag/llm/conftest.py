@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from rag_evals.rag.llm.http.server import Patience
+from rag_evals.rag.llm.http.throttle import Throttle
 from rag_evals.rag.llm.protocol import Prompt
-from rag_evals.rag.llm.remote.http_client import Patience
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
-from rag_evals.rag.llm.remote.throttle import Throttle
 
 from tests.servers.openai import Faults, LoopbackOpenAI, Said
 

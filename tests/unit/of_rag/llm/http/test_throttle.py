@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import pytest
-from rag_evals.rag.llm.remote.throttle import NoTurnError, Throttle, Turn
+from rag_evals.rag.llm.http.throttle import NoTurnError, Throttle, Turn
 
 
 @dataclass

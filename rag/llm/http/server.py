@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import tenacity
 import urllib3
 from rag_evals.rag.errors import RemoteError, one_line
 from rag_evals.rag.llm.deadline import current, remaining
-from rag_evals.rag.llm.remote.connections import Secret
-from rag_evals.rag.llm.remote.failures import FILTERED, failure_in
-from rag_evals.rag.llm.remote.limits import RateLimit, is_spent, told_pause
-from rag_evals.rag.llm.remote.throttle import NoTurnError, Throttle, Turn
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationValueError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
+from rag_evals.rag.llm.http.limits import RateLimit
+from rag_evals.rag.llm.http.secrets import Secret
+from rag_evals.rag.llm.http.throttle import NoTurnError, Throttle, Turn
+from rag_evals.rag.llm.http.trouble import (
+    TOO_OFTEN,
+    Advice,
+    FailedTryError,
+    Failure,
+    LimitedError,
+    RefusedError,
+    TooLargeError,
+    exchange_trouble,
+    http_error,
+    innermost_reason,
+    waited_for,
 )
+from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.exceptions import TimeoutError as TimedOut
 from urllib3.util import Timeout
 
@@ -33,8 +39,6 @@ FIRST_PAUSE = 0.1
 FIRST_PAUSE_OF_TOO_OFTEN = 1.0
 LONGEST_BACKOFF = 8.0
 GIVEN_UP = 10  # calls in a row without success after which each further one is tried once
-
-TOO_OFTEN = (429, 503, 529)  # 529: Anthropic's "overloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +67,34 @@ class Patience:
 MOST_BYTES = 64 * 10**6
 
 
-class RefusedError(RemoteError):
-    """Raised when a server answers with an HTTP error that another try would not change.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a server answered.
 
     Attributes:
-        status: The HTTP status.
-        body: What the server said, whole.
+        data: The body.
+        seconds: What the request took that was answered, without tries and waits before it.
     """
 
-    def __init__(self, message: str, status: int, body: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = body
+    data: bytes
+    seconds: float
 
 
 class Server:
     """A server that takes JSON at one address; may be called from several threads at once.
 
     Args:
-        url: The address, whole.
+        url: The address, whole but for the query of each request.
         headers: Headers of each request; those that are a `Secret` are never shown.
         patience: How long it is waited for.
         throttle: What gives turns to call it.
         is_final: Says of an HTTP error, by its status and text, that the server will not say anything else.
         connections: Opens connections to it.
+        advice: What is to be done about trouble.
+        method: The method of each request.
+        fails: Finds the failure that an answer with status 200 reports.
+        secrets: What else is never shown.
+        most_bytes: Of an answer; a hundred times the longest that a model writes by default.
     """
 
     def __init__(
@@ -98,9 +106,19 @@ class Server:
         throttle: Throttle,
         is_final: Callable[[int, str], bool],
         connections: urllib3.PoolManager,
+        advice: Advice,
+        method: str = "POST",
+        fails: Callable[[bytes], Failure | None] = lambda _: None,
+        secrets: Sequence[str] = (),
+        most_bytes: int | None = None,
     ) -> None:
         self.url = url
         self._headers = dict(headers)
+        self._secrets = [*secrets, *(value for value in headers.values() if isinstance(value, Secret))]
+        self._advice = advice
+        self._method = method
+        self._fails = fails
+        self._most_bytes = most_bytes
         self._patience = patience
         self._throttle = throttle
         self._is_final = is_final
@@ -109,7 +127,7 @@ class Server:
         self._failed_in_row = 0
         self._lock = threading.Lock()
         self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_FailedTryError),
+            retry=tenacity.retry_if_exception_type(FailedTryError),
             wait=self._pause,
             stop=lambda state: self._why_no_more(state) is not None,
             sleep=patience.sleep,
@@ -117,20 +135,29 @@ class Server:
         )
 
     def post(self, body: bytes, *, tokens: int) -> bytes:
-        """Send `body`, JSON, until the server answers it; return the answer's body.
+        """Send `body`, JSON, until the server answers it; return the answer's body, as `ask` does."""
+        return self.ask(body, tokens=tokens).data
+
+    def ask(self, body: bytes | None, *, query: str = "", tokens: int = 0) -> Answered:
+        """Send `body`, JSON, or a request without one, until the server answers it.
 
         A server that is at its limit is there: it is left alone by all calls for as long as it says, and
-        asked again. `tokens` is an estimate of what the call costs.
+        asked again.
+
+        Args:
+            body: The body.
+            query: What stands behind the address, with its `?`; never shown.
+            tokens: An estimate of what the call costs.
 
         Raises:
             RefusedError: The server refuses, and would refuse again.
             RemoteError: It cannot be reached or is in trouble, after all tries.
         """
-        call = _Call(body, tokens, self._patience.clock())
+        call = _Call(body, query, tokens, self._patience.clock())
         while True:
             try:
-                answer: bytes = self._retrying(self._try, call)
-            except _LimitedError as limited:
+                answer: Answered = self._retrying(self._try, call)
+            except LimitedError as limited:
                 self._failed_in_row = 0
                 self._await_limit(limited, call)
             except RefusedError:
@@ -141,7 +168,7 @@ class Server:
                 self._rate_limit.end()
                 return answer
 
-    def _await_limit(self, limited: _LimitedError, call: _Call) -> None:
+    def _await_limit(self, limited: LimitedError, call: _Call) -> None:
         """Leave the server alone for as long as it asks.
 
         Raises:
@@ -164,8 +191,8 @@ class Server:
 
     def printable(self, text: str) -> str:
         """Return the first 200 characters fit for a terminal, without the secrets that a server may echo."""
-        for value in self._headers.values():
-            if isinstance(value, Secret) and value.strip():
+        for value in self._secrets:
+            if value.strip():
                 text = text.replace(value, "***").replace(value.split()[-1], "***")
         return one_line(text) or "(nothing)"
 
@@ -173,21 +200,21 @@ class Server:
         """Close the connections."""
         self._manager.clear()
 
-    def _try(self, call: _Call) -> bytes:
+    def _try(self, call: _Call) -> Answered:
         call.tries += 1
         bound = current().longest_wait
         most = self._patience.limited if bound is None else bound
         try:
             with self._throttle.slot(tokens=call.tokens, within=remaining(), longest_hold=most) as turn:
                 call.asked_at = self._patience.clock()
-                return self._exchange(call.body, turn)
+                return self._exchange(call, turn)
         except NoTurnError as error:
             raise RemoteError(
                 f"{self.url} was not asked: {error}, and the question has no more time than that\n"
                 "Give questions more time, ask fewer at once, or raise the bounds per minute."
             ) from None
 
-    def _exchange(self, body: bytes, turn: Turn) -> bytes:
+    def _exchange(self, call: _Call, turn: Turn) -> Answered:
         left = remaining()
         answering = self._patience.answering if left is None else min(self._patience.answering, left)
         if answering <= 0:
@@ -195,73 +222,50 @@ class Server:
                 f"{self.url} was not asked: the question's time is over\nGive questions more time."
             )
         connecting = min(self._patience.connecting, answering)
-        end = time.monotonic() + answering
+        began = time.monotonic()
         try:
             response = self._manager.urlopen(
-                "POST",
-                self.url,
-                body=body,
+                self._method,
+                f"{self.url}{call.query}",
+                body=call.body,
                 headers=self._headers,
                 timeout=Timeout(connect=connecting, read=answering),
                 retries=False,
                 redirect=False,
                 preload_content=False,
             )
-            data = _read(response, end)
+            data = _read(response, began + answering, self._most_bytes or MOST_BYTES)
         except HTTPError as error:
             # The frames below hold the key, and a report may show their variables.
-            raise self._trouble(error, turn, connecting, answering) from None
-        status, text = response.status, data.decode(errors="replace")
-        said = f"{self.url} answered HTTP {status}: {self.printable(text)}"
-        if 200 <= status < 300:
-            failure = failure_in(data)
-            if failure is None:
-                turn.succeeded()
-                return data
-            status, text = failure.status, f"{failure.said}\n{failure.text}"
-            said = f"{self.url} answered HTTP {response.status} with an error: {self.printable(failure.said)}"
-        raise self._http_error(status, text, said, response.headers, turn)
-
-    def _trouble(
-        self, error: HTTPError, turn: Turn, connecting: float, answering: float
-    ) -> _FailedTryError | RemoteError:
-        reason = self.printable(_reason(error))
-        # A connection that is refused is a time-out, too, in this library.
-        if isinstance(error, TimedOut) and not isinstance(error, NewConnectionError):
-            waited = connecting if isinstance(error, ConnectTimeoutError) else answering
-            reason = f"no answer within {waited:.3g} s"
+            waited = waited_for(error, connecting, answering)
             # A question that has no time left says nothing about the server.
-            if answering == self._patience.answering:
+            if waited is not None and answering == self._patience.answering:
                 turn.overloaded()
-        said = f"{self.url} cannot be used: {reason}"
-        remedy = "Start the server, see whether it is overloaded, or correct the URL."
-        if "CERTIFICATE_VERIFY_FAILED" in reason:
-            return RemoteError(
-                f"{said}\nName a file with the certificate of its authority: ca_file in the table [llm], "
-                "or the environment variable SSL_CERT_FILE."
+            reason = f"no answer within {waited:.3g} s" if waited is not None else innermost_reason(error)
+            raise exchange_trouble(error, self.url, self.printable(reason), self._advice) from None
+        failure = Failure(response.status, "", data.decode(errors="replace"))
+        answered = f"{self.url} answered HTTP {response.status}"
+        said = f"{answered}{self._redirect(response)}: {self.printable(failure.text)}"
+        if 200 <= response.status < 300:
+            reported = self._fails(data)
+            if reported is None:
+                turn.succeeded()
+                return Answered(data, time.monotonic() - began)
+            failure = replace(reported, text=f"{reported.said}\n{reported.text}")
+            said = (
+                f"{self.url} answered HTTP {response.status} with an error: {self.printable(reported.said)}"
             )
-        if isinstance(error, ProxyError):
-            remedy = "See whether HTTP_PROXY or HTTPS_PROXY is right, or name the host in NO_PROXY."
-        if isinstance(error, LocationValueError) or "407" in reason:
-            return RemoteError(f"{said}\n{remedy}")
-        return _FailedTryError(said, remedy)
-
-    def _http_error(
-        self, status: int, text: str, said: str, headers: Mapping[str, str], turn: Turn
-    ) -> _FailedTryError | _LimitedError | RemoteError:
-        if status in TOO_OFTEN:
+        if failure.status in TOO_OFTEN:
             turn.overloaded()
-        told = told_pause(headers, text) if status in (402, *TOO_OFTEN) else None
-        if is_spent(status, text, told):
-            return RemoteError(
-                f"{said}\nIts quota is spent: pay for more, or name another model.", is_final=True
-            )
-        is_passing = status in (408, 429) or (status >= 500 and status != 501)
-        if status == 429 or told:
-            return _LimitedError(said, self._remedy(429, text), told)
-        if is_passing and not self._is_final(status, text):
-            return _FailedTryError(said, self._remedy(status, text), is_too_often=status in TOO_OFTEN)
-        return RefusedError(f"{said}\n{self._remedy(status, text)}", status, text)
+        is_final = self._is_final(failure.status, failure.text)
+        raise http_error(failure, said, response.headers, self._advice, is_final=is_final)
+
+    def _redirect(self, response: urllib3.BaseHTTPResponse) -> str:
+        """Return in words where a redirect leads to: none is followed, the headers would go along."""
+        place = response.headers.get("Location", "") if 300 <= response.status < 400 else ""
+        # Before the @ may be a password, behind the ? a key.
+        place = re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", place)[0])
+        return f", a redirect to {self.printable(place)}" if place else ""
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """Return the seconds before the next try."""
@@ -280,80 +284,43 @@ class Server:
             return "; the question has no time left for another try"
         return None
 
-    def _give_up(self, state: tenacity.RetryCallState) -> bytes:
+    def _give_up(self, state: tenacity.RetryCallState) -> Answered:
         why = self._why_no_more(state) or ""
         with self._lock:
             self._failed_in_row += 1
         raise self._given_up(_failure(state), state.args[0], why)
 
-    def _given_up(self, failure: _FailedTryError | _LimitedError, call: _Call, why: str) -> RemoteError:
+    def _given_up(self, failure: FailedTryError | LimitedError, call: _Call, why: str) -> RemoteError:
         times = "once" if call.tries == 1 else f"{call.tries} times"
         seconds = self._patience.clock() - call.began
         return RemoteError(f"{failure.said} (tried {times} over {seconds:.1f} s{why})\n{failure.remedy}")
 
-    def _remedy(self, status: int, text: str) -> str:
-        if FILTERED in text or '"content_filter"' in text:
-            return "Have the server's content filter changed, or ask a model without one."
-        if status in (401, 403):
-            return "Put the server's API key into the environment variable RAG_EVALS_API_KEY."
-        if status == 404 and ".azure." in self.url:
-            return (
-                "On Azure the URL ends in /openai/v1 or in /openai/deployments/NAME?api-version=DATE, "
-                "and the model is the deployment's name."
-            )
-        if status == 404:
-            return "Check the model's name, and the URL: it mostly ends in /v1."
-        if status == 429:
-            return "The server is asked too often: try again later, or set requests_per_minute."
-        if status == 408 or status >= 500:
-            return "See the server's log; it may still be loading the model."
-        return "Check the URL, the model's name, and that the prompt fits the server's context window."
-
 
 @dataclass(slots=True)
 class _Call:
-    body: bytes
+    body: bytes | None
+    query: str
     tokens: int
     began: float
     asked_at: float = 0.0
     tries: int = 0
 
 
-class _FailedTryError(Exception):
-    """Raised when another try may succeed."""
-
-    def __init__(self, said: str, remedy: str, *, is_too_often: bool = False) -> None:
-        super().__init__(said)
-        self.said = said
-        self.remedy = remedy
-        self.is_too_often = is_too_often
-
-
-class _LimitedError(Exception):
-    """Raised when the server is at its limit; `told` is the pause that it asks for, in seconds."""
-
-    def __init__(self, said: str, remedy: str, told: float | None) -> None:
-        super().__init__(said)
-        self.said = said
-        self.remedy = remedy
-        self.told = told
-
-
-def _failure(state: tenacity.RetryCallState) -> _FailedTryError:
+def _failure(state: tenacity.RetryCallState) -> FailedTryError:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _FailedTryError)
+    assert isinstance(error, FailedTryError)
     return error
 
 
-def _read(response: urllib3.BaseHTTPResponse, end: float) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, end: float, most: int) -> bytes:
     """Read the body, until `end` at the latest: a server may send it drop by drop, or without end."""
     pieces, size = [], 0
     while piece := response.read1():
         pieces.append(piece)
         size += len(piece)
-        if size > MOST_BYTES:
+        if size > most:
             response.close()
-            raise ProtocolError(f"the answer has more than {MOST_BYTES // 10**6} MB")
+            raise TooLargeError(f"the answer has more than {most // 10**6} MB")
         if time.monotonic() > end:
             response.close()
             raise TimedOut("the answer has no end")
@@ -361,9 +328,3 @@ def _read(response: urllib3.BaseHTTPResponse, end: float) -> bytes:
         raise ProtocolError("the connection was closed in the middle of the answer")
     response.release_conn()
     return b"".join(pieces)
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause: urllib3 wraps the system's errors, some of them twice."""
-    within = [each for each in (error.__cause__, *error.args) if isinstance(each, BaseException)]
-    return _reason(within[0]) if within else str(error)

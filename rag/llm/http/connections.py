@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
 from pathlib import Path
@@ -11,19 +12,19 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 import urllib3
 from rag_evals.rag.errors import ModelError
+from rag_evals.rag.llm.http.secrets import Secret
 from urllib3.exceptions import HTTPError
 from urllib3.util import make_headers, parse_url
 
 CONNECTIONS = 256  # kept open at most; what is called from more threads than that opens new ones
 
 
-class Secret(str):
-    """A text that is sent and never shown."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
+def is_near(host: str) -> bool:
+    """Return whether a host is this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def connections_to(url: str, *, is_near: bool, ca_file: str = "") -> urllib3.PoolManager:

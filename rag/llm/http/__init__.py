@@ -1,0 +1,1 @@
+"""Requests to a server: connections, turns, tries, limits, and trouble in words."""
