@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag_evals.evals.reports.dataframe import to_pandas
     from rag_evals.rag.answer import Answer, Citation, Context, Message
     from rag_evals.rag.pipelines.adapters import pipeline_from, pipeline_from_query_engine
+    from rag_evals.rag.pipelines.services.service import pipeline_from_http
 
 __all__ = [
     "Answer",
@@ -29,6 +30,7 @@ __all__ = [
     "Question",
     "Source",
     "pipeline_from",
+    "pipeline_from_http",
     "pipeline_from_query_engine",
     "to_pandas",
 ]
@@ -42,6 +44,7 @@ _HOMES = {
     "Question": "rag_evals.evals.questions.question",
     "Source": "rag_evals.evals.questions.question",
     "pipeline_from": "rag_evals.rag.pipelines.adapters",
+    "pipeline_from_http": "rag_evals.rag.pipelines.services.service",
     "pipeline_from_query_engine": "rag_evals.rag.pipelines.adapters",
     "to_pandas": "rag_evals.evals.reports.dataframe",
 }

@@ -24,10 +24,11 @@ from rag_evals.evals.runs.masking import MASK
 from rag_evals.evals.runs.run import RECORDS, find_run, read_run
 from rag_evals.evals.runs.run_folder import is_written_here
 from rag_evals.rag.answer import Answer, Context
-from rag_evals.rag.config import config_for
+from rag_evals.rag.config import config_for, load_services
 from rag_evals.rag.documents.document import remark_lines
 from rag_evals.rag.pipelines.resources import Resources
 from rag_evals.rag.pipelines.retrieval_pipeline import RetrievalPipeline, build_pipeline
+from rag_evals.rag.pipelines.services.service import Service
 
 # Exit codes of pytest.
 INTERRUPTED = 2
@@ -306,7 +307,7 @@ def _docs(options: argparse.Namespace) -> int:
 def add_ask(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `ask`."""
     parser.add_argument("questions", nargs="+", metavar="QUESTION")
-    parser.add_argument("--docs", type=Path, required=True, help="a document or a folder of documents")
+    parser.add_argument("--docs", type=Path, help="a document or a folder of documents; not for a service")
     parser.add_argument(
         "--pipeline", default="auto_merging", help="name of a pipeline (default: auto_merging)"
     )
@@ -321,19 +322,31 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
 def _ask(options: argparse.Namespace) -> int:
     if options.offline:
         forbid_connections()
-    config = config_for(options.pipeline, path=options.config, model=options.model)
-    corpus = read_corpus(options.docs, options.home, options.ocr, follow_links=options.follow_links)
-    pipeline = build_pipeline(
-        config, corpus, Resources(offline=options.offline), options.home.absolute() / "indexes"
-    )
-    print(pipeline.description)
+    pipeline = _asked_pipeline(options)
+    print(printable(pipeline.description))
     for question in options.questions:
         print()
         print("\n".join(_answer_lines(question, pipeline)))
     return 0
 
 
-def _answer_lines(question: str, pipeline: RetrievalPipeline) -> list[str]:
+def _asked_pipeline(options: argparse.Namespace) -> RetrievalPipeline | Service:
+    """Return the pipeline that is to be asked.
+
+    Raises:
+        UsageError: It answers from documents, and none are named.
+    """
+    resources = Resources(offline=options.offline)
+    if service := load_services(options.config).get(options.pipeline):
+        return resources.service(service)
+    config = config_for(options.pipeline, path=options.config, model=options.model)
+    if options.docs is None:
+        raise UsageError(f"the pipeline {options.pipeline!r} answers from documents: give --docs PATH")
+    corpus = read_corpus(options.docs, options.home, options.ocr, follow_links=options.follow_links)
+    return build_pipeline(config, corpus, resources, options.home.absolute() / "indexes")
+
+
+def _answer_lines(question: str, pipeline: RetrievalPipeline | Service) -> list[str]:
     answer = pipeline.answer_now(question)
     lines = [f"Q: {question}", f"A: {answer.text}", *_context_lines(answer.contexts), _cost_line(answer)]
     return [printable(" ".join(line.split()) if n < 2 else line) for n, line in enumerate(lines)]
@@ -341,10 +354,16 @@ def _answer_lines(question: str, pipeline: RetrievalPipeline) -> list[str]:
 
 def _context_lines(contexts: Sequence[Context]) -> list[str]:
     return [
-        f"   {n}. {context.document}{f' p.{context.pages}' if context.pages else ''} "
-        f"[{context.start}:{context.end}] {context.score or 0:.2f}  {' '.join(context.text.split())[:70]}…"
+        f"   {n}. {_place(context)}{context.score or 0:.2f}  {' '.join(context.text.split())[:70]}…"
         for n, context in enumerate(contexts, 1)
     ]
+
+
+def _place(context: Context) -> str:
+    """Return where a passage stands, as far as it is known, with a blank behind."""
+    page = f"p.{context.pages}" if context.pages else ""
+    span = "" if context.start is None else f"[{context.start}:{context.end}]"
+    return "".join(f"{part} " for part in (context.document, page, span) if part)
 
 
 def _cost_line(answer: Answer) -> str:

@@ -16,14 +16,14 @@ from rag_evals.evals.judges.calibration.card_check import CardChecks
 from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.collection import asked_by, param_of
-from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES, evaluates_retrieval
+from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES, SERVICES, evaluates_retrieval
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES as BUNDLED
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Pipeline
-from rag_evals.rag.config import PipelineConfig, config_for, judge_llm_for, load_configs
+from rag_evals.rag.config import PipelineConfig, config_for, judge_llm_for, load_services, shared_config
 from rag_evals.rag.documents.document import Corpus
 from rag_evals.rag.errors import RagError
 from rag_evals.rag.pipelines.resources import Resources
@@ -77,8 +77,7 @@ def judge_of(settings: Settings, resources: Resources, tell: Callable[[str], Non
 
 
 def _judge_models(settings: Settings, resources: Resources) -> JudgeModels:
-    name = next(iter(load_configs(settings.config)))
-    config = config_of(name, settings)
+    config = shared_config(settings.config, model=settings.model)
     judging = judge_llm_for(settings.config, config.llm, settings.judge_model)
     return JudgeModels(resources, replace(config, llm=judging))
 
@@ -87,8 +86,10 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     """Return what the bundled pipelines about to be evaluated come to here, and what they will take."""
     asked, session = _asked(items), session_of(config)
     named = dict.fromkeys(name for item in items if (name := _planned_pipeline(item)) in BUNDLED)
+    services = dict.fromkeys(name for item in items if (name := _service(item)))
     try:
         lines = [describe(config_of(name, session.settings)) for name in named]
+        lines += [_service_line(name, session) for name in services]
         return [*lines, *_taken(items, session), *(_plans(asked, session) if asked else [])]
     except (RagError, UsageError):
         return []  # the fixture says what is wrong, and ends the session as it should end
@@ -132,6 +133,18 @@ def _pipeline(name: str, session: EvalsSession) -> Pipeline:
         return logged
     materials = session.materials
     return pipeline_of(name, session.settings, materials.corpus, materials.resources)
+
+
+def _service(item: pytest.Item) -> str | None:
+    """Return the name of the service of the file of pipelines that a test asks; None where it is another."""
+    name = param_of(item, "pipeline")
+    is_service = name is not None and asked_by(item) and fixture_module(item, name) == SERVICES
+    return str(name) if is_service else None
+
+
+def _service_line(name: str, session: EvalsSession) -> str:
+    config = load_services(session.settings.config)[name]
+    return printable(session.materials.resources.service(config).description)
 
 
 def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> list[str]:

@@ -29,6 +29,8 @@ from rag_evals.evals.plugin.session.settings import check_gate
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module, has_keyword
 from rag_evals.evals.questions.conversation import unit_of
 from rag_evals.evals.questions.question import Question
+from rag_evals.rag.config import load_services
+from rag_evals.rag.errors import ConfigError
 
 # The fixture that says which repeat of its question a test is.
 REPEAT = "evals_repeat"
@@ -57,7 +59,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         pytest.mark.asyncio(metafunc.function)
     try:
         _parametrize(metafunc, session_of(metafunc.config))
-    except UsageError as error:
+    except (UsageError, ConfigError) as error:
         # Raised from here it would be a collection error with a traceback, also where no test of it runs.
         metafunc.config.stash.setdefault(PROBLEMS, {})[item.nodeid] = str(error)
 
@@ -255,6 +257,7 @@ def _known_pipelines(item: pytest.Item, session: EvalsSession) -> Sequence[str]:
 
     Raises:
         UsageError: There is none, or one without a fixture, or the bundled ones have no documents.
+        ConfigError: The file of pipelines is wrong.
     """
     if session.settings.answers:
         return (LOGGED,)
@@ -264,7 +267,8 @@ def _known_pipelines(item: pytest.Item, session: EvalsSession) -> Sequence[str]:
     for name in names:
         module = fixture_module(item, name)
         if module is None:
-            known = (*in_file("pipelines", item.config), *DEFAULT_PIPELINES)
+            services = load_services(session.settings.config)  # which may be wrong
+            known = (*services, *in_file("pipelines", item.config), *DEFAULT_PIPELINES)
             hint = get_close_matches(name, [other for other in known if fixture_module(item, other)], 1)
             tail = f"; did you mean {hint[0]!r}?" if hint else ""
             raise UsageError(f"unknown pipeline {name!r}: there is no fixture of that name{tail}")

@@ -63,6 +63,14 @@ class Door:
 
         return begin(self._config, self._workers, self._told)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Have the services of the file of pipelines become fixtures, where one is named."""
+        if self._config.getoption("evals_config") or self._config.getini("evals_config"):
+            from rag_evals.evals.plugin.session.services import add_services
+
+            add_services(session)
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Have tests that evaluate parametrized, if any of them is to run."""
         if is_evaluation(metafunc.definition) and is_left_in(metafunc.definition):

@@ -9,6 +9,8 @@ from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
 FIXTURES = "rag_evals.evals.plugin.fixtures"
 PIPELINES = "rag_evals.fixtures.pipelines"
 JUDGES = "rag_evals.fixtures.judges"
+# And of those of the services of a file of pipelines.
+SERVICES = "rag_evals.evals.plugin.session.services"
 
 
 # The fixtures that evaluate: answers, and retrieval alone.

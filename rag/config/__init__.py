@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rag_evals.rag.config.llm import LLMConfig, at_least, one_of
+from rag_evals.rag.config.service import ServiceConfig, service_config
+from rag_evals.rag.config.tables import check_keys, check_table, checked, read_toml
 from rag_evals.rag.errors import ConfigError
 
 Retriever = Literal["vector", "bm25", "hybrid", "auto_merging", "sentence_window"]
@@ -180,16 +180,44 @@ def load_configs(path: Path | None = None) -> dict[str, PipelineConfig]:
     """Read pipelines from a TOML file; without one, those that come with the package.
 
     The file has a table `[llm]`, a table `[judge]`, a table `[defaults]` and a table `[pipelines.NAME]` each;
-    a key in a pipeline's own table wins.
+    a key in a pipeline's own table wins. Those with a key `service` are left to `load_services`.
 
     Raises:
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
     where, data = _tables(path)
-    _checked(where, "judge", data.get("judge", {}), LLMConfig)
-    if not data.get("pipelines"):
-        raise ConfigError(f"{where}: no [pipelines.NAME] table in it")
-    return {name: _pipeline(where, name, data) for name in data["pipelines"]}
+    tables = _pipeline_tables(where, data)
+    return {name: _pipeline(where, name, data) for name, table in tables.items() if "service" not in table}
+
+
+def load_services(path: Path | None = None) -> dict[str, ServiceConfig]:
+    """Read the services among the pipelines of a TOML file.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
+    """
+    where, data = _tables(path)
+    tables = _pipeline_tables(where, data)
+    return {name: service_config(where, name, table) for name, table in tables.items() if "service" in table}
+
+
+def shared_config(path: Path | None = None, *, model: str | None = None) -> PipelineConfig:
+    """Return the settings of the pipeline whose models others share: of the first.
+
+    Where all are services, they are those of `[llm]` and `[defaults]` alone.
+
+    Args:
+        path: The TOML file of pipelines; None for the one that comes with the package.
+        model: Another language model.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
+    """
+    if configs := load_configs(path):
+        return config_for(next(iter(configs)), path=path, model=model)
+    where, data = _tables(path)
+    config = _pipeline(where, "shared", {**data, "pipelines": {"shared": {}}})
+    return replace(config, llm=replace(config.llm, model=model)) if model else config
 
 
 def judge_llm_for(path: Path | None, answering: LLMConfig, model: str | None) -> LLMConfig:
@@ -207,7 +235,7 @@ def judge_llm_for(path: Path | None, answering: LLMConfig, model: str | None) ->
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
     where, data = _tables(path)
-    own = _checked(where, "judge", data.get("judge", {}), LLMConfig)
+    own = checked(where, "judge", data.get("judge", {}), LLMConfig)
     model = model or own.get("model") or answering.model
     is_other = model != answering.model
     shared = replace(answering, headers={}, extra_body={}, reasoning_effort="") if is_other else answering
@@ -221,26 +249,21 @@ def _tables(path: Path | None) -> tuple[str, dict[str, Any]]:
     """Return what messages call the file, and its tables."""
     where = str(path) if path else "pipelines.toml"
     data = read_toml(path or Path(__file__).parents[1] / "pipelines.toml", where)
-    _check_keys(where, "", data, ("llm", "judge", "defaults", "pipelines"))
+    check_keys(where, "", data, ("llm", "judge", "defaults", "pipelines"))
     for section in data:
-        _check_table(where, section, data[section])
+        check_table(where, section, data[section])
     return where, data
 
 
-def read_toml(path: Path, where: str) -> dict[str, Any]:
-    """Read a TOML file that messages call `where`.
-
-    Raises:
-        ConfigError: It is missing or not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise ConfigError(f"{where}: {error.strerror or error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{where}: not TOML: nested too deeply") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: not TOML: {error}") from error
+def _pipeline_tables(where: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the tables of the pipelines, with what there may be beside them looked at."""
+    checked(where, "judge", data.get("judge", {}), LLMConfig)
+    if not data.get("pipelines"):
+        raise ConfigError(f"{where}: no [pipelines.NAME] table in it")
+    tables: Mapping[str, Any] = data["pipelines"]
+    for name, table in tables.items():
+        check_table(where, f"pipelines.{name}", table)
+    return tables
 
 
 def config_for(name: str, *, path: Path | None = None, model: str | None = None) -> PipelineConfig:
@@ -251,64 +274,25 @@ def config_for(name: str, *, path: Path | None = None, model: str | None = None)
     """
     configs = load_configs(path)
     if name not in configs:
-        raise ConfigError(f"unknown pipeline {name!r}: known are {', '.join(sorted(configs))}")
+        known = sorted({*configs, *load_services(path)})
+        raise ConfigError(f"unknown pipeline {name!r}: known are {', '.join(known)}")
     config = configs[name]
     return replace(config, llm=replace(config.llm, model=model)) if model else config
 
 
 def _pipeline(where: str, name: str, data: Mapping[str, Any]) -> PipelineConfig:
     own = data["pipelines"][name]
-    _check_table(where, f"pipelines.{name}", own)
     table = {**data.get("defaults", {}), **own}
     own_llm = table.pop("llm", {})
-    _check_table(where, f"pipelines.{name}.llm", own_llm)
+    check_table(where, f"pipelines.{name}.llm", own_llm)
     llm = {**data.get("llm", {}), **own_llm}
     try:
         return PipelineConfig(
             name=name,
-            llm=LLMConfig(**_checked(where, "llm", llm, LLMConfig)),
-            **_checked(where, f"pipelines.{name}", table, PipelineConfig),
+            llm=LLMConfig(**checked(where, "llm", llm, LLMConfig)),
+            **checked(where, f"pipelines.{name}", table, PipelineConfig),
         )
     except ConfigError as error:
         if str(error).startswith(where):
             raise
         raise ConfigError(f"{where}: [pipelines.{name}] {error}") from None
-
-
-def _checked(where: str, section: str, table: Mapping[str, Any], into: type) -> dict[str, Any]:
-    """Check the keys and types of `table` against the fields of the dataclass `into`."""
-    named = [each for each in fields(into) if each.name not in ("name", "llm")]
-    defaults = {each.name: {} if each.default is MISSING else each.default for each in named}
-    _check_keys(where, section, table, defaults)
-    return {key: _typed(where, section, key, value, defaults[key]) for key, value in table.items()}
-
-
-def _typed(where: str, section: str, key: str, value: Any, default: Any) -> Any:
-    if (
-        isinstance(default, tuple)
-        and isinstance(value, list)
-        and all(type(v) is int and v > 0 for v in value)
-    ):
-        return tuple(value)
-    if isinstance(default, float) and type(value) in (int, float):
-        return float(value)
-    if type(value) is type(default):
-        return value
-    kind = "a list of whole numbers above 0" if isinstance(default, tuple) else f"{_KINDS[type(default)]}"
-    raise ConfigError(f"{where}: [{section}] {key} = {value!r}: wants {kind}")
-
-
-_KINDS = {dict: "a table", bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-
-
-def _check_table(where: str, section: str, table: Any) -> None:
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: [{section}] is not a table")
-
-
-def _check_keys(where: str, section: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
-    for key in table:
-        if key not in known:
-            hint = get_close_matches(key, list(known), 1)
-            tail = f", did you mean {hint[0]!r}?" if hint else f": known are {', '.join(known)}"
-            raise ConfigError(f"{where}: {f'[{section}] ' if section else ''}unknown key {key!r}{tail}")

@@ -40,7 +40,12 @@ def _check_body(body: Mapping[str, Any]) -> None:
         raise ConfigError(f"extra_body cannot be sent as JSON: {error}") from None
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse a header that is none.
+
+    Raises:
+        ConfigError: There is one.
+    """
     for name, value in headers.items():
         if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not isinstance(value, str):
             raise ConfigError(
@@ -97,7 +102,7 @@ class LLMConfig:
         at_least(self, n_ctx=64, n_batch=8, n_threads=0, n_gpu_layers=-1, kept_tokens=0)
         at_least(self, requests_per_minute=0, tokens_per_minute=0, thought_tokens=1)
         _check_body(self.extra_body)
-        _check_headers(self.headers)
+        check_headers(self.headers)
         if not 0 < self.request_timeout < math.inf:
             raise ConfigError(f"request_timeout = {self.request_timeout}: above 0")
         one_of(self, "cache_type", get_args(CacheType))

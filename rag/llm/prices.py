@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.rag.answer import Tokens
-from rag_evals.rag.config import read_toml
+from rag_evals.rag.config.tables import read_toml
 from rag_evals.rag.errors import ConfigError
 
 MILLION = 1_000_000

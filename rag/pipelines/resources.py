@@ -6,12 +6,14 @@ from pathlib import Path
 
 from rag_evals.rag.config import PipelineConfig
 from rag_evals.rag.config.llm import LLMConfig
+from rag_evals.rag.config.service import ServiceConfig
 from rag_evals.rag.identity import Memory
 from rag_evals.rag.llm.load import load_llm
 from rag_evals.rag.llm.protocol import LLM
 from rag_evals.rag.llm.remote.remote_llm import RemoteLLM
 from rag_evals.rag.models.resolve import is_cached, resolve
 from rag_evals.rag.native.hosting.models_folder import models_folder as folder_for
+from rag_evals.rag.pipelines.services.service import Service, service_for
 from rag_evals.rag.retrieval.embedder import Embedder
 from rag_evals.rag.retrieval.reranker import CrossEncoderReranker, LLMReranker, NoReranker, Reranker
 
@@ -57,6 +59,13 @@ class Resources:
             if self._concurrency and isinstance(llm, RemoteLLM):
                 llm.allow(self._concurrency)
         return self._llms[config]
+
+    def service(self, config: ServiceConfig) -> Service:
+        """Return the pipeline of the service of `config`."""
+        service = service_for(config, offline=self.offline)
+        if self._concurrency:
+            service.allow(self._concurrency)
+        return service
 
     def embedder(self, name: str) -> Embedder:
         """Return the embedder `name`; it is loaded when the first vector is wanted."""

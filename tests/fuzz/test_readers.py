@@ -54,10 +54,10 @@ from rag_evals.rag.answer import Answer, Context
 from rag_evals.rag.config import load_configs
 from rag_evals.rag.documents.read import read_documents
 from rag_evals.rag.errors import RagError
+from rag_evals.rag.llm.http.limits import told_pause
 from rag_evals.rag.llm.prices import load_prices
 from rag_evals.rag.llm.remote.bodies import parsed_body
 from rag_evals.rag.llm.remote.failures import failure_in
-from rag_evals.rag.llm.http.limits import told_pause
 from rag_evals.rag.llm.remote.replies import graded_choice, object_or_empty, option_said, parsed_reply
 
 from tests.fuzz import seeds

@@ -32,7 +32,7 @@ from rag_evals.evals.judges.judge import Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
 from rag_evals.evals.plugin.session.option_values import parse_share
 from rag_evals.evals.reports.terminal.judge import canary_lines, card_lines
-from rag_evals.rag.config import judge_llm_for, load_configs
+from rag_evals.rag.config import judge_llm_for, shared_config
 from rag_evals.rag.errors import ModelError
 from rag_evals.rag.llm.local.local_llm import LocalLLM
 from rag_evals.rag.native.diagnosis import diagnose
@@ -86,7 +86,7 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
 def _judge_models(options: argparse.Namespace) -> JudgeModels:
     if options.offline:
         forbid_connections()
-    config = next(iter(load_configs(options.config).values()))
+    config = shared_config(options.config)
     judging = judge_llm_for(options.config, config.llm, options.judge_model)
     return JudgeModels(Resources(offline=options.offline), replace(config, llm=judging))
 

@@ -22,7 +22,7 @@ from rag_evals.evals.questions.sources.locate import SourceFinder, stale_reasons
 from rag_evals.evals.reports.progress import progress
 from rag_evals.evals.trackers.wandb.fetched_files import question_files
 from rag_evals.evals.trackers.wandb.reference import is_reference
-from rag_evals.rag.config import config_for, load_configs
+from rag_evals.rag.config import config_for, load_configs, shared_config
 from rag_evals.rag.errors import ModelError, RagError
 from rag_evals.rag.llm.remote.address import PREFIX
 from rag_evals.rag.pipelines.resources import Resources
@@ -263,9 +263,10 @@ class SessionQuestions:
             RagError: There are no documents, or no model.
         """
         settings = self._settings
-        names = list(load_configs(settings.config))
-        name = "baseline" if "baseline" in names else names[0]
-        knobs = config_for(name, path=settings.config, model=settings.model)
+        if "baseline" in load_configs(settings.config):
+            knobs = config_for("baseline", path=settings.config, model=settings.model)
+        else:
+            knobs = shared_config(settings.config, model=settings.model)
         # A server is not asked before it is to write.
         is_local = not knobs.llm.model.startswith(PREFIX)
         is_frugal = is_local and (is_frugal or bool(self._only_looks))

@@ -19,6 +19,11 @@ def fixture_module(item: pytest.Item, name: str) -> str | None:
     return str(getattr(found[-1].func, "__module__", "")) if found else None
 
 
+def has_fixture(session: pytest.Session, name: str) -> bool:
+    """Return whether a plugin, or a conftest that was read, has a fixture of that name."""
+    return bool(session._fixturemanager.getfixturedefs(name, session))
+
+
 def is_left_in(item: pytest.Item) -> bool:
     """Return whether `-m` and `--deselect` leave a test in, whatever its parameters are."""
     prefixes = tuple(item.config.getoption("deselect", default=None) or ())

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import tenacity
 import urllib3
@@ -65,6 +65,19 @@ class Patience:
 
 # Of an answer: a hundred times the longest that a model writes.
 MOST_BYTES = 64 * 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is sent; a report that shows variables shows none of it.
+
+    Attributes:
+        body: JSON; None for a request without a body.
+        query: What stands behind the address, with its `?`.
+    """
+
+    body: bytes | None = field(repr=False)
+    query: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +149,23 @@ class Server:
 
     def post(self, body: bytes, *, tokens: int) -> bytes:
         """Send `body`, JSON, until the server answers it; return the answer's body, as `ask` does."""
-        return self.ask(body, tokens=tokens).data
+        return self.ask(Sending(body), tokens=tokens).data
 
-    def ask(self, body: bytes | None, *, query: str = "", tokens: int = 0) -> Answered:
-        """Send `body`, JSON, or a request without one, until the server answers it.
+    def ask(self, sending: Sending, *, tokens: int = 0) -> Answered:
+        """Send a request until the server answers it.
 
         A server that is at its limit is there: it is left alone by all calls for as long as it says, and
         asked again.
 
         Args:
-            body: The body.
-            query: What stands behind the address, with its `?`; never shown.
+            sending: What is sent.
             tokens: An estimate of what the call costs.
 
         Raises:
             RefusedError: The server refuses, and would refuse again.
             RemoteError: It cannot be reached or is in trouble, after all tries.
         """
-        call = _Call(body, query, tokens, self._patience.clock())
+        call = _Call(sending, tokens, self._patience.clock())
         while True:
             try:
                 answer: Answered = self._retrying(self._try, call)
@@ -226,8 +238,8 @@ class Server:
         try:
             response = self._manager.urlopen(
                 self._method,
-                f"{self.url}{call.query}",
-                body=call.body,
+                f"{self.url}{call.sending.query}",
+                body=call.sending.body,
                 headers=self._headers,
                 timeout=Timeout(connect=connecting, read=answering),
                 retries=False,
@@ -298,8 +310,7 @@ class Server:
 
 @dataclass(slots=True)
 class _Call:
-    body: bytes | None
-    query: str
+    sending: Sending
     tokens: int
     began: float
     asked_at: float = 0.0

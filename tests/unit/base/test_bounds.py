@@ -9,7 +9,7 @@ import pytest
 from rag_evals.evals.base.bounds import DEEPEST, parse_json
 from rag_evals.evals.base.errors import QuestionFileError
 from rag_evals.evals.questions.load import load_questions
-from rag_evals.rag.config import read_toml
+from rag_evals.rag.config.tables import read_toml
 from rag_evals.rag.errors import ConfigError
 
 # Nine lists of nine, each of the one before: 3.5 thousand million values in 400 bytes.

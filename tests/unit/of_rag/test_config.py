@@ -6,7 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rag_evals.rag.config import PipelineConfig, config_for, judge_llm_for, load_configs, without_effect
+from rag_evals.rag.config import (
+    PipelineConfig,
+    config_for,
+    judge_llm_for,
+    load_configs,
+    load_services,
+    shared_config,
+    without_effect,
+)
 from rag_evals.rag.config.llm import LLMConfig
 from rag_evals.rag.errors import ConfigError
 
@@ -429,3 +437,60 @@ def test_how_candidates_are_found():
         PipelineConfig("mine", retriever="sentence_window", candidates="hybrid"),
     ]
     assert [config.search for config in found] == ["bm25", "hybrid", "vector", "bm25", "hybrid"]
+
+
+# --- services ---
+
+SERVICE = '[pipelines.mine]\nservice = "http:https://h/ask"\nrequest = { q = "{question}", k = 8 }\n'
+
+
+def test_services_stand_beside_pipelines(tmp_path):
+    """A table with `service` is one; defaults are not for it, and the others are read as ever."""
+    path = profile(tmp_path, SERVICE + '[defaults]\ntop_k = 3\n[pipelines.other]\nretriever = "vector"\n')
+    assert list(load_configs(path)) == ["other"]
+    (service,) = load_services(path).values()
+    assert (service.name, service.url, service.request) == (
+        "mine",
+        "https://h/ask",
+        {"q": "{question}", "k": 8},
+    )
+    assert load_services() == {}
+    with pytest.raises(ConfigError) as caught:
+        config_for("nine", path=path)
+    assert str(caught.value) == "unknown pipeline 'nine': known are mine, other"
+
+
+def test_the_judge_of_services_alone(tmp_path):
+    """Where all are services, judge and generation have the models of `[llm]` and `[defaults]`."""
+    path = profile(tmp_path, SERVICE + '[llm]\nmodel = "m.gguf"\n[defaults]\nembedder = "e"\n')
+    config = shared_config(path)
+    assert (config.llm.model, config.embedder) == ("m.gguf", "e")
+    assert shared_config(path, model="other.gguf").llm.model == "other.gguf"
+    assert shared_config().name == "baseline"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[pipelines]\nmine = 1\n", "[pipelines.mine] is not a table"),
+        (
+            "[pipelines.mine]\nservice = 1\n",
+            "[pipelines.mine] service = 1: wants a text",
+        ),
+        (
+            SERVICE + 'anser = "data.answer"\n',
+            "[pipelines.mine] unknown key 'anser', did you mean 'answer'?",
+        ),
+        (
+            SERVICE + 'tokens = { in = "a" }\n',
+            "[pipelines.mine] tokens: unknown key 'in': known are read, reused, written",
+        ),
+        (SERVICE + 'contexts = ["a"]\n', "[pipelines.mine] contexts = ['a']: wants a text"),
+    ],
+)
+def test_a_wrong_service(tmp_path, text, message):
+    """What is wrong is said with file, table and key."""
+    path = profile(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_services(path)
+    assert str(caught.value) == f"{path}: {message}"
