@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rag_evals.evals.reports.dataframe import to_pandas
     from rag_evals.rag.answer import Answer, Citation, Context, Message
     from rag_evals.rag.pipelines.adapters import pipeline_from, pipeline_from_query_engine
+    from rag_evals.rag.pipelines.frameworks.dspy import pipeline_from_dspy
+    from rag_evals.rag.pipelines.frameworks.haystack import pipeline_from_haystack
+    from rag_evals.rag.pipelines.frameworks.langchain import pipeline_from_langchain
     from rag_evals.rag.pipelines.services.service import pipeline_from_http
 
 __all__ = [
@@ -30,7 +33,10 @@ __all__ = [
     "Question",
     "Source",
     "pipeline_from",
+    "pipeline_from_dspy",
+    "pipeline_from_haystack",
     "pipeline_from_http",
+    "pipeline_from_langchain",
     "pipeline_from_query_engine",
     "to_pandas",
 ]
@@ -44,7 +50,10 @@ _HOMES = {
     "Question": "rag_evals.evals.questions.question",
     "Source": "rag_evals.evals.questions.question",
     "pipeline_from": "rag_evals.rag.pipelines.adapters",
+    "pipeline_from_dspy": "rag_evals.rag.pipelines.frameworks.dspy",
+    "pipeline_from_haystack": "rag_evals.rag.pipelines.frameworks.haystack",
     "pipeline_from_http": "rag_evals.rag.pipelines.services.service",
+    "pipeline_from_langchain": "rag_evals.rag.pipelines.frameworks.langchain",
     "pipeline_from_query_engine": "rag_evals.rag.pipelines.adapters",
     "to_pandas": "rag_evals.evals.reports.dataframe",
 }

@@ -32,7 +32,7 @@ INI = """
 asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 filterwarnings = error
-addopts = --strict-markers --strict-config -p no:anyio -p no:hypothesispytest
+addopts = --strict-markers --strict-config -p no:anyio -p no:hypothesispytest -p no:langsmith_plugin
 evals_pipelines = baseline
 evals_questions = questions.jsonl
 """

@@ -78,6 +78,12 @@ HEAVY = {
     "sqlalchemy",
     "psycopg2",
     "qdrant_client",
+    "langchain_core",
+    "langsmith",
+    "haystack",
+    "dspy",
+    "litellm",
+    "networkx",
 }
 # Bridges to LlamaIndex, themselves imported inside functions, have heavy imports at the top.
 BRIDGES = ("rag/retrieval/llamaindex.py", "rag/pipelines/llamaindex_spans.py")
