@@ -116,7 +116,8 @@ print(*sorted(name for name in sys.modules if name.startswith("rag_evals.evals.c
         (["--help"], "rag_evals.evals.cli.main"),
         (
             ["replay", "--help"],
-            "rag_evals.evals.cli.arguments rag_evals.evals.cli.main rag_evals.evals.cli.replay",
+            "rag_evals.evals.cli.arguments rag_evals.evals.cli.main "
+            "rag_evals.evals.cli.runs rag_evals.evals.cli.runs.replay",
         ),
     ):
         command = [sys.executable, "-c", code, *arguments]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rag_evals.evals.base.errors import RunFileError
-from rag_evals.evals.cli.report import holds, merged_lines
+from rag_evals.evals.cli.runs.report import holds, merged_lines
 from rag_evals.evals.gate.decision import Decision, decide
 from rag_evals.evals.gate.rules import rules_from
 from rag_evals.evals.questions.question import Question
