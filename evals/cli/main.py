@@ -53,6 +53,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "doctor": ("judges.calibrate:add_doctor", "try llama.cpp, then to talk the judge into false verdicts"),
     "cache": ("cache:add_cache", "what earlier runs made: show, explain, drop or verify it"),
+    "answers": (
+        "answers.verbs:add_answers",
+        "make a log of answers of other tools' files, and questions of what failed",
+    ),
     "questions": ("questions.verbs:add_questions", "keep question files: check, review, audit, convert them"),
 }
 

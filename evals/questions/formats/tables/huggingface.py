@@ -80,6 +80,17 @@ def read(path: Path, columns: Mapping[str, str]) -> PlacedItems:
             yield place, own_item(_without_none(row)) if is_ours else item_of(row, chosen)
 
 
+def table_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one file with all their columns, some at a time.
+
+    Raises:
+        QuestionFileError: It is no Parquet file, or a damaged one.
+        UsageError: pyarrow is not installed.
+    """
+    schema, _ = _opened(path)
+    return _rows(path, schema.names)
+
+
 def write(questions: Sequence[Question], path: Path) -> None:
     """Write one file, or with a path without suffix a folder that `load_dataset` takes for a split `test`."""
     if path.suffix:
