@@ -65,6 +65,8 @@ def to_line(value: Mapping[str, Any]) -> str:
 
 def escaped(line: str) -> str:
     """Return a line of JSON with all that cannot be printed as JSON's own escapes."""
+    if line.isprintable():
+        return line
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 

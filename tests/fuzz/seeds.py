@@ -129,6 +129,10 @@ SQUAD: Any = {
         }
     ]
 }
+LOG_TABLE = (
+    b"id,timestamp,sessionId,user_input,retrieved_contexts,response,input,output\n"
+    b'1,2026-03-01 12:00:00,s,Q?,"[\'C.\', \'D.\']",R.,"{""question"": ""Q?""}",R.\n'
+)
 YAML = b"""# questions
 - &a
   id: one
@@ -348,3 +352,13 @@ CITATIONS = [
     {"document": "moe.pdf", "page": 3, "page_end": 4},
     {"start": 900, "end": 10},
 ]
+
+
+def logs(suffix: str) -> list[Any]:
+    """Return the logs of other tools, in JSON or as lists of what JSON Lines hold."""
+    folder = ROOT / "tests" / "unit" / "answers" / "formats" / "data"
+    texts = [file.read_text("utf-8") for file in sorted(folder.rglob(f"*{suffix}"))]
+    assert texts
+    if suffix == ".json":
+        return [json.loads(text) for text in texts]
+    return [[json.loads(line) for line in text.splitlines()] for text in texts]

@@ -23,6 +23,11 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from rag_evals.evals.answers.formats import FORMATS as ANSWER_FORMATS
+from rag_evals.evals.answers.formats.conversion import format_of as answer_format_of
+from rag_evals.evals.answers.formats.conversion import import_answers
+from rag_evals.evals.answers.lines import read_log
+from rag_evals.evals.answers.masking import parse_mask
 from rag_evals.evals.base.bounds import parse_json
 from rag_evals.evals.base.errors import EvalsError
 from rag_evals.evals.engine.cache import Cache
@@ -37,6 +42,7 @@ from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.judge import RawScore
 from rag_evals.evals.plugin.session.option_values import READERS
 from rag_evals.evals.plugin.session.options import OPTIONS, Given
+from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.formats import FORMATS, format_named
 from rag_evals.evals.questions.formats.conversion import format_of, import_set
 from rag_evals.evals.questions.load import load_questions
@@ -125,6 +131,30 @@ def _as_each(path: Path) -> None:
                 import_set(path, form, skip_bad=True)
             except EvalsError:
                 continue
+
+
+_MASK = parse_mask(["secrets,emails,phones", "re:[0-9]+"], "--mask")
+
+
+def _log(path: Path) -> None:
+    """Import a file by its content, and as every format; what is written is a log without a fault."""
+    try:
+        forms = [answer_format_of(path), *ANSWER_FORMATS]
+    except EvalsError as error:
+        check_message(str(error))
+        forms = list(ANSWER_FORMATS)
+    for form in forms:
+        output = path.with_name("out.jsonl")
+        try:
+            found = import_answers(path, form, output, _MASK)
+        except EvalsError as error:
+            check_message(str(error))
+            continue
+        for line in found.lines():
+            check_message(line)
+        read = list(read_log(output))
+        assert len(read) == found.count
+        assert [line.value for line in read if isinstance(line.value, Fault)] == []
 
 
 def _run(path: Path) -> None:
@@ -287,6 +317,9 @@ TARGETS: Mapping[str, Target] = {
         _as_each,
         json_or_bytes([seeds.LLAMAINDEX, seeds.SQUAD, seeds.RAGAS, seeds.DEEPEVAL], as_json),
     ),
+    "logs of tools.json": of_file("l.json", _log, json_or_bytes(seeds.logs(".json"), as_json)),
+    "logs of tools.jsonl": of_file("l.jsonl", _log, json_or_bytes(seeds.logs(".jsonl"), as_lines)),
+    "logs of tools.csv": of_file("l.csv", _log, mutated_bytes([seeds.LOG_TABLE])),
     "judgements": of_file(
         "j.qrels",
         lambda file: (

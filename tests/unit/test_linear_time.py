@@ -7,6 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from rag_evals.evals.answers.formats.messages import answered_in, asked_in
+from rag_evals.evals.answers.formats.retrieved import passages_in
+from rag_evals.evals.answers.masking import WORDS, Mask, masked_entry
 from rag_evals.evals.base.errors import GenerationError
 from rag_evals.evals.generation.rules.self_contained import dangling
 from rag_evals.evals.generation.text.layout import layout_of
@@ -33,6 +36,8 @@ def surveyed(text: str) -> None:
 
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {
+    "answered_in": answered_in,
+    "asked_in": asked_in,
     "dangling": dangling,
     "find_words": lambda text: find_words(f"{text[: len(text) // 10]}Z", text),
     "flowing_pages": lambda text: flowing_pages([text]),
@@ -40,8 +45,10 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "illegible_share": illegible_share,
     "is_english": is_english,
     "layout_of": lambda text: layout_of(document(text)),
+    "masked_entry": lambda text: masked_entry({"question": text}, Mask(WORDS)),
     "masked_text": masked_text,
     "names_in": names_in,
+    "passages_in": passages_in,
     "split_claims": split_claims,
     "survey": surveyed,
     "visible_text": visible_text,
@@ -71,6 +78,7 @@ UNITS = (
     ),
     *("the ", "it is not ", "the the ", "A, B. ", "key=", "password: ", "://", "--a-key ", "eyJaaaaaaaa."),
     *("\u3002", "\u6f22", "\u0301", "...\xa0", "#", "|", "- ", "1-", "no information ", "based on the "),
+    *("a@", "a.b@", "@a.", "+1 ", "0-1", "(030) ", "555-", '["', '{"input": "', '\\"'),
 )
 
 

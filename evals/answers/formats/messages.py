@@ -80,7 +80,7 @@ def asked_in(value: object, depth: int = 0) -> Asked | None:
         if messages := messages_in(value):
             return _asked_of(messages)
         return asked_in(value[0], depth + 1) if len(value) == 1 else None
-    return _asked_in_object(value, depth) if isinstance(value, Mapping) else None
+    return _asked_in_object(value, depth) if isinstance(value, dict) else None
 
 
 def answered_in(value: object, depth: int = 0) -> str | None:
@@ -93,7 +93,7 @@ def answered_in(value: object, depth: int = 0) -> str | None:
         return found or value.strip()
     if isinstance(value, list):
         return _answered_in_list(value, depth)
-    return _answered_in_object(value, depth) if isinstance(value, Mapping) else None
+    return _answered_in_object(value, depth) if isinstance(value, dict) else None
 
 
 def messages_in(value: Sequence[object]) -> tuple[Said, ...]:
@@ -190,9 +190,9 @@ def _answered_in_object(value: Mapping[str, Any], depth: int) -> str | None:
 def _message(value: object) -> Said | None:
     if isinstance(value, list):
         return _pair(value)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
-    if isinstance(inner := value.get("message"), Mapping) and "role" not in value:
+    if isinstance(inner := value.get("message"), dict) and "role" not in value:
         return _message(inner) or _typed(inner)
     return _typed(value)
 
@@ -206,14 +206,14 @@ def _pair(value: list[Any]) -> Said | None:
 
 
 def _typed(value: Mapping[str, Any]) -> Said | None:
-    inner = next((value[name] for name in ("kwargs", "data") if isinstance(value.get(name), Mapping)), None)
+    inner = next((value[name] for name in ("kwargs", "data") if isinstance(value.get(name), dict)), None)
     told = value.get("role", value.get("_role"))
     if told is None and inner is not None:  # LangChain, serialized
         names = value.get("id")
         told = names[-1] if isinstance(names, list) and names else value.get("type")
     elif told is None and "content" in value:
         told = value.get("type")
-    if isinstance(told, Mapping):  # an enum of Pydantic
+    if isinstance(told, dict):  # an enum of Pydantic
         told = told.get("value")
     role = _ROLES.get(told.casefold()) if isinstance(told, str) else None
     return Said(role, _text_of(inner if inner is not None else value)) if role else None
@@ -235,9 +235,9 @@ def text_of_parts(content: object, depth: int = 0) -> str:
         return ""
     if isinstance(content, list):
         return "\n".join(filter(None, (text_of_parts(part, depth + 1) for part in content)))
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         return ""
     part = content.get("message_content", content)  # OpenInference
-    if not isinstance(part, Mapping) or part.get("type", "text") not in ("text", "input_text", "output_text"):
+    if not isinstance(part, dict) or part.get("type", "text") not in ("text", "input_text", "output_text"):
         return ""
     return next((part[name] for name in ("text", "content") if isinstance(part.get(name), str)), "")

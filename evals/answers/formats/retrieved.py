@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_evals.evals.answers.formats.messages import unpacked
+from rag_evals.evals.answers.formats.values import at
 from rag_evals.evals.base.fields import count, fits, number
-from rag_evals.evals.questions.formats.cells import value_at
 from rag_evals.evals.questions.formats.passage_search import file_name
 
 Passages = list[dict[str, Any]]
@@ -56,7 +56,7 @@ def passages_in(value: object) -> Passages | None:
 def passages_beside(value: object) -> Passages | None:
     """Return the passages that the input or the output of an application tells by a name of theirs."""
     value = unpacked(value) if isinstance(value, str) else value
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     told = next((value[name] for name in _BESIDE if value.get(name) is not None), None)
     return None if told is None else passages_in(told)
@@ -67,7 +67,7 @@ def _is_empty(value: object) -> bool:
     value = unpacked(value) if isinstance(value, str) else value
     if isinstance(value, list):
         return all(member == [] for member in value)
-    told = [value[name] for name in _LISTS if name in value] if isinstance(value, Mapping) else []
+    told = [value[name] for name in _LISTS if name in value] if isinstance(value, dict) else []
     return bool(told) and _is_empty(told[0])
 
 
@@ -79,10 +79,10 @@ def _members(value: object, depth: int) -> Iterator[object]:
         for member in value:
             yield from _members(member, depth + 1) if isinstance(member, list) else (member,)
         return
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         yield value
         return
-    told = next((value[name] for name in _LISTS if isinstance(value.get(name), list | Mapping)), None)
+    told = next((value[name] for name in _LISTS if isinstance(value.get(name), list | dict)), None)
     if told is None or _passage(value):
         yield value
     else:
@@ -93,9 +93,9 @@ def _passage(member: object, depth: int = 0) -> dict[str, Any] | None:
     """Return a passage as a logged answer has it, None when it has no text."""
     if isinstance(member, str):
         return {"text": member} if member.strip() else None
-    if not isinstance(member, Mapping) or depth > _DEEPEST:
+    if not isinstance(member, dict) or depth > _DEEPEST:
         return None
-    inner = next((member[name] for name in _INSIDE if isinstance(member.get(name), Mapping)), None)
+    inner = next((member[name] for name in _INSIDE if isinstance(member.get(name), dict)), None)
     if inner is not None and (passage := _passage(inner, depth + 1)):
         score = _score(member)
         return passage if score is None else {**passage, "score": score}
@@ -109,26 +109,26 @@ def _passage(member: object, depth: int = 0) -> dict[str, Any] | None:
 
 def _text(member: Mapping[str, Any]) -> str | None:
     for name in _TEXTS:
-        told = value_at(member, name)
-        if isinstance(told, Mapping):  # Bedrock: {"content": {"text": ...}}
+        told = at(member, name)
+        if isinstance(told, dict):  # Bedrock: {"content": {"text": ...}}
             told = told.get("text")
         if isinstance(told, str) and told.strip():
             return told
-    told = value_at(_about(member), "text")  # Pinecone keeps the text in the metadata
+    told = at(_about(member), "text")  # Pinecone keeps the text in the metadata
     return told if isinstance(told, str) and told.strip() else None
 
 
 def _about(member: Mapping[str, Any]) -> Mapping[str, Any]:
-    told = next((held for name in _ABOUT if (held := value_at(member, name))), None)
+    told = next((held for name in _ABOUT if (held := at(member, name))), None)
     told = unpacked(told) if isinstance(told, str) else told
-    return told if isinstance(told, Mapping) else {}
+    return told if isinstance(told, dict) else {}
 
 
 def _name(member: Mapping[str, Any], about: Mapping[str, Any]) -> str | None:
     """Return what the document is called; of a path on the disk of a service its last part."""
     for place in (about, member):
         for name in (*_PATHS, *_NAMES):
-            told = value_at(place, name)
+            told = at(place, name)
             told = str(told) if isinstance(told, int) and not isinstance(told, bool) else told
             if isinstance(told, str) and told.strip():
                 is_path = (name in _PATHS and told.startswith(("/", "\\"))) or told[1:3] in (":\\", ":/")
@@ -151,7 +151,7 @@ def _page(about: Mapping[str, Any]) -> int | None:
 
 def _score(member: Mapping[str, Any]) -> float | None:
     for name in _SCORES:
-        told = value_at(member, name)
+        told = at(member, name)
         if fits(number, told):
             return float(told)
     return None

@@ -16,7 +16,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.feedback import thumb_of
 from rag_evals.evals.answers.formats.traces.trace import Feedback, Kind, Span
-from rag_evals.evals.answers.formats.traces.values import first, members, text, whole
+from rag_evals.evals.answers.formats.values import first, members, text, whole
 
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("retriever", "retrieval", "search"), "retriever"),

@@ -15,7 +15,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.conventions import judged, kind_of
 from rag_evals.evals.answers.formats.traces.trace import Span, Trace
-from rag_evals.evals.answers.formats.traces.values import epoch_seconds, first, text, whole
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, text, whole
 
 NAME = "langfuse"
 _TYPES = frozenset(

@@ -14,7 +14,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.conventions import judged, span_of
 from rag_evals.evals.answers.formats.traces.trace import Span, Trace
-from rag_evals.evals.answers.formats.traces.values import epoch_seconds, first, text
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
 
 NAME = "mlflow"
 _NAME = ("assessment_name", "name")

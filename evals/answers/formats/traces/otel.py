@@ -18,13 +18,13 @@ from rag_evals.evals.answers.formats.traces.conventions import (
     span_of,
 )
 from rag_evals.evals.answers.formats.traces.trace import Trace
-from rag_evals.evals.answers.formats.traces.values import epoch_seconds, first, text
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
 
 NAME = "otel"
 _RESOURCES = ("resourceSpans", "resource_spans", "resourceLogs", "resource_logs")
 _SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans", "scopeLogs", "scope_logs")
 _MEMBERS = ("spans", "logRecords", "log_records")
-_NO_PARENTS = ("", "0000000000000000")
+_NO_PARENTS = ("", "0000000000000000", "AAAAAAAAAAA=")
 
 
 def fits(record: Mapping[str, Any]) -> bool:

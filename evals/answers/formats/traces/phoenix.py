@@ -20,7 +20,7 @@ from rag_evals.evals.answers.formats.traces.conventions import (
     span_of,
 )
 from rag_evals.evals.answers.formats.traces.trace import Trace
-from rag_evals.evals.answers.formats.traces.values import epoch_seconds, first, text
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
 
 NAME = "phoenix"
 _BEFORE = "attributes."

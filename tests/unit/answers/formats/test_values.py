@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from rag_evals.evals.answers.formats.traces.feedback import thumb_of
-from rag_evals.evals.answers.formats.traces.values import at, epoch_seconds, first, members, whole
+from rag_evals.evals.answers.formats.values import at, epoch_seconds, first, members, whole
 
 NOON = 1772366400.0
 

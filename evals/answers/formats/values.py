@@ -62,11 +62,11 @@ def first(attributes: Mapping[str, Any], *names: str) -> Any:
 
 def at(attributes: object, path: str) -> Any:
     """Return what stands at a path such as `a.b.c`, whichever of its dots are nesting; None for nothing."""
-    if not isinstance(attributes, Mapping):
+    if not isinstance(attributes, dict):
         return None
     if path in attributes:
         return attributes[path]
-    names = path.split(".")
+    names = path.split(".") if "." in path else []
     for number in range(len(names) - 1, 0, -1):
         if (head := ".".join(names[:number])) in attributes:
             found = at(attributes[head], ".".join(names[number:]))
@@ -80,12 +80,13 @@ def members(attributes: Mapping[str, Any], name: str) -> list[Any]:
     told = at(attributes, name)
     if isinstance(told, list):
         return told
-    if isinstance(told, Mapping):
+    if isinstance(told, dict):
         return [held for _, held in sorted(_numbered(told))]
     found: dict[int, dict[str, Any]] = {}
+    before = f"{name}."
     for key, value in attributes.items():
-        if key.startswith(f"{name}."):
-            number, _, rest = key[len(name) + 1 :].partition(".")
+        if key.startswith(before):
+            number, _, rest = key[len(before) :].partition(".")
             if number.isascii() and number.isdecimal() and len(number) < 10 and rest:
                 found.setdefault(int(number), {})[rest] = value
     return [found[number] for number in sorted(found)]
