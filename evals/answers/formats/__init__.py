@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.answers.formats import deepeval, ragas
+from rag_evals.evals.answers.formats.places import Places
 from rag_evals.evals.answers.formats.records import PlacedRecords, records
 from rag_evals.evals.answers.formats.traces import langfuse, langsmith, mlflow, otel, phoenix
 from rag_evals.evals.answers.formats.traces.gathering import Gathering
@@ -29,13 +30,16 @@ class Format:
         name: What it is called on the command line.
         description: What it is, in a few words.
         fits: Returns whether a record is one of it.
-        read: Yields the lines of logged answers that files come to, with their places, or what is wrong.
+        read: Yields the lines of logged answers that files come to, with their places, or what is wrong; its
+            second argument says where in traces question, answer and passages stand.
+        has_places: Whether that can be said: whether records are parts of traces.
     """
 
     name: str
     description: str
     fits: Callable[[Mapping[str, Any]], bool]
-    read: Callable[[Sequence[Path]], PlacedLines]
+    read: Callable[[Sequence[Path], Places], PlacedLines]
+    has_places: bool
 
 
 def _of_records(
@@ -46,14 +50,14 @@ def _of_records(
 ) -> Format:
     """Return a format whose records are an answer, or several, each by itself."""
 
-    def read(files: Sequence[Path]) -> PlacedLines:
+    def read(files: Sequence[Path], _: Places) -> PlacedLines:
         for place, record in _fitting(files, fits, description):
             if isinstance(record, Fault):
                 yield place, record
             else:
                 yield from ((place, line) for line in lines(record))
 
-    return Format(name, description, fits, read)
+    return Format(name, description, fits, read, has_places=False)
 
 
 def _of_traces(
@@ -65,7 +69,7 @@ def _of_traces(
 ) -> Format:
     """Return a format whose records are parts of traces, in any order."""
 
-    def read(files: Sequence[Path]) -> PlacedLines:
+    def read(files: Sequence[Path], places: Places) -> PlacedLines:
         with closing(Gathering()) as gathering:
             for place, record in _fitting(files, fits, description):
                 if isinstance(record, Fault):
@@ -73,9 +77,9 @@ def _of_traces(
                 elif problem := _gathered(gathering, place, parts(record)):
                     yield place, problem
             for id, place, found in gathering.traces():
-                yield place, line_of(trace(id, found))
+                yield place, line_of(trace(id, found), places)
 
-    return Format(name, description, fits, read)
+    return Format(name, description, fits, read, has_places=True)
 
 
 def _gathered(gathering: Gathering, place: str, found: Iterable[tuple[str, dict[str, Any]]]) -> Fault | None:

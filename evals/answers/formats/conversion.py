@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from rag_evals.evals.answers.formats import FORMATS, Format, keys_of
+from rag_evals.evals.answers.formats import FORMATS, Format, PlacedLines, keys_of
+from rag_evals.evals.answers.formats.places import Places
 from rag_evals.evals.answers.formats.records import SUFFIXES, files_of, records
 from rag_evals.evals.answers.formats.traces.trace import Skipped
 from rag_evals.evals.answers.lines import parse_logged
@@ -77,20 +78,31 @@ class ImportedAnswers:
             yield printable(f"{count:,} skipped: {reason} (first at {first})")
 
 
-def import_answers(path: Path, form: Format, output: Path, mask: Mask | None = None) -> ImportedAnswers:
+def import_answers(
+    path: Path, form: Format, output: Path, mask: Mask | None = None, places: Places | None = None
+) -> ImportedAnswers:
     """Write the answers of a file or a folder as a log of answers, whole or not at all.
 
     What cannot be read is left out and said; nothing else is lost by it.
 
+    Args:
+        path: The file or folder.
+        form: Its format.
+        output: The log to write.
+        mask: What is masked in it.
+        places: Where in traces question, answer and passages stand, where that is not seen.
+
     Raises:
         QuestionFileError: There is no answer in it; what is wrong is listed.
-        UsageError: `output` cannot be written.
+        UsageError: `output` cannot be written, or places are told of what is no trace.
     """
+    if places and not form.has_places:
+        raise UsageError(f"--map says where in a trace something stands, and {form.description} are none")
     found = ImportedAnswers(masked=None if mask is None else Counter())
     try:
         with new_path(output) as scratch:
             with scratch.open("w", encoding="utf-8", newline="") as file:
-                _write(form, files_of(path), file, mask, found)
+                _write(form.read(files_of(path), places or {}), file, mask, found)
             if not found.count:
                 raise found.error(form.description)
     except OSError as error:
@@ -99,10 +111,8 @@ def import_answers(path: Path, form: Format, output: Path, mask: Mask | None = N
     return found
 
 
-def _write(
-    form: Format, files: Sequence[Path], file: IO[str], mask: Mask | None, found: ImportedAnswers
-) -> None:
-    for place, line in form.read(files):
+def _write(lines: PlacedLines, file: IO[str], mask: Mask | None, found: ImportedAnswers) -> None:
+    for place, line in lines:
         logged = _read(line, mask, found) if isinstance(line, dict) else line
         if isinstance(logged, Skipped):
             count, first = found.skipped.get(logged.reason, (0, place))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rag_evals.evals.answers.formats import FORMATS, format_named
 from rag_evals.evals.answers.formats.conversion import format_of, import_answers
+from rag_evals.evals.answers.formats.places import parse_places
 from rag_evals.evals.answers.lines import SUFFIXES
 from rag_evals.evals.answers.masking import parse_mask
 from rag_evals.evals.answers.to_questions import Added, failed_questions, new_questions
@@ -51,6 +52,14 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         help="write *** in place of: secrets, emails, phones, parted by commas, or re:PATTERN for a regular "
         "expression; may be given several times",
     )
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=PLACE",
+        help="where in a trace question, answer and contexts stand that are not found by themselves, as "
+        "question=input.payload.q,answer=output.reply.0.text",
+    )
     parser.set_defaults(run=_import)
 
 
@@ -62,7 +71,7 @@ def _import(options: argparse.Namespace) -> int:
         raise UsageError(f"--output {output} is there already: remove it, or give another name")
     mask = parse_mask(options.mask, "--mask")
     form = format_of(options.file) if options.format == "auto" else format_named(options.format)
-    found = import_answers(options.file, form, options.output, mask)
+    found = import_answers(options.file, form, options.output, mask, parse_places(options.map))
     source = printable(display_path(options.file))
     print(f"{count_of(found.count, 'answer')} of {source} ({form.description}) in {output}")
     for line in found.lines():

@@ -70,6 +70,10 @@ def test_import_of_a_broken_file(capsys):
     [
         (["--output", "out.csv"], "--output out.csv: a log of answers ends in .jsonl or .ndjson"),
         (["--output", "in.jsonl"], "--output in.jsonl is there already: remove it, or give another name"),
+        (
+            ["--map", "question=input.q"],
+            "--map says where in a trace something stands, and samples of ragas are none",
+        ),
         (["--mask", "all"], '--mask "all" is none of secrets, emails, phones, nor re:PATTERN'),
         (
             ["--format", "arize"],

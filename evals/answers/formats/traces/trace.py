@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from rag_evals.evals.answers.formats.messages import Asked, answered_in, asked_in, unpacked
+from rag_evals.evals.answers.formats.places import Places, value_in
 from rag_evals.evals.answers.formats.retrieved import Passages, passages_beside, passages_in
 from rag_evals.evals.base.fields import count, fits
 from rag_evals.evals.questions.fields import is_encodable
@@ -90,17 +91,22 @@ class Skipped:
     reason: str
 
 
-def line_of(trace: Trace) -> dict[str, Any] | Skipped:
-    """Return the line of a logged answer that a trace comes to, or why it comes to none."""
-    tree = _tree(trace)
-    asked = _asked(tree)
+def line_of(trace: Trace, places: Places | None = None) -> dict[str, Any] | Skipped:
+    """Return the line of a logged answer that a trace comes to, or why it comes to none.
+
+    Args:
+        trace: The trace.
+        places: Where question, answer and passages stand; what is not told there is looked for.
+    """
+    tree, places = _tree(trace), places or {}
+    asked = asked_in(_at(tree, places["question"])) if "question" in places else _asked(tree)
     if asked is None:
         return Skipped("no question found")
-    answer = _answer(tree)
+    answer = answered_in(_at(tree, places["answer"])) if "answer" in places else _answer(tree)
     if answer is None:
         error = next((span.error for span in tree.spans if span.error), None)
         return Skipped("no answer found, as it ended in an error" if error else "no answer found")
-    contexts = _contexts(tree)
+    contexts = passages_in(_at(tree, places["contexts"])) if "contexts" in places else _contexts(tree)
     line: dict[str, Any] = {
         **({"id": trace.id} if _is_id(trace.id) else {}),
         "question": asked.question,
@@ -187,6 +193,12 @@ def _by_level(whole: Span, children: Mapping[str, Sequence[Span]]) -> Iterator[S
 # --- what was asked and answered ---
 
 _SPEAKS = ("step", "model")
+
+
+def _at(tree: _Tree, place: tuple[str, str]) -> Any:
+    """Return what stands at a place of the first step, level by level, that has something there."""
+    found = (value_in(place, span.input, span.output) for span in tree.spans)
+    return next((value for value in found if value is not None), None)
 
 
 def _asked(tree: _Tree) -> Asked | None:

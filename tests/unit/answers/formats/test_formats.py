@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from rag_evals.evals.answers.formats import format_named
 from rag_evals.evals.answers.formats.conversion import format_of
+from rag_evals.evals.answers.formats.places import parse_places
 from rag_evals.evals.answers.formats.records import files_of
 from rag_evals.evals.answers.formats.traces.trace import Skipped
 from rag_evals.evals.answers.lines import parse_logged
 from rag_evals.evals.answers.logged_answer import LoggedAnswer
+from rag_evals.evals.base.errors import UsageError
 
 DATA = Path(__file__).parent / "data"
 QUESTION = "How long is the warranty?"
@@ -27,7 +29,7 @@ BEFORE = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content":
 def lines(name: str) -> list[Any]:
     """Return the lines that a file or folder of the data comes to, in the format that it is taken for."""
     path = DATA / name
-    return [line for _, line in format_of(path).read(files_of(path))]
+    return [line for _, line in format_of(path).read(files_of(path), {})]
 
 
 LINES: dict[str, tuple[str, list[Any]]] = {
@@ -308,14 +310,14 @@ def test_spans_in_any_order(tmp_path):
     for number, turned in enumerate((spans[::-1], spans[1:] + spans[:1])):
         path = tmp_path / f"{number}.jsonl"
         path.write_text("".join(turned))
-        assert [line for _, line in format_named("phoenix").read([path])] == LINES[name][1]
+        assert [line for _, line in format_named("phoenix").read([path], {})] == LINES[name][1]
 
 
-def traced(tmp_path: Path, form: str, *records: Any) -> list[Any]:
+def traced(tmp_path: Path, form: str, *records: Any, **places: tuple[str, str]) -> list[Any]:
     """Return the lines of some records in JSON Lines."""
     file = tmp_path / "in.jsonl"
     file.write_text("".join(f"{json.dumps(record)}\n" for record in records))
-    return [line for _, line in format_named(form).read([file])]
+    return [line for _, line in format_named(form).read([file], places)]
 
 
 def run(id: str, parent: str | None, kind: str, **more: Any) -> dict[str, Any]:
@@ -421,3 +423,44 @@ def test_an_empty_answer_is_one(tmp_path):
         tmp_path, "langsmith", run("a", None, "chain", inputs={"q": "Why?"}, outputs={"answer": ""})
     )
     assert line["answer"] == ""
+
+
+def test_places(tmp_path):
+    """Where question, answer and passages stand can be told; a step that has nothing there is passed over."""
+    top = run(
+        "a", None, "chain", inputs={"payload": {"q": "Why?", "lang": "en"}}, outputs={"parts": ["x", "So."]}
+    )
+    below = run("bb", "a", "tool", outputs=json.dumps({"rows": [{"text": "Because."}]}))
+    assert traced(tmp_path, "langsmith", top, below) == [Skipped("no question found")]
+    places = {
+        "question": ("input", "payload.q"),
+        "answer": ("output", "parts.1"),
+        "contexts": ("output", "rows"),
+    }
+    (line,) = traced(tmp_path, "langsmith", top, below, **places)
+    assert [line[name] for name in ("question", "answer", "contexts")] == [
+        "Why?",
+        "So.",
+        [{"text": "Because."}],
+    ]
+    places["answer"] = ("output", "parts.7")
+    assert traced(tmp_path, "langsmith", top, below, **places) == [Skipped("no answer found")]
+
+
+def test_what_places_are():
+    """Fields, and paths in the input or the output; anything else is refused."""
+    assert parse_places(["question=input.a,b.c, answer = output", "contexts=output.d.0"]) == {
+        "question": ("input", "a,b.c"),
+        "answer": ("output", ""),
+        "contexts": ("output", "d.0"),
+    }
+    for text, problem in (
+        ("question=q", '"question=q" is not FIELD=input.PATH or FIELD=output.PATH, with FIELD one of '),
+        ("model=input.m", '"model=input.m" is not FIELD=input.PATH or FIELD=output.PATH, with FIELD one of '),
+    ):
+        with pytest.raises(UsageError) as caught:
+            parse_places([text])
+        assert str(caught.value) == f"--map {problem}question, answer, contexts"
+    with pytest.raises(UsageError) as caught:
+        parse_places(["answer=input", "answer=output"])
+    assert str(caught.value) == "--map gives answer twice"
