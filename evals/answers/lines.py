@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -66,7 +66,11 @@ class LogLine:
         return f"{name}:{self.number}" if self.number else name
 
 
-def read_log(file: Path) -> Iterator[LogLine]:
+# What a line is masked with before anything is made of it.
+Masking = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def read_log(file: Path, masking: Masking | None = None) -> Iterator[LogLine]:
     """Yield the lines of a log, one after the other; blank ones and comments are none."""
     if file.suffix.lower() not in SUFFIXES:
         problem = f'unknown suffix "{file.suffix}"; logs of answers are JSON Lines and end in .jsonl, .ndjson'
@@ -74,13 +78,13 @@ def read_log(file: Path) -> Iterator[LogLine]:
         return
     try:
         for number, start, data in _lines(file):
-            if (value := parse_line(data)) is not None:
+            if (value := parse_line(data, masking)) is not None:
                 yield LogLine(file, number, start, value, _hash(data))
     except OSError as error:
         yield LogLine(file, 0, 0, Fault((os_problem(error),)))
 
 
-def read_line(file: Path, number: int, start: int) -> LogLine | None:
+def read_line(file: Path, number: int, start: int, masking: Masking | None = None) -> LogLine | None:
     """Return line `number`, which begins at `start`; None for a blank one, or where there is none.
 
     Raises:
@@ -89,7 +93,7 @@ def read_line(file: Path, number: int, start: int) -> LogLine | None:
     with open_plain(file) as opened:
         opened.seek(start)
         data = opened.readline(MOST_LINE)
-    value = parse_line(data)
+    value = parse_line(data, masking)
     return None if value is None else LogLine(file, number, start, value, _hash(data))
 
 
@@ -113,7 +117,7 @@ def _lines(file: Path) -> Iterator[tuple[int, int, bytes]]:
             start += len(line)
 
 
-def parse_line(data: bytes) -> LoggedAnswer | Fault | None:
+def parse_line(data: bytes, masking: Masking | None = None) -> LoggedAnswer | Fault | None:
     """Return the logged answer that a line is, or all that is wrong with it; None for one without any."""
     try:
         text = data.decode("utf-8").removeprefix("\ufeff").strip()
@@ -125,7 +129,7 @@ def parse_line(data: bytes) -> LoggedAnswer | Fault | None:
         value = bounded(_decoder().decode(text))
     except (ValueError, RecursionError) as error:
         return Fault((json_problem(error),))
-    return parse_logged(value)
+    return parse_logged(masking(value) if masking and isinstance(value, dict) else value)
 
 
 @cache

@@ -16,9 +16,10 @@ from typing import Any
 
 from rag_evals.evals.answers.draw import draw
 from rag_evals.evals.answers.duplicates import Wording, duplicates, wording_of
-from rag_evals.evals.answers.lines import LogLine, read_line, read_log
+from rag_evals.evals.answers.lines import LogLine, Masking, read_line, read_log
 from rag_evals.evals.answers.log_summary import MOST_NAMED, LogSummary
 from rag_evals.evals.answers.logged_answer import LoggedAnswer
+from rag_evals.evals.answers.masking import CountedMasking, Mask, masking_of
 from rag_evals.evals.answers.strata import values_of
 from rag_evals.evals.answers.turns import LoggedTurn, asked_text, with_histories
 from rag_evals.evals.base.drawn import Drawn
@@ -72,12 +73,21 @@ class AnswerLog:
         sampling: Which of them are judged.
         lines: How many there are, with those that say what another says.
         twice: Those, each with the one that counts in its place.
+        masking: What the lines were masked with, and how much that was.
     """
 
     def __init__(
-        self, entries: Mapping[str, _Entry], sampling: Sampling, lines: int, twice: Sequence[tuple[str, str]]
+        self,
+        entries: Mapping[str, _Entry],
+        sampling: Sampling,
+        lines: int,
+        twice: Sequence[tuple[str, str]],
+        masking: CountedMasking | None = None,
     ) -> None:
-        self.digest = digest(sorted(entry.hash.hex() for entry in entries.values()))
+        hashes = sorted(entry.hash.hex() for entry in entries.values())
+        self.digest = digest([hashes, masking.mask.told] if masking else hashes)
+        self._mask = masking.mask if masking else None
+        self._masked = dict(masking.counts) if masking else None
         self.drawn: Mapping[str, Drawn] = {}
         self._sampling = sampling
         self._strata = Counter(entry.stratum for entry in entries.values())
@@ -112,7 +122,7 @@ class AnswerLog:
         if entry is None:
             raise LostAnswerError(f"the log has no answer {quoted(question_id)}")
         try:
-            line = read_line(entry.file, entry.number, entry.start)
+            line = read_line(entry.file, entry.number, entry.start, masking_of(self._mask))
         except OSError as error:
             raise LostAnswerError(f"{entry.place} cannot be read any more: {error.strerror}") from error
         if line is None or isinstance(line.value, Fault) or line.hash != entry.hash:
@@ -147,17 +157,19 @@ class AnswerLog:
             strata=tuple(strata[:MOST_NAMED]),
             count_of_strata=len(strata),
             missed=sum(not count for *_, count in strata),
+            masked=self._masked,
         )
 
 
-def load_log(files: Sequence[Path], sampling: Sampling = Sampling()) -> AnswerLog:
+def load_log(files: Sequence[Path], sampling: Sampling = Sampling(), mask: Mask | None = None) -> AnswerLog:
     """Read the answers of log files; a file given twice is read once.
 
     Raises:
         AnswerFileError: Anything is wrong with any file; lists every problem as `file:line: problem`.
         UsageError: No answer has the field that strata are made of.
     """
-    reading = _Reading(sampling.by)
+    masking = masking_of(mask)
+    reading = _Reading(sampling.by, masking)
     for file in dict.fromkeys(files):
         reading.take(file)
     reading.join_turns()
@@ -168,7 +180,7 @@ def load_log(files: Sequence[Path], sampling: Sampling = Sampling()) -> AnswerLo
     twice = duplicates(reading.wordings)
     entries = {name: entry for name, entry in reading.entries.items() if name not in twice}
     again = [(name, name) for name in reading.again]
-    return AnswerLog(entries, sampling, reading.lines, sorted([*twice.items(), *again]))
+    return AnswerLog(entries, sampling, reading.lines, sorted([*twice.items(), *again]), masking)
 
 
 class _Reading:
@@ -176,6 +188,7 @@ class _Reading:
 
     Args:
         by: The field that strata are made of; "" for none.
+        masking: What the lines are masked with.
 
     Attributes:
         entries: The lines, by the ids of their questions.
@@ -185,7 +198,8 @@ class _Reading:
         lines: How many lines are in order.
     """
 
-    def __init__(self, by: str) -> None:
+    def __init__(self, by: str, masking: CountedMasking | None = None) -> None:
+        self._masking = masking
         self.entries: dict[str, _Entry] = {}
         self.wordings: dict[str, Wording] = {}
         self.again: list[str] = []
@@ -199,7 +213,7 @@ class _Reading:
     def take(self, file: Path) -> None:
         """Read a file."""
         before = self.lines + len(self.problems)
-        for line in read_log(file):
+        for line in read_log(file, self._masking):
             if isinstance(line.value, Fault):
                 self.problems += [f"{line.place}: {problem}" for problem in line.value.problems]
             else:
@@ -211,7 +225,7 @@ class _Reading:
     def _take(self, line: LogLine, logged: LoggedAnswer) -> None:
         name = logged.question.id
         if (first := self.entries.get(name)) is not None:
-            if _reread(first) == logged:
+            if _reread(first, masking_of(self._masking.mask if self._masking else None)) == logged:
                 self.again.append(name)
             else:
                 self.problems.append(f"{line.place}: duplicate id {quoted(name)} (first at {first.place})")
@@ -264,9 +278,9 @@ class _Reading:
         raise UsageError(printable(f"evals_stratify = {self._by}: no logged answer has such a field; {hint}"))
 
 
-def _reread(entry: _Entry) -> LoggedAnswer | Fault | None:
+def _reread(entry: _Entry, masking: Masking | None) -> LoggedAnswer | Fault | None:
     try:
-        line = read_line(entry.file, entry.number, entry.start)
+        line = read_line(entry.file, entry.number, entry.start, masking)
     except OSError:
         return None
     return line.value if line else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rag_evals.evals.answers.masking import mask_line
 from rag_evals.evals.base.messages import printable
 
 # Duplicates and strata that are named; the others are only counted.
@@ -28,6 +30,7 @@ class LogSummary:
         strata: Its values, with how many there are and how many were drawn; the first of them.
         count_of_strata: How many strata there are.
         missed: How many of them nothing was drawn from.
+        masked: How many places were masked, by what they were; None where nothing was asked for.
     """
 
     lines: int
@@ -40,6 +43,7 @@ class LogSummary:
     strata: tuple[tuple[str, int, int], ...] = ()
     count_of_strata: int = 0
     missed: int = 0
+    masked: Mapping[str, int] | None = None
 
     @property
     def population(self) -> int:
@@ -56,6 +60,8 @@ class LogSummary:
                 f"{self.missed:,} of {_count(self.count_of_strata, 'value')} of {self.by} have no answer "
                 "in the sample: it counts as drawn from all alike"
             )
+        if self.masked is not None:
+            lines.append(mask_line(Counter(self.masked)))
         if self.without_contexts:
             tell = "tells no contexts, and is" if self.without_contexts == 1 else "tell no contexts, and are"
             lines.append(
@@ -105,6 +111,7 @@ def summary_to_json(summary: LogSummary) -> dict[str, Any]:
         "duplicates": summary.duplicates or None,
         "named": [list(pair) for pair in summary.named] or None,
         "without_contexts": summary.without_contexts or None,
+        "masked": None if summary.masked is None else dict(summary.masked),
         **(sample if summary.seed is not None else {}),
     }
     return {name: value for name, value in told.items() if value is not None}
@@ -115,6 +122,10 @@ def told_of(head: Mapping[str, Any]) -> list[str]:
     told = head.get("answers")
     summary = summary_from_json(told) if isinstance(told, dict) else None
     return [f"answers: {line}" for line in summary.told()] if summary else []
+
+
+def _masked(told: Any) -> dict[str, int] | None:
+    return {str(word): int(count) for word, count in told.items()} if isinstance(told, dict) else None
 
 
 def summary_from_json(told: Mapping[str, Any]) -> LogSummary | None:
@@ -131,6 +142,7 @@ def summary_from_json(told: Mapping[str, Any]) -> LogSummary | None:
             strata=tuple((str(name), int(of), int(drawn)) for name, of, drawn in told.get("strata") or ()),
             count_of_strata=int(told.get("count_of_strata") or 0),
             missed=int(told.get("missed") or 0),
+            masked=_masked(told.get("masked")),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

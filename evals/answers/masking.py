@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rag_evals.evals.answers.lines import parse_logged
@@ -56,6 +56,35 @@ class Mask:
 
     words: tuple[str, ...]
     own: tuple[re.Pattern[str], ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """What it is, as it is asked for."""
+        return [*self.words, *(OWN + pattern.pattern for pattern in self.own)]
+
+
+@dataclass(frozen=True, slots=True)
+class CountedMasking:
+    """Masks lines, and counts what was masked.
+
+    Attributes:
+        mask: What is masked.
+        counts: How often, by word.
+    """
+
+    mask: Mask
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a line with `***` in place of all that is masked."""
+        plain, counts = masked_entry(entry, self.mask)
+        self.counts.update(counts)
+        return plain
+
+
+def masking_of(mask: Mask | None) -> CountedMasking | None:
+    """Return what masks lines, if anything is to be masked."""
+    return CountedMasking(mask) if mask else None
 
 
 def parse_mask(texts: Sequence[str], option: str) -> Mask | None:

@@ -105,6 +105,7 @@ def _failure(evaluation: Evaluation) -> dict[str, Any]:
         "error": evaluation.error,
         "scores": list(_scores(evaluation)),
         "answer": evaluation.answer.text if evaluation.answer else None,
+        **{name: evaluation.logged.get(name) for name in ("trace", "time", "model")},
     }
     return {key: value for key, value in known.items() if value not in (None, [])}
 

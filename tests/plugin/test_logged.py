@@ -9,6 +9,8 @@ import sys
 import time
 
 import pytest
+from rag_evals.evals.cli.main import main
+from rag_evals.evals.questions.load import load_questions
 
 # The judge reads its scores from the answer, and writes down what it really judges.
 CONFTEST = """
@@ -287,6 +289,15 @@ def test_broken_lines(project, how):
             'evals_stratify = modl: no logged answer has such a field; did you mean "model"?',
         ),
         ((*LOG, "--evals-sample", "-1"), "evals_sample = -1: at least 0"),
+        (
+            (*LOG, "--evals-mask", "names"),
+            'evals_mask "names" is none of secrets, emails, phones, nor re:PATTERN',
+        ),
+        (
+            ("--evals-mask", "emails"),
+            "evals_mask masks logged answers: give --evals-answers FILE; --evals-mask-texts masks secrets in "
+            "what a pipeline says",
+        ),
         ((*LOG, "--evals-seed", "x"), "evals_seed = x: not a whole number"),
     ],
 )
@@ -418,3 +429,55 @@ def test_a_plan(project):
     result = project.run_apart(*LOG, "--evals-plan", "-p", "no:terminal")
     assert result.outlines == ["plan: logged: 0 of 2 answers and 2 judgements to make"]
     assert judged(project) == []
+
+
+def test_masked_before_anything_is_kept(project, how):
+    """Nothing of what is masked is in the folder of the run, nor on the terminal; how much it was is said."""
+    secret, address = "sk-abcdefghijklmnopqrstuvwx", "ada@example.com"
+    log(
+        project,
+        line(None, question=f"Is {address} known?", answer=f"{BAD} {secret}", contexts=[f"Ask {address}."]),
+        line("b", metadata={"user": address, "customer": "CUST-17"}),
+    )
+    mask = ("--evals-mask", "secrets,emails", "--evals-mask", r"re:CUST-\d+")
+    result = project.run(*LOG, *mask, *how)
+    result.assert_outcomes(passed=1, failed=1)
+    assert said(result) == [
+        "answers: 2 logged answers",
+        r"answers: 5 places masked: 1 secret, 3 e-mail addresses, 1 by re:CUST-\d+",
+    ]
+    (masked,) = [one for one in project.evaluations if one["question_id"] != "b"]
+    assert masked["question"] == "Is *** known?"
+    assert masked["answer"] == f"{BAD} ***"
+    assert masked["question_id"].startswith("is-known-")
+    kept = [file for file in (project.path / ".rag-evals").rglob("*") if file.is_file()]
+    assert kept
+    for text in (secret, address, "CUST-17"):
+        assert [file for file in kept if text.encode() in file.read_bytes()] == []
+        assert text not in result.stdout.str()
+    assert project.lines[0]["mask"] == ["secrets", "emails", r"re:CUST-\d+"]
+
+
+def test_a_mask_changes_what_is_judged(project):
+    """A run with another mask judges anew what it changes, and nothing else."""
+    log(project, line("a", f"{GOOD} a@b.de"), line("b"))
+    project.run(*LOG)
+    project.path.joinpath("judged.txt").unlink()
+    project.run(*LOG, "--evals-mask", "emails")
+    assert judged(project) == ["a"]
+
+
+def test_failures_become_questions(project, capsys, monkeypatch):
+    """What failed in a log is asked of the next pipeline: the question, and the trace in its provenance."""
+    log(project, line("a"), line("b", BAD, trace="t-b"))
+    project.run(*LOG)
+    monkeypatch.chdir(project.path)
+    assert main(["answers", "to-questions", "latest", "--output", "failed.jsonl"]) == 0
+    assert "1 question of " in capsys.readouterr().out
+    (question,) = load_questions([project.path / "failed.jsonl"])
+    assert (question.id, question.question, question.reference) == ("b", "What of b?", None)
+    assert question.provenance is not None
+    (failure,) = question.provenance["failures"]
+    assert failure["trace"] == "t-b"
+    assert failure["answer"] == BAD
+    assert [score["metric"] for score in failure["scores"]] == ["faithfulness"]

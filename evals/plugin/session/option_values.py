@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from rag_evals.evals.answers.masking import parse_mask
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.condition import parse_conditions
@@ -156,6 +157,7 @@ READERS: Mapping[Kind, Callable[[Given], Any]] = {
     "folder": lambda given: given.start / str(given.value),
     "if_any": lambda given: given.value or None,
     "inconclusive": lambda given: parse_choice(given.name, given.value, get_args(Inconclusive)),
+    "mask": lambda given: parse_mask(given.value, given.name),
     "metrics": lambda given: parse_metrics(given.value),
     "mode": lambda given: parse_choice("mode", given.value, get_args(Mode)),
     "names": lambda given: parse_names(given.value),

@@ -118,7 +118,7 @@ class SessionQuestions:
         if not settings.answers:
             return None
         files = expand_globs(settings.answers, settings.root, what="a log of answers")
-        return load_log(files, settings.sampling)
+        return load_log(files, settings.sampling, settings.mask)
 
     @cached_property
     def logged_pipeline(self) -> LoggedPipeline | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_evals.evals.answers.log import Sampling
+from rag_evals.evals.answers.masking import Mask
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.gate.condition import Condition
 from rag_evals.evals.gate.rules import Rules
@@ -42,6 +43,7 @@ class Settings:
         root: The folder that relative paths of the ini file start from.
         thresholds: By metric; of others the judge card says it, else it is 0.5.
         answers: Logs whose answers are judged; where there are some, nothing is asked.
+        mask: What is masked in them; None for nothing.
         sample: How many of the logged answers are drawn; 0 for all of them.
         stratify: The field by whose values they are drawn; "" for none.
         cache: Whether answers, scores and vectors of earlier runs are reused.
@@ -56,6 +58,7 @@ class Settings:
     pipelines: tuple[str, ...]
     questions: tuple[str, ...]
     answers: tuple[str, ...]
+    mask: Mask | None
     sample: int
     seed: int
     stratify: str
@@ -124,6 +127,7 @@ class Settings:
             "stop_early": rules.stop_early,
             "shard": list(astuple(self.shard)) if self.shard else None,
             **({"sample": [self.sample, self.seed, self.stratify]} if self.answers else {}),
+            **({"mask": self.mask.told} if self.mask else {}),
         }
 
     @property
@@ -208,6 +212,11 @@ def check_settings(settings: Settings, *, is_parallel: bool = False) -> None:
     if settings.trackers.otlp == "wandb" and settings.trackers.wandb is None:
         raise UsageError("evals_otlp = wandb: say which project with --evals-wandb ENTITY/PROJECT")
     _check_sampling(settings)
+    if settings.mask and not settings.answers:
+        raise UsageError(
+            "evals_mask masks logged answers: give --evals-answers FILE; --evals-mask-texts masks secrets in "
+            "what a pipeline says"
+        )
     if not settings.rules.stop_early:
         return
     if not (settings.rules.conditions or settings.baseline):

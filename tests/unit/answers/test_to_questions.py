@@ -94,6 +94,16 @@ def test_one_question_of_several_pipelines():
     ]
 
 
+def test_what_a_log_said():
+    """The trace of a logged answer, its time and its model are in the provenance."""
+    told = {"trace": "t-1", "time": "2026-03-01T12:00:00Z", "feedback": "down"}
+    (question,) = failed_questions(run(replace(FAILED, pipeline="logged", logged=told)))
+    assert question.provenance is not None
+    (failure,) = question.provenance["failures"]
+    assert {"trace": "t-1", "time": "2026-03-01T12:00:00Z"}.items() <= failure.items()
+    assert "feedback" not in failure
+
+
 def test_what_is_new():
     """The same words are the same question, whatever the white space; an id that is taken becomes another."""
     known = (Question("a", "How  many LOW?"), Question("none", "Something else?"))
