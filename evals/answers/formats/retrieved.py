@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_evals.evals.answers.formats.messages import unpacked
-from rag_evals.evals.answers.formats.values import at
-from rag_evals.evals.base.fields import count, fits, number
+from rag_evals.evals.answers.formats.values import at, whole
+from rag_evals.evals.base.fields import fits, number
 from rag_evals.evals.questions.formats.passage_search import file_name
 
 Passages = list[dict[str, Any]]
@@ -140,12 +140,11 @@ def _page(about: Mapping[str, Any]) -> int | None:
     """Return the page, counted from 1; beside a count of pages LangChain's readers of PDF count from 0."""
     for name in ("page_label", "page_number", "page"):
         told = about.get(name)
-        is_written = isinstance(told, str) and len(told) < 10 and told.isascii() and told.isdecimal()
-        told = int(told) if is_written else told
-        if not fits(count, told):
+        page = None if isinstance(told, float) else whole(told)
+        if page is None:
             continue
-        is_from_zero = name == "page" and ("total_pages" in about or told == 0)
-        return told + 1 if is_from_zero else told or None
+        is_from_zero = name == "page" and ("total_pages" in about or page == 0)
+        return page + 1 if is_from_zero else page or None
     return None
 
 

@@ -10,8 +10,21 @@ from rag_evals.evals.answers.formats.traces.trace import Feedback
 # Only these names mean whoever asked: `correctness = 1` of an evaluator is no thumb, nor is a star of five.
 _NAMED = re.compile(r"(?i)feedback|thumb|user[-_ ]?score|(?:^|[-_ ])(?:dis)?like[sd]?(?:$|[-_ ])")
 _UP = ("up", "thumbs_up", "thumbsup", "positive", "good", "like", "liked", "helpful", "yes", "true", "1")
-_DOWN = ("down", "thumbs_down", "thumbsdown", "negative", "bad", "dislike", "disliked", "unhelpful", "no")
-_DOWN += ("false", "0", "-1")
+_DOWN = (
+    *(
+        "down",
+        "thumbs_down",
+        "thumbsdown",
+        "negative",
+        "bad",
+        "dislike",
+        "disliked",
+        "unhelpful",
+        "no",
+        "false",
+    ),
+    *("0", "-1"),
+)
 _SIGNS = {"\N{THUMBS UP SIGN}": "up", "\N{THUMBS DOWN SIGN}": "down"}
 
 

@@ -16,6 +16,8 @@ from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.conventions import judged, kind_of
 from rag_evals.evals.answers.formats.traces.trace import Span, Trace
 from rag_evals.evals.answers.formats.values import epoch_seconds, first, text, whole
+from rag_evals.evals.base.fields import fits as is_kind
+from rag_evals.evals.base.fields import number
 
 NAME = "langfuse"
 _TYPES = frozenset(
@@ -79,7 +81,7 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
         scores += _objects(part.get("scores"))
     whole_told = {key: value for part in traces for key, value in part.items() if value is not None}
     thumb, said = judged((one.get("name"), _value(one)) for one in scores)
-    told = whole_told or next(iter(observations), {})
+    told = whole_told or dict(next(iter(observations), {}))
     session, name = (
         first(told, *_SESSION),
         first(whole_told, "name") or first(told, "traceName", "trace_name"),
@@ -103,9 +105,8 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
 
 def _about(told: Mapping[str, Any]) -> Span:
     start = epoch_seconds(told.get("timestamp"))
-    latency = told.get("latency")
-    is_timed = isinstance(latency, int | float) and not isinstance(latency, bool) and 0 < latency < 10**9
-    end = start + latency if start is not None and is_timed else None
+    latency: Any = told.get("latency")
+    end = start + latency if start is not None and is_kind(number, latency) and 0 < latency < 10**9 else None
     return Span("", start=start, end=end, input=told.get("input"), output=told.get("output"))
 
 

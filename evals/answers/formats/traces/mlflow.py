@@ -36,8 +36,8 @@ def parts(record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     info = _object(record.get("info"))
     id = first(info, "trace_id", "request_id") or first(record, "trace_id", "request_id", "context.trace_id")
     id = id or next((first(span, "trace_id", "context.trace_id") for span in _spans(record)), None)
-    if text(id):
-        yield id, dict(record)
+    if name := text(id):
+        yield name, dict(record)
 
 
 def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:

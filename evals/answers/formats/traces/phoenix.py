@@ -19,7 +19,7 @@ from rag_evals.evals.answers.formats.traces.conventions import (
     judged,
     span_of,
 )
-from rag_evals.evals.answers.formats.traces.trace import Trace
+from rag_evals.evals.answers.formats.traces.trace import Feedback, Span, Trace
 from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
 
 NAME = "phoenix"
@@ -42,7 +42,8 @@ def parts(record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
     """Return the trace of some spans."""
     spans = [(part, _attributes(part)) for part in found]
-    thumb, scores = None, {}
+    thumb: Feedback | None = None
+    scores: dict[str, Any] = {}
     for part, told in spans:
         for thumb_here, here in (annotations_of(told), _annotations(part)):
             thumb, scores = thumb_here or thumb, {**scores, **here}
@@ -58,7 +59,7 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
     )
 
 
-def _span(part: Mapping[str, Any], told: Mapping[str, Any]) -> Any:
+def _span(part: Mapping[str, Any], told: Mapping[str, Any]) -> Span:
     parent = text(first(part, "parent_id", "parentId"))
     is_error = "ERROR" in (part.get("status_code"), first(part, "status.status_code"))
     return span_of(
@@ -80,7 +81,7 @@ def _attributes(part: Mapping[str, Any]) -> dict[str, Any]:
     return {**(told if isinstance(told, Mapping) else {}), **columns}
 
 
-def _annotations(part: Mapping[str, Any]) -> Any:
+def _annotations(part: Mapping[str, Any]) -> tuple[Feedback | None, dict[str, Any]]:
     told = first(part, "annotations", "span_annotations")
     members = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
     return judged((one.get("name"), first(one, "result.score", "score", "result.label")) for one in members)

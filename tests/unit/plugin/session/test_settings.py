@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_evals.evals.answers.masking import Mask
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.gate.condition import parse_condition
 from rag_evals.evals.judges.metrics import METRICS, checked_thresholds
@@ -73,6 +74,7 @@ EXAMPLES = {
         ("/project/q/*.jsonl", "/abs/*.txt"),
     ),
     "evals_answers": ("answers", (), ["a/*.jsonl"], ("/project/a/*.jsonl",)),
+    "evals_mask": ("mask", None, ["emails"], Mask(("emails",))),
     "evals_sample": ("sample", 0, "200", 200),
     "evals_seed": ("seed", 0, "7", 7),
     "evals_stratify": ("stratify", "", "channel", "channel"),
