@@ -10,7 +10,7 @@ from typing import Any
 
 from rag_evals.evals.answers.formats import deepeval, ragas
 from rag_evals.evals.answers.formats.places import Places
-from rag_evals.evals.answers.formats.records import PlacedRecords, records
+from rag_evals.evals.answers.formats.records import PlacedRecords, read_records
 from rag_evals.evals.answers.formats.traces import langfuse, langsmith, mlflow, otel, phoenix
 from rag_evals.evals.answers.formats.traces.gathering import Gathering
 from rag_evals.evals.answers.formats.traces.trace import Skipped, Trace, line_of
@@ -97,7 +97,7 @@ def _fitting(
     files: Sequence[Path], fits: Callable[[Mapping[str, Any]], bool], description: str
 ) -> PlacedRecords:
     for file in files:
-        for place, record in records(file):
+        for place, record in read_records(file):
             is_other = isinstance(record, dict) and not fits(record)
             yield place, Fault((f"not {description}: {keys_of(record)}",)) if is_other else record
 

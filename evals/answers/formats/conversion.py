@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from rag_evals.evals.answers.formats import FORMATS, Format, PlacedLines, keys_of
 from rag_evals.evals.answers.formats.places import Places
-from rag_evals.evals.answers.formats.records import SUFFIXES, files_of, records
+from rag_evals.evals.answers.formats.records import SUFFIXES, files_of, read_records
 from rag_evals.evals.answers.formats.traces.trace import Skipped
 from rag_evals.evals.answers.lines import parse_logged
 from rag_evals.evals.answers.logged_answer import logged_to_json
@@ -181,7 +181,7 @@ def format_of(path: Path) -> Format:
 def _of_file(file: Path, unknown: list[str]) -> Format | None:
     """Return the format that the first records of a file fit; what they are else is put to `unknown`."""
     name = printable(display_path(file))
-    found = list(islice(records(file), _LOOKED_AT))
+    found = list(islice(read_records(file), _LOOKED_AT))
     whole = [record for _, record in found if isinstance(record, dict)]
     faults = [_problems(place, record) for place, record in found if isinstance(record, Fault)]
     for form in FORMATS:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.base.errors import QuestionFileError
+from rag_evals.evals.base.files import MOST_BYTES
 from rag_evals.evals.base.messages import display_path, kind_name, short_repr
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.formats.foreign_files import (
     YAML,
     PlacedEntries,
     entries,
+    first_character,
     is_object,
     json_object,
 )
@@ -41,7 +43,7 @@ def _is_hidden(file: Path) -> bool:
     return any(part.startswith(".") for part in file.parts)
 
 
-def records(path: Path) -> PlacedRecords:
+def read_records(path: Path) -> PlacedRecords:
     """Yield each record of a file with its place, or what is wrong there; one is held at a time.
 
     A file that is one JSON value, in many lines, is read whole.
@@ -50,11 +52,26 @@ def records(path: Path) -> PlacedRecords:
         UsageError: pyarrow is needed and not installed.
     """
     try:
+        if problem := _problem(path):
+            yield display_path(path), Fault((problem,))
+            return
         for place, value in _entries(path):
             if not isinstance(value, Note):
                 yield from _members(place, value)
     except QuestionFileError as error:
         yield "", Fault((str(error),))
+
+
+def _problem(path: Path) -> str | None:
+    """Return why a file is not read; it is gone through more than once, and a pipe only once."""
+    if path.exists() and not path.is_file():
+        return "it is no plain file: write it to one first"
+    is_large = path.suffix.lower() == ".json" and path.exists() and path.stat().st_size > MOST_BYTES
+    if is_large and (is_object(path) or first_character(path) == "["):
+        return (
+            f"it has more than {MOST_BYTES // 10**6:,} MB, and JSON is read whole: JSON Lines have no bound"
+        )
+    return None
 
 
 def _entries(path: Path) -> PlacedEntries:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,84 @@ def test_an_output_that_cannot_be_written():
     with pytest.raises(UsageError) as caught:
         import_answers(write("in.jsonl", SAMPLE), format_named("ragas"), Path("no/out.jsonl"))
     assert str(caught.value) == "--output no/out.jsonl: cannot be written: No such file or directory"
+
+
+def test_a_pipe():
+    """A pipe, which could be read but once, is refused and not waited for."""
+    os.mkfifo("pipe.jsonl")
+    assert refusal(Path("pipe.jsonl"), "ragas") == [
+        "nothing was read as samples of ragas: 1 problem:",
+        "  pipe.jsonl: it is no plain file: write it to one first",
+    ]
+
+
+def test_too_much_json(monkeypatch):
+    """One value of JSON is read whole, so it has a bound; JSON Lines have none."""
+    monkeypatch.setattr("rag_evals.evals.answers.formats.records.MOST_BYTES", 50)
+    for text in ('{"data": [\n' + json.dumps(SAMPLE) + "]}", "[" + json.dumps(SAMPLE) + "]"):
+        assert refusal(write("in.json", text), "ragas") == [
+            "nothing was read as samples of ragas: 1 problem:",
+            "  in.json: it has more than 0 MB, and JSON is read whole: JSON Lines have no bound",
+        ]
+    assert imported(write("in.json", SAMPLE, SAMPLE)).count == 2
+
+
+def test_a_table_of_langfuse():
+    """What the pages of Langfuse export as CSV has its objects as JSON in the cells."""
+    rows = 'id,timestamp,name,userId,sessionId,input,output,tags\n"t",2026-03-01T12:00:00Z,chat,u,s,'
+    path = write("in.csv", rows + '"{""question"": ""Why?""}","{""answer"": ""So.""}","[""a"", ""b""]"')
+    assert format_of(path).name == "langfuse"
+    imported(path, "langfuse")
+    assert json.loads(Path("out.jsonl").read_text()) == {
+        "id": "t",
+        "question": "Why?",
+        "answer": "So.",
+        "tags": ["a", "b"],
+        "time": "2026-03-01T12:00:00.000Z",
+        "trace": "t",
+        "metadata": {"name": "chat", "session": "s"},
+    }
+
+
+def test_pages_in_lines():
+    """Each line may be a page of an API."""
+    spans = [
+        {"id": id, "run_type": "chain", "inputs": {"q": "Why?"}, "outputs": {"a": "So."}}
+        for id in ("a", "b", "c")
+    ]
+    path = write("in.jsonl", {"runs": spans[:2]}, {"runs": spans[2:]}, {"runs": []})
+    assert imported(path, "langsmith").count == 3
+
+
+def test_parquet_of_phoenix():
+    """The table of Phoenix's client has times as times and documents as lists of objects."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    document = {
+        "document.content": "Because.",
+        "document.score": 0.5,
+        "document.metadata": {"source": "a.md"},
+    }
+    base = {"start_time": noon, "end_time": noon, "context.trace_id": "t", "parent_id": None}
+    top = {"context.span_id": "a", "attributes.input.value": "Why?", "attributes.output.value": "So."}
+    below = {"context.span_id": "b", "parent_id": "a", "attributes.retrieval.documents": [document]}
+    rows = [{**base, **top, "span_kind": "CHAIN"}, {**base, **below, "span_kind": "RETRIEVER"}]
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = pyarrow.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
+    parquet.write_table(table, "in.parquet")
+    assert format_of(Path("in.parquet")).name == "phoenix"
+    assert imported(Path("in.parquet"), "phoenix").count == 1
+    assert json.loads(Path("out.jsonl").read_text()) == {
+        "id": "t",
+        "question": "Why?",
+        "answer": "So.",
+        "contexts": [{"text": "Because.", "document": "a.md", "score": 0.5}],
+        "time": "2026-03-01T12:00:00.000Z",
+        "seconds": 0.0,
+        "trace": "t",
+    }
 
 
 def test_parquet():
