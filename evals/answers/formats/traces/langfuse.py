@@ -79,28 +79,31 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
     for part in traces:
         observations += _objects(part.get("observations"))
         scores += _objects(part.get("scores"))
-    whole_told = {key: value for part in traces for key, value in part.items() if value is not None}
+    told = {key: value for part in traces for key, value in part.items() if value is not None}
     thumb, said = judged((one.get("name"), _value(one)) for one in scores)
-    told = whole_told or dict(next(iter(observations), {}))
-    session, name = (
-        first(told, *_SESSION),
-        first(whole_told, "name") or first(told, "traceName", "trace_name"),
-    )
-    metadata = unpacked(held) if isinstance(held := whole_told.get("metadata"), str) else held
+    around = told or dict(next(iter(observations), {}))  # rows of `observations_v2` tell of their trace
     return Trace(
         id,
         [_span(one) for one in observations],
-        _about(whole_told),
+        _about(told),
         feedback=thumb,
         scores=said,
-        tags=_tags(told.get("tags")),
-        metadata={
-            **(metadata if isinstance(metadata, Mapping) else {}),
-            **{key: told.get(key) for key in _KEPT},
-            "name": name,
-            "session": session,
-        },
+        tags=_tags(around.get("tags")),
+        metadata=_metadata(told, around),
     )
+
+
+def _metadata(told: Mapping[str, Any], around: Mapping[str, Any]) -> dict[str, Any]:
+    own = told.get("metadata")
+    own = unpacked(own) if isinstance(own, str) else own
+    name = first(told, "name") or first(around, "traceName", "trace_name")
+    kept = {key: around.get(key) for key in _KEPT}
+    return {
+        **(own if isinstance(own, Mapping) else {}),
+        **kept,
+        "name": name,
+        "session": first(around, *_SESSION),
+    }
 
 
 def _about(told: Mapping[str, Any]) -> Span:

@@ -17,7 +17,7 @@ from rag_evals.evals.answers.formats.traces.conventions import (
     evaluations_of,
     span_of,
 )
-from rag_evals.evals.answers.formats.traces.trace import Trace
+from rag_evals.evals.answers.formats.traces.trace import Span, Trace
 from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
 
 NAME = "otel"
@@ -57,19 +57,20 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
         thumb, scores = thumb_here or thumb, {**scores, **here}
     session = next((held for told in attributes if (held := first(told, *SESSION))), None)
     service = next((part["service"] for part in spans if part.get("service")), None)
-    made = [
-        span_of(
-            _id(part),
-            _parent(part),
-            told,
-            name=part.get("name"),
-            events=events[_id(part)],
-            times=(_time(part, "start"), _time(part, "end")),
-            error=_error(part),
-        )
-        for part, told in zip(spans, attributes, strict=True)
-    ]
+    made = [_span(part, told, events[_id(part)]) for part, told in zip(spans, attributes, strict=True)]
     return Trace(id, made, feedback=thumb, scores=scores, metadata={"session": session, "service": service})
+
+
+def _span(part: Mapping[str, Any], told: Mapping[str, Any], events: Sequence[Event]) -> Span:
+    return span_of(
+        _id(part),
+        _parent(part),
+        told,
+        name=part.get("name"),
+        events=events,
+        times=(_time(part, "start"), _time(part, "end")),
+        error=_error(part),
+    )
 
 
 def attributes_of(told: object) -> dict[str, Any]:
