@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rag_evals.evals.questions.question import Question, question_to_json
+from rag_evals.evals.questions.question import Question, messages_to_json
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
 from rag_evals.rag.identity import digest
@@ -69,8 +69,7 @@ def new_questions(known: Sequence[Question], found: Iterable[Question]) -> Added
 
 def _asked(question: Question) -> str:
     """Return what tells one question from another: its words, whatever the blanks, and its history."""
-    history = question_to_json(question).get("history")
-    return digest([" ".join(question.question.split()).casefold(), history])
+    return digest([" ".join(question.question.split()).casefold(), messages_to_json(question.history)])
 
 
 def _free(question: Question, taken: set[str]) -> str:
@@ -83,13 +82,16 @@ def _free(question: Question, taken: set[str]) -> str:
 
 
 def _question(run: Run, evaluations: Sequence[Evaluation]) -> Question:
+    question = evaluations[0].question
     provenance = {
         "origin": ORIGIN,
         "run": run.name,
         **_told(run.header.line, "started"),
+        **({"conversation": question.conversation, "turn": question.turn} if question.conversation else {}),
         "failures": [_failure(evaluation) for evaluation in evaluations],
     }
-    return replace(evaluations[0].question, provenance=provenance)
+    # What was said before it stands in its history, so that it is asked without the turns before it.
+    return replace(question, provenance=provenance, conversation=None, turn=None)
 
 
 def _told(line: Mapping[str, Any], name: str) -> dict[str, Any]:

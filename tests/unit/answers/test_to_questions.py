@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rag_evals.evals.answers.to_questions import failed_questions, new_questions
-from rag_evals.evals.questions.load import parse_question
-from rag_evals.evals.questions.question import Question, Source, question_to_json
+from rag_evals.evals.questions.load import load_questions, parse_question
+from rag_evals.evals.questions.question import Question, Source, question_to_json, to_line
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import header_from_json
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import Score
-from rag_evals.rag.answer import Answer
+from rag_evals.rag.answer import Answer, Message
 
 SOURCE = Source("a.md", page=2)
 
@@ -102,6 +102,25 @@ def test_what_a_log_said():
     (failure,) = question.provenance["failures"]
     assert {"trace": "t-1", "time": "2026-03-01T12:00:00Z"}.items() <= failure.items()
     assert "feedback" not in failure
+
+
+def test_turns_of_conversations(tmp_path):
+    """A turn is asked behind what was said before it, without the turns that said so; the file loads."""
+    history = (Message("user", "Are there wolves?"), Message("assistant", "Yes."))
+    turn = replace(FAILED.question, history=history, conversation="wolves", turn=2)
+    other = replace(turn, id="low-3", turn=3, history=(*history, Message("user", "Many?")))
+    found = failed_questions(run(replace(FAILED, question=turn), replace(FAILED, question=other)))
+    assert [(one.history, one.conversation, one.turn) for one in found] == [
+        (history, None, None),
+        (other.history, None, None),
+    ]
+    first = found[0].provenance
+    assert first is not None
+    assert (first["conversation"], first["turn"]) == ("wolves", 2)
+    file = tmp_path / "q.jsonl"
+    file.write_text("".join(f"{to_line(question_to_json(one))}\n" for one in found))
+    assert load_questions([file]) == found
+    assert new_questions((), found).questions == found
 
 
 def test_what_is_new():
