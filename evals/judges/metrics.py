@@ -86,12 +86,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 _is_answerable,
                 total=min,
                 read_as="faithfulness",
+                of_contexts=True,
             ),
             Metric(
                 "citation_recall",
                 "cites nothing that supports it",
                 _is_answerable,
                 read_as="faithfulness",
+                of_contexts=True,
             ),
         )
     }

@@ -167,6 +167,17 @@ def test_answers_without_contexts(project, how):
     ]
 
 
+def test_citations_without_contexts(project):
+    """What an answer cites cannot be held against passages that nobody knows: unscored, and no breach."""
+    log(project, line("a", "So [1]. citation_precision=0.1 citation_recall=0.1", contexts=None))
+    metrics = ("--evals-metrics", "citation_precision,citation_recall", "--evals-max-unscored", "1")
+    project.run(*LOG, *metrics).assert_outcomes(skipped=1)
+    (evaluation,) = project.evaluations
+    assert {(one["value"], one["reason"]) for one in evaluation["scores"].values()} == {
+        (None, "the log has no contexts")
+    }
+
+
 def test_duplicates_count_once(project, how):
     """They are named on the terminal and in the record, whatever their white space and letter case."""
     log(
