@@ -47,6 +47,9 @@ class ServiceConfig:
         contexts: Path of the list of passages, texts or tables.
         context: Paths in a passage that is a table, by what they lead to: `text`, `document`, `page`,
             `page_end`, `start`, `end`, `score`. Each is looked for under its own name where nothing is said.
+        citations: Path of a list of what the answer cites: tables with the fields of a `Citation`, numbers of
+            passages counted from 1, or names of documents; empty where that is not told beside the text.
+        cites: Whether it is asked to cite: an answer without a citation is at fault then.
         stages: Paths of lists of passages that earlier stages found, by the name of the stage: `candidates`.
         seconds: Path of the seconds that the answer took, or of a table of them by stage; empty for what the
             request took.
@@ -69,6 +72,8 @@ class ServiceConfig:
     answer: str = "answer"
     contexts: str = "contexts"
     context: Mapping[str, str] = field(default_factory=dict, hash=False)
+    citations: str = ""
+    cites: bool = False
     stages: Mapping[str, str] = field(default_factory=dict, hash=False)
     seconds: str = ""
     tokens: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -112,7 +117,12 @@ class ServiceConfig:
     @property
     def paths(self) -> Mapping[str, str]:
         """The paths in the reply, by what messages call them."""
-        named = {"answer": self.answer, "contexts": self.contexts, "seconds": self.seconds}
+        named = {
+            "answer": self.answer,
+            "contexts": self.contexts,
+            "citations": self.citations,
+            "seconds": self.seconds,
+        }
         stages = {f"stages.{name}": path for name, path in self.stages.items()}
         return {**named, **stages, **{f"tokens.{name}": path for name, path in self.tokens.items()}}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from rag_evals.rag.answer import Answer, Context, Span, Tokens
+from rag_evals.rag.answer import Answer, Citation, Context, Span, Tokens
 from rag_evals.rag.config.service import PARTS_OF_A_PASSAGE, ServiceConfig
 from rag_evals.rag.errors import ConfigError, RagError
 
@@ -85,6 +85,8 @@ class Reply:
         paths = {key: parse_path(key, text) for key, text in config.paths.items() if text}
         self._answer = paths["answer"]
         self._contexts = paths.get("contexts")
+        self._citations = paths.get("citations")
+        self._cites = config.cites
         self._seconds = paths.get("seconds")
         self._tokens = {name: paths[f"tokens.{name}"] for name, text in config.tokens.items() if text}
         self._stages = {name: paths[f"stages.{name}"] for name, text in config.stages.items() if text}
@@ -108,6 +110,8 @@ class Reply:
             self._timed(table) or {STAGE: seconds},
             {STAGE: tokens} if tokens != Tokens() else {},
             stages={name: tuple(map(_span, passages)) for name, passages in stages.items()},
+            citations=self._cited(table),
+            cites=self._cites,
         )
 
     def _text(self, path: Path, table: Any) -> str:
@@ -161,10 +165,19 @@ class Reply:
             page_end=_whole(said.get("page_end")),
         )
 
+    def _cited(self, table: Any) -> tuple[Citation, ...]:
+        found = self._citations.leads_to(table) if self._citations else None
+        if found is not None and not isinstance(found, list):
+            raise UnusableReplyError(
+                f"{self._citations} finds {_kind(found)} in it, not a list\n"
+                "Lead the path to the list of what is cited."
+            )
+        return tuple(cited for one in found or () if (cited := _citation(one)) is not None)
+
     def _timed(self, table: Any) -> dict[str, float]:
         found = self._seconds.leads_to(table) if self._seconds else None
         stages = found if isinstance(found, Mapping) else {STAGE: found}
-        read = {str(name): _number(value) for name, value in stages.items()}
+        read = {_legible(str(name)): _number(value) for name, value in stages.items()}
         return {name: value for name, value in read.items() if value is not None and value >= 0}
 
     def _counted(self, table: Any) -> Tokens:
@@ -219,6 +232,27 @@ def _number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _citation(one: Any) -> Citation | None:
+    """Read what is cited: a table, the number of a passage from 1, or a document; None for anything else."""
+    if isinstance(one, str):
+        return Citation(document=_legible(one))
+    if not isinstance(one, Mapping):
+        number = _whole(one)
+        return None if not number else Citation(contexts=(number - 1,))
+    named = one.get("contexts")
+    numbers = [_whole(number) for number in named] if isinstance(named, list) else []
+    document, mark = one.get("document"), one.get("mark")
+    return Citation(
+        _whole(one.get("start")),
+        _whole(one.get("end")),
+        tuple(number for number in numbers if number is not None),
+        _legible(document) if isinstance(document, str) else None,
+        _whole(one.get("page")),
+        _whole(one.get("page_end")),
+        _legible(mark) if isinstance(mark, str) else "",
+    )
 
 
 def _span(context: Context) -> Span:

@@ -43,6 +43,8 @@ class ServiceSettings(TypedDict, total=False):
     answer: str
     contexts: str
     context: Mapping[str, str]
+    citations: str
+    cites: bool
     stages: Mapping[str, str]
     seconds: str
     tokens: Mapping[str, str]
@@ -194,9 +196,9 @@ def pipeline_from_http(
         name: Name for people.
         offline: Refuse a service that is not on this machine.
         settings: What it is sent and what of its reply is what, under the names that they have in a TOML file
-            of pipelines: `method`, `request`, `params`, `headers`, `answer`, `contexts`, `context`, `stages`,
-            `seconds`, `tokens`, `priced_as`, `fingerprint`, `most_at_once`, `request_timeout`,
-            `requests_per_minute`, `ca_file`.
+            of pipelines: `method`, `request`, `params`, `headers`, `answer`, `contexts`, `context`,
+            `citations`, `cites`, `stages`, `seconds`, `tokens`, `priced_as`, `fingerprint`, `most_at_once`,
+            `request_timeout`, `requests_per_minute`, `ca_file`.
 
     Raises:
         RagError: The settings are wrong, or offline it is not on this machine.

@@ -9,18 +9,21 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import fields
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rag_evals.evals.testing import FakePipeline
-from rag_evals.rag.answer import Answer, Context, Message, Pipeline, Span, Tokens
+from rag_evals.rag.answer import Answer, Citation, Context, Message, Pipeline, Span, Tokens
 from rag_evals.rag.config.service import ServiceConfig, service_config
 from rag_evals.rag.errors import ConfigError, ModelError, RemoteError
 from rag_evals.rag.llm.deadline import deadline
 from rag_evals.rag.llm.http.server import Patience
 from rag_evals.rag.pipelines.services import service as service_module
+from rag_evals.rag.pipelines.services.reply import Reply, UnusableReplyError
 from rag_evals.rag.pipelines.services.service import (
     CHECK,
     Service,
@@ -280,6 +283,48 @@ def test_seconds_tokens_and_stages(serve):
     assert answer.candidates == (Span("a.pdf", 2), Span(""))
     service, _ = serve({**PLAIN, "took": 1.5}, seconds="took")
     assert service.answer_now(QUESTION).seconds == {"answer": 1.5}
+
+
+def test_citations(serve):
+    """What the service says that it cites: numbers as people count, documents, or places."""
+    cited = [
+        2,
+        "a.pdf",
+        {"contexts": [0, "1", -1], "document": "b.pdf", "page": 3, "start": 0, "end": 4},
+        0,
+        None,
+    ]
+    service, _ = serve(
+        {**PLAIN, "refs": cited}, {**PLAIN}, {**PLAIN, "refs": "all"}, citations="refs", cites=True
+    )
+    answer = service.answer_now(QUESTION)
+    assert answer.cites
+    assert answer.citations == (
+        Citation(contexts=(1,)),
+        Citation(document="a.pdf"),
+        Citation(0, 4, (0, 1), "b.pdf", 3),
+    )
+    assert service.answer_now(QUESTION).citations == ()
+    message = message_of(lambda: service.answer_now(QUESTION))
+    assert "citations = 'refs' finds a text in it, not a list" in message
+
+
+NAMES = st.sampled_from(["answer", "contexts", "text", "page", "start", "citations", "took"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(JSON | st.fixed_dictionaries({"answer": st.text(), "contexts": st.lists(JSON), "citations": JSON}))
+def test_any_reply_is_an_answer_or_refused_in_words(table):
+    """Whatever comes, nothing else is raised, and what is kept can be written down."""
+    paths = {"citations": "citations", "seconds": "took", "tokens": {"read": "page"}}
+    with suppress(UnusableReplyError):
+        answer = Reply(ServiceConfig("mine", "http://h/", **paths)).answer(json.dumps(table).encode(), 0.5)
+        json.dumps(asdict(answer), allow_nan=False)
+        answer.text.encode()
 
 
 def test_no_passages(serve):
