@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.cache import Cache, Maker
 from rag_evals.evals.engine.relocation import placed, pointing_into
-from rag_evals.evals.engine.task import Task, said_before, with_known_history
+from rag_evals.evals.engine.task import Task, said_before, with_known_history, written_key
 from rag_evals.evals.judges.choice.explain import TASKS, VERSION
 from rag_evals.evals.judges.citations.reading import CITATION_METRICS
 from rag_evals.evals.judges.citations.reading import VERSION as CITATIONS_VERSION
@@ -95,7 +95,7 @@ class ReuseCache:
         pipeline, asked, history = task.pipeline, task.question.question, task.question.history
         key = task.answer_key
         if replays(pipeline):
-            return _replayed(task)
+            return KeyedResult(pipeline.replayed(task.question.id), key)
         if (known := self._recall(pipeline, ANSWER, key, answer_from_json)) is not None:
             return KeyedResult(known, key, is_cached=True)
         await self._load(pipeline)
@@ -105,7 +105,7 @@ class ReuseCache:
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
             return KeyedResult(answer, key)
         retrieval = await put(pipeline.retrieve, asked, history)
-        written = _written_key(task, pipeline.writing, retrieval.contexts)
+        written = written_key(task, pipeline.writing, retrieval.contexts)
         if (known := self._recall(pipeline, ANSWER_FROM_CONTEXTS, written, answer_from_json)) is not None:
             answer = placed(known, retrieval)
             self._keep(pipeline, {ANSWER: key}, answer_to_json(answer), task)
@@ -212,7 +212,7 @@ class ReuseCache:
         """Return the answer if it was made before; one that cannot be had says so when it is evaluated."""
         if replays(task.pipeline):
             with suppress(Exception):
-                return _replayed(task)
+                return KeyedResult(task.pipeline.replayed(task.question.id), task.answer_key)
             return None
         key = task.answer_key
         known = self._recall(task.pipeline, ANSWER, key, answer_from_json, is_use=is_use)
@@ -284,12 +284,6 @@ def _addresses_and_reasons(made: Mapping[str, Any]) -> Iterator[str]:
     yield from (name for one in made.get("contexts", ()) if "://" in (name := one["document"]))
     for score in made.get("scores", ()):
         yield from (reason for one in (score, *score["claims"]) if (reason := one["reason"]))
-
-
-def _replayed(task: Task) -> KeyedResult[Answer]:
-    """Return an answer that is there already: it is neither made now nor taken from the cache."""
-    assert replays(task.pipeline)
-    return KeyedResult(task.pipeline.replayed(task.question.id), task.answer_key)
 
 
 async def _answered(task: Task) -> Answer:
@@ -380,12 +374,6 @@ def _explanation_key(
 
 def _pages(context: Context) -> list[int | None]:
     return [context.page] if context.page_end is None else [context.page, context.page_end]
-
-
-def _written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:
-    texts = [context.text for context in contexts]
-    question = task.question
-    return digest([writing, question.question, texts, task.turn, *said_before(question)])
 
 
 def _read(data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.questions.question import Question, messages_to_json
 from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
-from rag_evals.rag.answer import HISTORY_VERSION, Answer, Message, Pipeline, replays
+from rag_evals.rag.answer import HISTORY_VERSION, Answer, Context, Message, Pipeline, replays
 from rag_evals.rag.identity import digest
 
 Call = Callable[[], Coroutine[Any, Any, Any]]
@@ -143,3 +143,10 @@ def with_known_history(task: Task, known: Callable[[Task], Answer | None]) -> Ta
             return None
         history = with_turn(before.question, answer)
     return replace(task, question=replace(task.question, history=history), earlier=()) if history else task
+
+
+def written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:
+    """Return the identity of what a pipeline writes from `contexts`, by what changes its writing."""
+    texts = [context.text for context in contexts]
+    question = task.question
+    return digest([writing, question.question, texts, task.turn, *said_before(question)])
