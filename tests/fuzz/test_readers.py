@@ -40,8 +40,9 @@ from rag_evals.evals.judges.citations import read_citations
 from rag_evals.evals.judges.citations.reading import CitationReader
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.judge import RawScore
+from rag_evals.evals.plugin.session.option import Given
 from rag_evals.evals.plugin.session.option_values import READERS
-from rag_evals.evals.plugin.session.options import OPTIONS, Given
+from rag_evals.evals.plugin.session.options import OPTIONS
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.formats import FORMATS, format_named
 from rag_evals.evals.questions.formats.conversion import format_of, import_set

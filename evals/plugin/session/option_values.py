@@ -13,7 +13,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.condition import parse_conditions
 from rag_evals.evals.judges.metrics import METRICS, check_metric, checked_thresholds
-from rag_evals.evals.plugin.session.options import Given, Kind
+from rag_evals.evals.plugin.session.option import Given, Kind
 from rag_evals.evals.questions.shard import parse_shard
 from rag_evals.evals.retrieval.metric_names import DEFAULT_METRICS, parse_metric
 from rag_evals.evals.runs.header import Inconclusive, Mode, Part

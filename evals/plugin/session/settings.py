@@ -12,8 +12,9 @@ from rag_evals.evals.answers.masking import Mask
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.gate.condition import Condition
 from rag_evals.evals.gate.rules import Rules
+from rag_evals.evals.plugin.session.option import Given
 from rag_evals.evals.plugin.session.option_values import READERS, parse_number
-from rag_evals.evals.plugin.session.options import OPTIONS, Given
+from rag_evals.evals.plugin.session.options import OPTIONS
 from rag_evals.evals.questions.shard import Shard
 from rag_evals.evals.runs.header import Part
 from rag_evals.evals.trackers.options import TrackerOptions

@@ -20,6 +20,7 @@ LIGHT = {
     "rag_evals.evals.plugin.fixtures",
     "rag_evals.evals.plugin.our_tests",
     "rag_evals.evals.plugin.session",
+    "rag_evals.evals.plugin.session.option",
     "rag_evals.evals.plugin.session.options",
     "rag_evals.evals.plugin.terminal",
     "rag_evals.evals.plugin.terminal.pytest_internals",
