@@ -198,4 +198,7 @@ def _cosines(one: Any, others: Any) -> list[float]:
     # digits of a product of matrices depend on how many rows it has.
     products, squares = (others[:, None] @ column for column in (one[:, None], others[:, :, None]))
     sizes = np.sqrt(squares.ravel()) * np.linalg.norm(one)
-    return np.divide(products.ravel(), sizes, out=np.zeros(len(others)), where=sizes > 0).tolist()
+    cosines: list[float] = np.divide(
+        products.ravel(), sizes, out=np.zeros(len(others)), where=sizes > 0
+    ).tolist()
+    return cosines
