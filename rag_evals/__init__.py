@@ -14,9 +14,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rag_evals.evals.judges.criteria.check import Check
+    from rag_evals.evals.judges.criteria.checks import (
+        contains,
+        json_schema,
+        language,
+        max_seconds,
+        max_tokens,
+        numbers_match,
+        regex,
+    )
+    from rag_evals.evals.judges.criteria.criterion import Criterion
     from rag_evals.evals.judges.judge import Judge
     from rag_evals.evals.questions.question import Question, Source
     from rag_evals.evals.reports.dataframe import to_pandas
+    from rag_evals.evals.runs.score import Score
     from rag_evals.rag.answer import Answer, Citation, Context, Message
     from rag_evals.rag.pipelines.adapters import pipeline_from, pipeline_from_query_engine
     from rag_evals.rag.pipelines.frameworks.dspy import pipeline_from_dspy
@@ -26,35 +38,55 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Check",
     "Citation",
     "Context",
+    "Criterion",
     "Judge",
     "Message",
     "Question",
+    "Score",
     "Source",
+    "contains",
+    "json_schema",
+    "language",
+    "max_seconds",
+    "max_tokens",
+    "numbers_match",
     "pipeline_from",
     "pipeline_from_dspy",
     "pipeline_from_haystack",
     "pipeline_from_http",
     "pipeline_from_langchain",
     "pipeline_from_query_engine",
+    "regex",
     "to_pandas",
 ]
 
 _HOMES = {
     "Answer": "rag_evals.rag.answer",
+    "Check": "rag_evals.evals.judges.criteria.check",
     "Citation": "rag_evals.rag.answer",
     "Context": "rag_evals.rag.answer",
+    "Criterion": "rag_evals.evals.judges.criteria.criterion",
     "Judge": "rag_evals.evals.judges.judge",
     "Message": "rag_evals.rag.answer",
     "Question": "rag_evals.evals.questions.question",
+    "Score": "rag_evals.evals.runs.score",
     "Source": "rag_evals.evals.questions.question",
+    "contains": "rag_evals.evals.judges.criteria.checks",
+    "json_schema": "rag_evals.evals.judges.criteria.checks",
+    "language": "rag_evals.evals.judges.criteria.checks",
+    "max_seconds": "rag_evals.evals.judges.criteria.checks",
+    "max_tokens": "rag_evals.evals.judges.criteria.checks",
+    "numbers_match": "rag_evals.evals.judges.criteria.checks",
     "pipeline_from": "rag_evals.rag.pipelines.adapters",
     "pipeline_from_dspy": "rag_evals.rag.pipelines.frameworks.dspy",
     "pipeline_from_haystack": "rag_evals.rag.pipelines.frameworks.haystack",
     "pipeline_from_http": "rag_evals.rag.pipelines.services.service",
     "pipeline_from_langchain": "rag_evals.rag.pipelines.frameworks.langchain",
     "pipeline_from_query_engine": "rag_evals.rag.pipelines.adapters",
+    "regex": "rag_evals.evals.judges.criteria.checks",
     "to_pandas": "rag_evals.evals.reports.dataframe",
 }
 

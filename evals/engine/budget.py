@@ -11,7 +11,6 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.judge import explainer_of
-from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.runs.evaluation import ANSWER, EXPLANATION, SCORES, Evaluation
 from rag_evals.rag.answer import Tokens
 from rag_evals.rag.llm.prices import Price, price_of
@@ -103,7 +102,7 @@ def _explaining(tasks: Sequence[Task], reuse_cache: ReuseCache) -> str:
     if tasks[0].explains is None or explainer_of(judge) is None:
         return ""
     cost = cost_estimate(EXPLAINING, EXPLANATION, judge.name, reuse_cache, {})
-    most = sum(len(metrics_for(task.question, task.metrics)) for task in tasks)
+    most = sum(len(task.judged) for task in tasks)
     tokens = round(cost.evaluated + cost.generated) if cost else 0
     takes = f"about {tokens:,} tokens" + (f" and {_duration(cost.seconds)}" if cost and cost.seconds else "")
     return f"{tasks[0].name}: a reason for each breach takes {takes}; there are at most {most:,}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import reduce
@@ -15,7 +15,8 @@ from rag_evals.evals.base.messages import quoted
 from rag_evals.evals.engine.order.turns import Answers, NoAnswerError, Turns
 from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key
 from rag_evals.evals.engine.task import Task, with_turn
-from rag_evals.evals.judges.metrics import metrics_for
+from rag_evals.evals.judges.criteria.check import check_scores
+from rag_evals.evals.judges.metrics import Metric
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
 from rag_evals.evals.runs.masking import masked_text
@@ -106,7 +107,8 @@ async def _evaluation(
     except _Trouble as trouble:
         _report_end(trouble, watcher)
         error = trouble.reason if trouble.is_error else None
-        scores = _unscored(task, "there is no answer" if trouble.is_error else trouble.reason)
+        reason = "there is no answer" if trouble.is_error else trouble.reason
+        scores = _unscored(task.applying, reason)
         if task.is_retrieval:  # what was not found was not found, whatever the cause
             scores = tuple(Score(score.metric, 0.0, evidence=trouble.reason) for score in scores)
         return Evaluation(
@@ -118,8 +120,11 @@ async def _evaluation(
         judgement = await _judged(task, reuse_cache, answer.value, bound)
     except _Trouble as trouble:
         _report_end(trouble, watcher)
-        judgement = KeyedResult(Judgement(_unscored(task, trouble.reason)), scores_key(task, answer.value))
+        unscored = Judgement(_unscored(task.judged, trouble.reason))
+        judgement = KeyedResult(unscored, scores_key(task, answer.value))
     evaluation = evaluation_of(task, answer, judgement)
+    if task.has_checks:
+        evaluation = await _checked(task, answer.value, evaluation, bound)
     if task.explains is None:
         return evaluation
     return await _explained(task, reuse_cache, answer.value, evaluation, bound)
@@ -129,7 +134,7 @@ def unasked(task: Task, reason: str, watcher: Watcher | None = None) -> Evaluati
     """Return the evaluation of a question that could not be asked, unscored for that reason."""
     if watcher:
         watcher.started(task.name, task.question.id)
-    scores = _unscored(task, reason)
+    scores = _unscored(task.applying, reason)
     evaluation = Evaluation(
         task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt
     )
@@ -198,6 +203,19 @@ async def bounded_answer(
             raise
 
 
+async def _checked(task: Task, answer: Answer, evaluation: Evaluation, bound: Deadline) -> Evaluation:
+    """Put the scores of the checks behind those of the judge; they are made anew each time, in a thread."""
+    checks = task.checks
+    try:
+        making = asyncio.to_thread(check_scores, checks, task.question, answer)
+        found = await _within(bound, making, "verdict", _unjudged)
+    except _Trouble as trouble:
+        found = tuple(Score(check.name, None, reason=trouble.reason) for check in checks)
+    names = {check.name for check in checks}
+    judged = tuple(score for score in evaluation.scores if score.metric not in names)
+    return replace(evaluation, scores=(*judged, *found))
+
+
 async def _explained(
     task: Task, reuse_cache: ReuseCache, answer: Answer, evaluation: Evaluation, bound: Deadline
 ) -> Evaluation:
@@ -235,8 +253,8 @@ def evaluation_of(task: Task, answer: KeyedResult[Answer], judgement: KeyedResul
         pipeline=task.name,
         answer=answer.value,
         # Without a score nothing could be below its threshold: the question would pass without a verdict.
-        scores=_known(task, answer.value, judgement.value.scores)
-        or _unscored(task, "the judge gave no score"),
+        scores=_known(task, answer.value, _with_criteria(task, judgement.value.scores))
+        or _unscored(task.judged, "the judge gave no score"),
         thresholds={},
         seconds={**answer.value.seconds, "judge": judgement.value.seconds},
         tokens={**answer.value.tokens, "judge": judgement.value.tokens},
@@ -252,11 +270,21 @@ def _known(task: Task, answer: Answer, scores: tuple[Score, ...]) -> tuple[Score
     """Leave out what a judge says of contexts that are not known, whatever it took none for."""
     if answer.contexts_known:
         return scores
-    of_contexts = {m.name for m in metrics_for(task.question, task.metrics) if m.of_contexts}
+    of_contexts = {m.name for m in task.judged if m.of_contexts}
     return tuple(
         Score(score.metric, None, reason=NO_CONTEXTS) if score.metric in of_contexts else score
         for score in scores
     )
+
+
+def _with_criteria(task: Task, scores: tuple[Score, ...]) -> tuple[Score, ...]:
+    """Say of criteria that a judge of somebody's own does not know that they have no verdict."""
+    if not scores or not task.known.own:
+        return scores
+    given = {score.metric for score in scores}
+    missing = [metric for metric in task.judged if metric.criterion and metric.name not in given]
+    reason = f"{task.judge.name} gives no score of it: criteria are put to the judge of --evals-judge"
+    return (*scores, *_unscored(missing, reason))
 
 
 async def _within(
@@ -345,9 +373,8 @@ def _with(first: Judgement, more: Judgement) -> Judgement:
     return Judgement(scores, first.seconds + more.seconds, first.tokens + more.tokens, members)
 
 
-def _unscored(task: Task, reason: str) -> tuple[Score, ...]:
-    applying = metrics_for(task.question, task.metrics)
-    return tuple(Score(metric.name, None, reason=reason) for metric in applying)
+def _unscored(metrics: Iterable[Metric], reason: str) -> tuple[Score, ...]:
+    return tuple(Score(metric.name, None, reason=reason) for metric in metrics)
 
 
 # What libraries say of what is used on another loop, or in another thread, than it was made for.

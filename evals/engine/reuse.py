@@ -25,7 +25,6 @@ from rag_evals.evals.judges.choice.explain import TASKS, VERSION
 from rag_evals.evals.judges.citations.reading import CITATION_METRICS
 from rag_evals.evals.judges.citations.reading import VERSION as CITATIONS_VERSION
 from rag_evals.evals.judges.judge import Explains, Explanation, Judge, explainer_of
-from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import ANSWER, EXPLANATION, SCORES, answer_from_json, answer_to_json
 from rag_evals.evals.runs.masking import masked_fingerprint, masked_parts, masked_text
@@ -161,10 +160,10 @@ class ReuseCache:
     def known(self, task: Task) -> tuple[KeyedResult[Answer], KeyedResult[Judgement]] | None:
         """Return answer and judgement if both were made before, without making anything; from any thread.
 
-        None as well for a task with several judgings, or one whose breaches are explained, and for a turn
-        behind others: what is known of them is found as it is evaluated.
+        None as well for a task with several judgings, one whose breaches are explained, a turn behind others,
+        and one with checks, which are made anew: what is known of them is found as it is evaluated.
         """
-        if task.judgings > 1 or task.explains or task.earlier:
+        if task.judgings > 1 or task.explains or task.earlier or task.has_checks:
             return None
         answer = self._there(task)
         if answer is None:
@@ -330,11 +329,13 @@ def scores_key(task: Task, answer: Answer, judging: int = 0) -> str:
     """Return the identity of a judgement of `answer`; `judging` is 0 for the first."""
     question = task.question
     again = {"judging": judging} if judging else {}
+    criteria = {metric.name: metric.criterion.fingerprint for metric in task.judged if metric.criterion}
     return digest(
         {
             **again,
+            **({"criteria": criteria} if criteria else {}),
             "judge": task.judge.fingerprint,
-            "metrics": [metric.name for metric in metrics_for(question, task.metrics)],
+            "metrics": [metric.name for metric in task.judged],
             "question": _asked(question),
             "answer": [answer.text, answer.finished],
             # The page is in what is said of a breach; where on it a passage begins is not.
@@ -351,7 +352,7 @@ def _asked(question: Question) -> list[Any]:
 
 def _cited(task: Task, answer: Answer) -> dict[str, Any]:
     """Return what a judgement of citations depends on besides the text and the passages."""
-    if not any(metric.name in CITATION_METRICS for metric in metrics_for(task.question, task.metrics)):
+    if not any(metric.name in CITATION_METRICS for metric in task.judged):
         return {}
     cited = list(map(citation_to_json, answer.citations))
     return {"citations": [CITATIONS_VERSION, cited, answer.cites]}

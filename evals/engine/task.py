@@ -11,7 +11,9 @@ from functools import cached_property
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from rag_evals.evals.judges.criteria.check import Check
 from rag_evals.evals.judges.judge import Judge
+from rag_evals.evals.judges.metrics import BUNDLED, Metric, MetricSet, metrics_for
 from rag_evals.evals.questions.question import Question, messages_to_json
 from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
 from rag_evals.rag.answer import HISTORY_VERSION, Answer, Context, Message, Pipeline, replays
@@ -84,6 +86,7 @@ class Task:
         calls: Takes the calls of a pipeline that is asked in the test; None where it is asked by the engine.
         earlier: The turns of the question's conversation before it, in their order: with what the pipeline
             answers to them they become the question's history.
+        known: The metrics that there are.
     """
 
     pipeline: Pipeline
@@ -97,6 +100,27 @@ class Task:
     explains: Explained | None = None
     calls: CallsInTest | None = None
     earlier: tuple[Question, ...] = ()
+    known: MetricSet = BUNDLED
+
+    @property
+    def applying(self) -> tuple[Metric, ...]:
+        """Those of the metrics that apply to the question."""
+        return metrics_for(self.question, self.metrics, self.known)
+
+    @property
+    def judged(self) -> tuple[Metric, ...]:
+        """Those that the judge scores."""
+        return tuple(metric for metric in self.applying if metric.check is None)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Those that are checks without a model, which no judge is asked for."""
+        return tuple(metric.check for metric in self.applying if metric.check)
+
+    @property
+    def has_checks(self) -> bool:
+        """Whether any of its metrics is a check, asked of its question or not."""
+        return any(metric.check for metric in self.known.of(self.metrics))
 
     @property
     def is_retrieval(self) -> bool:

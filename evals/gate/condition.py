@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
-from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.metrics import BUNDLED, METRICS, MetricSet
 from rag_evals.evals.retrieval.metric_names import is_retrieval_metric, parse_metric
 
 PASS_RATE = "pass_rate"
@@ -23,7 +23,8 @@ COVERAGE = "coverage"
 LATENCY = "latency"
 TOKENS = "tokens"
 CONVERSATIONS = "conversations"
-MEASURES = (*METRICS, PASS_RATE, CONVERSATIONS, COVERAGE, LATENCY, TOKENS)
+_OTHERS = (PASS_RATE, CONVERSATIONS, COVERAGE, LATENCY, TOKENS)
+MEASURES = (*METRICS, *_OTHERS)
 # Of questions, conversations or evaluations: they are one number and have no statistic.
 SHARES = (PASS_RATE, CONVERSATIONS, COVERAGE)
 
@@ -99,17 +100,21 @@ class Condition:
         return f"{_scope_text(pipeline, self.tags)}{self.text.rpartition('] ')[2]}"
 
 
-def parse_conditions(texts: Iterable[str]) -> tuple[Condition, ...]:
-    """Parse what a run is held to.
+def parse_conditions(texts: Iterable[str], known: MetricSet = BUNDLED) -> tuple[Condition, ...]:
+    """Parse what a run is held to, by the metrics that are `known`.
 
     Raises:
         ConditionError: A text is no condition.
     """
-    return tuple(map(parse_condition, texts))
+    return tuple(parse_condition(text, known) for text in texts)
 
 
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str, known: MetricSet = BUNDLED) -> Condition:
     """Parse one condition, such as `[baseline, tag:numbers] faithfulness.mean >= 85%`.
+
+    Args:
+        text: The condition.
+        known: The metrics that there are.
 
     Raises:
         ConditionError: It is none.
@@ -118,7 +123,7 @@ def parse_condition(text: str) -> Condition:
     if reader.is_at_end:
         reader.fail("there is nothing: write what the run is held to, such as pass_rate >= 0.9", 0)
     pipeline, tags = _scope(reader)
-    measure = _measure(reader)
+    measure = _measure(reader, known)
     statistic = _statistic(reader, measure)
     operator = _operator(reader)
     bound = _bound(reader, measure, operator)
@@ -232,7 +237,7 @@ def _scope_text(pipeline: str | None, tags: Sequence[str]) -> str:
 # --- what is measured ---
 
 
-def _measure(reader: _Reader) -> str:
+def _measure(reader: _Reader, known: MetricSet) -> str:
     at = reader.at
     if name := reader.take(_RETRIEVAL):
         try:
@@ -240,10 +245,11 @@ def _measure(reader: _Reader) -> str:
         except UsageError as error:
             reader.fail(str(error), at)
     word = reader.take(_WORD)
+    measures = (*known.names, *_OTHERS)
     if not word:
-        reader.fail(f"expected one of {', '.join(MEASURES)}")
-    if word not in MEASURES:
-        reader.fail(f"unknown metric or measure {word!r}{_hint(word, MEASURES)}", at)
+        reader.fail(f"expected one of {', '.join(measures)}")
+    if word not in measures and not known.takes_any:
+        reader.fail(f"unknown metric or measure {word!r}{_hint(word, measures)}", at)
     return word
 
 

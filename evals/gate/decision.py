@@ -26,6 +26,7 @@ from rag_evals.evals.gate.run_gate import ConditionResult, check_conditions
 from rag_evals.evals.gate.sequential import END_LEVEL, difference_at_end
 from rag_evals.evals.gate.verdict import Verdict, worst
 from rag_evals.evals.judges.calibration.judge_card import trusts_of
+from rag_evals.evals.judges.metrics import RECORDED
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
@@ -185,7 +186,7 @@ def _held_from_json(line: Mapping[str, Any]) -> ConditionResult:
         high = math.inf if interval["high"] is None else interval["high"]
         interval = Interval(interval["value"], interval["low"], high)
     read = {
-        "condition": parse_condition(line["condition"]),
+        "condition": parse_condition(line["condition"], RECORDED),
         "interval": interval,
         "verdict": Verdict(line["verdict"]),
         "notes": tuple(line["notes"]),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
 
-from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.metrics import in_order
 from rag_evals.evals.runs.evaluation import ANSWER, SCORES, Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
@@ -217,9 +217,8 @@ class Flaky:
 
 def noise_of(groups: Sequence[Group]) -> tuple[Noise, ...]:
     """Return the noise of each metric that was scored, in the order in which metrics are shown."""
-    used = {metric: None for group in groups for m in group.measurements for metric in m.values}
-    names = [*(name for name in METRICS if name in used), *sorted(used.keys() - METRICS.keys())]
-    return tuple(_noise(name, groups) for name in names)
+    used = {metric for group in groups for m in group.measurements for metric in m.values}
+    return tuple(_noise(name, groups) for name in in_order(sorted(used)))
 
 
 def flaky_questions(groups: Iterable[Group]) -> tuple[Flaky, ...]:

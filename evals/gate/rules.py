@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rag_evals.evals.gate.condition import Condition, parse_conditions
+from rag_evals.evals.judges.metrics import RECORDED
 from rag_evals.evals.runs.header import Inconclusive, Mode, RunHeader
 
 _DEFAULTS = RunHeader()
@@ -41,7 +42,7 @@ def rules_from(header: RunHeader) -> Rules:
     """
     return Rules(
         header.mode,
-        parse_conditions(header.gate),
+        parse_conditions(header.gate, RECORDED),
         header.inconclusive,
         header.max_unscored,
         header.judge_floor,

@@ -32,6 +32,7 @@ from rag_evals.evals.gate.condition import (
     parse_condition,
 )
 from rag_evals.evals.gate.verdict import Verdict
+from rag_evals.evals.judges.metrics import RECORDED
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import Score, is_below
 
@@ -108,7 +109,7 @@ def _marked(evaluations: Iterable[Evaluation]) -> Iterator[tuple[Condition, list
     for evaluation in evaluations:
         for text in evaluation.conditions:
             if text not in parsed:
-                parsed[text] = parse_condition(text)
+                parsed[text] = parse_condition(text, RECORDED)
         for condition in {parsed[text] for text in evaluation.conditions}:
             carried.setdefault(condition, []).append(evaluation)
     return ((condition, carried[condition]) for condition in sorted(carried, key=lambda c: c.text))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.judges.metrics import DEFAULT_METRICS, METRICS
+from rag_evals.evals.judges.metrics import BUNDLED, DEFAULT_METRICS, METRICS, MetricSet
 from rag_evals.rag.errors import ModelError
 
 if TYPE_CHECKING:
     from rag_evals.evals.judges.calibration.card_check import CardChecks
     from rag_evals.evals.judges.calibration.judge_card import JudgeCard
+    from rag_evals.evals.judges.criteria.criterion import Criterion
     from rag_evals.evals.judges.entailment.taken import Candidate, Taken
     from rag_evals.evals.judges.judge import Judge, Scorer
     from rag_evals.rag.config import PipelineConfig
@@ -86,6 +88,7 @@ def judge_for(
     models: JudgeModels,
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
+    known: MetricSet = BUNDLED,
     folders: Iterable[Path] = (),
     card: JudgeCard | None = None,
     checks: CardChecks | None = None,
@@ -97,6 +100,7 @@ def judge_for(
             and two or more of these, joined by `+`.
         models: What it is made of.
         metrics: Names of the metrics to score.
+        known: The metrics that there are.
         folders: Where judge cards are looked for.
         card: The card to use in place of those.
         checks: How a model on a server is held against the card of its weights; None for not at all.
@@ -120,10 +124,14 @@ def judge_for(
                 "those of its judges are found by themselves."
             )
         members = [part.strip() for part in rest.split("+")]
-        judges = [judge_for(one, models, metrics=metrics, folders=folders, checks=checks) for one in members]
+        judges = [
+            judge_for(one, models, metrics=metrics, known=known, folders=folders, checks=checks)
+            for one in members
+        ]
         return EnsembleJudge(judges)
     spec = taken_judge(models, folders).spec if spec == "auto" else spec
-    scorers = _scorers(spec, models)
+    criteria = {name: own for name, own in known.criteria.items() if name in metrics}
+    scorers = _scorers(spec, models, criteria)
     plain = scorers[-1]
     is_asked = any(METRICS[name].read_as for name in metrics if name in METRICS)
 
@@ -137,12 +145,31 @@ def judge_for(
                 f"the judge card is of {card.judge} with other weights, prompts or versions than "
                 f"{plain.name} has here: calibrate anew with `rag-evals calibrate`, or leave the card out."
             )
-        return CalibratedJudge(of_card, metrics=metrics, card=card, asked_card=asked_card(of_card))
+        asked = asked_card(of_card)
+        return CalibratedJudge(of_card, metrics=metrics, known=known, card=card, asked_card=asked)
     for scorer in scorers:
         if found := find_card(scorer.fingerprint, folders):
-            return CalibratedJudge(scorer, metrics=metrics, card=found, asked_card=asked_card(scorer))
+            found, asked = _with_criteria(found, scorers, folders, criteria), asked_card(scorer)
+            return CalibratedJudge(scorer, metrics=metrics, known=known, card=found, asked_card=asked)
     followed = follow(plain, models.llm(), folders, checks) if checks and spec == "choice" else NOT_FOLLOWED
-    return CalibratedJudge(plain, metrics=metrics, followed=followed)
+    followed = replace(followed, card=_with_criteria(followed.card, scorers, folders, criteria))
+    return CalibratedJudge(plain, metrics=metrics, known=known, followed=followed)
+
+
+def _with_criteria(
+    card: JudgeCard | None,
+    scorers: Sequence[Scorer],
+    folders: Iterable[Path],
+    criteria: Mapping[str, Criterion],
+) -> JudgeCard | None:
+    """Return a card with what was calibrated of `criteria`: all scorers of a judge read them alike."""
+    from rag_evals.evals.judges.calibration.judge_card import find_criteria
+
+    prints = {name: own.fingerprint for name, own in criteria.items()}
+    found = find_criteria({scorer.fingerprint for scorer in scorers}, folders, prints) if prints else None
+    if card is None or found is None:
+        return found if card is None else card.with_criteria((), card.labels)
+    return card.with_criteria(found.metrics, found.labels)
 
 
 def taken_judge(models: JudgeModels, folders: Iterable[Path]) -> Taken:
@@ -158,7 +185,12 @@ def taken_judge(models: JudgeModels, folders: Iterable[Path]) -> Taken:
 
 
 def scorer_for(
-    spec: str, models: JudgeModels, folders: Iterable[Path] = (), *, reads_states: bool = False
+    spec: str,
+    models: JudgeModels,
+    folders: Iterable[Path] = (),
+    *,
+    reads_states: bool = False,
+    criteria: Mapping[str, Criterion] = MappingProxyType({}),
 ) -> Scorer:
     """Build the scorer that `spec`, which names no ensemble, names.
 
@@ -167,15 +199,16 @@ def scorer_for(
         models: What it is made of.
         folders: Where judge cards are looked for, by which `auto` takes a judge.
         reads_states: Whether it reads hidden states, where the model has some; it needs a card then.
+        criteria: What it is asked besides, by name.
 
     Raises:
         UsageError: `spec` has another form.
     """
-    scorers = _scorers(taken_judge(models, folders).spec if spec == "auto" else spec, models)
+    scorers = _scorers(taken_judge(models, folders).spec if spec == "auto" else spec, models, criteria)
     return scorers[0] if reads_states else scorers[-1]
 
 
-def _scorers(spec: str, models: JudgeModels) -> tuple[Scorer, ...]:
+def _scorers(spec: str, models: JudgeModels, criteria: Mapping[str, Criterion]) -> tuple[Scorer, ...]:
     """Build all scorers of `spec`: whose card is looked for first, first; the last does without."""
     kind, _, name = spec.partition(":")
     if kind == "ensemble":
@@ -192,10 +225,10 @@ def _scorers(spec: str, models: JudgeModels) -> tuple[Scorer, ...]:
         from rag_evals.rag.llm.protocol import ReadsStates
 
         llm, embedder = models.llm(), models.embedder()
-        asking = ChoiceScorer(llm, embedder)
+        asking = ChoiceScorer(llm, embedder, criteria=criteria)
         if not isinstance(llm, ReadsStates):
             return (asking,)
-        return ChoiceScorer(llm, embedder, reads_states=True), asking
+        return ChoiceScorer(llm, embedder, reads_states=True, criteria=criteria), asking
     if spec == "llamaindex":
         from rag_evals.evals.judges.llamaindex import LlamaIndexScorer
 

@@ -9,7 +9,12 @@ import pytest
 from rag_evals.evals.judges.metrics import metrics_for
 from rag_evals.evals.plugin.collection import asked_by, group_of, param_of, repeat_of
 from rag_evals.evals.plugin.our_tests import evaluates, evaluates_retrieval
-from rag_evals.evals.plugin.recording.report_events import attach_asked, attach_evaluation, drop_events
+from rag_evals.evals.plugin.recording.report_events import (
+    attach_asked,
+    attach_evaluation,
+    attach_metrics,
+    drop_events,
+)
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.runs.masking import masked_parts, masked_text, without_secrets
 from rag_evals.evals.runs.undecided import asked_test, undecided
@@ -25,6 +30,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Count the attempts of a test, whichever plugin runs it again; the first one has what all are to ask."""
     item.stash[ATTEMPT] = item.stash.get(ATTEMPT, -1) + 1
     session = session_of(item.config)
+    if (
+        session.workers.is_worker
+        and evaluates(item)
+        and session.settings.criteria
+        and session.is_first("metrics")
+    ):
+        attach_metrics(item, session.settings.metrics, session.settings.criteria)
     if asked_by(item) and not session.settings.plan and session.is_first("asked"):
         asked = (_asked_test(other, session) for other in item.session.items)
         tests = [test for test in asked if test]
@@ -68,7 +80,7 @@ def _asked_test(item: pytest.Item, session: EvalsSession) -> dict[str, Any] | No
         return None
     settings = session.settings
     chosen = settings.retrieval_metrics if evaluates_retrieval(item) else settings.metrics
-    metrics = [metric.name for metric in metrics_for(question, chosen)]
+    metrics = [metric.name for metric in metrics_for(question, chosen, settings.known)]
     pipeline = param_of(item, "pipeline")
     name = pipeline if isinstance(pipeline, str) else None
     return asked_test(item.nodeid, name, question, repeat_of(item), metrics)

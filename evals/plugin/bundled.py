@@ -14,6 +14,7 @@ from rag_evals.evals.engine.task import Explained, Task
 from rag_evals.evals.judges.build import CARDS, LABELS, JudgeModels, judge_for, taken_judge
 from rag_evals.evals.judges.calibration.card_check import CardChecks
 from rag_evals.evals.judges.calibration.judge_card import load_card
+from rag_evals.evals.judges.criteria.no_model import NoModel
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.collection import asked_by, param_of
 from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES, SERVICES, evaluates_retrieval
@@ -60,10 +61,13 @@ def judge_of(settings: Settings, resources: Resources, tell: Callable[[str], Non
         UsageError: There is no such judge, or its card is of another one.
         ModelError: Its model cannot be found, fetched or verified.
     """
+    if not settings.is_judged:
+        return NoModel()
     return judge_for(
         settings.judge,
         _judge_models(settings, resources),
         metrics=settings.metrics,
+        known=settings.known,
         folders=(settings.home / "cards", CARDS),
         card=load_card(settings.judge_card) if settings.judge_card else None,
         checks=CardChecks(
@@ -98,7 +102,11 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 def _taken(items: Sequence[pytest.Item], session: EvalsSession) -> list[str]:
     """Say which judge `auto` takes, where the bundled judge is asked for."""
     settings = session.settings
-    if settings.judge != "auto" or not any(asked_by(item) and _is_judged(item) for item in items):
+    if (
+        settings.judge != "auto"
+        or not settings.is_judged
+        or not any(asked_by(item) and _is_judged(item) for item in items)
+    ):
         return []
     models = _judge_models(settings, session.materials.resources)
     return [printable(taken_judge(models, (settings.home / "cards", CARDS)).line)]
@@ -163,7 +171,7 @@ def _plans(asked: Mapping[str, Sequence[Question]], session: EvalsSession) -> li
         pipeline = _pipeline(name, session)
         explains: Explained | None = (lambda _: {}) if settings.reasons else None
         tasks = [
-            Task(pipeline, question, judge, settings.metrics, name, explains=explains)
+            Task(pipeline, question, judge, settings.metrics, name, explains=explains, known=settings.known)
             for question in questions
         ]
         places = max(profile_of(thing).most_at_once or 1 for thing in (pipeline, judge))

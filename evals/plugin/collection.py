@@ -72,7 +72,9 @@ def _is_run_by_another(item: pytest.Item) -> bool:
 
 
 def _parametrize(metafunc: pytest.Metafunc, session: EvalsSession) -> None:
-    item, settings = metafunc.definition, session.settings
+    item = metafunc.definition
+    session.criteria.see(item)
+    settings = session.settings
     marked_thresholds(item)
     marked_conditions(item)
     if _is_free("pipeline", metafunc):
@@ -228,7 +230,8 @@ def marked_thresholds(item: pytest.Item) -> Mapping[str, float]:
     for mark in item.iter_markers("evals"):
         marked = {**mark.kwargs, **marked}
     marked.pop("gate", None)
-    return checked_thresholds(marked, where=f"{item.nodeid}: ")
+    known = session_of(item.config).settings.known
+    return checked_thresholds(marked, where=f"{item.nodeid}: ", known=known)
 
 
 def marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
@@ -237,7 +240,7 @@ def marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
     for mark in item.iter_markers("evals"):
         given = mark.kwargs.get("gate", ())
         texts += [given] if isinstance(given, str) else given
-    return parse_conditions(texts)
+    return parse_conditions(texts, session_of(item.config).settings.known)
 
 
 def _is_free(name: str, metafunc: pytest.Metafunc) -> bool:

@@ -21,7 +21,6 @@ from rag_evals.evals.engine.order.lookahead import Lookahead
 from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.gate.early_stop import EarlyStop
 from rag_evals.evals.judges.judge import Judge, explainer_of
-from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS
 from rag_evals.evals.plugin.attempts import ATTEMPT, IS_EVALUATED
 from rag_evals.evals.plugin.collection import (
     asked_by,
@@ -128,6 +127,7 @@ class Evaluate:
             explains=self._thresholds if settings.reasons else None,
             calls=CallsInTest() if profile_of(pipeline).runs_in_test else None,
             earlier=self._session.questions.earlier(question),
+            known=settings.known,
         )
 
     def _asking(self, task: Task, question: Question, repeat: int) -> Task:
@@ -246,8 +246,9 @@ class Evaluate:
     def _thresholds(self, question: Question) -> Mapping[str, float]:
         """Return the thresholds of a question; those that nobody set are the judge card's, else 0.5."""
         return {
-            **dict.fromkeys(METRICS, DEFAULT_THRESHOLD),
+            **self._session.settings.known.thresholds,
             **profile_of(self._judge).thresholds,
+            **self._session.settings.known.set_thresholds,
             **self._session.settings.thresholds,
             **self._marked,
             **dict(question.thresholds),

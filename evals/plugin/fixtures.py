@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +12,8 @@ from rag_evals.rag.errors import RagError
 
 if TYPE_CHECKING:
     from rag_evals.evals.engine.cache import Cache
+    from rag_evals.evals.judges.criteria.check import Check
+    from rag_evals.evals.judges.criteria.criterion import Criterion
     from rag_evals.evals.judges.judge import Judge
     from rag_evals.evals.plugin.evaluate_fixture import Evaluate, EvaluateRetrieval
     from rag_evals.evals.plugin.session.session import EvalsSession
@@ -47,6 +49,15 @@ def evals_settings(evals_session: EvalsSession) -> Settings:
 def evals_cache(evals_session: EvalsSession) -> Cache | None:
     """What earlier runs made; None with `--evals-no-cache`."""
     return evals_session.cache
+
+
+@pytest.fixture(scope="session")
+def evals_criteria() -> Sequence[Criterion | Check]:
+    """Criteria and checks of the project's own, which are metrics of its runs: none, until it lists some.
+
+    The function is called as tests are collected, before other fixtures are there.
+    """
+    return ()
 
 
 @pytest.fixture(scope="session")

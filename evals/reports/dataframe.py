@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rag_evals.evals.base.cells import cell_text
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
-from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.metrics import in_order
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run, find_run, read_run
 from rag_evals.evals.runs.score import ClaimScore, Score
@@ -204,8 +204,7 @@ def worst_claim(scores: Sequence[Score]) -> str | None:
 
 
 def _metrics(evaluations: Sequence[Evaluation]) -> list[str]:
-    found = dict.fromkeys(score.metric for e in evaluations for score in e.scores)
-    return [*(name for name in METRICS if name in found), *(name for name in found if name not in METRICS)]
+    return in_order(score.metric for e in evaluations for score in e.scores)
 
 
 def _name(metric: str) -> str:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.metrics import in_order
 from rag_evals.evals.reports.text import cut, one_line
 from rag_evals.evals.runs.evaluation import Evaluation
 
@@ -140,10 +140,9 @@ class Progress:
         return f"waiting for the server's limit, {duration(math.ceil(left))}" if left > 0 else ""
 
     def _means(self) -> str:
-        ordered = sorted(self._values, key=[*METRICS, *self._values].index)
         return " ".join(
             f"{one_line(name)} {f'{fmean(self._values[name]):.2f}' if self._values[name] else '-'}"
-            for name in ordered
+            for name in in_order(self._values)
         )
 
     def _rate(self) -> str:

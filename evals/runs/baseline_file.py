@@ -19,7 +19,7 @@ from rag_evals.rag.identity import canonical
 FOLDER = Path("evals-baselines")
 SUFFIX = ".jsonl"
 # What a baseline keeps of a run's first line; when and where it ran would change with every run.
-_HEAD = ("run", "mode", "metrics", "thresholds", "max_unscored", "judge_floor", "versions")
+_HEAD = ("run", "mode", "metrics", "criteria", "thresholds", "max_unscored", "judge_floor", "versions")
 # What is true of one run only: where its answers came from, and what was paid for them.
 _PASSING = ("cached", "usd")
 

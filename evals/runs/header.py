@@ -19,6 +19,7 @@ T = TypeVar("T")
 RULES = (
     "mode",
     "metrics",
+    "criteria",
     "retrieval_metrics",
     "tau",
     "thresholds",
@@ -40,6 +41,7 @@ class RunHeader:
         shard: Which part of the questions it evaluated; None for all of them.
         mode: `strict`, `gate` or `report`.
         metrics: What was to be scored.
+        criteria: What it said of the criteria and checks of its own that were to be scored, by name.
         retrieval_metrics: What of retrieval was to be scored.
         tau: Share of a source that a passage had to cover, to be relevant to it.
         thresholds: Least values that are no breach, by metric, as they were given.
@@ -62,6 +64,7 @@ class RunHeader:
     shard: Shard | None = None
     mode: Mode = "strict"
     metrics: Sequence[str] = ()
+    criteria: Mapping[str, Any] = field(default_factory=dict)
     retrieval_metrics: Sequence[str] = ()
     tau: float = 0.5
     thresholds: Mapping[str, float] = field(default_factory=dict)

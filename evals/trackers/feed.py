@@ -12,7 +12,6 @@ from rag_evals.evals.gate.comparison.baseline_gate import rejudged
 from rag_evals.evals.gate.comparison.comparability import corpora_of
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.reports.text import Line
-from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
 from rag_evals.evals.runs.evaluation import Evaluation, evaluation_from_json, last_attempts
 from rag_evals.evals.runs.header import (
     COMPONENTS,
@@ -216,7 +215,7 @@ class _Part:
     def __init__(self, tracker: Tracker, run: TrackedRun, metrics: tuple[str, ...]) -> None:
         self.tracker = tracker
         self.run = run
-        self.metrics = tuple(m for m in metrics if m in METRICS or is_retrieval_metric(m))
+        self.metrics = metrics
         self._taken: list[Evaluation] = []
         self._step = 0
         self._columns = metrics

@@ -13,6 +13,7 @@ from rag_evals.evals.base.messages import first_names
 from rag_evals.evals.gate.comparison.attribution import stage_of
 from rag_evals.evals.gate.condition import parse_condition
 from rag_evals.evals.gate.run_gate import check_conditions
+from rag_evals.evals.judges.metrics import RECORDED
 from rag_evals.evals.reports.dataframe import worst_claim
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Context
@@ -74,7 +75,7 @@ def _named(name: str, figure: Mapping[str, float | None]) -> dict[str, float | N
 
 def _figure(condition: str, evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
     """Measure as the gate does: each question once, clustered by document."""
-    held = check_conditions((parse_condition(condition),), evaluations)
+    held = check_conditions((parse_condition(condition, RECORDED),), evaluations)
     interval: Interval | None = held[0].interval if held else None
     if interval is None:
         return dict(NO_VALUE)

@@ -30,7 +30,9 @@ from rag_evals.evals.judges.calibration.probe import LEAST_FOR_PROBE
 from rag_evals.evals.judges.calibration.readings import Readings
 from rag_evals.evals.judges.judge import Scorer
 from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD
+from rag_evals.evals.plugin.session.criteria import criteria_at
 from rag_evals.evals.plugin.session.option_values import parse_share
+from rag_evals.evals.plugin.session.own_metrics import loaded, with_packages
 from rag_evals.evals.reports.terminal.judge import canary_lines, card_lines
 from rag_evals.rag.config import judge_llm_for, shared_config
 from rag_evals.rag.errors import ModelError
@@ -58,6 +60,12 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SHARE",
         help="set the threshold so that at most this share of bad answers passes",
+    )
+    parser.add_argument(
+        "--criteria",
+        type=Path,
+        metavar="PATH",
+        help="folder of the tests whose conftest.py lists criteria of your own, which labels name",
     )
     _add_judge(parser)
     parser.set_defaults(run=_calibrate)
@@ -106,11 +114,13 @@ def _calibrate(options: argparse.Namespace) -> int:
 
     if options.false_pass is not None:
         parse_share("--false-pass", str(options.false_pass))
-    examples = load_sets(options.labels)
+    known = with_packages(criteria_at(options.criteria) if options.criteria else ())
+    examples = load_sets(options.labels, (*known.criteria, *known.offered))
+    known = loaded(known, dict.fromkeys(name for one in examples for name, _ in one.labels))
     if options.answers is not None:
         examples = sample(examples, options.answers)
     probes = sum(one.label_for("faithfulness") is not None for one in examples) >= LEAST_FOR_PROBE
-    scorer = scorer_for(*_judge(options), reads_states=probes)
+    scorer = scorer_for(*_judge(options), reads_states=probes, criteria=known.criteria)
     out = _writable(options.out or options.home / "cards" / f"{scorer.fingerprint[:16]}.json")
     progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
     names = ", ".join(set_names(examples))
@@ -124,6 +134,7 @@ def _calibrate(options: argparse.Namespace) -> int:
             false_pass=options.false_pass,
             progress=progress,
             readings=Readings(scorer, kept),
+            known=known,
         )
     except OSError as error:
         raise UsageError(f"what was read cannot be kept in {kept}: {error.strerror}") from error

@@ -68,9 +68,9 @@ def _report(options: argparse.Namespace) -> int:
         raise UsageError("--format parquet is not for a terminal: name a file with --out")
     if options.labels and options.format != "terminal":
         raise UsageError(f"--labels correct the headline on the terminal: --format {options.format} has none")
-    labels = load_people(options.labels) if options.labels else ()
     path = named_run(options.run_name, options.home, options.baselines)
     run = read_run(path)
+    labels = load_people(options.labels, run.header.criteria) if options.labels else ()
     for note in run.notes:
         print(printable(note), file=sys.stderr)
     if options.format == "parquet":
@@ -192,9 +192,10 @@ def add_merge(parser: argparse.ArgumentParser) -> None:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    labels = load_people(options.labels) if options.labels else ()
     strict = not options.partial
     runs = [read_run(named_run(text, options.home), strict=strict) for text in options.runs]
+    own = dict.fromkeys(name for run in runs for name in run.header.criteria)
+    labels = load_people(options.labels, own) if options.labels else ()
     whole = merge(runs, options.out or options.home, partial=options.partial)
     decision = decide(rules_from(whole.header), whole)
     for note in whole.notes:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from rag_evals.evals.base.intervals import holm
-from rag_evals.evals.gate.comparison.comparability import changed_judge, notes_on
+from rag_evals.evals.gate.comparison.comparability import changed_criteria, changed_judge, notes_on
 from rag_evals.evals.gate.comparison.identity import unchanged_pipelines
 from rag_evals.evals.gate.comparison.pairing import Pair, Pairing, pair_up
 from rag_evals.evals.gate.condition import PASS_RATE
 from rag_evals.evals.gate.paired import Difference, Pairs, ValueKind, difference, paired_verdict
 from rag_evals.evals.gate.verdict import Verdict, worst
-from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.metrics import in_order
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.header import ComponentInfo
 from rag_evals.evals.runs.run import Run
@@ -93,6 +93,11 @@ def hold_to_baseline(
     changed = _rows([pair for pair in pairing.pairs if pair.pipeline not in unchanged], margin, difference)
     same = _rows([pair for pair in pairing.pairs if pair.pipeline in unchanged], margin, difference)
     rows = (*changed, *(replace(row, verdict=Verdict.PASS, p_adjusted=1.0) for row in same))
+    if not_same := changed_criteria(run, base):
+        rows = tuple(
+            replace(row, verdict=Verdict.INCONCLUSIVE) if row.metric in (*not_same, PASS_RATE) else row
+            for row in rows
+        )
     verdict = verdict_of_rows(rows)
     if not is_comparable or not rows:
         rows = tuple(replace(row, verdict=Verdict.INCONCLUSIVE) for row in rows)
@@ -164,8 +169,7 @@ def _measures(pairs: Sequence[Pair]) -> list[tuple[str, Pairs]]:
 
 def metrics_of(evaluations: Iterable[Evaluation]) -> list[str]:
     """Return the metrics that have scores: ours in their order, then others by name."""
-    found = {score.metric for evaluation in evaluations for score in evaluation.scores}
-    return [*(metric for metric in METRICS if metric in found), *sorted(found.difference(METRICS))]
+    return in_order(sorted({score.metric for evaluation in evaluations for score in evaluation.scores}))
 
 
 def passed(evaluation: Evaluation) -> float | None:

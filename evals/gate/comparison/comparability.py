@@ -24,6 +24,7 @@ def notes_on(run: Run, base: Run, pairing: Pairing) -> list[str]:
         *(f"{base.name}: {note}" for note in base.notes),
         *(f"{run.name}: {note}" for note in run.notes),
         *([judge] if judge else []),
+        *_criteria(changed_criteria(run, base)),
         *_pipelines(run, base, pairing),
         *_questions(run, base, pairing),
         *_metrics(pairing),
@@ -41,6 +42,18 @@ def changed_judge(run: Run, base: Run) -> str | None:
         f"the judge changed ({_named(only_old, 'none')} -> {_named(only_new, 'none')}): scores are not "
         "comparable; --evals-rejudge scores the old answers with the new judge"
     )
+
+
+def changed_criteria(run: Run, base: Run) -> tuple[str, ...]:
+    """Return the criteria and checks that both runs have under one name, and that are not the same."""
+    old, new = base.header.criteria, run.header.criteria
+    return tuple(name for name in new if name in old and old[name] != new[name])
+
+
+def _criteria(changed: Sequence[str]) -> list[str]:
+    if not changed:
+        return []
+    return [f"criteria changed ({_first(changed)}): their scores are not comparable"]
 
 
 def corpora_of(pipelines: Iterable[ComponentInfo]) -> Corpora:

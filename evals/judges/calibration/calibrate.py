@@ -18,7 +18,7 @@ from rag_evals.evals.judges.calibration.probe import PROBE, Probe, fit_probe
 from rag_evals.evals.judges.calibration.readings import Readings
 from rag_evals.evals.judges.calibration.set_figures import FLOORS, MARKED, Held, figures_by_set
 from rag_evals.evals.judges.judge import OF_LIKELIHOOD, RawScores, Scorer
-from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, METRICS, Metric
+from rag_evals.evals.judges.metrics import BUNDLED, DEFAULT_THRESHOLD, METRICS, Metric, MetricSet
 from rag_evals.evals.runs.score import Score
 
 # Held-out log loss, nats an example.
@@ -53,6 +53,7 @@ def calibrate(
     false_pass: float | None = None,
     progress: Callable[[Iterable[Labelled]], Iterable[Labelled]] = iter,
     readings: Readings | None = None,
+    known: MetricSet = BUNDLED,
 ) -> JudgeCard:
     """Run `scorer` over labelled examples and fit a judge card.
 
@@ -65,6 +66,7 @@ def calibrate(
             neutral for calibrated scores.
         progress: Wraps the examples to show how far it is.
         readings: Keeps what was read, so that it is not read again; None to keep nothing.
+        known: The metrics that there are.
 
     Raises:
         LabelFileError: No metric has labels enough, in both classes, and verdicts.
@@ -79,9 +81,10 @@ def calibrate(
             f"{', '.join(scorer.metrics)}: give labels for one of these."
         )
     observed = observe(scorer, metrics, progress(examples), readings)
-    cards = tuple(metric_card(METRICS[metric], observed[metric], false_pass) for metric in metrics)
+    by_name = {**METRICS, **{metric.name: metric for metric in known.own}}
+    cards = tuple(metric_card(by_name[metric], observed[metric], false_pass) for metric in metrics)
     variants = tuple(
-        metric_card(METRICS[metric], [_without_likelihood(one) for one in observed[metric]], false_pass)
+        metric_card(by_name[metric], [_without_likelihood(one) for one in observed[metric]], false_pass)
         for metric, card in zip(metrics, cards, strict=True)
         if not card.calibration.weights.keys().isdisjoint(OF_LIKELIHOOD)
     )
@@ -173,6 +176,7 @@ def metric_card(metric: Metric, observed: Sequence[Observed], false_pass: float 
         seconds=fmean(one.seconds for one in observed),
         tokens=fmean(one.raw_scores.tokens.evaluated for one in observed),
         sets=figures_by_set(metric.name, _held(scored, judged, passes), threshold),
+        criterion=metric.criterion.fingerprint if metric.criterion else None,
     )
 
 

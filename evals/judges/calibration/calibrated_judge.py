@@ -10,8 +10,16 @@ from statistics import fmean
 from typing import Any
 
 from rag_evals.evals.judges.calibration.judge_card import Calibration, JudgeCard
+from rag_evals.evals.judges.criteria.check import applies_problem
 from rag_evals.evals.judges.judge import Explains, RawScore, RawScores, Scorer
-from rag_evals.evals.judges.metrics import DEFAULT_METRICS, DEFAULT_THRESHOLD, Metric, metrics_for
+from rag_evals.evals.judges.metrics import (
+    BUNDLED,
+    DEFAULT_METRICS,
+    DEFAULT_THRESHOLD,
+    Metric,
+    MetricSet,
+    metrics_for,
+)
 from rag_evals.evals.judges.prompts import harmless_text, judged_question
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore, Judgement, Score
@@ -48,7 +56,9 @@ class CalibratedJudge:
 
     Args:
         scorer: Reads the answers.
-        metrics: Names of the metrics to score, as far as the scorer can read them.
+        metrics: Names of the metrics to score, as far as the scorer can read them. A criterion of a project's
+            own that it cannot read is unscored; a check without a model is none of its business.
+        known: The metrics that there are.
         card: Says how raw scores become calibrated scores; without one they count as they are.
         followed: How it comes to a card that was made of another scorer, where it has none of its own.
         asked_card: The card of the same model asked claim by claim, for metrics that are read so whatever
@@ -60,6 +70,7 @@ class CalibratedJudge:
         scorer: Scorer,
         *,
         metrics: Sequence[str] = DEFAULT_METRICS,
+        known: MetricSet = BUNDLED,
         card: JudgeCard | None = None,
         followed: Followed = NOT_FOLLOWED,
         asked_card: JudgeCard | None = None,
@@ -74,7 +85,11 @@ class CalibratedJudge:
         self._asked_card = asked_card
         self.explainer = scorer if isinstance(scorer, Explains) else None
         self._scorer = scorer
+        self._known = known
         self._metrics = tuple(name for name in metrics if name in scorer.metrics)
+        self._unread = tuple(
+            name for name in known.criteria if name in metrics and name not in scorer.metrics
+        )
         of_reader = profile_of(scorer)
         self.profile = replace(
             of_reader,
@@ -112,14 +127,31 @@ class CalibratedJudge:
     def score_now(self, question: Question, answer: Answer) -> Judgement:
         """Score `answer` by every metric that applies to `question`."""
         start = time.perf_counter()
-        metrics = metrics_for(question, self._metrics)
+        chosen = metrics_for(question, (*self._metrics, *self._unread), self._known)
         reason = _unfit(answer)
-        if reason:
-            return Judgement(tuple(Score(metric.name, None, reason=reason) for metric in metrics))
-        raw_scores = self._scorer.read([metric.name for metric in metrics], judged_question(question), answer)
-        scores = tuple(self._score(metric, question, raw_scores[metric.name]) for metric in metrics)
+        reasons = {metric.name: reason or self._lack_of(metric, question) for metric in chosen}
+        metrics = [metric for metric in chosen if reasons[metric.name] is None]
+        names = [metric.name for metric in metrics]
+        raw_scores = self._scorer.read(names, judged_question(question), answer) if names else {}
+        scores = tuple(
+            self._score(metric, question, raw_scores[metric.name])
+            if metric.name in raw_scores
+            else Score(metric.name, None, reason=reasons[metric.name])
+            for metric in chosen
+        )
         tokens = sum((of_metric.tokens for of_metric in raw_scores.values()), Tokens())
         return Judgement(scores, time.perf_counter() - start, tokens)
+
+    def _lack_of(self, metric: Metric, question: Question) -> str | None:
+        """Return why a criterion of a project's own cannot be read; None where it can, or is none."""
+        if metric.criterion is None:
+            return None
+        if metric.name in self._unread:
+            return (
+                f"{self.name} reads no criteria of one's own: they take a judge that is asked yes or no, "
+                "--evals-judge choice, alone or in an ensemble"
+            )
+        return applies_problem("criterion", metric.name, metric.criterion.applies, question)
 
     def _about_card(self) -> dict[str, Any] | None:
         if self.card is None:
@@ -129,7 +161,8 @@ class CalibratedJudge:
 
     def _score(self, metric: Metric, question: Question, raw_scores: RawScores) -> Score:
         card = (self._asked_card if metric.read_as else None) or self.card
-        found = card.metric(metric.read_as or metric.name) if card else None
+        criterion = metric.criterion.fingerprint if metric.criterion else None
+        found = card.metric(metric.read_as or metric.name, criterion) if card else None
         calibration = found.calibration if found else None
         # What a probe makes of hidden states is nothing to go by where none are read.
         is_of_states = bool(calibration and calibration.probe and metric.read_as)

@@ -123,6 +123,7 @@ class MetricCard:
         seconds: Mean seconds a verdict.
         tokens: Mean evaluated tokens a verdict.
         sets: The figures on each set of labels, with those of people and of rules that read nothing.
+        criterion: Fingerprint of the criterion of a project's own that it is of; None for a bundled metric.
     """
 
     calibration: Calibration
@@ -136,6 +137,7 @@ class MetricCard:
     seconds: float
     tokens: float
     sets: tuple[SetFigures, ...] = ()
+    criterion: str | None = None
 
     @property
     def trust(self) -> Trust:
@@ -221,9 +223,22 @@ class JudgeCard:
         names = dict.fromkeys(one.calibration.metric for one in self.metrics)
         return replace(self, metrics=tuple(readable[name] for name in names if name in readable), variants=())
 
-    def metric(self, name: str) -> MetricCard | None:
-        """Return the card of one metric; None if it was not labelled."""
-        return next((card for card in self.metrics if card.calibration.metric == name), None)
+    def metric(self, name: str, criterion: str | None = None) -> MetricCard | None:
+        """Return the card of one metric; None if it was not labelled.
+
+        Args:
+            name: The metric's name.
+            criterion: Fingerprint of the criterion as it is now: the card of another says nothing of it.
+        """
+        found = (card for card in self.metrics if card.calibration.metric == name)
+        return next((card for card in found if card.criterion == criterion), None)
+
+    def with_criteria(self, cards: Iterable[MetricCard], labels: Mapping[str, Any]) -> JudgeCard:
+        """Return the card with those of criteria of a project's own, which has labels of its own."""
+        kept, cards = [card for card in self.metrics if card.criterion is None], tuple(cards)
+        names = dict.fromkeys(str(one.get("name")) for one in (self.labels, labels))
+        about = {**self.labels, "name": ", ".join(names)} if cards else self.labels
+        return replace(self, labels=about, metrics=(*kept, *cards))
 
 
 def named_labels(labels: Mapping[str, Any]) -> str:
@@ -237,6 +252,9 @@ def card_to_json(card: JudgeCard) -> str:
     content = {"type": "judge-card", "schema": SCHEMA, "version": card.digest, **asdict(card)}
     if not card.variants:
         del content["variants"]
+    for one in (*content["metrics"], *content.get("variants", ())):
+        if one["criterion"] is None:
+            del one["criterion"]
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -273,8 +291,35 @@ def cards_in(folders: Iterable[Path]) -> Iterator[JudgeCard]:
 
 
 def find_card(fingerprint: str, folders: Iterable[Path]) -> JudgeCard | None:
-    """Return the card of the scorer with `fingerprint` from the first of `folders` that has one."""
-    return next((card for card in cards_in(folders) if card.fingerprint == fingerprint), None)
+    """Return the card of the scorer with `fingerprint` from the first of `folders` that has one.
+
+    A card of nothing but criteria of a project's own takes no other card's place.
+    """
+    cards = (card for card in cards_in(folders) if card.fingerprint == fingerprint)
+    return next((card for card in cards if any(one.criterion is None for one in card.metrics)), None)
+
+
+def find_criteria(
+    fingerprints: Collection[str], folders: Iterable[Path], criteria: Mapping[str, str]
+) -> JudgeCard | None:
+    """Return a card with what is known of criteria of a project's own; None where that is nothing.
+
+    Args:
+        fingerprints: Of the scorers that read them alike.
+        folders: Where cards are looked for.
+        criteria: Fingerprint of each criterion, by name.
+    """
+    cards = [card for card in cards_in(folders) if card.fingerprint in fingerprints]
+    found = {
+        name: (card, one)
+        for name, fingerprint in criteria.items()
+        for card in reversed(cards)
+        if (one := card.metric(name, fingerprint))
+    }
+    if not found:
+        return None
+    first = next(iter(found.values()))[0]
+    return replace(first, metrics=tuple(one for _, one in found.values()), variants=())
 
 
 def trusts_of(settings: Mapping[str, Any] | None) -> list[Trust]:

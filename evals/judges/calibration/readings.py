@@ -57,8 +57,10 @@ class Readings:
 
     def _key(self, metric: str, example: Labelled) -> str:
         content = content_of(example)
+        criterion = getattr(self.scorer, "criteria", {}).get(metric)
+        own = {"criterion": criterion.fingerprint} if criterion else {}
         read = {name: content[name] for name in _READ if name in content}
-        return digest({"scorer": self.scorer.fingerprint, "metric": metric, **read})
+        return digest({"scorer": self.scorer.fingerprint, "metric": metric, **own, **read})
 
     def _read(self, metric: str, example: Labelled) -> tuple[RawScores, float]:
         # `refusal` of a question that has no answer is the probability that the reply declines, as labelled.

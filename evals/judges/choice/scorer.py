@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
+from types import MappingProxyType
 
 from rag_evals.evals.base.errors import NoVerdict
 from rag_evals.evals.judges.choice.explain import explain
 from rag_evals.evals.judges.choice.grader import LEAST_MASS, Grader, whole_of
+from rag_evals.evals.judges.choice.own_criteria import read_criterion
 from rag_evals.evals.judges.choice.whole_answer import WHOLE_ANSWER, support_in
 from rag_evals.evals.judges.claims import Claim, read_claims
+from rag_evals.evals.judges.criteria.criterion import Criterion
 from rag_evals.evals.judges.judge import Explanation, RawScore, RawScores
 from rag_evals.evals.judges.prompts import (
     ANSWERS,
@@ -47,11 +50,21 @@ class ChoiceScorer:
         embedder: Finds the sentences closest to a claim; without one shared words do.
         reads_states: Whether claims are read from the model's hidden states, which only a card's probe
             understands, and not asked for one by one. Only a model that runs here has these.
+        criteria: What it is asked besides, by name. They are no part of its fingerprint: each has its own,
+            and what else it reads is the same with or without them.
     """
 
-    def __init__(self, llm: LLM, embedder: Embedder | None = None, *, reads_states: bool = False) -> None:
+    def __init__(
+        self,
+        llm: LLM,
+        embedder: Embedder | None = None,
+        *,
+        reads_states: bool = False,
+        criteria: Mapping[str, Criterion] = MappingProxyType({}),
+    ) -> None:
         self.name = f"choice ({llm.name})"
-        self.metrics = tuple(HOW)
+        self.metrics = (*HOW, *criteria)
+        self.criteria = criteria
         self.identity = {
             "reader": "choice",
             "version": VERSION,
@@ -80,24 +93,24 @@ class ChoiceScorer:
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
         grader = Grader(self.llm, question, answer, self._embedder, reads_states=self._reads_states)
-        return {metric: _read(metric, grader) for metric in metrics}
+        return {metric: self._read(metric, grader) for metric in metrics}
+
+    def _read(self, metric: str, grader: Grader) -> RawScores:
+        before, grader.declines = grader.tokens, ()
+        items: tuple[RawScore, ...] = ()
+        reason = None
+        with span(metric) as step:
+            try:
+                own = self.criteria.get(metric)
+                items = (read_criterion(grader, own),) if own else tuple(HOW[metric](grader))
+            except NoVerdict as nothing:
+                reason = str(nothing)
+                step.fail(reason)
+        return RawScores(items, grader.tokens - before, reason, grader.declines)
 
     def explain(self, metric: str, question: Question, answer: Answer, claim: ClaimScore) -> Explanation:
         """Have the model say what is wrong with `claim`, in the calling thread."""
         return explain(self.llm, metric, question, answer, claim)
-
-
-def _read(metric: str, grader: Grader) -> RawScores:
-    before, grader.declines = grader.tokens, ()
-    items: tuple[RawScore, ...] = ()
-    reason = None
-    with span(metric) as step:
-        try:
-            items = tuple(HOW[metric](grader))
-        except NoVerdict as nothing:
-            reason = str(nothing)
-            step.fail(reason)
-    return RawScores(items, grader.tokens - before, reason, grader.declines)
 
 
 def _faithfulness(grader: Grader) -> Iterable[RawScore]:

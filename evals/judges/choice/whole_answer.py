@@ -32,7 +32,7 @@ def support_in(grader: Grader, text: str, claims: Sequence[Claim]) -> list[RawSc
     """
     reply = prompts.judged_part(prompts.ANSWERS, text)
     # Behind the contexts first: the pipeline has just read them. What is asked next goes on from the other.
-    behind = grader.states(*_passages(grader, claims), grader.asked, reply)
+    behind = grader.states(*passages_for(grader, claims), grader.asked, reply)
     alone = grader.states(grader.asked, reply)
     if isinstance(behind, str) or isinstance(alone, str):
         return [_unread(claim, str(behind)) for claim in claims]
@@ -44,7 +44,7 @@ def support_in(grader: Grader, text: str, claims: Sequence[Claim]) -> list[RawSc
     ]
 
 
-def _passages(grader: Grader, claims: Sequence[Claim]) -> tuple[str, ...]:
+def passages_for(grader: Grader, claims: Sequence[Claim]) -> tuple[str, ...]:
     """Return the prompt parts of the contexts."""
     contexts = grader.answer.contexts
     if sum(len(context.text) for context in contexts) <= MOST_WHOLE:

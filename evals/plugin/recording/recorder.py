@@ -17,6 +17,7 @@ from rag_evals.evals.plugin.recording.report_events import (
     ABOUT,
     ASKED_EVENT,
     EVALUATION,
+    METRICS_EVENT,
     STALE_EVENT,
     TRACE,
     Event,
@@ -80,7 +81,9 @@ class Recorder:
         for event in ours:
             if event.kind == ASKED_EVENT and self._asked is None:
                 self._asked = event.text
-        ours = [event for event in ours if event.kind not in (STALE_EVENT, ASKED_EVENT)]
+            if event.kind == METRICS_EVENT and self._session.is_first("metrics"):
+                self._session.hear_metrics(json.loads(event.text))
+        ours = [event for event in ours if event.kind not in (STALE_EVENT, ASKED_EVENT, METRICS_EVENT)]
         new = self._new(ours, report)
         evaluations = [event.text for event in ours if event.kind == EVALUATION]
         self._listen(report, evaluations, sum(event.kind == EVALUATION for event in new))

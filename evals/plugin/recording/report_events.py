@@ -26,7 +26,9 @@ TRACE = "evals-trace"
 STALE_EVENT = "evals-stale"
 # The tests of the session that are to evaluate.
 ASKED_EVENT = "evals-asked"
-_OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE_EVENT, ASKED_EVENT)
+# The metrics of the session, with those of its own, for a process that does not see them.
+METRICS_EVENT = "evals-metrics"
+_OURS = (EVALUATION, REJUDGED, ABOUT, TRACE, STALE_EVENT, ASKED_EVENT, METRICS_EVENT)
 
 
 class Event(NamedTuple):
@@ -73,6 +75,11 @@ def attach_trace(item: pytest.Item, evaluation: Evaluation) -> None:
 def attach_asked(item: pytest.Item, tests: Sequence[Mapping[str, Any]]) -> None:
     """Put on the test's report which tests of the session are to evaluate."""
     _attach(item, ASKED_EVENT, {"type": ASKED, "tests": tests})
+
+
+def attach_metrics(item: pytest.Item, metrics: Sequence[str], criteria: Mapping[str, Any]) -> None:
+    """Put on the test's report which metrics the run has, and what is said of those of its own."""
+    _attach(item, METRICS_EVENT, {"metrics": metrics, "criteria": criteria})
 
 
 def attach_stale(item: pytest.Item, question_id: str) -> None:

@@ -204,7 +204,7 @@ class SessionSummary:
         # A file, or a log of CI, has no width.
         width = self._config.get_terminal_writer().fullwidth if terminal.isatty() else None
         try:
-            labels = load_people(settings.labels) if settings.labels else ()
+            labels = load_people(settings.labels, settings.criteria) if settings.labels else ()
         except LabelFileError as error:  # it was whole when the run began
             labels = ()
             self._troubles += str(error).splitlines()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.plugin.terminal.pytest_internals import toml_value
+from rag_evals.evals.plugin.terminal.pytest_internals import is_in_ini, toml_value
 
 if TYPE_CHECKING:
     import pytest
@@ -63,12 +63,14 @@ class Given:
         start: Where relative paths start from: on the command line the folder pytest was called in, in the
             ini file the folder of that file.
         is_typed: Whether the command line says it.
+        is_default: Whether neither the command line nor the ini file says it.
     """
 
     name: str
     value: Any
     start: Path
     is_typed: bool = False
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from rag_evals.evals.answers.masking import parse_mask
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.gate.condition import parse_conditions
-from rag_evals.evals.judges.metrics import METRICS, check_metric, checked_thresholds
+from rag_evals.evals.judges.metrics import BUNDLED, MetricSet, checked_thresholds
 from rag_evals.evals.plugin.session.option import Given, Kind
 from rag_evals.evals.questions.shard import parse_shard
 from rag_evals.evals.retrieval.metric_names import DEFAULT_METRICS, parse_metric
@@ -83,8 +83,8 @@ def parse_names(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:
-    """Parse `METRIC=VALUE` each.
+def parse_thresholds(texts: Iterable[str], known: MetricSet = BUNDLED) -> Mapping[str, float]:
+    """Parse `METRIC=VALUE` each, of metrics that are `known`.
 
     Raises:
         UsageError: A text has another form, an unknown metric, or a value outside 0 to 1.
@@ -97,20 +97,20 @@ def parse_thresholds(texts: Iterable[str]) -> Mapping[str, float]:
                 f"threshold {printable(repr(text))}: write METRIC=VALUE, such as faithfulness=0.7"
             )
         thresholds[metric.strip()] = parse_share(f"threshold {printable(metric.strip())}", value)
-    return checked_thresholds(thresholds)
+    return checked_thresholds(thresholds, known=known)
 
 
-def parse_metrics(texts: Iterable[str]) -> tuple[str, ...]:
-    """Parse names of metrics, separated by commas.
+def parse_metrics(texts: Iterable[str], known: MetricSet = BUNDLED) -> tuple[str, ...]:
+    """Parse names of metrics that are `known`, separated by commas.
 
     Raises:
         UsageError: A metric is unknown, or there is none.
     """
     names = parse_names(texts)
     for name in names:
-        check_metric(name, f"unknown metric {printable(repr(name))}")
+        known.check(name, f"unknown metric {printable(repr(name))}")
     if not names:
-        raise UsageError(f"no metrics: known are {', '.join(METRICS)}")
+        raise UsageError(f"no metrics: known are {', '.join(known.names)}")
     return names
 
 
@@ -138,6 +138,12 @@ def parse_refresh(text: str) -> tuple[str, ...]:
     return known[text]
 
 
+def _metrics(given: Given, known: MetricSet) -> tuple[str, ...]:
+    """Return the metrics that are asked for; where none are named also those that the project lists."""
+    listed = (metric.name for metric in known.own) if given.is_default else ()
+    return (*parse_metrics(given.value, known), *listed)
+
+
 def _questions(given: Given) -> tuple[str, ...]:
     start = Path(glob.escape(str(given.start)))  # the folder's own name is no pattern
     return tuple(text if is_reference(text) else str(start / text) for text in given.value)
@@ -152,13 +158,11 @@ READERS: Mapping[Kind, Callable[[Given], Any]] = {
     "as_it_is": lambda given: given.value,
     "bound": _if_any(lambda given: parse_number(given.name, given.value)),
     "collector": _if_any(lambda given: parse_collector(given.value)),
-    "conditions": lambda given: parse_conditions(given.value),
     "count": lambda given: parse_count(given.name, given.value),
     "folder": lambda given: given.start / str(given.value),
     "if_any": lambda given: given.value or None,
     "inconclusive": lambda given: parse_choice(given.name, given.value, get_args(Inconclusive)),
     "mask": lambda given: parse_mask(given.value, given.name),
-    "metrics": lambda given: parse_metrics(given.value),
     "mode": lambda given: parse_choice("mode", given.value, get_args(Mode)),
     "names": lambda given: parse_names(given.value),
     "negated": lambda given: not given.value,
@@ -173,7 +177,12 @@ READERS: Mapping[Kind, Callable[[Given], Any]] = {
     "seconds": lambda given: parse_number(given.name, given.value) or None,
     "shard": _if_any(lambda given: parse_shard(given.value)),
     "share": lambda given: parse_share(given.name, given.value),
-    "thresholds": lambda given: parse_thresholds(given.value),
     "wandb_runs": lambda given: parse_choice(given.name, given.value, get_args(WandbRuns)),
     "whole": lambda given: int(parse_number(given.name, given.value, is_whole=True)),
+}
+# Those whose values name metrics, which a run may have of its own.
+METRIC_READERS: Mapping[Kind, Callable[[Given, MetricSet], Any]] = {
+    "conditions": lambda given, known: parse_conditions(given.value, known),
+    "metrics": _metrics,
+    "thresholds": lambda given, known: parse_thresholds(given.value, known),
 }

@@ -69,7 +69,9 @@ class SessionQuestions:
             )
         questions = in_order(self.log.questions if self.log else load_questions(self._files()))
         for question in questions:
-            checked_thresholds(dict(question.thresholds), where=f"question {question.id}: ")
+            checked_thresholds(
+                dict(question.thresholds), where=f"question {question.id}: ", known=settings.known
+            )
         if not settings.generate:
             return questions
         known = {question.id for question in questions}

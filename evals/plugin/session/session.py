@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,14 +19,17 @@ from rag_evals.evals.engine.reuse import REFRESHED, ReuseCache
 from rag_evals.evals.gate.early_stop import EarlyStop, is_comparable
 from rag_evals.evals.judges.calibration.labels.people import load_people
 from rag_evals.evals.judges.judge import Judge
-from rag_evals.evals.judges.retrieval import RetrievalJudge
+from rag_evals.evals.judges.metrics import RECORDED, MetricSet
+from rag_evals.evals.plugin.session.criteria import ListedCriteria, heard_metrics
 from rag_evals.evals.plugin.session.going_on import InterruptedRun
 from rag_evals.evals.plugin.session.materials import Materials
+from rag_evals.evals.plugin.session.own_metrics import with_packages
 from rag_evals.evals.plugin.session.questions import SessionQuestions
 from rag_evals.evals.plugin.session.settings import Settings, check_settings
 from rag_evals.evals.plugin.terminal.screen import Screen
 from rag_evals.evals.plugin.workers import Workers
 from rag_evals.evals.reports.progress import Progress
+from rag_evals.evals.retrieval.judge import RetrievalJudge
 from rag_evals.evals.runs.baseline_file import baseline_file
 from rag_evals.evals.runs.masking import masked_fingerprint
 from rag_evals.evals.runs.run import Run, find_run, read_run
@@ -41,7 +45,7 @@ class EvalsSession:
     """What a session of evaluations shares; a session that evaluates nothing makes none of it.
 
     Args:
-        read: Reads the settings; it is called when they are first wanted.
+        read: Reads the settings, given the metrics that there are; it is called when they are first wanted.
         screen: Says something while the session goes on.
         workers: Which of the session's processes this is.
         began: When it began, in seconds since the epoch.
@@ -51,6 +55,7 @@ class EvalsSession:
 
     Attributes:
         progress: How far the evaluations are.
+        criteria: What the project lists of its own.
         problem: What is wrong with the configuration; None as long as nothing is.
         is_empty_shard: Whether there were questions, and all of them are for other shards.
         names: The pipelines that tests evaluated, by test function and parametrized pipeline.
@@ -59,7 +64,7 @@ class EvalsSession:
 
     def __init__(
         self,
-        read: Callable[[], Settings],
+        read: Callable[[MetricSet], Settings],
         screen: Screen,
         workers: Workers = Workers(),  # noqa: B008 - frozen
         *,
@@ -73,6 +78,7 @@ class EvalsSession:
         self.workers = workers
         self.is_only_collected = is_only_collected
         self.progress = Progress()
+        self.criteria = ListedCriteria()
         self.problem: str | None = None
         self.is_empty_shard = False
         self._on_stop = on_stop
@@ -92,9 +98,20 @@ class EvalsSession:
         Raises:
             UsageError: A value is wrong, or some do not go together.
         """
-        settings = self._read()
+        settings = self._read(self._known)
         check_settings(settings, is_parallel=self.workers.is_worker)
         return settings
+
+    @property
+    def _known(self) -> MetricSet:
+        """The metrics that there are; the controller of xdist sees no tests, and hears of them."""
+        is_controller = self.workers.count > 0 and not self.workers.is_worker
+        return RECORDED if is_controller else with_packages(self.criteria.metrics)
+
+    def hear_metrics(self, told: Mapping[str, Any]) -> None:
+        """Take a worker's word which metrics the run has."""
+        known = heard_metrics(told["criteria"])
+        self.__dict__["settings"] = replace(self.settings, metrics=tuple(told["metrics"]), known=known)
 
     def begin(self) -> None:
         """Look at what the settings name: what is wrong with it is said now, not when it is used.
@@ -106,7 +123,7 @@ class EvalsSession:
             return
         settings = self.settings
         if settings.labels:
-            load_people(settings.labels)  # they are used at the end
+            load_people(settings.labels, settings.criteria)  # they are used at the end
         check_trackers(settings.trackers.names)
         _ = self.goes_on
         _ = self.baseline  # read now

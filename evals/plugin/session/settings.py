@@ -12,9 +12,11 @@ from rag_evals.evals.answers.masking import Mask
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.gate.condition import Condition
 from rag_evals.evals.gate.rules import Rules
-from rag_evals.evals.plugin.session.option import Given
-from rag_evals.evals.plugin.session.option_values import READERS, parse_number
+from rag_evals.evals.judges.metrics import BUNDLED, MetricSet
+from rag_evals.evals.plugin.session.option import Given, Kind
+from rag_evals.evals.plugin.session.option_values import METRIC_READERS, READERS, parse_number
 from rag_evals.evals.plugin.session.options import OPTIONS
+from rag_evals.evals.plugin.session.own_metrics import loaded
 from rag_evals.evals.questions.shard import Shard
 from rag_evals.evals.runs.header import Part
 from rag_evals.evals.trackers.options import TrackerOptions
@@ -53,6 +55,7 @@ class Settings:
         refresh: What is made anew, and kept, although the cache has it: `answers`, `scores`, both or nothing.
         concurrency: 0 for one evaluation at once with a local model and 16 with a server.
         rules: What the run as a whole is held to.
+        known: The metrics that there are, with those of the run's own.
     """
 
     root: Path
@@ -102,6 +105,18 @@ class Settings:
     rules: Rules
     bounds: Bounds
     trackers: TrackerOptions
+    known: MetricSet = BUNDLED
+
+    @property
+    def criteria(self) -> dict[str, Any]:
+        """What a run says of the criteria and checks of its own that it asks for, by name."""
+        return {metric.name: dict(metric.own.told) for metric in self.known.of(self.metrics) if metric.own}
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a judge has anything to score, and not checks alone."""
+        checks = {metric.name for metric in self.known.of(self.metrics) if metric.check}
+        return not checks.issuperset(self.metrics)
 
     @property
     def is_traced(self) -> bool:
@@ -129,6 +144,7 @@ class Settings:
             "shard": list(astuple(self.shard)) if self.shard else None,
             **({"sample": [self.sample, self.seed, self.stratify]} if self.answers else {}),
             **({"mask": self.mask.told} if self.mask else {}),
+            **({"criteria": self.criteria} if self.criteria else {}),
         }
 
     @property
@@ -140,8 +156,12 @@ class Settings:
 _PARTS: Mapping[str, type] = {"rules": Rules, "bounds": Bounds, "trackers": TrackerOptions}
 
 
-def settings_from(config: pytest.Config) -> Settings:
+def settings_from(config: pytest.Config, known: MetricSet = BUNDLED) -> Settings:
     """Read the settings: the command line wins over the ini file, the ini file over the defaults.
+
+    Args:
+        config: Pytest's configuration.
+        known: The metrics that there are.
 
     Raises:
         UsageError: A value is wrong.
@@ -152,9 +172,15 @@ def settings_from(config: pytest.Config) -> Settings:
     values: dict[str, dict[str, Any]] = {"": {"root": config.rootpath}}
     for option in OPTIONS:
         part, _, field = option.field.rpartition(".")
-        values.setdefault(part, {})[field] = READERS[option.kind](given[option.ini])
+        values.setdefault(part, {})[field] = _read(option.kind, given[option.ini], known)
     settings = Settings(**values[""], **{part: kind(**values[part]) for part, kind in _PARTS.items()})
-    return replace(settings, rules=_rules_of(settings.only, settings.rules))
+    return replace(
+        settings, rules=_rules_of(settings.only, settings.rules), known=loaded(known, settings.metrics)
+    )
+
+
+def _read(kind: Kind, given: Given, known: MetricSet) -> Any:
+    return METRIC_READERS[kind](given, known) if kind in METRIC_READERS else READERS[kind](given)
 
 
 def _rules_of(part: Part | None, rules: Rules) -> Rules:

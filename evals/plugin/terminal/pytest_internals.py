@@ -24,6 +24,23 @@ def has_fixture(session: pytest.Session, name: str) -> bool:
     return bool(session._fixturemanager.getfixturedefs(name, session))
 
 
+def fixture_function(item: pytest.Item, name: str) -> Any:
+    """Return the function of the fixture `name` that a test would get; None where there is none."""
+    found = item.session._fixturemanager.getfixturedefs(name, item)
+    return found[-1].func if found else None
+
+
+def last_fixture(session: pytest.Session, name: str) -> Any:
+    """Return the function of the fixture `name` of the innermost folder that was read; None where none is."""
+    found = session._fixturemanager._arg2fixturedefs.get(name)
+    return found[-1].func if found else None
+
+
+def is_in_ini(config: pytest.Config, name: str) -> bool:
+    """Return whether the ini file, or `-o`, says something of an option."""
+    return name in getattr(config, "_inicfg", {})
+
+
 def is_left_in(item: pytest.Item) -> bool:
     """Return whether `-m` and `--deselect` leave a test in, whatever its parameters are."""
     prefixes = tuple(item.config.getoption("deselect", default=None) or ())

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rag_evals.evals.base.messages import printable
-from rag_evals.evals.judges.metrics import METRICS
+from rag_evals.evals.judges.metrics import METRICS, in_order
 from rag_evals.evals.reports.comparison_text import summaries_of
 from rag_evals.evals.reports.text import aligned, display_width
+from rag_evals.evals.retrieval.metric_names import is_retrieval_metric
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Tokens
 
@@ -93,11 +94,16 @@ def fitted(rows: Sequence[tuple[str, ...]], width: int | None) -> list[str]:
 
 def summary_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
     """Return the cells of the table, header first, one row a pipeline."""
-    metrics = [m for m in METRICS if any(score.metric == m for e in evaluations for score in e.scores)]
+    metrics = in_order(s.metric for e in evaluations for s in e.scores if _is_asked(e, s.metric))
     counts = ("pipeline", "questions", "passed", "failed", "unscored")
     header = (*counts, *metrics, "s/question", "tokens/question")
     found = summaries_of(evaluations, metrics)
     return [header, *((*one.counts, *one.means, *one.took) for one in found)]
+
+
+def _is_asked(evaluation: Evaluation, metric: str) -> bool:
+    """Return whether a run asks for a metric; a judge of somebody's own may give any number of others."""
+    return metric in METRICS or (metric in evaluation.thresholds and not is_retrieval_metric(metric))
 
 
 def _stages(evaluations: Sequence[Evaluation]) -> list[str]:

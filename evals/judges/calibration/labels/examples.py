@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -92,11 +92,12 @@ class Labelled:
 Entry = tuple[Labelled, ...]
 
 
-def load_labels(path: Path) -> tuple[Labelled, ...]:
+def load_labels(path: Path, own: Collection[str] = ()) -> tuple[Labelled, ...]:
     """Read a label file.
 
     Args:
         path: File ending in .jsonl, .ndjson, .json, .yaml or .yml.
+        own: Names of criteria of a project's own, which are labelled by their names.
 
     Returns:
         The examples in the order of the file.
@@ -105,7 +106,7 @@ def load_labels(path: Path) -> tuple[Labelled, ...]:
         LabelFileError: When anything is wrong with the file; lists every problem as `file:line: problem`.
             Also when it holds fewer than 20 examples.
     """
-    return gathered(path, read_label_file(path))
+    return gathered(path, read_label_file(path, own))
 
 
 def gathered(path: Path, outcomes: Iterable[tuple[str, Entry | Fault]]) -> tuple[Labelled, ...]:
@@ -152,7 +153,7 @@ def labels_digest(examples: Iterable[Labelled]) -> str:
 
 def lack_of(metric: str, examples: Iterable[Labelled]) -> str | None:
     """Return why the labels of a metric do not do: fewer than 20, or all alike; None when they do."""
-    key = next(key for key, labelled in LABELS.items() if labelled == metric)
+    key = next((key for key, labelled in LABELS.items() if labelled == metric), metric)
     labels = [label for example in examples if (label := example.label_for(metric)) is not None]
     good = sum(labels)
     bad = len(labels) - good
@@ -171,7 +172,8 @@ def lack_of(metric: str, examples: Iterable[Labelled]) -> str | None:
 def usable_metrics(examples: Sequence[Labelled]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sort the metrics that `examples` label: those with labels enough, and what is wrong with the others."""
     labelled = {metric for example in examples for metric, _ in example.labels}
-    lacks = {metric: lack_of(metric, examples) for metric in LABELS.values() if metric in labelled}
+    names = [*LABELS.values(), *sorted(labelled.difference(LABELS.values()))]
+    lacks = {metric: lack_of(metric, examples) for metric in names if metric in labelled}
     usable = tuple(metric for metric, lack in lacks.items() if lack is None)
     return usable, tuple(filter(None, lacks.values()))
 
@@ -202,23 +204,24 @@ def content_of(example: Labelled) -> dict[str, Any]:
 _READERS = readers_for("examples")
 _CONTENT_KEYS = ("text", "document", "page", "start", "end", "page_end")
 _MARKS = ("spans", "ratings")
-_KEYS = (
+FILE_KEYS = (
     *("id", "question", "history", "contexts", "context", "answer", "reference"),
     *(*LABELS, *_MARKS, "source", "kind", *KEYS),
 )
 
 
-def read_label_file(path: Path) -> Iterator[tuple[str, Entry | Fault]]:
+def read_label_file(path: Path, own: Collection[str] = ()) -> Iterator[tuple[str, Entry | Fault]]:
     """Yield the examples of each entry of a file, or what is wrong with it, with its place."""
     for place, value in read_entries(path, "label files", _READERS):
-        yield place, value if isinstance(value, Fault) else _parse_entry(value)
+        yield place, value if isinstance(value, Fault) else _parse_entry(value, own)
 
 
-def _parse_entry(value: object) -> Entry | Fault:
+def _parse_entry(value: object, own: Collection[str]) -> Entry | Fault:
     if not isinstance(value, dict):
         return Fault((f"not an object but {kind_name(value)}",))
     problems: list[str] = []
-    check_keys(value, _KEYS, problems)
+    known = {**LABELS, **{name: name for name in own}}
+    check_keys(value, (*FILE_KEYS, *own), problems)
     question = Question(
         id=parse_text(value, "id", problems, is_required=True) or "",
         question=parse_text(value, "question", problems, is_required=True) or "",
@@ -227,12 +230,12 @@ def _parse_entry(value: object) -> Entry | Fault:
     )
     contexts = parse_contexts(value, problems)
     text = parse_text(value, "answer", problems, is_required=True, may_be_blank=True) or ""
-    labels = _parse_labels(value, problems)
+    labels = _parse_labels(value, known, problems)
     useful = _parse_useful(value, problems)
     spans = parse_spans(value, text, problems)
-    ratings = _parse_ratings(value, problems)
+    ratings = _parse_ratings(value, known, problems)
     source = parse_text(value, "source", problems) or question.id
-    by = parse_labelling(value, LABELS, problems)
+    by = parse_labelling(value, known, problems)
     parse_text(value, "kind", problems)  # for the file's author
     if problems:
         return Fault(tuple(problems))
@@ -267,18 +270,20 @@ def parse_contexts(entry: Mapping[str, Any], problems: list[str]) -> tuple[Conte
     return ()
 
 
-def _parse_labels(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple[str, int], ...]:
-    given = {key: entry[key] for key in LABELS if entry.get(key) not in (None, [])}
+def _parse_labels(
+    entry: Mapping[str, Any], known: Mapping[str, str], problems: list[str]
+) -> tuple[tuple[str, int], ...]:
+    given = {key: entry[key] for key in known if entry.get(key) not in (None, [])}
     useful = given.pop(BY_CONTEXT, None)
     if not given and (useful is None or _only_nulls(useful)) and not entry.get("unsure"):
-        *keys, last = (f'"{key}"' for key in LABELS)
+        *keys, last = (f'"{key}"' for key in known)
         problems.append(f"no label: give {', '.join(keys)} or {last}")
     for key, label in given.items():
         _check_label(f'"{key}"', label, problems)
     for key in ("correct", "recalled"):
         if key in given and entry.get("reference") is None:
             problems.append(f'"{key}" without "reference": give the right answer, to compare with')
-    return tuple(sorted((LABELS[key], label) for key, label in given.items()))
+    return tuple(sorted((known[key], label) for key, label in given.items()))
 
 
 def _only_nulls(labels: object) -> bool:
@@ -347,9 +352,11 @@ def _is_mark(mark: object) -> bool:
     return all(isinstance(at, int) and not isinstance(at, bool) and at >= 0 for at in mark[:2])
 
 
-def _parse_ratings(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def _parse_ratings(
+    entry: Mapping[str, Any], known: Mapping[str, str], problems: list[str]
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
     ratings = parse_object(entry, "ratings", problems) or {}
-    by_answer = [key for key in LABELS if key != BY_CONTEXT]
+    by_answer = [key for key in known if key != BY_CONTEXT]
     found = []
     for key, given in ratings.items():
         if key not in by_answer:
@@ -361,5 +368,5 @@ def _parse_ratings(entry: Mapping[str, Any], problems: list[str]) -> tuple[tuple
         else:
             for number, rating in enumerate(given):
                 _check_label(f'"ratings" of "{key}"[{number}]', rating, problems, "1 or 0")
-            found.append((LABELS[key], tuple(given)))
+            found.append((known[key], tuple(given)))
     return tuple(sorted(found))

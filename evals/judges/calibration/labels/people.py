@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -70,25 +70,26 @@ class JudgedAnswer:
         return len(set(self.labels_for(metric))) > 1
 
 
-def load_people(paths: Sequence[Path]) -> tuple[Labelled, ...]:
+def load_people(paths: Sequence[Path], own: Collection[str] = ()) -> tuple[Labelled, ...]:
     """Read label files; answers that people labelled by name are put together, each once.
 
     Args:
         paths: The files, of one person each or of several.
+        own: Names of criteria of a project's own, which are labelled by their names.
 
     Raises:
         LabelFileError: Something is wrong with them, one person labelled an answer twice, or they hold fewer
             than 20 examples.
     """
-    entries = read_files(paths)
+    entries = read_files(paths, own)
     named = [one for one in entries if one[1].by and one[1].by.labeller]
     others = [example for _, example in entries if not (example.by and example.by.labeller)]
     return checked_count((*others, *map(merged_example, judged_answers(named))), paths)
 
 
-def is_of_people(path: Path) -> bool:
+def is_of_people(path: Path, own: Collection[str] = ()) -> bool:
     """Return whether a label file says who labelled; one that cannot be read says nothing."""
-    outcomes = read_label_file(path) if path.is_file() else ()
+    outcomes = read_label_file(path, own) if path.is_file() else ()
     return any(one.by and one.by.labeller for _, read in outcomes if isinstance(read, tuple) for one in read)
 
 
@@ -108,7 +109,7 @@ def _named(example: Labelled, place: Path) -> Labelled:
     return replace(example, by=replace(example.by or NOTHING_SAID, labeller=place.stem))
 
 
-def read_files(paths: Sequence[Path]) -> list[Placed]:
+def read_files(paths: Sequence[Path], own: Collection[str] = ()) -> list[Placed]:
     """Return the examples of label files with their places.
 
     Raises:
@@ -117,7 +118,7 @@ def read_files(paths: Sequence[Path]) -> list[Placed]:
     read: list[Placed] = []
     problems: list[str] = []
     for path in dict.fromkeys(paths):
-        outcomes = list(read_label_file(path))
+        outcomes = list(read_label_file(path, own))
         entries, wrong = gather(outcomes, entry_name)
         problems += wrong
         places = [place for place, outcome in outcomes if isinstance(outcome, tuple)]
@@ -262,7 +263,7 @@ def merged_entries(answers: Iterable[JudgedAnswer]) -> list[dict[str, Any]]:
 
 def example_to_json(example: Labelled, name: str) -> dict[str, Any]:
     """Return an example as a line of a label file, under a name of its own."""
-    keys = {metric: key for key, metric in LABELS.items()}
+    keys = {metric: metric for metric, _ in example.labels} | {metric: key for key, metric in LABELS.items()}
     by = example.by or NOTHING_SAID
     labels = {
         keys[metric]: [label] if keys[metric] == BY_CONTEXT else label for metric, label in example.labels

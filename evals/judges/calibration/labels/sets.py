@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -43,21 +43,22 @@ _LINES = {
 }
 
 
-def load_sets(specs: Sequence[str]) -> tuple[Labelled, ...]:
+def load_sets(specs: Sequence[str], own: Collection[str] = ()) -> tuple[Labelled, ...]:
     """Read sets of labelled answers, each example with the name of its set.
 
     Args:
         specs: `ragtruth:PATH`, `mtrag:PATH` (named by the part before the colon), or the path of a label file
             (named by its file). Files that say who labelled are one set, in which each answer stands once.
+        own: Names of criteria of a project's own, which label files label by their names.
 
     Raises:
         LabelFileError: A set cannot be read, or two have one name.
     """
     examples: dict[str, tuple[Labelled, ...]] = {}
-    people = [Path(spec) for spec in specs if not _form_of(spec) and is_of_people(Path(spec))]
+    people = [Path(spec) for spec in specs if not _form_of(spec) and is_of_people(Path(spec), own)]
     if people:
         examples[files_named(people)] = tuple(
-            replace(example, set=files_named(people)) for example in load_people(people)
+            replace(example, set=files_named(people)) for example in load_people(people, own)
         )
     for spec in specs:
         if Path(spec) in people:
@@ -68,7 +69,7 @@ def load_sets(specs: Sequence[str]) -> tuple[Labelled, ...]:
             raise LabelFileError(
                 f"--labels {spec}: there is a set {quoted(name)} already, put both into one file"
             )
-        read = FORMS[form](Path(spec.removeprefix(f"{form}:"))) if form else load_labels(Path(spec))
+        read = FORMS[form](Path(spec.removeprefix(f"{form}:"))) if form else load_labels(Path(spec), own)
         examples[name] = tuple(replace(example, set=name) for example in read)
     return tuple(example for of_set in examples.values() for example in of_set)
 

@@ -160,7 +160,7 @@ def test_every_option_is_a_setting():
     assert [option.ini for option in OPTIONS] == list(EXAMPLES)
     assert [option.field for option in OPTIONS] == [field for field, *_ in EXAMPLES.values()]
     parts = {"rules", "bounds", "trackers"}
-    names = [name for name in Settings.__dataclass_fields__ if name not in {"root", *parts}]
+    names = [name for name in Settings.__dataclass_fields__ if name not in {"root", "known", *parts}]
     names += [
         f"{part}.{name}" for part in parts for name in attrgetter(part)(settings()).__dataclass_fields__
     ]
