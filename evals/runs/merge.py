@@ -26,7 +26,7 @@ from rag_evals.evals.runs.undecided import CONTINUED, asked_in, never_reached
 from rag_evals.rag.identity import canonical
 
 # What runs of one whole have in common.
-COMMON = ("mode", "metrics", "thresholds", "max_unscored", "judge_floor", "gate", "inconclusive")
+COMMON = ("mode", "metrics", "criteria", "thresholds", "max_unscored", "judge_floor", "gate", "inconclusive")
 LISTED = 10
 # Types of lines that are joined otherwise, or that a whole has itself.
 _OF_ONE_RUN = ("run", "evaluation", "ruling", CONTINUED, "end")

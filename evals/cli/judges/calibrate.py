@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -116,12 +117,14 @@ def _calibrate(options: argparse.Namespace) -> int:
         parse_share("--false-pass", str(options.false_pass))
     known = with_packages(criteria_at(options.criteria) if options.criteria else ())
     examples = load_sets(options.labels, (*known.criteria, *known.offered))
-    known = loaded(known, dict.fromkeys(name for one in examples for name, _ in one.labels))
+    labelled = sorted({name for one in examples for name, _ in one.labels})
+    known = loaded(known, labelled)
     if options.answers is not None:
         examples = sample(examples, options.answers)
     probes = sum(one.label_for("faithfulness") is not None for one in examples) >= LEAST_FOR_PROBE
     scorer = scorer_for(*_judge(options), reads_states=probes, criteria=known.criteria)
-    out = _writable(options.out or options.home / "cards" / f"{scorer.fingerprint[:16]}.json")
+    is_own = set(labelled) <= set(known.criteria)
+    out = _writable(options.out or options.home / "cards" / _card_name(scorer, labelled if is_own else ()))
     progress = partial(tqdm, desc="judging", unit="answer", disable=None, leave=False)
     names = ", ".join(set_names(examples))
     kept = options.home / "readings" / f"{scorer.fingerprint[:16]}.jsonl"
@@ -139,7 +142,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"what was read cannot be kept in {kept}: {error.strerror}") from error
     out.write_text(card_to_json(card), encoding="utf-8")
-    if not probes:  # a server does not show the states that a probe reads
+    if not (probes or is_own):  # a server does not show the states that a probe reads
         _write_reference(scorer, out)
     print("\n".join(card_lines(card)))
     for problem in usable_metrics(examples)[1]:
@@ -147,6 +150,11 @@ def _calibrate(options: argparse.Namespace) -> int:
     print(f"\nkept for the next calibration: {printable(str(kept))}")
     print(f"card: {printable(str(out))}")
     return 0
+
+
+def _card_name(scorer: Scorer, criteria: Sequence[str]) -> str:
+    """Return the name of a card's file: those of criteria of one's own alone lie beside the others."""
+    return ".".join([scorer.fingerprint[:16], *criteria, "json"])
 
 
 def _write_reference(scorer: Scorer, card: Path) -> None:

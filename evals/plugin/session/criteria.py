@@ -12,7 +12,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.criteria.check import Check, raised
 from rag_evals.evals.judges.metrics import Metric, MetricSet
 from rag_evals.evals.plugin.session.own_metrics import own_metrics
-from rag_evals.evals.plugin.terminal.pytest_internals import fixture_function, last_fixture
+from rag_evals.evals.plugin.terminal.pytest_internals import fixture_function
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer
 
@@ -114,7 +114,9 @@ def criteria_at(path: Path) -> tuple[Metric, ...]:
     file = path / "conftest.py" if (path / "conftest.py").is_file() else path
     finder = _Finder()
     quiet = ("--collect-only", "-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=")
-    pytest.main([*quiet, str(file)], plugins=[finder])
+    status = pytest.main([*quiet, str(file)], plugins=[finder])
+    if status == pytest.ExitCode.USAGE_ERROR:
+        raise UsageError(f"the criteria of {path} cannot be read: what pytest says of it stands above")
     if finder.problem is not None:
         raise UsageError(finder.problem)
     if not finder.metrics:
@@ -131,9 +133,15 @@ class _Finder:
         self.metrics: tuple[Metric, ...] = ()
         self.problem: str | None = None
 
+        self._file: pytest.Collector | None = None
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """Keep which folder or file is read."""
+        self._file = collector
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Take it, when all files are read."""
-        function = last_fixture(session, FIXTURE)
+        function = fixture_function(self._file or session, FIXTURE)
         if function is None or function.__module__ == _OURS:
             return
         listed = ListedCriteria()

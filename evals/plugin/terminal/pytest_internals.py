@@ -8,6 +8,7 @@ import pytest
 from _pytest.junitxml import xml_key
 from _pytest.mark import KeywordMatcher, MarkMatcher
 from _pytest.mark.expression import Expression
+from _pytest.nodes import Node
 
 
 def fixture_module(item: pytest.Item, name: str) -> str | None:
@@ -24,15 +25,9 @@ def has_fixture(session: pytest.Session, name: str) -> bool:
     return bool(session._fixturemanager.getfixturedefs(name, session))
 
 
-def fixture_function(item: pytest.Item, name: str) -> Any:
-    """Return the function of the fixture `name` that a test would get; None where there is none."""
-    found = item.session._fixturemanager.getfixturedefs(name, item)
-    return found[-1].func if found else None
-
-
-def last_fixture(session: pytest.Session, name: str) -> Any:
-    """Return the function of the fixture `name` of the innermost folder that was read; None where none is."""
-    found = session._fixturemanager._arg2fixturedefs.get(name)
+def fixture_function(node: Node, name: str) -> Any:
+    """Return the function of the fixture `name` that a test or a file gets; None where there is none."""
+    found = node.session._fixturemanager.getfixturedefs(name, node)
     return found[-1].func if found else None
 
 

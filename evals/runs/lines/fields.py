@@ -120,6 +120,7 @@ HEAD: Mapping[str, Kind] = {
     "run": text,
     "mode": maybe(one_of("strict", "gate", "report")),
     "metrics": maybe(_texts),
+    "criteria": maybe(keyed(_objects)),
     "retrieval_metrics": maybe(_texts),
     "tau": maybe(number),
     "thresholds": maybe(keyed(number)),
