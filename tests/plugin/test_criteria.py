@@ -251,6 +251,25 @@ def test_a_comparison_says_that_a_criterion_changed(checked):
     )
 
 
+def test_reports(checked):
+    """JUnit, the HTML page and the plan have them as any metric."""
+    checked.run("--junit-xml", "junit.xml", "--evals-html", "report.html")
+    assert '<property name="evals.has_price" value="0' in checked.read("junit.xml")
+    assert "has_price" in checked.read("report.html")
+    assert "not in the answer: &#34;EUR&#34;" in checked.read("report.html")
+
+
+def test_a_run_goes_on_with_the_same_criteria(checked):
+    """One that was interrupted is not continued with others."""
+    checked.run("-x")
+    run = checked.runs[0]
+    lines = (run / "records.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (run / "records.jsonl").write_text("".join(lines[:-1]), "utf-8")
+    checked.write("conftest.py", checked.read("conftest.py").replace('"EUR", name', '"USD", name'))
+    said = problem(checked.run("--evals-continue", run.name))
+    assert said == f"run {run.name} cannot go on, as it was asked for something else:"
+
+
 # --- where they are from ---
 
 
@@ -349,7 +368,7 @@ def test_wrong_lists(project, fixture, said):
     project.write(
         "conftest.py", f'{PIPELINE}{JUDGE}\n@pytest.fixture(scope="session")\ndef evals_criteria{fixture}'
     )
-    line = project.read("conftest.py").splitlines().index('@pytest.fixture(scope="session")', 25) + 1
+    line = len(f"{PIPELINE}{JUDGE}".splitlines()) + 2
     assert problem(project.run()) == f"evals_criteria (conftest.py:{line}){said}"
     assert project.runs == []
 

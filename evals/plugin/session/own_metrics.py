@@ -54,12 +54,12 @@ def own_metric(given: object, where: str) -> Metric:
     Raises:
         UsageError: It is none of them, or its name is one of ours.
     """
-    own = given
-    if not isinstance(own, Criterion | Check) and callable(own) and hasattr(own, "__name__"):
+    own, name = given, getattr(given, "__name__", None)
+    if callable(given) and isinstance(name, str) and not isinstance(given, type):
         try:
-            own = Check(own.__name__, own)
+            own = Check(name, given)
         except UsageError as error:
-            hint = "; write Check(NAME, function)" if own.__name__ == "<lambda>" else ""
+            hint = "; write Check(NAME, function)" if name == "<lambda>" else ""
             raise UsageError(f"{where}: {error}{hint}") from error
     if not isinstance(own, Criterion | Check):
         raise UsageError(f"{where}: {_shown(given)}: give {_KINDS}")

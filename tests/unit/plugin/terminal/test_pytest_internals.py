@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from rag_evals.evals.plugin.terminal.pytest_internals import (
+    fixture_function,
     fixture_module,
     has_keyword,
+    is_in_ini,
     is_left_in,
     junit_writer,
     toml_value,
@@ -20,6 +22,9 @@ def test_fixtures_by_name(request):
     assert hasattr(manager, "getfixturedefs"), MOVED.format("session._fixturemanager.getfixturedefs")
     assert fixture_module(request.node, "tmp_path") == "_pytest.tmpdir", MOVED.format("FixtureDef.func")
     assert fixture_module(request.node, "no_such_fixture") is None, MOVED.format("what getfixturedefs gives")
+    for node in (request.node, request.node.parent, request.session):
+        assert fixture_function(node, "tmp_path").__name__ == "tmp_path", MOVED.format("FixtureDef.func")
+        assert fixture_function(node, "no_such_fixture") is None
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,14 @@ def test_typed_toml(pytester: pytest.Pytester):
     assert toml_value(pytester.parseconfigure(), "evals_repeat") == 2, MOVED.format("config._inicfg")
     pytester.makeini("[pytest]\nevals_repeat = 2")
     assert toml_value(pytester.parseconfigure("-c", "tox.ini"), "evals_repeat") is None
+
+
+def test_what_the_ini_file_says(pytester: pytest.Pytester):
+    """It is told from the default, and so is `-o`."""
+    pytester.makeini("[pytest]\nevals_repeat = 1")
+    config = pytester.parseconfigure("-o", "evals_tau=0.5")
+    found = [is_in_ini(config, name) for name in ("evals_repeat", "evals_tau", "evals_metrics")]
+    assert found == [True, True, False], MOVED.format("config._inicfg")
 
 
 def test_junit_writer(pytester: pytest.Pytester):
