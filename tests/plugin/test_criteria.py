@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_evals.evals.cli.main import main
 
 from tests.servers.openai import LoopbackOpenAI, graded
 
@@ -161,12 +162,18 @@ def test_a_check_is_made_anew(checked):
     assert [line["cached"] for line in lines if line["type"] == "evaluation"] == [["answer", "scores"]] * 2
 
 
+SHORT = "short.mean >= 0.1"
+
+
 def test_thresholds_and_gates(checked, how):
     """Options, marks and question files hold checks as any metric; so does a condition."""
     checked.ask(good="What is it?", bad={"question": "What does it cost?", "thresholds": {"short": 0}})
-    checked.write("test_it.py", "import pytest\npytestmark = pytest.mark.evals(has_price=0)\n" + PLAIN)
+    checked.write(
+        "test_it.py", f"import pytest\npytestmark = pytest.mark.evals(has_price=0, gate='{SHORT}')\n" + PLAIN
+    )
     result = checked.run("--evals-thresholds", "has_price=1", "--evals-gate", "has_price.mean >= 0.9", *how)
     result.assert_outcomes(passed=2)
+    assert any(f"] {SHORT} " in line for line in result.outlines)
     (row,) = [line for line in result.outlines if "] has_price.mean >= 0.9 " in line]
     assert row.split()[:6] == ["INCONCLUSIVE", "[baseline]", "has_price.mean", ">=", "0.9", "0.50"]
 
@@ -251,12 +258,15 @@ def test_a_comparison_says_that_a_criterion_changed(checked):
     )
 
 
-def test_reports(checked):
+def test_reports(checked, capsys):
     """JUnit, the HTML page and the plan have them as any metric."""
     checked.run("--junit-xml", "junit.xml", "--evals-html", "report.html")
-    assert '<property name="evals.has_price" value="0' in checked.read("junit.xml")
+    assert "evals.has_price:test_it.py::test_it[baseline-bad]" in checked.read("junit.xml")
     assert "has_price" in checked.read("report.html")
     assert "not in the answer: &#34;EUR&#34;" in checked.read("report.html")
+    for command in (["report", "latest", "--format", "markdown"], ["compare", "latest", "latest"]):
+        assert main([*command, "--home", ".rag-evals"]) == 0
+        assert "has_price" in capsys.readouterr().out
 
 
 def test_a_run_goes_on_with_the_same_criteria(checked):
