@@ -148,7 +148,8 @@ def test_checks_alone_load_no_model(project, how, monkeypatch):
     result = project.run("--evals-metrics", "has_price", "--evals-offline", "--evals-judge", "auto", *how)
     result.assert_outcomes(passed=1)
     assert values(project) == {"good": {"has_price": 1.0}}
-    assert not [line for line in result.outlines if "choice" in line or line.startswith("plan:")]
+    starts = ("plan:", "judge:")
+    assert not [line for line in result.outlines if "choice" in line or line.startswith(starts)]
     assert [line["name"] for line in project.lines if line["type"] == "judge"] == ["checks alone"]
 
 

@@ -14,7 +14,7 @@ class NoModel:
 
     name = "checks alone"
     fingerprint = digest({"judge": "checks alone", "version": 1})
-    profile = Profile(most_at_once=1, unscored_is_final=True)
+    profile = Profile(most_at_once=1, settings={"metrics": []}, unscored_is_final=True)
 
     async def score(self, question: Question, answer: Answer) -> Judgement:  # noqa: ARG002
         """Return a judgement without a score."""

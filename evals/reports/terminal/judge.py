@@ -62,6 +62,8 @@ def judge_lines(
     lines: list[str] = []
     for judge in judges:
         settings = judge.settings or {}
+        if settings.get("metrics") == []:
+            continue  # it was asked for nothing: what is scored are checks, which do not err
         if "members" in settings:
             # What their mean is worth is on no card.
             named = [(one["name"], one) for one in settings["members"]]
