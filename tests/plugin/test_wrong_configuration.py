@@ -71,7 +71,7 @@ CASES = {
     "unknown-metric-of-a-question": (
         ["--evals-questions", "tone.json"],
         "question t: unknown metric 'tone' in a threshold: known are faithfulness, relevancy, refusal, "
-        "context_relevancy, context_recall, correctness",
+        "context_relevancy, context_recall, correctness, citation_precision, citation_recall",
     ),
 }
 
