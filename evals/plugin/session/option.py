@@ -128,7 +128,8 @@ class Option:
         if typed is None:
             # `--rootdir` may name another place than where the ini file is.
             file = getattr(config, "inipath", None)
-            return Given(self.ini, self.in_file(config), file.parent if file else config.rootpath)
+            start = file.parent if file else config.rootpath
+            return Given(self.ini, self.in_file(config), start, is_default=not is_in_ini(config, self.ini))
         value = [*self.in_file(config), *typed] if self.is_added else typed
         return Given(self.ini, value, config.invocation_params.dir, is_typed=True)
 
