@@ -118,9 +118,10 @@ def _answer(name: str, field_name: str, given: Any, heard: _Heard, seconds: floa
 
 def _told(table: Any) -> tuple[Context, ...]:
     """Return the passages in a prediction, or in what a predictor is shown, under one of the usual names."""
-    get = getattr(table, "get", None)
-    for key in _CONTEXTS if get else ():
-        found = get(key)
+    if not hasattr(table, "get"):
+        return ()
+    for key in _CONTEXTS:
+        found = table.get(key)
         if isinstance(found, str) and found:
             return (Context(found),)
         if isinstance(found, list | tuple) and found:

@@ -157,7 +157,9 @@ def _text(name: str, said: Any) -> str:
 
 def _usage(said: Any, outputs: Iterable[Mapping[str, Any]]) -> Tokens:
     metas = [getattr(said, "meta", None), *(meta for one in outputs for meta in (one.get("meta") or ()))]
-    usage = next((found for meta in metas if isinstance(meta, Mapping) and (found := meta.get("usage"))), {})
+    usage: Mapping[str, Any] = next(
+        (found for meta in metas if isinstance(meta, Mapping) and (found := meta.get("usage"))), {}
+    )
     read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
     return Tokens(read or 0, 0, written or 0)
 
