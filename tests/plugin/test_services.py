@@ -76,6 +76,20 @@ def test_a_service_is_a_pipeline(project, serve, workers):
         )
 
 
+def test_a_conversation(project, serve):
+    """Its turns are sent behind what was said before, where the template has a place for it."""
+    server = serve(toml=TOML.replace('{{ query = "{{question}}" }}', '{{ messages = "{{messages}}" }}'))
+    turns = {"conversation": "c", "question": "What is Mixtral?", "turn": 1}
+    project.ask(c1=turns, c2={**turns, "question": "How many experts?", "turn": 2})
+    run(project).assert_outcomes(passed=2)
+    first = {"role": "user", "content": "What is Mixtral?"}
+    second = {"role": "user", "content": "How many experts?"}
+    assert [body["messages"] for body in server.bodies[1:]] == [
+        [first],
+        [first, {"role": "assistant", "content": "Two."}, second],
+    ]
+
+
 def test_settings_in_the_record(project, serve):
     """The record says what was asked and where what was found; no header that may be a credential."""
     server = serve()
