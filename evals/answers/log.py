@@ -58,6 +58,7 @@ class _Entry:
     stratum: str
     tells_contexts: bool
     finds: bool
+    is_behind_a_gap: bool = False
 
     @property
     def place(self) -> str:
@@ -158,6 +159,7 @@ class AnswerLog:
             count_of_strata=len(strata),
             missed=sum(not count for *_, count in strata),
             masked=self._masked,
+            behind_gaps=sum(entry.is_behind_a_gap for entry in self._entries.values()),
         )
 
 
@@ -254,11 +256,15 @@ class _Reading:
 
     def join_turns(self) -> None:
         """Give each turn of a conversation what was said before it; it may stand anywhere in the files."""
-        questions, problems = with_histories(self._turns)
-        self.problems += problems
+        joined = with_histories(self._turns)
+        self.problems += joined.problems
         for turn in self._turns:
-            question = questions[turn.question.id]
-            self.entries[question.id] = replace(self.entries[question.id], question=question)
+            question = joined.questions[turn.question.id]
+            self.entries[question.id] = replace(
+                self.entries[question.id],
+                question=question,
+                is_behind_a_gap=question.id in joined.behind_gaps,
+            )
             self.wordings[question.id] = wording_of(asked_text(question), turn.answer)
 
     def check_field(self) -> None:

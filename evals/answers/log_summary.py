@@ -31,6 +31,7 @@ class LogSummary:
         count_of_strata: How many strata there are.
         missed: How many of them nothing was drawn from.
         masked: How many places were masked, by what they were; None where nothing was asked for.
+        behind_gaps: How many of those that are judged are turns without all that was said before.
     """
 
     lines: int
@@ -44,6 +45,7 @@ class LogSummary:
     count_of_strata: int = 0
     missed: int = 0
     masked: Mapping[str, int] | None = None
+    behind_gaps: int = 0
 
     @property
     def population(self) -> int:
@@ -67,6 +69,12 @@ class LogSummary:
             lines.append(
                 f"{self.without_contexts:,} of {_count(self.drawn, 'answer')} {tell} unscored in what is "
                 "held against them, such as faithfulness: --evals-metrics relevancy,refusal leaves that out"
+            )
+        if self.behind_gaps:
+            turns = "turn is" if self.behind_gaps == 1 else "turns are"
+            lines.append(
+                f"{self.behind_gaps:,} {turns} judged without all that was said before: the log has neither "
+                "every earlier turn nor a history"
             )
         return [printable(line) for line in lines]
 
@@ -112,6 +120,7 @@ def summary_to_json(summary: LogSummary) -> dict[str, Any]:
         "named": [list(pair) for pair in summary.named] or None,
         "without_contexts": summary.without_contexts or None,
         "masked": None if summary.masked is None else dict(summary.masked),
+        "behind_gaps": summary.behind_gaps or None,
         **(sample if summary.seed is not None else {}),
     }
     return {name: value for name, value in told.items() if value is not None}
@@ -143,6 +152,7 @@ def summary_from_json(told: Mapping[str, Any]) -> LogSummary | None:
             count_of_strata=int(told.get("count_of_strata") or 0),
             missed=int(told.get("missed") or 0),
             masked=_masked(told.get("masked")),
+            behind_gaps=int(told.get("behind_gaps") or 0),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rag_evals.evals.base.messages import quoted
@@ -25,8 +25,23 @@ class LoggedTurn:
     answer: str
 
 
-def with_histories(turns: Iterable[LoggedTurn]) -> tuple[dict[str, Question], list[str]]:
-    """Return the questions of turns with what was said before, by id, and a line for each given twice.
+@dataclass(frozen=True, slots=True)
+class JoinedTurns:
+    """Turns with what was said before them.
+
+    Attributes:
+        questions: Their questions, by id.
+        behind_gaps: Ids of those before which something was said that the log does not have.
+        problems: A line for each turn given twice.
+    """
+
+    questions: Mapping[str, Question]
+    behind_gaps: frozenset[str]
+    problems: Sequence[str]
+
+
+def with_histories(turns: Iterable[LoggedTurn]) -> JoinedTurns:
+    """Give turns what was said before them.
 
     A turn that says its history itself keeps it, and those behind it have it, too. A turn that the log does
     not have is not known: it is left out.
@@ -35,16 +50,21 @@ def with_histories(turns: Iterable[LoggedTurn]) -> tuple[dict[str, Question], li
     for turn in turns:
         talks.setdefault(turn.question.conversation or "", []).append(turn)
     found: dict[str, Question] = {}
+    gaps: set[str] = set()
     problems: list[str] = []
     for talk in talks.values():
         problems += _twice(talk)
         said: tuple[Message, ...] = ()
+        last, is_whole = 0, True
         for turn in sorted(talk, key=_number):
+            is_whole = bool(turn.question.history) or (is_whole and _number(turn) <= last + 1)
+            gaps |= set() if is_whole else {turn.question.id}
+            last = _number(turn)
             question = replace(turn.question, history=turn.question.history or said)
             found[question.id] = question
             asked, answered = Message("user", question.question), Message("assistant", turn.answer)
             said = (*question.history, asked, answered)
-    return found, problems
+    return JoinedTurns(found, frozenset(gaps), problems)
 
 
 def _number(turn: LoggedTurn) -> int:

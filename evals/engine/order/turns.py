@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rag_evals.evals.engine.reuse import KeyedResult
 from rag_evals.evals.engine.task import Task
-from rag_evals.rag.answer import Answer
+from rag_evals.rag.answer import Answer, replays
 from rag_evals.rag.llm.deadline import current
 
 # Makes an answer, or has it from before.
@@ -64,7 +64,8 @@ class Turns:
         Raises:
             Exception: Whatever the pipeline raises, then and again.
         """
-        if task.question.conversation is None:
+        # An answer of a log is read again where it is wanted: kept, a log would have to fit into memory.
+        if task.question.conversation is None or replays(task.pipeline):
             return await self._answers(task)
         known = self._asked.get(_key(task))
         if known and known.attempt >= task.attempt:

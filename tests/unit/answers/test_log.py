@@ -117,6 +117,20 @@ def test_turns_of_a_conversation(log):
     assert len(told) == 5
 
 
+def test_turns_behind_a_gap_are_counted(log):
+    """A turn that the log does not have is missed by all behind it, up to one that says its history."""
+    said = [{"role": "user", "content": "Hm."}]
+    lines = [
+        line("a", turn=1, conversation="x"),
+        line("b", turn=3, conversation="x"),
+        line("c", turn=4, conversation="x"),
+        line("d", turn=6, conversation="x", history=said),
+        line("e", turn=7, conversation="x"),
+        line("f", turn=2, conversation="y"),
+    ]
+    assert load_log([log(*lines)]).summary.behind_gaps == 3
+
+
 def test_turns_that_say_the_same(log):
     """Behind other words the same turn is another one."""
     same = {"question": "And in winter?", "answer": "Closed."}
@@ -215,6 +229,14 @@ SUMMARIES = [
         [
             "2 of 3 logged answers, drawn by user in 3 strata with seed 0",
             "1 of 3 values of user have no answer in the sample: it counts as drawn from all alike",
+        ],
+    ),
+    (
+        LogSummary(3, drawn=3, behind_gaps=2),
+        [
+            "3 logged answers",
+            "2 turns are judged without all that was said before: the log has neither every earlier turn "
+            "nor a history",
         ],
     ),
     (LogSummary(3, drawn=3, seed=0), ["all 3 of 3 logged answers, drawn with seed 0"]),
