@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,13 +79,14 @@ def main() -> None:
     states = scorer_for("choice", models, reads_states=True)
     assert isinstance(judge, CalibratedJudge)
     judge.load()
-    start = time.process_time()
-    seen = [values_of(item, judge, scorer_for("choice", models), states) for item in items]
-    tell(
-        items,
-        seen,
-        {"judge": judge.name, "seed": options.seed, "cpu_seconds": round(time.process_time() - start)},
-    )
+    plain = scorer_for("choice", models)
+    seen = [values_of(item, judge, plain, states) for item in items]
+    fitted = {
+        way: card.labels["name"]
+        for way, scorer in (("asked", plain), ("hidden states", states))
+        if (card := find_card(scorer.fingerprint, [CARDS]))
+    }
+    tell(items, seen, {"judge": judge.name, "seed": options.seed, "cards fitted on": fitted})
 
 
 def cited_of(lines: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Cited]:
