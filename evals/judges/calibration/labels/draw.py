@@ -17,7 +17,7 @@ from typing import TypeAlias
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.judges.calibration.labels.examples import LABELS
-from rag_evals.evals.judges.metrics import DEFAULT_THRESHOLD, check_metric
+from rag_evals.evals.judges.metrics import BUNDLED, DEFAULT_THRESHOLD
 from rag_evals.evals.questions.fields import is_encodable
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.run import Run
@@ -162,7 +162,7 @@ def _seen(one: Evaluation) -> tuple[object, ...]:
 
 def _metrics(run: Run, answers: Sequence[Evaluation], asked: Sequence[str]) -> tuple[str, ...]:
     for metric in asked:
-        check_metric(metric, f"unknown metric {printable(repr(metric))}")
+        BUNDLED.check(metric, f"unknown metric {printable(repr(metric))}")
         if metric not in LABELS.values():
             raise UsageError(f"{metric} is not for people to judge: known are {', '.join(LABELS.values())}")
     values = {score.metric for one in answers for score in one.scores if score.value is not None}
