@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.build import judge_for
@@ -9,6 +11,7 @@ from rag_evals.evals.judges.calibration.calibrate import calibrate
 from rag_evals.evals.judges.calibration.calibrated_judge import CalibratedJudge
 from rag_evals.evals.judges.calibration.judge_card import card_to_json, load_card
 from rag_evals.evals.judges.calibration.labels.examples import load_labels
+from rag_evals.evals.judges.calibration.labels.people import example_to_json, load_people
 from rag_evals.evals.judges.choice.scorer import ChoiceScorer
 from rag_evals.evals.judges.ensemble import EnsembleJudge
 from rag_evals.evals.judges.metrics import MetricSet
@@ -272,3 +275,17 @@ def test_labels_of_an_unknown_name(tmp_path):
     """A label file names criteria that are known, and no others."""
     with pytest.raises(UsageError, match=r'labels.jsonl:1: unknown key "names_price"'):
         load_labels(labels(tmp_path))
+
+
+def test_labels_of_several_people(tmp_path):
+    """Files that say who labelled take a criterion's name as well: the majority counts, once an answer."""
+    lines = [json.loads(line) for line in labels(tmp_path).read_text().splitlines()]
+    paths = []
+    for person in ("ann", "ben"):
+        path = tmp_path / f"{person}.jsonl"
+        path.write_text("".join(f"{json.dumps({**line, 'labeller': person})}\n" for line in lines))
+        paths.append(path)
+    examples = load_people(paths, ["names_price"])
+    assert len(examples) == 24
+    assert {example.ratings_for("names_price") for example in examples} == {(0, 0), (1, 1)}
+    assert example_to_json(examples[1], "a")["names_price"] == 1
