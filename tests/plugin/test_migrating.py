@@ -144,10 +144,10 @@ def test_the_evaluators_of_llamaindex_are_there():
 
 def test_metrics_are_ours():
     """Each metric of ours that the page names is one."""
-    from rag_evals.evals.judges.metrics import METRICS, check_metric
+    from rag_evals.evals.judges.metrics import BUNDLED, METRICS
 
     text = PAGE.read_text("utf-8")
     named = {*re.findall(r"`(retrieval\.[\w@]+)`", text), *(name for name in METRICS if f"`{name}`" in text)}
     assert {"faithfulness", "relevancy", "correctness", "context_recall", "context_relevancy"} < named
     for name in named:
-        check_metric(name, name)
+        BUNDLED.check(name, name)
