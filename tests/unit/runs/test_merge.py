@@ -227,6 +227,7 @@ def test_the_whole(home, store):
         "questions": [],
         "stale": [],
         "used": [],
+        "criteria": {},
         "merged": [
             {
                 "run": path.name,

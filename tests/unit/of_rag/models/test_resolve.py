@@ -640,7 +640,7 @@ def test_no_source_at_all_is_one_error_with_every_reason(catalogue, cache):
         "  package index (tiny-model==1.0): pip found no matching distribution\n"
         + remedy("tiny", cache, "file")
     )
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60  # no source is tried again and again
 
 
 def test_offline_asks_nobody(catalogue, cache, hub, wheels):

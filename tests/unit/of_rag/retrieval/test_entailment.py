@@ -216,7 +216,13 @@ def test_the_name_and_what_it_reads():
     """The reader is named for the model."""
     reader = EntailmentScorer(FakeModel())
     assert reader.name == "cross-encoder (fake)"
-    assert reader.metrics == ("faithfulness", "context_recall", "correctness")
+    assert reader.metrics == (
+        "faithfulness",
+        "context_recall",
+        "correctness",
+        "citation_precision",
+        "citation_recall",
+    )
 
 
 def test_a_reranker_is_refused():
