@@ -15,11 +15,12 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.backends.backend import Backend, Ends
+from rag_evals.evals.engine.backends.local import LocalBackend
+from rag_evals.evals.engine.backends.tracing import trace_of_nothing
 from rag_evals.evals.engine.evaluate import (
     NoHistoryError,
     Watcher,
-    bounded_answer,
-    evaluate,
     evaluation_of,
     unasked,
     with_history,
@@ -27,10 +28,8 @@ from rag_evals.evals.engine.evaluate import (
 from rag_evals.evals.engine.order.turns import Turns
 from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache
 from rag_evals.evals.engine.task import CallsInTest, Task
-from rag_evals.evals.engine.tracing import trace_of_nothing, traced
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.rag.answer import Answer, Tokens
-from rag_evals.rag.profile import profile_of
 
 SOON = 0.001  # seconds
 BLOCKED = 2.0  # seconds that a loop takes to answer when something on it never lets go of it
@@ -40,8 +39,6 @@ GLANCE = 0.2
 # So many tasks a place are taken on ahead: while the test at the front waits seconds for another try of its
 # request, the places go on with those behind it. Their evaluations are kept until their tests come.
 AHEAD = 32
-# So many tasks a call to a server are under way: some of them wait for another try, or for their turn.
-BESIDE = 3
 
 
 class Engine:
@@ -55,6 +52,7 @@ class Engine:
         ends: Says when the run has to end, in seconds of `time.monotonic`; None for no such bound.
         watcher: Is told what the engine is at.
         is_traced: Whether evaluations come with the spans of what was done for them.
+        backend: Makes the evaluations; by default they are made here, within what the others say.
     """
 
     def __init__(
@@ -63,24 +61,30 @@ class Engine:
         *,
         concurrency: int = 0,
         seconds: float | None = None,
-        ends: Callable[[], float | None] = lambda: None,
+        ends: Ends = lambda: None,
         watcher: Watcher | None = None,
         is_traced: bool = False,
+        backend: Backend | None = None,
     ) -> None:
         self._is_traced = is_traced
         self._reuse_cache = reuse_cache or ReuseCache()
-        self._concurrency = concurrency
-        self._seconds = seconds
-        self._ends = ends
+        self._backend = backend or LocalBackend(
+            self._reuse_cache,
+            concurrency=concurrency,
+            seconds=seconds,
+            ends=ends,
+            watcher=watcher,
+            is_traced=is_traced,
+        )
         self._watcher = watcher
-        self._turns = Turns(self._reuse_cache.answer)
+        self._turns = Turns(self._backend.make_answer)
         self._start()
 
     def _start(self) -> None:
         """Begin with a loop on which nothing is under way."""
         self._turns.forget_waiting()
         self._ahead: dict[tuple[object, ...], tuple[Task, Future[Evaluation]]] = {}
-        self._places: dict[tuple[int, ...], asyncio.Semaphore] = {}
+        self._backend.begin()
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(DaemonThreads())
         self._thread = threading.Thread(
@@ -134,7 +138,6 @@ class Engine:
         future.cancel()
         if not self._is_running():
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._reuse_cache.forget_loading()
             self._start()
 
     def _is_running(self) -> bool:
@@ -150,7 +153,7 @@ class Engine:
 
     def places(self, task: Task) -> int:
         """Return how many tasks of this kind are worked on at once."""
-        return max(self._most(task.pipeline), self._most(task.judge))
+        return self._backend.places(task)
 
     def close(self) -> None:
         """Stop the loop; what still runs is cancelled."""
@@ -159,9 +162,7 @@ class Engine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         # A loop that is blocked is not waited for: its thread is a daemon, and ends with the process.
         self._thread.join(timeout=5 if is_running else 0)
-
-    def _most(self, thing: object) -> int:
-        return profile_of(thing).most_at_once or self._concurrency or 1
+        self._backend.close()
 
     def _begin(self, task: Task) -> Future[Evaluation]:
         return asyncio.run_coroutine_threadsafe(self._evaluated(task), self._loop)
@@ -174,41 +175,12 @@ class Engine:
             except NoHistoryError as error:
                 evaluation = unasked(task, str(error), self._watcher)
                 return replace(evaluation, spans=trace_of_nothing(task)) if self._is_traced else evaluation
-        async with self._places_for(task):
-            making = evaluate(
-                task,
-                self._reuse_cache,
-                seconds=self._seconds,
-                latest=self._ends(),
-                watcher=self._watcher,
-                answers=self._turns.answer,
-            )
-            evaluation = await (traced(task, making) if self._is_traced else making)
+        evaluation = await self._backend.evaluate(task, self._turns)
         return replace(evaluation, before=before) if before != Tokens() else evaluation
 
     async def _ask(self, task: Task) -> KeyedResult[Answer]:
         """Ask an earlier turn that has not been asked, in a place and within the time of an evaluation."""
-        async with self._places_for(task):
-            return await bounded_answer(
-                task,
-                self._turns.answer,
-                seconds=self._seconds,
-                latest=self._ends(),
-                watcher=self._watcher,
-            )
-
-    def _places_for(self, task: Task) -> asyncio.Semaphore:
-        """Return the places of `task`: local tasks wait for each other, those of a server for that server."""
-        places = self.places(task)
-        things = (task.pipeline, task.judge)
-        servers = [id(thing) for thing in things if (profile_of(thing).most_at_once or 1) > 1]
-        if servers:
-            # They hold back their calls themselves, and a task that waits before another try makes none.
-            places *= BESIDE
-        key = (places, *servers)
-        if key not in self._places:
-            self._places[key] = asyncio.Semaphore(places)
-        return self._places[key]
+        return await self._backend.ask(task, self._turns)
 
 
 def _is_behind(other: Task, task: Task) -> bool:

@@ -1,0 +1,1 @@
+"""Where evaluations are made: here, or on a cluster."""

@@ -1,0 +1,59 @@
+"""Backend: what makes the evaluations that the engine is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rag_evals.evals.engine.order.turns import Turns
+from rag_evals.evals.engine.reuse import KeyedResult
+from rag_evals.evals.engine.task import Task
+from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.rag.answer import Answer
+
+# Says when a run has to end, in seconds of `time.monotonic`; None for no such bound.
+Ends = Callable[[], float | None]
+
+
+class Backend(Protocol):
+    """Makes evaluations; what is async is called on the engine's loop, the rest from any thread."""
+
+    def begin(self) -> None:
+        """Begin with a loop on which nothing is under way; the first one, or one in place of one blocked."""
+
+    def places(self, task: Task) -> int:
+        """Return how many tasks of this kind are worked on at once."""
+
+    async def make_answer(self, task: Task) -> KeyedResult[Answer]:
+        """Make the answer to a turn of a conversation, or have it from before: what `Turns` asks for.
+
+        Raises:
+            UsageError: The configuration is wrong.
+            Exception: There is none, for whatever reason.
+        """
+
+    async def ask(self, task: Task, turns: Turns) -> KeyedResult[Answer]:
+        """Ask a turn that others go on from, and that was not asked; it waits for its turn.
+
+        Args:
+            task: The turn.
+            turns: Those that were asked.
+
+        Raises:
+            UsageError: The configuration is wrong.
+            Exception: There is no answer, for whatever reason.
+        """
+
+    async def evaluate(self, task: Task, turns: Turns) -> Evaluation:
+        """Make an evaluation; it waits for its turn.
+
+        Args:
+            task: What is evaluated.
+            turns: The turns of conversations that were asked.
+
+        Raises:
+            UsageError: The configuration is wrong.
+        """
+
+    def close(self) -> None:
+        """End what was begun; nothing is evaluated any more."""
