@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rag_evals.evals.engine.cache_database import CacheDatabase
 from rag_evals.evals.runs.masking import masked
@@ -56,6 +56,21 @@ class Entry:
     created: float
     used: float
     size: int
+
+
+class Store(Protocol):
+    """Keeps what is made, as the cache does."""
+
+    def recall(self, kind: str, keys: Sequence[str], *, is_use: bool = True) -> dict[str, bytes]:
+        """Return what is kept of `keys`."""
+
+    def keep(
+        self, kind: str, items: Mapping[str, bytes], *, subject: str | None = None, maker: Maker | None = None
+    ) -> None:
+        """Keep `items`."""
+
+    def recent(self, kind: str, name: str, count: int = 20) -> list[bytes]:
+        """Return the latest items that makers called `name` made."""
 
 
 class Cache:

@@ -102,6 +102,7 @@ class Engine:
         # Looked up here: handing it to the engine's thread and back would cost more than all else.
         known = self._reuse_cache.known(task)
         if known is None:
+            self._backend.open(task)
             return self._begin(task)
         evaluation = evaluation_of(task, *known)
         if self._is_traced:
@@ -146,10 +147,11 @@ class Engine:
         return answered.wait(BLOCKED)
 
     def stop(self) -> None:
-        """Give up what no test has asked for yet; what is finished is in the cache."""
+        """Give up what no test has asked for yet, and end the backend; what is finished is in the cache."""
         ahead, self._ahead = self._ahead, {}
         # In one go on the loop: one by one, those given up would make room for those not yet given up.
         self._loop.call_soon_threadsafe(lambda: [future.cancel() for _, future in ahead.values()])
+        self._backend.close()
 
     def places(self, task: Task) -> int:
         """Return how many tasks of this kind are worked on at once."""

@@ -106,14 +106,9 @@ async def _evaluation(
         answer = await _within(bound, answers(task), "answer", _unanswered)
     except _Trouble as trouble:
         _report_end(trouble, watcher)
-        error = trouble.reason if trouble.is_error else None
-        reason = "there is no answer" if trouble.is_error else trouble.reason
-        scores = _unscored(task.applying, reason)
-        if task.is_retrieval:  # what was not found was not found, whatever the cause
-            scores = tuple(Score(score.metric, 0.0, evidence=trouble.reason) for score in scores)
-        return Evaluation(
-            task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt, error=error
-        )
+        if trouble.is_error:
+            return _unanswered_task(task, "there is no answer", trouble.reason, error=trouble.reason)
+        return _unanswered_task(task, trouble.reason, trouble.reason)
     try:
         if watcher:
             watcher.stage("judge")
@@ -134,13 +129,19 @@ def unasked(task: Task, reason: str, watcher: Watcher | None = None) -> Evaluati
     """Return the evaluation of a question that could not be asked, unscored for that reason."""
     if watcher:
         watcher.started(task.name, task.question.id)
-    scores = _unscored(task.applying, reason)
-    evaluation = Evaluation(
-        task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt
-    )
+    evaluation = _unanswered_task(task, reason, reason)
     if watcher:
         watcher.finished(evaluation)
     return evaluation
+
+
+def _unanswered_task(task: Task, reason: str, cause: str, *, error: str | None = None) -> Evaluation:
+    scores = _unscored(task.applying, reason)
+    if task.is_retrieval:  # what was not found was not found, whatever the cause
+        scores = tuple(Score(score.metric, 0.0, evidence=cause) for score in scores)
+    return Evaluation(
+        task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt, error=error
+    )
 
 
 async def with_history(task: Task, turns: Turns, ask: Answers) -> tuple[Task, Tokens]:

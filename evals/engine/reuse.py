@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.engine.cache import Cache, Maker
+from rag_evals.evals.engine.cache import Maker, Store
 from rag_evals.evals.engine.relocation import placed, pointing_into
 from rag_evals.evals.engine.task import Task, said_before, with_known_history, written_key
 from rag_evals.evals.judges.choice.explain import TASKS, VERSION
@@ -75,7 +75,7 @@ class ReuseCache:
         masks_texts: Whether texts with secrets are kept nowhere: masked, they would be judged otherwise.
     """
 
-    def __init__(self, cache: Cache | None = None, *, masks_texts: bool = False) -> None:
+    def __init__(self, cache: Store | None = None, *, masks_texts: bool = False) -> None:
         self.cache = cache
         self._masks_texts = masks_texts
         self._loading: dict[int, asyncio.Future[None]] = {}

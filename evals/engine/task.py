@@ -69,6 +69,23 @@ async def _settle(call: Call, future: Future[Any]) -> None:
         future.set_result(result)
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where another process finds pipeline and judge: what the fixtures of a test gave.
+
+    Attributes:
+        test: The test function and its pipeline.
+        pipeline: Name of the fixture that gave the pipeline.
+        judge: Name of the one that gave the judge; None for the judge of retrieval.
+        problem: Why no other process can have them; "" where they can be had.
+    """
+
+    test: str
+    pipeline: str
+    judge: str | None
+    problem: str = ""
+
+
 @dataclass(frozen=True)
 class Task:
     """One evaluation to be made.
@@ -87,6 +104,7 @@ class Task:
         earlier: The turns of the question's conversation before it, in their order: with what the pipeline
             answers to them they become the question's history.
         known: The metrics that there are.
+        origin: Where pipeline and judge come from; None where they are wanted here alone.
     """
 
     pipeline: Pipeline
@@ -101,6 +119,7 @@ class Task:
     calls: CallsInTest | None = None
     earlier: tuple[Question, ...] = ()
     known: MetricSet = BUNDLED
+    origin: Origin | None = None
 
     @property
     def applying(self) -> tuple[Metric, ...]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from rag_evals.evals.judges.metrics import metrics_for
-from rag_evals.evals.plugin.collection import asked_by, group_of, param_of, repeat_of
-from rag_evals.evals.plugin.our_tests import evaluates, evaluates_retrieval
+from rag_evals.evals.plugin.collection import asked_by, repeat_of
+from rag_evals.evals.plugin.our_tests import evaluates, evaluates_retrieval, group_of, param_of
 from rag_evals.evals.plugin.recording.report_events import (
     attach_asked,
     attach_evaluation,

@@ -16,8 +16,8 @@ from rag_evals.evals.judges.calibration.card_check import CardChecks
 from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.criteria.no_model import NoModel
 from rag_evals.evals.judges.judge import Judge
-from rag_evals.evals.plugin.collection import asked_by, param_of
-from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES, SERVICES, evaluates_retrieval
+from rag_evals.evals.plugin.collection import asked_by
+from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES, SERVICES, evaluates_retrieval, param_of
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES as BUNDLED
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings

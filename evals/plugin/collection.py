@@ -19,8 +19,10 @@ from rag_evals.evals.plugin.our_tests import (
     PIPELINES,
     evaluates,
     evaluates_retrieval,
+    group_of,
     is_evaluation,
     is_free,
+    param_of,
 )
 from rag_evals.evals.plugin.recording.report_events import attach_stale
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES, in_file
@@ -187,12 +189,6 @@ def _refuse(
     raise pytest.UsageError(problem) from None
 
 
-def param_of(item: pytest.Item, name: str) -> Any:
-    """Return the parameter `name` of a test; None without."""
-    given = getattr(item, "callspec", None)
-    return given.params.get(name) if given else None
-
-
 def repeat_of(item: pytest.Item) -> int:
     """Return which repeat of its question a test is, from 0."""
     return int(param_of(item, REPEAT) or param_of(item, _REPEAT_OF_ANOTHER) or 0)
@@ -207,11 +203,6 @@ def question_of(item: pytest.Item) -> Question | None:
 def asked_by(item: pytest.Item) -> Question | None:
     """Return the question that a test puts to its pipeline; None without, or where it is stale."""
     return None if IS_STALE in item.stash else question_of(item)
-
-
-def group_of(item: pytest.Item) -> str:
-    """Return the test function and the pipeline: tests that differ only in what they ask."""
-    return f"{item.nodeid.partition('[')[0]} {param_of(item, 'pipeline')}"
 
 
 def asks_for(pipeline: str, items: Sequence[pytest.Item]) -> Sequence[AskedQuestion]:

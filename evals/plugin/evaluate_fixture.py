@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import listing
-from rag_evals.evals.engine.engine import AHEAD, PendingEvaluation
+from rag_evals.evals.engine.engine import AHEAD, Engine, PendingEvaluation
 from rag_evals.evals.engine.order.lookahead import Lookahead
 from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.gate.early_stop import EarlyStop
@@ -25,12 +25,11 @@ from rag_evals.evals.plugin.attempts import ATTEMPT, IS_EVALUATED
 from rag_evals.evals.plugin.collection import (
     asked_by,
     asks_for,
-    group_of,
     marked_conditions,
     marked_thresholds,
-    param_of,
     repeat_of,
 )
+from rag_evals.evals.plugin.our_tests import group_of, param_of
 from rag_evals.evals.plugin.recording.report_events import (
     attach_about,
     attach_evaluation,
@@ -90,8 +89,7 @@ class Evaluate:
         Without one it is the repeat that the test itself is.
         """
         __tracebackhide__ = True
-        engine = self._session.engine
-        task = self._task(pipeline, question, self._repeat if repeat is None else repeat)
+        task = self._placed(self._task(pipeline, question, self._repeat if repeat is None else repeat))
         recorded = self._recorded(task)
         if recorded is None:
             self._hold_to_bounds(task)
@@ -99,13 +97,17 @@ class Evaluate:
         if early and (verdict := early.verdict(task.name)):
             pytest.skip(f"the gate of {task.name} is decided: {verdict}")
         self._describe(task)
+        engine = self._engine()
         old = self._session.rejudge_tasks and self._session.rejudge_tasks.task(task)
         if old and self._session.goes_on and self._session.goes_on.has_rejudged(task):
             old = None
         if recorded:
             again = engine.submit(old) if old else None
             return self._given(task, recorded, again)
-        future = engine.submit(task)
+        try:
+            future = engine.submit(task)
+        except UsageError as error:
+            self._session.refuse(error)
         again = engine.submit(old) if old else None
         if task.repeat == self._repeat:
             engine.work_ahead(self._ahead_of(task))
@@ -135,6 +137,22 @@ class Evaluate:
         return replace(
             task, question=question, repeat=repeat, earlier=self._session.questions.earlier(question)
         )
+
+    def _placed(self, task: Task) -> Task:
+        """Return a task with where another process finds its pipeline and its judge, if one is to."""
+        if self._session.settings.cluster.address is None:
+            return task
+        from rag_evals.evals.plugin.session.cluster.controller import origin_of
+
+        return replace(task, origin=origin_of(self._item, task))
+
+    def _engine(self) -> Engine:
+        """Return the engine; it is made with the first evaluation."""
+        __tracebackhide__ = True
+        try:
+            return self._session.engine
+        except UsageError as error:
+            self._session.refuse(error)
 
     def _early(self) -> EarlyStop | None:
         return self._session.early(self._judge)

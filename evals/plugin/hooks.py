@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
 from rag_evals.evals.answers.log_summary import summary_to_json, told_of
 from rag_evals.evals.base.messages import count_of, printable
+from rag_evals.evals.engine.backends.backend import Backend
 from rag_evals.evals.engine.budget import plan_lines
 from rag_evals.evals.plugin import attempts, bundled, collection
 from rag_evals.evals.plugin.our_tests import evaluates, evaluates_retrieval
@@ -56,10 +58,12 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
         name=told["evals_session"],
         is_only_collected=config.option.collectonly,
         on_stop=partial(setattr, plugins.get_plugin("session"), "shouldstop"),
+        on_cluster=partial(_cluster_backend, config),
     )
     config.add_cleanup(session.close)
     for module in (bundled, collection, attempts, sys.modules[__name__]):
         plugins.register(module, module.__name__)
+    plugins.register(EndHooks(session), "evals-end")
     recorder = Recorder(config, session, partial(write_scores, config))
     if workers.is_worker:
         workers.tell("evals_evaluates", True)
@@ -71,6 +75,37 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
         listeners.append(github.hear)
     plugins.register(SessionSummary(config, session, recorder, listeners), "evals-summary")
     return Begun(session, collection.parametrize, recorder.record)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Let a cluster say in tests what becomes of it."""
+    ours = session_of(session.config)
+    with ours.screen.copied() if ours.is_on_cluster else nullcontext():
+        return (yield)
+
+
+class EndHooks:
+    """Frees what evaluates as soon as no test is to come: reports are not to hold a cluster.
+
+    Args:
+        session: The session.
+    """
+
+    def __init__(self, session: EvalsSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Give up what was begun ahead, and end the actors of a cluster."""
+        self._session.give_up()
+
+
+def _cluster_backend(config: pytest.Config, session: EvalsSession) -> Backend:
+    """Return what makes the evaluations on a cluster; other sessions import nothing of it."""
+    from rag_evals.evals.plugin.session.cluster.controller import cluster_backend
+
+    return cluster_backend(config, session)
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
@@ -99,9 +134,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Give up what was begun ahead; exit with the usage code if a worker found the configuration wrong."""
+    """Exit with the usage code if a worker found the configuration wrong."""
     ours = session_of(session.config)
-    ours.give_up()
     if ours.problem is not None:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if not session.config.pluginmanager.has_plugin("terminalreporter"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_module
 
@@ -43,3 +45,14 @@ def is_evaluation(item: pytest.Item) -> bool:
 def is_free(item: pytest.Item, name: str) -> bool:
     """Return whether `pipeline` or `question` is ours to give: the project has no fixture of that name."""
     return fixture_module(item, name) == (FIXTURES if name == "pipeline" else None)
+
+
+def param_of(item: pytest.Item, name: str) -> Any:
+    """Return the parameter `name` of a test; None without."""
+    given = getattr(item, "callspec", None)
+    return given.params.get(name) if given else None
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the test function and the pipeline: tests that differ only in what they ask."""
+    return f"{item.nodeid.partition('[')[0]} {param_of(item, 'pipeline')}"

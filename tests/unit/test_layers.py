@@ -84,6 +84,7 @@ HEAVY = {
     "dspy",
     "litellm",
     "networkx",
+    "ray",
 }
 # Bridges to LlamaIndex, themselves imported inside functions, have heavy imports at the top.
 BRIDGES = ("rag/retrieval/llamaindex.py", "rag/pipelines/llamaindex_spans.py")

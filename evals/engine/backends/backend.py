@@ -18,6 +18,13 @@ Ends = Callable[[], float | None]
 class Backend(Protocol):
     """Makes evaluations; what is async is called on the engine's loop, the rest from any thread."""
 
+    def open(self, task: Task) -> None:
+        """Get ready to evaluate `task`; for the first one that takes a while.
+
+        Raises:
+            UsageError: The configuration is wrong, or `task` cannot be evaluated.
+        """
+
     def begin(self) -> None:
         """Begin with a loop on which nothing is under way; the first one, or one in place of one blocked."""
 
@@ -56,4 +63,4 @@ class Backend(Protocol):
         """
 
     def close(self) -> None:
-        """End what was begun; nothing is evaluated any more."""
+        """End what was begun; nothing is evaluated any more. A second time does nothing."""

@@ -49,6 +49,9 @@ class LocalBackend:
         self._is_traced = is_traced
         self._places: dict[tuple[int, ...], asyncio.Semaphore] = {}
 
+    def open(self, task: Task) -> None:
+        """Do nothing: pipelines and judges are loaded with what they make first."""
+
     def begin(self) -> None:
         """Begin with another loop: who waited on the one before is given up."""
         self._places = {}
@@ -56,12 +59,7 @@ class LocalBackend:
 
     def places(self, task: Task) -> int:
         """Return how many tasks of this kind are worked on at once."""
-        return max(_most(task.pipeline, self._concurrency), _most(task.judge, self._concurrency))
-
-    def under_way(self, task: Task) -> int:
-        """Return how many tasks of this kind may be under way: those worked on, and some that wait."""
-        # Servers hold back calls themselves, and a task that waits before another try makes none.
-        return self.places(task) * (BESIDE if _servers(task) else 1)
+        return places_for(task, self._concurrency)
 
     async def make_answer(self, task: Task) -> KeyedResult[Answer]:
         """Make an answer, or have it from before.
@@ -106,10 +104,21 @@ class LocalBackend:
 
     def _places_for(self, task: Task) -> asyncio.Semaphore:
         """Return the places of `task`: local tasks wait for each other, those of a server for that server."""
-        key = (self.under_way(task), *_servers(task))
+        key = (most_under_way(task, self._concurrency), *_servers(task))
         if key not in self._places:
             self._places[key] = asyncio.Semaphore(key[0])
         return self._places[key]
+
+
+def places_for(task: Task, concurrency: int) -> int:
+    """Return how many tasks of this kind one process works on at once."""
+    return max(_most(task.pipeline, concurrency), _most(task.judge, concurrency))
+
+
+def most_under_way(task: Task, concurrency: int) -> int:
+    """Return how many tasks of this kind one process takes: those it works on, and some that wait."""
+    # Servers hold back calls themselves, and a task that waits before another try makes none.
+    return places_for(task, concurrency) * (BESIDE if _servers(task) else 1)
 
 
 def _most(thing: object, concurrency: int) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # How the value of an option is read: by `READERS` of `option_values`, imported by sessions that evaluate.
 Kind = Literal[
+    "address",
     "as_it_is",
     "bound",
     "collector",
@@ -35,6 +36,7 @@ Kind = Literal[
     "project",
     "questions",
     "refresh",
+    "resources",
     "retrieval_metrics",
     "seconds",
     "shard",
@@ -86,6 +88,7 @@ class Option:
         metavar: What stands for the value in `--help`.
         called: The name with dashes, where it is not that of the field.
         is_added: Whether the command line adds to what the ini file says, in place of replacing it.
+        bare: What it says where it is given without a value; "" where it needs one.
     """
 
     field: str
@@ -95,6 +98,7 @@ class Option:
     metavar: str = "TEXT"
     called: str = ""
     is_added: bool = False
+    bare: str = ""
 
     @property
     def name(self) -> str:
@@ -118,6 +122,11 @@ class Option:
         parser.addini(self.ini, self.help, type=kind, default=default)
         if kind == "bool":
             group.addoption(self.flag, action="store_true", default=None, help=self.help)
+            return
+        if self.bare:
+            group.addoption(
+                self.flag, nargs="?", const=self.bare, metavar=self.metavar, default=None, help=self.help
+            )
             return
         action = "store" if kind == "string" else "append"
         group.addoption(self.flag, action=action, metavar=self.metavar, default=None, help=self.help)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from rag_evals.evals.answers.masking import parse_mask
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
+from rag_evals.evals.engine.backends.cluster.options import parse_address, parse_resources
 from rag_evals.evals.gate.condition import parse_conditions
 from rag_evals.evals.judges.metrics import BUNDLED, MetricSet, checked_thresholds
 from rag_evals.evals.plugin.session.option import Given, Kind
@@ -155,6 +156,7 @@ def _if_any(parse: Callable[[Given], Any]) -> Callable[[Given], Any]:
 
 
 READERS: Mapping[Kind, Callable[[Given], Any]] = {
+    "address": _if_any(lambda given: parse_address(given.value)),
     "as_it_is": lambda given: given.value,
     "bound": _if_any(lambda given: parse_number(given.name, given.value)),
     "collector": _if_any(lambda given: parse_collector(given.value)),
@@ -173,6 +175,7 @@ READERS: Mapping[Kind, Callable[[Given], Any]] = {
     "project": _if_any(lambda given: parse_project(given.value)),
     "questions": _questions,
     "refresh": lambda given: parse_refresh(given.value),
+    "resources": lambda given: parse_resources(given.value),
     "retrieval_metrics": lambda given: parse_retrieval_metrics(given.value),
     "seconds": lambda given: parse_number(given.name, given.value) or None,
     "shard": _if_any(lambda given: parse_shard(given.value)),

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.backends.backend import Backend
 from rag_evals.evals.engine.budget import Budget, Prices
 from rag_evals.evals.engine.cache import FILE, Cache
 from rag_evals.evals.engine.engine import Engine
@@ -52,6 +54,7 @@ class EvalsSession:
         name: Names it: all its processes share their models.
         is_only_collected: Whether tests are collected and none is run.
         on_stop: Is told why the session is to end before its next test.
+        on_cluster: Gives what makes evaluations on a cluster.
 
     Attributes:
         progress: How far the evaluations are.
@@ -72,6 +75,7 @@ class EvalsSession:
         name: str,
         is_only_collected: bool = False,
         on_stop: Callable[[str], None] | None = None,
+        on_cluster: Callable[[EvalsSession], Backend | None] = lambda _: None,
     ) -> None:
         self._read = read
         self.screen = screen
@@ -82,6 +86,7 @@ class EvalsSession:
         self.problem: str | None = None
         self.is_empty_shard = False
         self._on_stop = on_stop
+        self._on_cluster = on_cluster
         self._began = began
         self._name = name
         self.names: dict[str, str] = {}
@@ -155,6 +160,7 @@ class EvalsSession:
             ends=lambda: self.budget.ends,
             watcher=self.progress,
             is_traced=self.settings.is_traced,
+            backend=self._on_cluster(self) if self.is_on_cluster else None,
         )
 
     @cached_property
@@ -251,6 +257,14 @@ class EvalsSession:
             is_only_collected=self.is_only_collected,
             is_parallel=self.workers.count > 0,
         )
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Whether evaluations are made on a cluster, as far as the settings can be read."""
+        try:
+            return self.settings.cluster.address is not None
+        except UsageError:
+            return False  # it is said with the first test
 
     @property
     def is_planned(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rag_evals.evals.answers.log import Sampling
 from rag_evals.evals.answers.masking import Mask
 from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.engine.backends.cluster.options import ClusterOptions
 from rag_evals.evals.gate.condition import Condition
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.judges.metrics import BUNDLED, MetricSet
@@ -105,6 +106,7 @@ class Settings:
     rules: Rules
     bounds: Bounds
     trackers: TrackerOptions
+    cluster: ClusterOptions
     known: MetricSet = BUNDLED
 
     @property
@@ -153,7 +155,12 @@ class Settings:
         return Sampling(self.sample or None, self.seed, self.stratify)
 
 
-_PARTS: Mapping[str, type] = {"rules": Rules, "bounds": Bounds, "trackers": TrackerOptions}
+_PARTS: Mapping[str, type] = {
+    "rules": Rules,
+    "bounds": Bounds,
+    "trackers": TrackerOptions,
+    "cluster": ClusterOptions,
+}
 
 
 def settings_from(config: pytest.Config, known: MetricSet = BUNDLED) -> Settings:
@@ -244,6 +251,7 @@ def check_settings(settings: Settings, *, is_parallel: bool = False) -> None:
             "evals_mask masks logged answers: give --evals-answers FILE; --evals-mask-texts masks secrets in "
             "what a pipeline says"
         )
+    _check_cluster(settings, is_parallel=is_parallel)
     if not settings.rules.stop_early:
         return
     if not (settings.rules.conditions or settings.baseline):
@@ -279,6 +287,21 @@ def _check_sampling(settings: Settings) -> None:
     if settings.stratify and not settings.sample:
         raise UsageError(
             f"evals_stratify = {settings.stratify}: say how many are drawn with --evals-sample N"
+        )
+
+
+def _check_cluster(settings: Settings, *, is_parallel: bool) -> None:
+    """Check that nothing is asked of a cluster that it does not do.
+
+    Raises:
+        UsageError: Something is.
+    """
+    if settings.cluster.address is None:
+        return
+    others = {"-n": is_parallel, "evals_rejudge": settings.rejudge, "evals_answers": bool(settings.answers)}
+    if given := [name for name, is_given in others.items() if is_given]:
+        raise UsageError(
+            f"evals_ray: the cluster works on many questions at once; leave out {', '.join(given)}"
         )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, TextIO
 
 import pytest
 from rag_evals.evals.plugin.workers import Workers
@@ -24,6 +28,8 @@ class Screen:
         self._config = config
         self._workers = workers
         self.said: list[str] = []
+        self._lock = threading.Lock()
+        self._copy: TextIO | None = None
 
     @property
     def is_shown(self) -> bool:
@@ -39,6 +45,33 @@ class Screen:
             return
         self.said.append(line)
         self._workers.tell("evals_said", self.said)
+
+    def say_in_test(self, line: str) -> None:
+        """Say something while a test runs, from any thread; where `copied` is not, keep it."""
+        with self._lock:
+            if self._copy is None:
+                self.said.append(line)
+                return
+            column = self._config.get_terminal_writer().width_of_current_line
+            # A terminal that is gone is no trouble of the run's.
+            with suppress(OSError, ValueError):
+                self._copy.write(f"\n{line}\n{' ' * column}" if column else f"{line}\n")
+                self._copy.flush()
+
+    @contextmanager
+    def copied(self) -> Iterator[None]:
+        """Have what is said in tests reach the terminal: in a test standard output leads elsewhere."""
+        with suppress(OSError, ValueError):  # no file of the system: pytest run inside pytest
+            copy = os.dup(sys.stdout.fileno())
+            self._copy = os.fdopen(copy, "w", encoding=sys.stdout.encoding, errors="replace")
+        try:
+            yield
+        finally:
+            with self._lock:
+                stream, self._copy = self._copy, None
+            if stream:
+                with suppress(OSError, ValueError):
+                    stream.close()
 
     def hear(self, lines: list[str]) -> None:
         """Keep what a worker had to say; what several say is said once."""

@@ -130,6 +130,10 @@ EXAMPLES = {
     "evals_refresh": ("refresh", (), "all", ("answers", "scores")),
     "evals_cache_size": ("cache_mebibytes", 1024, "0.5", 0.5),
     "evals_concurrency": ("concurrency", 0, "64", 64),
+    "evals_ray": ("cluster.address", None, "10.0.0.1:6379", "10.0.0.1:6379"),
+    "evals_ray_actors": ("cluster.actors", 0, "8", 8),
+    "evals_ray_resources": ("cluster.resources", {}, "num_gpus=0.5", {"num_gpus": 0.5}),
+    "evals_ray_config": ("cluster.config", None, "ray.toml", Path("/project/ray.toml")),
     "evals_timeout": ("timeout", 900, "0", None),
     "evals_shard": ("shard", None, "2/5", Shard(2, 5)),
     "evals_continue": ("goes_on", None, "latest", "latest"),
@@ -159,7 +163,7 @@ def test_every_option_is_a_setting():
     """Each option has an example above, in the order of `--help`, and makes a setting of its own."""
     assert [option.ini for option in OPTIONS] == list(EXAMPLES)
     assert [option.field for option in OPTIONS] == [field for field, *_ in EXAMPLES.values()]
-    parts = {"rules", "bounds", "trackers"}
+    parts = {"rules", "bounds", "trackers", "cluster"}
     names = [name for name in Settings.__dataclass_fields__ if name not in {"root", "known", *parts}]
     names += [
         f"{part}.{name}" for part in parts for name in attrgetter(part)(settings()).__dataclass_fields__
@@ -275,6 +279,9 @@ def test_options_and_ini_values_have_one_name():
         ("--evals-mask-texts", "evals_mask_texts"),
         ("--evals-no-cache", "evals_no_cache"),
         ("--evals-cache-size", "evals_cache_size"),
+        ("--evals-ray-actors", "evals_ray_actors"),
+        ("--evals-ray-resources", "evals_ray_resources"),
+        ("--evals-ray-config", "evals_ray_config"),
         ("--evals-max-cost", "evals_max_cost"),
         ("--evals-max-minutes", "evals_max_minutes"),
         ("--evals-wandb-runs", "evals_wandb_runs"),

@@ -1,0 +1,319 @@
+"""The connection to a Ray cluster: found or begun here, its nodes, its actors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.messages import printable
+from rag_evals.evals.engine.backends.cluster.actor import EvaluationActor, NodeSession
+from rag_evals.evals.engine.backends.cluster.messages import LostError, NodeInfo, NodeSpec, Reply, Request
+from rag_evals.evals.engine.backends.cluster.options import AUTO, CPUS, GPUS, LOCAL, MEMORY, ClusterPlan
+
+LEAST = (2, 52)
+LOOPBACK = "127.0.0.1"
+# Seconds from one look at an actor that works to the next.
+GLANCE = 10.0
+# Seconds in which an actor's process has to say that it is there.
+SIGN_OF_LIFE = 60.0
+# Seconds that an actor has to end what its fixtures made.
+ENDING = 1.5
+# Seconds that Ray has to end a cluster that was begun here.
+SHUTDOWN = 2.5
+# Ray's names of what an actor reserves.
+_NAMES: Mapping[str, str] = {CPUS: "CPU", GPUS: "GPU", MEMORY: "memory"}
+
+
+def check_installed() -> None:
+    """Look for Ray without importing it.
+
+    Raises:
+        UsageError: It is not there, or too old.
+    """
+    try:
+        found = version("ray")
+    except PackageNotFoundError:
+        raise UsageError("evals_ray: Ray is not installed: pip install 'rag-evals[ray]'") from None
+    if tuple(int(part) for part in found.split(".")[:2]) < LEAST:
+        raise UsageError(f"evals_ray: Ray {found} is too old: pip install 'rag-evals[ray]' for 2.52 or later")
+
+
+class Connection:
+    """A connection to a cluster; it ends with `close`.
+
+    Args:
+        plan: Which cluster, and what of it.
+        folder: The folder that is shipped where the cluster is not begun here.
+        is_offline: Whether only this machine, or an address that is named, may be reached.
+
+    Attributes:
+        is_begun_here: Whether the cluster was begun by this process, on this machine alone.
+        is_shipped: Whether the folder was shipped, or the job's working directory is it.
+
+    Raises:
+        UsageError: There is no such cluster.
+    """
+
+    _ray: Any  # has no types for all that is called
+
+    def __init__(self, plan: ClusterPlan, folder: str, *, is_offline: bool = False) -> None:
+        check_installed()
+        # Before Ray is imported, and for the processes that it begins: it would tell its makers of its use.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+
+        self._ray = ray
+        self._plan = plan
+        self.is_begun_here = False
+        self.is_shipped = True
+        self._is_ours = not ray.is_initialized()
+        if self._is_ours:
+            self._connect(folder, is_offline=is_offline)
+
+    def _connect(self, folder: str, *, is_offline: bool) -> None:
+        address = self._plan.address
+        if address == AUTO:
+            address = os.environ.get("RAY_ADDRESS") or AUTO
+        if address != LOCAL:
+            try:
+                self._init(address=address, runtime_env=self._runtime_env(folder))
+            except ConnectionError as error:
+                if address != AUTO:
+                    raise UsageError(
+                        f"evals_ray: no Ray cluster answers at {printable(address)}: {_first_line(error)}"
+                    ) from error
+            else:
+                if is_offline and address == AUTO and not self._is_here():
+                    self.close()
+                    raise UsageError(
+                        "evals_ray = auto under --evals-offline: the cluster is on other machines; name it, "
+                        "as in --evals-ray=HOST:PORT"
+                    )
+                return
+        # No port of it is open to other machines.
+        environment = self._runtime_env(folder)
+        environment.pop("working_dir", None)
+        self._init(address=LOCAL, include_dashboard=False, _node_ip_address=LOOPBACK, runtime_env=environment)
+        self.is_begun_here, self.is_shipped = True, False
+
+    def _init(self, **options: Any) -> None:
+        try:
+            self._ray.init(
+                log_to_driver=False, configure_logging=False, logging_level=logging.ERROR, **options
+            )
+        except ConnectionError:
+            raise
+        except (ValueError, RuntimeError, OSError, self._ray.exceptions.RayError) as error:
+            raise UsageError(f"evals_ray: {_first_line(error)}") from error
+
+    def _runtime_env(self, folder: str) -> dict[str, Any]:
+        """Return what Ray is to set up on nodes; a submitted job has a working directory already."""
+        environment = dict(self._plan.runtime_env)
+        passed = {name: os.environ[name] for name in self._plan.pass_env if name in os.environ}
+        if passed:
+            environment["env_vars"] = {**environment.get("env_vars", {}), **passed}
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+            environment.pop("working_dir", None)
+            return environment
+        environment.setdefault("working_dir", folder)
+        environment["excludes"] = [*_LEFT_OUT, *environment.get("excludes", ())]
+        return environment
+
+    def _is_here(self) -> bool:
+        """Return whether all nodes have an address of this machine's own."""
+        return all(_is_own(str(node["NodeManagerAddress"])) for node in self.nodes())
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return the nodes that are alive."""
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def room(self, needs: Mapping[str, float]) -> int:
+        """Return for how many actors the nodes have room, were nothing else on them."""
+        return sum(_fitting(node.get("Resources", {}), _in_words_of_ray(needs)) for node in self.nodes())
+
+    def missing(self, needs: Mapping[str, float]) -> str:
+        """Say what no node has; "" where some node has enough of all."""
+        wanted = _in_words_of_ray(needs)
+        found = [node.get("Resources", {}) for node in self.nodes()]
+        if any(_fitting(resources, wanted) for resources in found):
+            return ""
+        parts = []
+        for name, amount in needs.items():
+            most = max((one.get(_NAMES.get(name, name), 0.0) for one in found), default=0.0)
+            if most < amount:
+                parts.append(f"{name} = {amount:g} (the most that a node has is {most:g})")
+        return ", ".join(parts) or ", ".join(f"{name} = {amount:g}" for name, amount in needs.items())
+
+    def actor(self, start: Callable[[NodeSpec], NodeSession], spec: NodeSpec) -> RayActor:
+        """Begin an actor; it waits until a node has room for it."""
+        needs = dict(self._plan.resources)
+        options: dict[str, Any] = {name: needs.pop(name) for name in (CPUS, GPUS, MEMORY) if name in needs}
+        kind = self._ray.remote(EvaluationActor)
+        handle = kind.options(
+            **options,
+            resources=needs or None,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
+        ).remote(start, spec)
+        return RayActor(self._ray, handle)
+
+    def close(self) -> None:
+        """End the connection, and a cluster that was begun here; it takes no longer than some seconds."""
+        if not self._is_ours:
+            return
+        ending = threading.Thread(target=self._ray.shutdown, daemon=True)
+        ending.start()
+        ending.join(SHUTDOWN)
+
+
+class RayActor:
+    """An actor on the cluster, as the pool has it.
+
+    Attributes:
+        label: Where it is, for messages.
+    """
+
+    def __init__(self, ray: Any, handle: Any) -> None:
+        self._ray = ray
+        self._handle = handle
+        self.label = "an actor"
+
+    def about(self) -> Future[NodeInfo]:
+        """Ask where it is; the future fails with a LostError where it cannot be."""
+        return self._asked(self._handle.about.remote())
+
+    def begin(self) -> Future[None]:
+        """Have it begin its session.
+
+        The future fails with a UsageError where it cannot, with a LostError where it is gone.
+        """
+        return self._asked(self._handle.begin.remote())
+
+    async def evaluate(self, request: Request, name: str, seconds: float | None = None) -> Reply:
+        """Have a request answered.
+
+        Args:
+            request: What is asked.
+            name: Name of the task, as Ray shows it.
+            seconds: What a question may take; an actor whose loop stands still for longer is lost.
+
+        Raises:
+            LostError: No answer will come.
+        """
+        reference = self._handle.evaluate.options(name=name).remote(request)
+        answer: asyncio.Future[Reply] = asyncio.wrap_future(self._asked(reference))
+        try:
+            while not answer.done():
+                await asyncio.wait((answer,), timeout=GLANCE)
+                if not answer.done():
+                    await self._look(answer, seconds)
+            return answer.result()
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                self._ray.cancel(reference)
+            raise
+
+    async def _look(self, answer: asyncio.Future[Reply], seconds: float | None) -> None:
+        """Look whether it still works.
+
+        Raises:
+            LostError: It does not.
+        """
+        sign = asyncio.wrap_future(self._asked(self._handle.stalled.remote()))
+        await asyncio.wait((answer, sign), timeout=SIGN_OF_LIFE, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return
+        if not sign.done():
+            raise LostError(f"it gave no sign of life for {SIGN_OF_LIFE:g} s")
+        if (stalled := sign.result()) > SIGN_OF_LIFE + (seconds or 0.0) and seconds:
+            raise LostError(f"what it evaluates has held it up for {stalled:.0f} s")
+
+    def end(self) -> Future[None]:
+        """Have it end its session."""
+        return self._asked(self._handle.end.remote())
+
+    def kill(self) -> None:
+        """End its process."""
+        with suppress(Exception):
+            self._ray.kill(self._handle)
+
+    def _asked(self, reference: Any) -> Future[Any]:
+        """Return the future of a call, whose errors are ours."""
+        given: Future[Any] = reference.future()
+        future: Future[Any] = Future()
+        given.add_done_callback(lambda done: self._settle(done, future))
+        return future
+
+    def _settle(self, done: Future[Any], future: Future[Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(done.result())
+        except self._ray.exceptions.RayTaskError as error:
+            cause = getattr(error, "cause", None)
+            is_ours = isinstance(cause, UsageError)
+            future.set_exception(cause if is_ours else LostError(f"it raised {_last_line(error)}"))
+        except BaseException as error:  # noqa: BLE001 - whatever Ray says is why no answer will come
+            future.set_exception(LostError(_reason(error)))
+
+
+# How lines of Ray's messages begin that name its own things.
+_IDS = ("class_name", "actor_id", "pid", "namespace", "ip")
+# What no node needs of the folder.
+_LEFT_OUT = (".git", ".venv", "venv", ".rag-evals", ".pytest_cache", "node_modules", "__pycache__")
+
+
+def _in_words_of_ray(needs: Mapping[str, float]) -> dict[str, float]:
+    return {_NAMES.get(name, name): amount for name, amount in needs.items() if amount}
+
+
+def _fitting(resources: Mapping[str, float], wanted: Mapping[str, float]) -> int:
+    """Return how many actors fit on a node."""
+    if not wanted:
+        return 1
+    return int(min(resources.get(name, 0.0) / amount for name, amount in wanted.items()))
+
+
+def _is_own(address: str) -> bool:
+    """Return whether an address is this machine's: only such a one can be bound to."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return printable(lines[0]) if lines else type(error).__name__
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return printable(lines[-1]) if lines else type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """Return why an actor is lost, in words that are not Ray's own where it says the same of all."""
+    text = str(error)
+    if "OutOfMemory" in type(error).__name__ or "memory running low" in text:
+        return "its node ran out of memory"
+    if "node has died" in text or "node was terminated" in text or "NodeDied" in type(error).__name__:
+        return "its node is gone"
+    if "process has died" in text:
+        return "its process died: it was killed, or crashed in native code"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = " ".join(line for line in lines if not line.startswith(_IDS))
+    return printable(f"{type(error).__name__}: {said}"[:300]) if said else type(error).__name__
