@@ -93,7 +93,7 @@ class Pool:
 
         Args:
             group: What tests the work is for: a member that has pipeline and judge of it ready comes first.
-            most: How many tasks a member may have under way.
+            most: How many tasks a member works on at once; it may have one more that waits.
 
         Raises:
             PoolClosedError: There is no member any more.
@@ -155,6 +155,9 @@ class Pool:
         """Give free places to those who wait, first come first served."""
         while self._waiting:
             group, most, future = self._waiting[0]
+            # One on top while many wait: no actor idles for the way there and back. Not at the end, where the
+            # last ones would wait behind others beside idle actors.
+            most += len(self._waiting) > 2 * len(self._loads)
             # At the same load the one that has the pipeline of this group ready.
             member = min(
                 self._loads,

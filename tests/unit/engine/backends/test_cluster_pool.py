@@ -45,16 +45,30 @@ async def test_the_one_that_is_ready_for_the_group_comes_first():
 
 async def test_who_waits_is_served_first_come_first_served():
     pool = Pool()
-    waiting = [asyncio.ensure_future(pool.take("g", 1)) for _ in range(3)]
+    waiting = [asyncio.ensure_future(pool.take("g", 1)) for _ in range(2)]
     await asyncio.sleep(0)
     pool.add(A)
     place = await waiting[0]
     assert not waiting[1].done()
     pool.give_back(place)
     assert (await waiting[1]).member is A
+    waiting.append(asyncio.ensure_future(pool.take("g", 1)))
+    await asyncio.sleep(0)
     assert not waiting[2].done()
     pool.add(B)
     assert (await waiting[2]).member is B
+
+
+async def test_while_many_wait_each_has_one_more_at_hand():
+    """So that none idles while an answer is on its way; the last ones go to whoever is free."""
+    pool = Pool()
+    waiting = [asyncio.ensure_future(pool.take("g", 1)) for _ in range(8)]
+    await asyncio.sleep(0)
+    pool.add(A)
+    pool.add(B)
+    await asyncio.sleep(0.01)
+    assert [one.result().member for one in waiting[:4]] == [A, A, B, B]
+    assert not any(one.done() for one in waiting[4:])
 
 
 async def test_a_place_is_not_lost_with_one_who_gave_up():
