@@ -223,6 +223,19 @@ def test_ctrl_c_frees_the_cluster(begun, clustered, notes):
     assert "interrupted: `rag-evals continue" in said
 
 
+def test_sigterm_ends_a_session_as_ever(begun, clustered, notes):
+    """Ray's own way with it is an exception in the middle of pytest."""
+    clustered.ask(**{f"r{n}": f"Which is {n}?" for n in range(600)})
+    running = begun("--evals-pipelines=mortal")
+    wait_until(lambda: has_answers(clustered, 10))
+    running.terminate()
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode == -signal.SIGTERM
+    assert "INTERNALERROR" not in said
+    pids = [int(note.name.removeprefix("pid")) for note in notes.glob("pid*")]
+    assert wait_until(lambda: not any(map(is_alive, pids)), 15) < 15
+
+
 def test_a_resource_that_no_node_has(begun, clustered):
     """It is said after half a minute, and the session ends when it was told to."""
     clustered.write("ray.toml", "wait_minutes = 0.6\nresources = { num_gpus = 1 }\n")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -107,9 +108,10 @@ class Connection:
 
     def _init(self, **options: Any) -> None:
         try:
-            self._ray.init(
-                log_to_driver=False, configure_logging=False, logging_level=logging.ERROR, **options
-            )
+            with _own_signals():
+                self._ray.init(
+                    log_to_driver=False, configure_logging=False, logging_level=logging.ERROR, **options
+                )
         except ConnectionError:
             raise
         except (ValueError, RuntimeError, OSError, self._ray.exceptions.RayError) as error:
@@ -265,6 +267,18 @@ class RayActor:
             future.set_exception(cause if is_ours else LostError(f"it raised {_last_line(error)}"))
         except BaseException as error:  # noqa: BLE001 - whatever Ray says is why no answer will come
             future.set_exception(LostError(_reason(error)))
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Leave what SIGTERM does as it is: Ray would have it raise SystemExit wherever pytest is just then."""
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, handler)
 
 
 # How lines of Ray's messages begin that name its own things.
