@@ -130,10 +130,12 @@ def _is_judged(item: pytest.Item) -> bool:
 def _planned_pipeline(item: pytest.Item) -> str | None:
     """Return the name of the pipeline that a test asks, if it is bundled or a log; None where it is not."""
     name = param_of(item, "pipeline")
+    # Settings are read for tests that evaluate alone: where none does, what is wrong with them is nobody's.
+    if not asked_by(item):
+        return None
     if session_of(item.config).settings.answers:
-        return LOGGED if name == LOGGED and asked_by(item) else None
-    is_bundled = name in BUNDLED and asked_by(item) and fixture_module(item, name) == PIPELINES
-    return str(name) if is_bundled else None
+        return LOGGED if name == LOGGED else None
+    return str(name) if name in BUNDLED and fixture_module(item, name) == PIPELINES else None
 
 
 def _pipeline(name: str, session: EvalsSession) -> Pipeline:

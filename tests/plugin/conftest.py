@@ -139,6 +139,11 @@ class Project:
         return sorted(path for path in self.path.rglob(".rag-evals/runs/*") if not path.is_symlink())
 
     @property
+    def last_run(self) -> Path:
+        """The folder of the last run; the names of two of one second do not tell which was later."""
+        return max(self.runs, key=lambda run: (run / "records.jsonl").stat().st_mtime_ns)
+
+    @property
     def lines(self) -> list[dict]:
         """The lines of the only run, without their checksums."""
         (run,) = self.runs

@@ -96,7 +96,7 @@ def asked(project, server):
 
 def values(project) -> dict[str, dict[str, float | None]]:
     """Return the values of the latest run."""
-    run = max(project.runs)
+    run = project.last_run
     lines = map(json.loads, (run / "records.jsonl").read_text("utf-8").splitlines())
     return {
         line["question_id"]: {metric: s["value"] for metric, s in line["scores"].items()}
@@ -159,7 +159,7 @@ def test_a_check_is_made_anew(checked):
     checked.write("conftest.py", checked.read("conftest.py").replace("<= 40", "<= 4"))
     checked.run()
     assert values(checked)["good"]["short"] == 0.0
-    lines = map(json.loads, (max(checked.runs) / "records.jsonl").read_text("utf-8").splitlines())
+    lines = map(json.loads, (checked.last_run / "records.jsonl").read_text("utf-8").splitlines())
     assert [line["cached"] for line in lines if line["type"] == "evaluation"] == [["answer", "scores"]] * 2
 
 

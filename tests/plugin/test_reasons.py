@@ -76,7 +76,7 @@ def test_a_breach_has_a_reason(project, server, errors, how):
         assert errors(result) == [said]
         assert asked_why(server) == count
         assert REASON in project.read("report.html")
-    records = (max(project.runs) / "records.jsonl").read_text("utf-8").splitlines()
+    records = (project.last_run / "records.jsonl").read_text("utf-8").splitlines()
     lines = {line["question_id"]: line for line in map(json.loads, records) if line["type"] == "evaluation"}
     assert lines["snow"]["scores"]["faithfulness"]["explanation"] == REASON
     assert lines["snow"]["tokens"]["stages"]["reasons"] == {"evaluated": 20, "reused": 0, "generated": 1}

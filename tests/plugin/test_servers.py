@@ -143,7 +143,7 @@ def test_verdicts_that_are_read_from_words_are_said(project, serve, how):
         result.assert_outcomes(passed=6)
         assert [line for line in result.outlines if "read from words" in line] == [f"judge: {UNGRADED}"]
         assert UNGRADED in project.read("report.html")
-        records = (max(project.runs) / "records.jsonl").read_text("utf-8").splitlines()
+        records = (project.last_run / "records.jsonl").read_text("utf-8").splitlines()
         judges = [line for line in map(json.loads, records) if line["type"] == "judge"]
         assert judges[-1]["remarks"] == [UNGRADED]
 
