@@ -273,7 +273,9 @@ def test_what_sends_traces_is_not_installed(project, tmp_path):
         "import sys\nsys.modules['opentelemetry.sdk'] = sys.modules['requests'] = None\n"
     )
     url = "http://127.0.0.1:4318/v1/traces"
-    done = project.run(f"--evals-otlp={url}", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    # The plugin of LangSmith, which comes with LangChain, cannot be loaded without them.
+    options = (f"--evals-otlp={url}", "-p", "no:langsmith_plugin")
+    done = project.run(*options, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert done.returncode == 4
     assert done.stderr == (
         "ERROR: evals_otlp: not installed: opentelemetry-sdk, requests: pip install 'rag-evals[otlp]'\n\n"
