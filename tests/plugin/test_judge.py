@@ -162,12 +162,12 @@ def test_metrics_by_default(project):
         (
             ["--evals-metrics", "tone"],
             "unknown metric 'tone': known are faithfulness, relevancy, refusal, context_relevancy, "
-            "context_recall, correctness",
+            "context_recall, correctness, citation_precision, citation_recall",
         ),
         (
             ["--evals-metrics", ","],
             "no metrics: known are faithfulness, relevancy, refusal, context_relevancy, context_recall, "
-            "correctness",
+            "correctness, citation_precision, citation_recall",
         ),
         (["--evals-judge-floor", "70"], "evals_judge_floor = 70 is outside 0..1"),
         (
