@@ -196,7 +196,7 @@ def test_an_answer_is_read_once_token_by_token(made):
     """Each claim has the support of its least supported word; the answer is read once for all of them."""
     judge = load(str(made.folder("lettucedetect")))
     scorer = EntailmentScorer(judge)
-    assert scorer.metrics == ("faithfulness", "context_recall")
+    assert scorer.metrics == ("faithfulness", "context_recall", "citation_precision", "citation_recall")
     read_of = read(judge, "faithfulness", Answer("The cat eats milk. The dog eats milk.", CAT_AND_DOG))
     right, wrong = read_of.items
     assert right.value > 0.9 > 0.1 > wrong.value
