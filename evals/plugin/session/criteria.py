@@ -114,7 +114,9 @@ def criteria_at(path: Path) -> tuple[Metric, ...]:
     file = path / "conftest.py" if (path / "conftest.py").is_file() else path
     finder = _Finder()
     quiet = ("--collect-only", "-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=")
-    status = pytest.main([*quiet, str(file)], plugins=[finder])
+    # What runs this has imported modules of ours already, which pytest would rewrite: no error of theirs.
+    known = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+    status = pytest.main([*quiet, *known, str(file)], plugins=[finder])
     if status == pytest.ExitCode.USAGE_ERROR:
         raise UsageError(f"the criteria of {path} cannot be read: what pytest says of it stands above")
     if finder.problem is not None:
