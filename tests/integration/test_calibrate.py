@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -187,48 +186,6 @@ def test_the_next_run_names_the_card(home, path, tmp_path):
     (line,) = [line for line in map(json.loads, records) if line["type"] == "evaluation"]
     assert line["scores"]["faithfulness"]["threshold"] == metric.calibration.threshold
     assert line["scores"]["relevancy"]["threshold"] == 0.5
-
-
-CRITERIA = """
-@pytest.fixture(scope="session")
-def evals_criteria(pytestconfig):
-    from rag_evals import Criterion
-    return [Criterion("names_router", asks="Does the reply speak of a router?")]
-"""
-
-
-@pytest.mark.model
-def test_a_criterion_is_calibrated(home, calibrated, tmp_path):
-    """Labels name it; its card lies beside the other one, and the next run is calibrated in both."""
-    for name, text in (("conftest.py", CONFTEST + CRITERIA), ("pytest.ini", INI), ("test_it.py", TEST)):
-        (tmp_path / name).write_text(text)
-    (tmp_path / "questions.jsonl").write_text('{"id": "q", "question": "How many?"}\n')
-    lines = map(json.loads, (home / "labels.jsonl").read_text().splitlines())
-    labelled = [{**line, "names_router": int("router" in line["answer"])} for line in lines]
-    for line in labelled:
-        del line["faithful"]
-    labels = tmp_path / "labels.jsonl"
-    labels.write_text("".join(f"{json.dumps(line)}\n" for line in labelled))
-    before = sorted((home / "cards").iterdir())
-    options = ("--judge-model", MODEL, "--offline", "--home", home, "--config", small_config(home))
-    command = ("rag_evals.evals.cli", "calibrate", "--labels", labels, "--criteria", tmp_path, *options)
-    done = run(*command, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (card,) = [path for path in (home / "cards").iterdir() if path not in before]
-    assert re.fullmatch(r"[0-9a-f]{16}\.names_router\.json", card.name)
-    (metric,) = load_card(card).metrics
-    told = metric.accuracy.balanced_accuracy
-    options = (f"--evals-home={home}", f"--evals-config={small_config(home)}", "--evals-offline")
-    done = run("pytest", "-p", "no:cacheprovider", *options, "--evals-judge-model", MODEL, folder=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (judge,) = [line for line in done.stdout.splitlines() if line.startswith("judge: ")]
-    assert judge.startswith(f"judge: choice ({MODEL}), balanced accuracy on labels.jsonl: faithfulness ")
-    assert f"names_router {told.value:.2f} ({told.low:.2f} to {told.high:.2f})" in judge
-    records = (home / "runs" / "latest" / "records.jsonl").read_text().splitlines()
-    (line,) = [line for line in map(json.loads, records) if line["type"] == "evaluation"]
-    assert 0 <= line["scores"]["names_router"]["value"] <= 1
-    shutil.rmtree(home / "readings", ignore_errors=True)
-    card.unlink()
 
 
 @pytest.mark.parametrize(
