@@ -6,11 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rag_evals.evals.judges.calibration.judge_card import load_card
+
+from tests.servers.openai import LoopbackOpenAI, graded
 
 ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
@@ -186,6 +190,56 @@ def test_the_next_run_names_the_card(home, path, tmp_path):
     (line,) = [line for line in map(json.loads, records) if line["type"] == "evaluation"]
     assert line["scores"]["faithfulness"]["threshold"] == metric.calibration.threshold
     assert line["scores"]["relevancy"]["threshold"] == 0.5
+
+
+CRITERIA = """
+@pytest.fixture(scope="session")
+def evals_criteria(pytestconfig):
+    from rag_evals import Criterion
+    return [Criterion("is_right", asks="Is the reply right?")]
+"""
+
+
+@pytest.fixture
+def knowing() -> Iterator[LoopbackOpenAI]:
+    """A model on a server that takes what is right for right, but for doubts of its own."""
+
+    def answer(body: dict[str, Any]) -> Any:
+        asked = json.dumps(body)
+        share = 0.8 if any(f"Reply: {right}" in asked for right, _ in FACTS.values()) else 0.3
+        return graded({"yes": share, "no": 1.0 - share})
+
+    with LoopbackOpenAI(answer) as server:
+        yield server
+
+
+def test_a_criterion_is_calibrated(knowing, tmp_path):
+    """Labels name it, warnings of its project are errors; the next run is calibrated by its card."""
+    for name, text in (("conftest.py", CONFTEST + CRITERIA), ("pytest.ini", INI), ("test_it.py", TEST)):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "questions.jsonl").write_text('{"id": "q", "question": "How many?"}\n')
+    lines = map(json.loads, write_labels(tmp_path / "facts.jsonl").read_text().splitlines())
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("".join(f"{json.dumps(line | {'is_right': line.pop('faithful')})}\n" for line in lines))
+    home, model = tmp_path / "home", f"openai:knowing@{knowing.url}"
+    command = ("rag_evals.evals.cli", "calibrate", "--labels", labels, "--criteria", tmp_path)
+    done = run(*command, "--judge-model", model, "--offline", "--home", home, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (card,) = (home / "cards").iterdir()
+    assert re.fullmatch(r"[0-9a-f]{16}\.is_right\.json", card.name)
+    (metric,) = load_card(card).metrics
+    told = metric.accuracy.balanced_accuracy
+    options = (f"--evals-home={home}", "--evals-offline", "--evals-metrics=is_right")
+    done = run("pytest", "-p", "no:cacheprovider", *options, "--evals-judge-model", model, folder=tmp_path)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    (judge,) = [line for line in done.stdout.splitlines() if line.startswith("judge: ")]
+    assert judge == (
+        "judge: choice (openai:knowing@127.0.0.1), balanced accuracy on labels.jsonl: "
+        f"is_right {told.value:.2f} ({told.low:.2f} to {told.high:.2f})"
+    )
+    records = (home / "runs" / "latest" / "records.jsonl").read_text().splitlines()
+    (line,) = [line for line in map(json.loads, records) if line["type"] == "evaluation"]
+    assert line["scores"]["is_right"]["threshold"] == metric.calibration.threshold
 
 
 @pytest.mark.parametrize(
