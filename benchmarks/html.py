@@ -16,6 +16,7 @@ from typing import Any
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.html.page import run_html
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Tokens
@@ -77,7 +78,7 @@ def run_of(questions: int, passages: int) -> Run:
     """Return a run of two pipelines with three passages of 600 characters an answer."""
     texts = [f"Passage {n}. " + "The router sends each token to two experts. " * 14 for n in range(passages)]
     contexts = [Context(text[:600], "moe.pdf", n % 90, n, n + 600, 0.5) for n, text in enumerate(texts)]
-    return Run("run", {}, (), tuple(_evaluation(number, contexts) for number in range(questions)))
+    return Run("run", RunHeader(), (), tuple(_evaluation(number, contexts) for number in range(questions)))
 
 
 def _evaluation(number: int, contexts: list[Context]) -> Evaluation:
