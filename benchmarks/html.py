@@ -6,12 +6,10 @@ python -m benchmarks.html
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.reports.html.page import run_html
@@ -22,18 +20,8 @@ from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Tokens
 
 from benchmarks.report import print_table, save
+from tests.browser.chromium import start
 
-ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,1000",
-)
 # Until the page has been drawn twice after its script has run: what a user sees and can use.
 READY = """
 const done = arguments[0];
@@ -99,15 +87,8 @@ def _evaluation(number: int, contexts: list[Context]) -> Evaluation:
 
 def measure(file: Path) -> dict[str, float]:
     """Open `file` in a browser of its own; seconds."""
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
     with tempfile.TemporaryDirectory() as profile:
-        for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
-            options.add_argument(argument)
-        service: Any = webdriver.ChromeService(shutil.which("chromedriver"))
-        browser = webdriver.Chrome(options=options, service=service)
+        browser = start(Path(profile))
         try:
             browser.get(file.as_uri())
             # Counted from the start of the navigation: reading and drawing are in it.

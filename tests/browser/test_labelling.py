@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,31 +21,14 @@ from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Context, Message
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="no browser: apt-get install chromium chromium-driver"
-    ),
-]
-HOSTILE = "</script><script>document.title = 'hurt'</script><img src=x onerror=\"document.title = 'hurt'\">"
-ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,1000",
-)
+from tests.browser.chromium import HOSTILE, MARKS, start, visit, wait
+
+pytestmark = MARKS
 
 
 class Reader:
@@ -96,13 +77,7 @@ def downloads(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory, downloads) -> Iterator[WebDriver]:
     """One browser for all tests of the file; what it saves lands in `downloads`."""
-    options = webdriver.ChromeOptions()
-    for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(argument)
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = start(tmp_path_factory.mktemp("profile"), {"download.default_directory": str(downloads)})
     yield driver
     driver.quit()
 
@@ -126,19 +101,6 @@ def browser(chromium, page, downloads) -> Iterator[WebDriver]:
     assert chromium.title == "rag-evals labels: run 1"
 
 
-def visit(browser: WebDriver, address: str) -> None:
-    browser.get("about:blank")
-    browser.get(address)
-
-
-def wait(is_so: Callable[[], bool]) -> bool:
-    """Wait five seconds for a browser to get there."""
-    end = time.monotonic() + 5
-    while not is_so() and time.monotonic() < end:
-        time.sleep(0.02)
-    return is_so()
-
-
 def begin(browser: WebDriver, name: str = "Ann Lee") -> None:
     browser.find_element(By.ID, "name").send_keys(name, Keys.ENTER)
 
@@ -159,7 +121,7 @@ def saved(browser: WebDriver, downloads: Path) -> Path:
         return [file for file in set(downloads.iterdir()) - before if file.suffix == ".jsonl"]
 
     press(browser, "s")
-    assert wait(lambda: bool(new()))
+    assert wait(lambda: bool(new()), seconds=5)
     return new()[0]
 
 
@@ -241,7 +203,7 @@ def test_it_goes_on_from_a_file(browser, page, downloads):
     browser.execute_script("localStorage.clear()")
     visit(browser, page)
     browser.find_element(By.ID, "file").send_keys(str(file))
-    assert wait(lambda: browser.find_element(By.ID, "work").is_displayed())
+    assert wait(lambda: browser.find_element(By.ID, "work").is_displayed(), seconds=5)
     assert text(browser, "who") == "Ann Lee"
     assert text(browser, "count") == "3 of 44 answered, this is 4"
     assert text(browser, "said") == "2 answers taken over from labels-run-1-Ann-Lee.jsonl"
@@ -253,7 +215,8 @@ def test_a_file_of_another_page_is_not_taken(browser, downloads, tmp_path):
     other.write_text('{"id": "baseline q01", "draw": "0", "faithful": 1, "labeller": "Eve"}\n')
     browser.find_element(By.ID, "file").send_keys(str(other))
     assert wait(
-        lambda: text(browser, "said") == "other.jsonl is not taken over: It is a file of another page."
+        lambda: text(browser, "said") == "other.jsonl is not taken over: It is a file of another page.",
+        seconds=5,
     )
     begin(browser)
     assert text(browser, "count") == "0 of 44 answered, this is 1"
@@ -269,7 +232,7 @@ def test_a_browser_that_keeps_nothing_says_so(browser):
     press(browser, "y")
     assert text(browser, "count") == "1 of 44 answered, this is 2"
     browser.execute_script("document.getElementById('save').click()")  # else it asks before it is left
-    assert wait(lambda: text(browser, "said").startswith("1 answer saved to"))
+    assert wait(lambda: text(browser, "said").startswith("1 answer saved to"), seconds=5)
 
 
 def test_single_passages(browser, downloads, tmp_path):

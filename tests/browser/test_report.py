@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,31 +16,14 @@ from rag_evals.evals.runs.header import RunHeader
 from rag_evals.evals.runs.run import Run
 from rag_evals.evals.runs.score import ClaimScore, Score
 from rag_evals.rag.answer import Answer, Citation, Context
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.select import Select
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="no browser: apt-get install chromium chromium-driver"
-    ),
-]
-HOSTILE = "</script><script>document.title = 'hurt'</script><img src=x onerror=\"document.title = 'hurt'\">"
-ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,1000",
-)
+from tests.browser.chromium import HOSTILE, MARKS, start, visit, wait
+
+pytestmark = MARKS
 
 
 def evaluation(number: int) -> Evaluation:
@@ -73,17 +54,6 @@ def write(file: Path, numbers: range) -> str:
     return file.as_uri()
 
 
-def start(folder: Path, *, scripts: bool = True) -> WebDriver:
-    options = webdriver.ChromeOptions()
-    for argument in (*ARGUMENTS, f"--user-data-dir={folder}"):
-        options.add_argument(argument)
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    if not scripts:
-        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-
-
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory) -> Iterator[WebDriver]:
     """One browser for all tests of the file."""
@@ -99,20 +69,6 @@ def browser(chromium, report) -> Iterator[WebDriver]:
     yield chromium
     assert chromium.get_log("browser") == []
     assert chromium.title == "rag-evals: run"
-
-
-def visit(browser: WebDriver, address: str) -> None:
-    """Open `address` anew, whatever differs from the one that is open."""
-    browser.get("about:blank")
-    browser.get(address)
-
-
-def wait(is_so: Callable[[], bool]) -> bool:
-    """Wait two seconds for a browser to get there."""
-    end = time.monotonic() + 2
-    while not is_so() and time.monotonic() < end:
-        time.sleep(0.02)
-    return is_so()
 
 
 def rows(browser: WebDriver) -> list[str]:
@@ -351,7 +307,7 @@ def test_dark_and_light(browser):
 
 def test_without_scripts_it_can_be_read(report, tmp_path):
     """No filter, but every question, its answer and its passages."""
-    driver = start(tmp_path, scripts=False)
+    driver = start(tmp_path, {"profile.managed_default_content_settings.javascript": 2})
     try:
         driver.get(report)
         assert not driver.find_element(By.ID, "filters").is_displayed()
