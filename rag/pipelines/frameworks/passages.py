@@ -43,7 +43,7 @@ def once(passages: Iterable[Context]) -> tuple[Context, ...]:
 
 def spans(passages: Sequence[Context]) -> tuple[Span, ...]:
     """Return where passages stand."""
-    return tuple(Span(one.document, one.page, one.start, one.end, one.page_end) for one in passages)
+    return tuple(one.places[0] for one in passages)
 
 
 def _page(metadata: Mapping[str, Any], pages_from: int) -> int | None:

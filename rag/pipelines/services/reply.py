@@ -14,7 +14,7 @@ from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from rag_evals.rag.answer import Answer, Citation, Context, Span, Tokens
+from rag_evals.rag.answer import Answer, Citation, Context, Tokens
 from rag_evals.rag.config.service import PARTS_OF_A_PASSAGE, ServiceConfig
 from rag_evals.rag.errors import ConfigError, RagError
 
@@ -109,7 +109,7 @@ class Reply:
             contexts,
             self._timed(table) or {STAGE: seconds},
             {STAGE: tokens} if tokens != Tokens() else {},
-            stages={name: tuple(map(_span, passages)) for name, passages in stages.items()},
+            stages={name: tuple(one.places[0] for one in passages) for name, passages in stages.items()},
             citations=self._cited(table),
             cites=self._cites,
         )
@@ -253,7 +253,3 @@ def _citation(one: Any) -> Citation | None:
         _whole(one.get("page_end")),
         _legible(mark) if isinstance(mark, str) else "",
     )
-
-
-def _span(context: Context) -> Span:
-    return Span(context.document, context.page, context.start, context.end, context.page_end)
