@@ -214,10 +214,9 @@ def shared_config(path: Path | None = None, *, model: str | None = None) -> Pipe
         ConfigError: The file is missing or not TOML, or a key or value in it is wrong.
     """
     if configs := load_configs(path):
-        return config_for(next(iter(configs)), path=path, model=model)
+        return _with_model(next(iter(configs.values())), model)
     where, data = _tables(path)
-    config = _pipeline(where, "shared", {**data, "pipelines": {"shared": {}}})
-    return replace(config, llm=replace(config.llm, model=model)) if model else config
+    return _with_model(_pipeline(where, "shared", {**data, "pipelines": {"shared": {}}}), model)
 
 
 def judge_llm_for(path: Path | None, answering: LLMConfig, model: str | None) -> LLMConfig:
@@ -276,7 +275,10 @@ def config_for(name: str, *, path: Path | None = None, model: str | None = None)
     if name not in configs:
         known = sorted({*configs, *load_services(path)})
         raise ConfigError(f"unknown pipeline {name!r}: known are {', '.join(known)}")
-    config = configs[name]
+    return _with_model(configs[name], model)
+
+
+def _with_model(config: PipelineConfig, model: str | None) -> PipelineConfig:
     return replace(config, llm=replace(config.llm, model=model)) if model else config
 
 
