@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from functools import partial
 
 from rag_evals.rag.errors import ModelError
@@ -26,12 +27,23 @@ def is_harmless(name: str, value: str) -> bool:
     return not (_CREDENTIAL.search(name) or _VARIABLE.search(value))
 
 
-def sent_header(name: str, value: str) -> str:
-    """Return the value of a header, with those of environment variables; a `Secret` if it may be one.
+def with_headers(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with further ones, which win: in these `$NAME` is the value of an environment variable.
+
+    What may be a credential among the further ones is a `Secret`.
 
     Raises:
-        ModelError: It cannot be sent, or a variable is not set.
+        ModelError: One cannot be sent, or a variable is not set.
     """
+    sent = dict(headers)
+    for name, value in further.items():
+        filled = _sent(name, value)
+        sent = {known: kept for known, kept in sent.items() if known.lower() != name.lower()}
+        sent[name] = filled
+    return sent
+
+
+def _sent(name: str, value: str) -> str:
     sent = with_environment(f"the header {name}", value)
     if not (sent.isascii() and sent.isprintable()):
         raise ModelError(f"the header {name} cannot be sent: it has odd characters in it")

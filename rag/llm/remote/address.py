@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rag_evals.rag.errors import ModelError, one_line
 from rag_evals.rag.llm.http.connections import is_near
-from rag_evals.rag.llm.http.secrets import Secret, sent_header
+from rag_evals.rag.llm.http.secrets import Secret, with_headers
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
@@ -95,11 +95,7 @@ def headers_for(address: Address, further: Mapping[str, str]) -> dict[str, str]:
         headers |= (
             {"api-key": Secret(key)} if address.is_azure else {"Authorization": Secret(f"Bearer {key}")}
         )
-    for name, value in further.items():
-        sent = sent_header(name, value)
-        headers = {known: kept for known, kept in headers.items() if known.lower() != name.lower()}
-        headers[name] = sent
-    return headers
+    return with_headers(headers, further)
 
 
 def _key(host: str) -> str:

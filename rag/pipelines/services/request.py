@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from rag_evals.rag.answer import Message
 from rag_evals.rag.config.service import HISTORY, MESSAGES, QUESTION, ServiceConfig, texts_in, variable_in
-from rag_evals.rag.llm.http.secrets import Secret, sent_header, with_environment
+from rag_evals.rag.llm.http.secrets import Secret, with_environment, with_headers
 from rag_evals.rag.llm.http.server import Sending
 
 
@@ -57,12 +57,12 @@ def _headers(config: ServiceConfig) -> dict[str, str]:
     headers = {"Accept": "application/json", "User-Agent": "rag-evals"}
     if config.method == "POST":
         headers["Content-Type"] = "application/json"
-    for name, value in config.headers.items():
-        variable = variable_in(value)
-        sent = sent_header(name, f"${{{variable}}}" if variable else value)
-        headers = {known: kept for known, kept in headers.items() if known.lower() != name.lower()}
-        headers[name] = sent
-    return headers
+    return with_headers(headers, {name: _as_variable(value) for name, value in config.headers.items()})
+
+
+def _as_variable(value: str) -> str:
+    """Return `$NAME` of a text `env:NAME`, and any other as it is."""
+    return f"${{{variable}}}" if (variable := variable_in(value)) else value
 
 
 def _with_variables(value: Any) -> Any:
