@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ def pipeline_from_dspy(
     # Else LiteLLM fetches a table of prices as it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-    def run(asked: str) -> tuple[Any, _Heard, float]:
+    def ask(asked: str) -> Answer:
         import dspy
 
         heard = _Heard()
@@ -49,10 +48,7 @@ def pipeline_from_dspy(
         start = time.perf_counter()
         with dspy.context(callbacks=callbacks, track_usage=True):
             given = module(**{question: asked})
-        return given, heard, time.perf_counter() - start
-
-    async def ask(asked: str) -> Answer:
-        return _answer(name, answer, *await asyncio.to_thread(run, asked))
+        return _answer(name, answer, given, heard, time.perf_counter() - start)
 
     return pipeline_from(ask, name=name, fingerprint=fingerprint)
 

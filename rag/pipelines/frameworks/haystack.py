@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import time
@@ -52,16 +51,13 @@ def pipeline_from_haystack(
         )
     stages = _document_components(pipeline)
 
-    def run(asked: str) -> tuple[dict[str, Any], float]:
+    def ask(asked: str) -> Answer:
         data: dict[str, dict[str, str]] = {}
         for component, socket in inputs:
             data.setdefault(component, {})[socket] = asked
         start = time.perf_counter()
         given = pipeline.run(data, include_outputs_from=set(stages))
-        return given, time.perf_counter() - start
-
-    async def ask(asked: str) -> Answer:
-        given, seconds = await asyncio.to_thread(run, asked)
+        seconds = time.perf_counter() - start
         said = _said(name, given, answer)
         found = [_passages(given.get(stage, {}).get("documents")) for stage in stages]
         told = _passages(getattr(said, "documents", None))
