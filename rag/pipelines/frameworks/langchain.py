@@ -123,8 +123,7 @@ def _handler(heard: _Heard) -> BaseCallbackHandler:
         def on_chain_start(self, *_: Any, run_id: Any, parent_run_id: Any = None, **__: Any) -> None:
             heard.begin(run_id, parent_run_id)
 
-        def on_tool_start(self, *_: Any, run_id: Any, parent_run_id: Any = None, **__: Any) -> None:
-            heard.begin(run_id, parent_run_id)
+        on_tool_start = on_llm_start = on_chat_model_start = on_chain_start
 
         def on_retriever_start(self, *_: Any, run_id: Any, parent_run_id: Any = None, **__: Any) -> None:
             heard.begin(run_id, parent_run_id, is_retriever=True)
@@ -133,12 +132,6 @@ def _handler(heard: _Heard) -> BaseCallbackHandler:
             heard.found.append((run_id, _passages(documents) or ()))
             if not heard.is_inner(run_id):
                 heard.end(run_id, "retrieve")
-
-        def on_llm_start(self, *_: Any, run_id: Any, parent_run_id: Any = None, **__: Any) -> None:
-            heard.begin(run_id, parent_run_id)
-
-        def on_chat_model_start(self, *_: Any, run_id: Any, parent_run_id: Any = None, **__: Any) -> None:
-            heard.begin(run_id, parent_run_id)
 
         def on_llm_end(self, response: Any, *, run_id: Any, **_: Any) -> None:
             heard.end(run_id, "generate")
