@@ -61,17 +61,18 @@ class EntailmentScorer:
 
     def read(self, metrics: Sequence[str], question: Question, answer: Answer) -> Mapping[str, RawScores]:
         """Read `answer` for each of `metrics`, in the calling thread."""
-        return {metric: self._read(metric, question, answer) for metric in metrics}
-
-    def _read(self, metric: str, question: Question, answer: Answer) -> RawScores:
         bench = PairReader(self._model)
+        return {metric: self._read(metric, bench, question, answer) for metric in metrics}
+
+    def _read(self, metric: str, bench: PairReader, question: Question, answer: Answer) -> RawScores:
+        before = bench.tokens
         with span(metric) as step:
             try:
                 items = _READ[metric](bench, question, answer)
             except NoVerdict as nothing:
                 step.fail(str(nothing))
-                return RawScores(tokens=bench.tokens, reason=str(nothing))
-        return RawScores(tuple(items), bench.tokens)
+                return RawScores(tokens=bench.tokens - before, reason=str(nothing))
+        return RawScores(tuple(items), bench.tokens - before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,16 @@ class ClaimEntailment:
 
 
 class PairReader:
-    """Puts pairs of window and claim to the entailment model, and adds up the `tokens` that these took."""
+    """Puts pairs of window and claim to the entailment model for one answer.
+
+    Attributes:
+        tokens: What the pairs took so far.
+        citations: What the answer cites, once it was read: for all metrics.
+    """
 
     def __init__(self, model: EntailmentModel | AskedModel) -> None:
         self.tokens = Tokens()
+        self.citations: CitationReader | None = None
         self._model = model
         self._count = cache(model.count_tokens)
 
@@ -227,6 +234,12 @@ def _correctness(bench: PairReader, question: Question, answer: Answer) -> list[
 
 
 def _citations(bench: PairReader, question: Question, answer: Answer) -> CitationReader:
+    if bench.citations is None:
+        bench.citations = _read_citations(bench, question, answer)
+    return bench.citations
+
+
+def _read_citations(bench: PairReader, question: Question, answer: Answer) -> CitationReader:
     cited = read_citations(answer)
     read = read_claims(cited.text, question.question)
     if read.declines and not (read.claims or cited.citations):

@@ -330,6 +330,8 @@ def test_trained_judges_read_citations_too():
         ("It picks weights [2].", 0.05),
     ]
     assert [item.value for item in read["citation_recall"].items] == [0.95, 0.05]
+    # Each pair is read once, whichever metric asks for it first.
+    assert [read[metric].tokens.evaluated for metric in CITATION_METRICS] == [2, 0]
     nothing = scorer.read(CITATION_METRICS, QUESTION, Answer("The documents do not say.", CONTEXTS))
     assert nothing["citation_recall"].reason == "the answer declines: it makes no claim"
 
