@@ -14,7 +14,7 @@ from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.criteria.check import Check
-from rag_evals.evals.judges.criteria.criterion import NAME, Criterion
+from rag_evals.evals.judges.criteria.criterion import NAME, Criterion, is_answerable
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.retrieval.metric_names import is_retrieval_metric, parse_metric
 
@@ -65,10 +65,6 @@ class Metric:
         return self.breach if question.answerable else self.breach_if_unanswerable or self.breach
 
 
-def _is_answerable(question: Question) -> bool:
-    return question.answerable
-
-
 def _has_reference(question: Question) -> bool:
     return question.answerable and question.reference is not None
 
@@ -80,12 +76,12 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric(
                 "faithfulness",
                 "is not supported by the contexts",
-                _is_answerable,
+                is_answerable,
                 total=min,
                 is_default=True,
                 of_contexts=True,
             ),
-            Metric("relevancy", "does not answer the question", _is_answerable, is_default=True),
+            Metric("relevancy", "does not answer the question", is_answerable, is_default=True),
             Metric(
                 "refusal",
                 "declines, though the documents answer this question",
@@ -93,13 +89,13 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 is_default=True,
                 breach_if_unanswerable="should have declined: the documents do not answer this question",
             ),
-            Metric("context_relevancy", "is of no use for the question", _is_answerable, of_contexts=True),
+            Metric("context_relevancy", "is of no use for the question", is_answerable, of_contexts=True),
             Metric("context_recall", "is not found in the contexts", _has_reference, of_contexts=True),
             Metric("correctness", "does not agree with the reference", _has_reference, total=min),
             Metric(
                 "citation_precision",
                 "is not supported by what it cites",
-                _is_answerable,
+                is_answerable,
                 total=min,
                 read_as="faithfulness",
                 of_contexts=True,
@@ -107,7 +103,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric(
                 "citation_recall",
                 "cites nothing that supports it",
-                _is_answerable,
+                is_answerable,
                 read_as="faithfulness",
                 of_contexts=True,
             ),
@@ -199,7 +195,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def _of_retrieval(name: str) -> Metric:
-    return Metric(name, "did not find what answers the question", _is_answerable, of_contexts=True)
+    return Metric(name, "did not find what answers the question", is_answerable, of_contexts=True)
 
 
 def checked_thresholds(
