@@ -8,13 +8,16 @@ from typing import Any
 
 from rag_evals.evals.judges.calibration.labels.asked import ASKED
 from rag_evals.evals.judges.calibration.labels.draw import Draw, DrawnAnswer, shown_contexts
-from rag_evals.evals.judges.calibration.labels.examples import BY_CONTEXT, LABELS
+from rag_evals.evals.judges.calibration.labels.examples import (
+    BY_CONTEXT,
+    CONTEXT_KEYS,
+    LABELS,
+    context_content,
+)
 from rag_evals.evals.questions.question import messages_to_json
 from rag_evals.evals.reports.html.frame import asset, policy, template
 from rag_evals.evals.reports.text import visible_text
 from rag_evals.rag.answer import Context
-
-_OF_CONTEXT = ("text", "document", "page", "start", "end", "page_end")
 
 
 def labelling_html(drawn: Draw) -> str:
@@ -52,7 +55,7 @@ def _data(drawn: Draw) -> Any:
             {"key": key, "asks": ASKED[key].asks, "helps": ASKED[key].helps, "shows": ASKED[key].shows}
             for key in keys
         ],
-        "passages": [_passage(context) for context in passages],
+        "passages": [context_content(context) for context in passages],
         "items": items,
     }
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
@@ -80,9 +83,4 @@ def _item(one: DrawnAnswer, passages: dict[Context, int]) -> dict[str, Any]:
 
 def _plain(context: Context) -> Context:
     """Return a passage as a label file has it, so that many answers share it."""
-    return Context(**{name: getattr(context, name) for name in _OF_CONTEXT})
-
-
-def _passage(context: Context) -> dict[str, Any]:
-    parts = {name: getattr(context, name) for name in _OF_CONTEXT}
-    return {name: part for name, part in parts.items() if part not in (None, "")}
+    return Context(**{name: getattr(context, name) for name in CONTEXT_KEYS})

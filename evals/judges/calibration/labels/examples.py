@@ -188,7 +188,7 @@ def content_of(example: Labelled) -> dict[str, Any]:
         "id": question.id,
         "question": question.question,
         "reference": question.reference,
-        "contexts": [{key: getattr(context, key) for key in _CONTENT_KEYS} for context in answer.contexts],
+        "contexts": [{key: getattr(context, key) for key in CONTEXT_KEYS} for context in answer.contexts],
         "answer": answer.text,
         "labels": dict(example.labels),
         "source": example.source,
@@ -199,10 +199,17 @@ def content_of(example: Labelled) -> dict[str, Any]:
     }
 
 
+def context_content(context: Context) -> dict[str, Any]:
+    """Return a context as a label file has it, without what says nothing."""
+    parts = {key: getattr(context, key) for key in CONTEXT_KEYS}
+    return {key: part for key, part in parts.items() if part not in (None, "")}
+
+
 # --- file to examples ---
 
 _READERS = readers_for("examples")
-_CONTENT_KEYS = ("text", "document", "page", "start", "end", "page_end")
+# What of a context a label file says.
+CONTEXT_KEYS = ("text", "document", "page", "start", "end", "page_end")
 _MARKS = ("spans", "ratings")
 FILE_KEYS = (
     *("id", "question", "history", "contexts", "context", "answer", "reference"),

@@ -16,6 +16,7 @@ from rag_evals.evals.judges.calibration.labels.examples import (
     Entry,
     Labelled,
     checked_count,
+    context_content,
     entry_name,
     read_label_file,
 )
@@ -273,7 +274,7 @@ def example_to_json(example: Labelled, name: str) -> dict[str, Any]:
         "question": example.question.question,
         "history": messages_to_json(example.question.history),
         "reference": example.question.reference,
-        "contexts": [_without_nothing(context) for context in example.answer.contexts],
+        "contexts": [context_content(context) for context in example.answer.contexts],
         "answer": example.answer.text,
         **labels,
         "ratings": {keys[metric]: list(given) for metric, given in example.ratings},
@@ -289,12 +290,6 @@ def example_to_json(example: Labelled, name: str) -> dict[str, Any]:
         for key, value in line.items()
         if value is not None and (value not in ({}, []) or key in may_be_empty)
     }
-
-
-def _without_nothing(context: Any) -> dict[str, Any]:
-    keys = ("text", "document", "page", "start", "end", "page_end")
-    parts = {key: getattr(context, key) for key in keys}
-    return {key: part for key, part in parts.items() if part not in (None, "")}
 
 
 def files_named(paths: Iterable[Path]) -> str:
