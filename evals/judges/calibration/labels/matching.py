@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rag_evals.evals.base.messages import count_of, first_names
+from rag_evals.evals.judges.calibration.labels.draw import shown_contexts
 from rag_evals.evals.judges.calibration.labels.examples import BY_CONTEXT, LABELS, Labelled
 from rag_evals.evals.judges.calibration.labels.labelling import NOTHING_SAID
 from rag_evals.evals.judges.calibration.labels.people import is_of_context
@@ -52,7 +53,7 @@ class RunAnswers:
 
 def _is_drawn_from(one: Evaluation, example: Labelled) -> bool:
     by = example.by or NOTHING_SAID
-    there = [context.text for context in one.answer.contexts if context.text.strip()] if one.answer else []
+    there = [context.text for context in shown_contexts(one)]
     labelled = [context.text for context in example.answer.contexts]
     is_same = set(labelled) <= set(there) if is_of_context(example) else labelled == there
     return is_same and (one.pipeline, one.question.history) == (by.pipeline, example.question.history)
