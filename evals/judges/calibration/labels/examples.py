@@ -10,7 +10,12 @@ from typing import Any
 
 from rag_evals.evals.base.errors import LabelFileError
 from rag_evals.evals.base.messages import count_of, display_path, kind_name, listing, short_repr
-from rag_evals.evals.judges.calibration.labels.labelling import KEYS, Labelling, parse_labelling
+from rag_evals.evals.judges.calibration.labels.labelling import (
+    KEYS,
+    NOTHING_SAID,
+    Labelling,
+    parse_labelling,
+)
 from rag_evals.evals.questions.conversation import parse_history
 from rag_evals.evals.questions.entries import Fault, gather, read_entries, readers_for
 from rag_evals.evals.questions.fields import (
@@ -68,13 +73,18 @@ class Labelled:
     set: str = ""
     by: Labelling | None = None
 
+    @property
+    def labelling(self) -> Labelling:
+        """How its labels came to be, without anything where nothing is said of that."""
+        return self.by or NOTHING_SAID
+
     def label_for(self, metric: str) -> int | None:
         """Return the label for a metric, None when it has none."""
         return dict(self.labels).get(metric)
 
     def weight_for(self, metric: str) -> float:
         """Return how many answers of its run it stands for by a metric; 1 where it was not drawn."""
-        return dict(self.by.weights).get(metric, 1.0) if self.by else 1.0
+        return dict(self.labelling.weights).get(metric, 1.0)
 
     def ratings_for(self, metric: str) -> tuple[int, ...]:
         """Return what each of the people said by a metric; nothing where that is not known."""
@@ -127,10 +137,8 @@ def gathered(path: Path, outcomes: Iterable[tuple[str, Entry | Fault]]) -> tuple
 
 def entry_name(entry: Entry) -> str:
     """Return what tells an entry of a file from the others: its id, and who labelled it."""
-    first = entry[0]
-    return (
-        f"{first.question.id} of {first.by.labeller}" if first.by and first.by.labeller else first.question.id
-    )
+    name, labeller = entry[0].question.id, entry[0].labelling.labeller
+    return f"{name} of {labeller}" if labeller else name
 
 
 def checked_count(examples: Iterable[Labelled], paths: Sequence[Path]) -> tuple[Labelled, ...]:
@@ -195,7 +203,7 @@ def content_of(example: Labelled) -> dict[str, Any]:
         **({"history": messages_to_json(question.history)} if question.history else {}),
         **({} if example.spans is None else {"spans": example.spans}),
         **({"ratings": dict(example.ratings)} if example.ratings else {}),
-        **({"weights": dict(example.by.weights)} if example.by and example.by.weights else {}),
+        **({"weights": dict(example.labelling.weights)} if example.labelling.weights else {}),
     }
 
 

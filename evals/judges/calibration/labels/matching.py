@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from rag_evals.evals.base.messages import count_of, first_names
 from rag_evals.evals.judges.calibration.labels.draw import shown_contexts
 from rag_evals.evals.judges.calibration.labels.examples import BY_CONTEXT, LABELS, Labelled
-from rag_evals.evals.judges.calibration.labels.labelling import NOTHING_SAID
 from rag_evals.evals.judges.calibration.labels.people import is_of_context
 from rag_evals.evals.runs.evaluation import Evaluation
 
@@ -33,12 +32,12 @@ class RunAnswers:
     def of(self, example: Labelled) -> list[Evaluation]:
         """Return the evaluations of the answer that was labelled."""
         found = self._by_text.get((example.question.question, example.answer.text), [])
-        by = example.by or NOTHING_SAID
+        by = example.labelling
         return [one for one in found if _is_drawn_from(one, example)] if by.pipeline else list(found)
 
     def why_not(self, example: Labelled) -> str:
         """Return why there is no such answer."""
-        by = example.by or NOTHING_SAID
+        by = example.labelling
         question, answer = example.question.question, example.answer.text
         now = self._by_name.get((by.pipeline or "", by.question_id or ""))
         if now is None:
@@ -52,7 +51,7 @@ class RunAnswers:
 
 
 def _is_drawn_from(one: Evaluation, example: Labelled) -> bool:
-    by = example.by or NOTHING_SAID
+    by = example.labelling
     there = [context.text for context in shown_contexts(one)]
     labelled = [context.text for context in example.answer.contexts]
     is_same = set(labelled) <= set(there) if is_of_context(example) else labelled == there
@@ -91,7 +90,7 @@ class Stray:
 def strays_of(answers: RunAnswers, examples: Iterable[Labelled]) -> list[Stray]:
     """Return the labels that are of no answer, each entry of a file once."""
     found = {
-        one.question.id: Stray(one.question.id, one.by.run if one.by else None, answers.why_not(one))
+        one.question.id: Stray(one.question.id, one.labelling.run, answers.why_not(one))
         for one in examples
         if not answers.of(one)
     }

@@ -20,7 +20,6 @@ from rag_evals.evals.judges.calibration.labels.examples import (
     entry_name,
     read_label_file,
 )
-from rag_evals.evals.judges.calibration.labels.labelling import NOTHING_SAID
 from rag_evals.evals.questions.entries import gather
 from rag_evals.evals.questions.question import messages_to_json
 
@@ -83,15 +82,15 @@ def load_people(paths: Sequence[Path], own: Collection[str] = ()) -> tuple[Label
             than 20 examples.
     """
     entries = read_files(paths, own)
-    named = [one for one in entries if one[1].by and one[1].by.labeller]
-    others = [example for _, example in entries if not (example.by and example.by.labeller)]
+    named = [one for one in entries if one[1].labelling.labeller]
+    others = [example for _, example in entries if not example.labelling.labeller]
     return checked_count((*others, *map(merged_example, judged_answers(named))), paths)
 
 
 def is_of_people(path: Path, own: Collection[str] = ()) -> bool:
     """Return whether a label file says who labelled; one that cannot be read says nothing."""
     outcomes = read_label_file(path, own) if path.is_file() else ()
-    return any(one.by and one.by.labeller for _, read in outcomes if isinstance(read, tuple) for one in read)
+    return any(one.labelling.labeller for _, read in outcomes if isinstance(read, tuple) for one in read)
 
 
 def read_people(paths: Sequence[Path]) -> tuple[JudgedAnswer, ...]:
@@ -101,13 +100,13 @@ def read_people(paths: Sequence[Path]) -> tuple[JudgedAnswer, ...]:
         LabelFileError: Something is wrong with them, or one person labelled an answer twice.
     """
     return judged_answers(
-        (place, example if example.by and example.by.labeller else _named(example, Path(place)))
+        (place, example if example.labelling.labeller else _named(example, Path(place)))
         for place, example in read_files(paths)
     )
 
 
 def _named(example: Labelled, place: Path) -> Labelled:
-    return replace(example, by=replace(example.by or NOTHING_SAID, labeller=place.stem))
+    return replace(example, by=replace(example.labelling, labeller=place.stem))
 
 
 def read_files(paths: Sequence[Path], own: Collection[str] = ()) -> list[Placed]:
@@ -154,7 +153,7 @@ def judged_answers(placed: Iterable[Placed]) -> tuple[JudgedAnswer, ...]:
 
 def content_key(example: Labelled) -> tuple[object, ...]:
     """Return what tells answers apart: what people saw, and which pipeline it is of."""
-    by = example.by or NOTHING_SAID
+    by = example.labelling
     question, answer = example.question, example.answer
     contexts = tuple(context.text for context in answer.contexts)
     seen = (question.question, question.history, question.reference, answer.text, contexts)
@@ -170,7 +169,7 @@ def _judged(group: Sequence[Placed]) -> JudgedAnswer:
     verdicts: dict[str, list[Verdict]] = {}
     of_draws: dict[str | None, Mapping[str, float]] = {}
     for place, example in group:
-        by = example.by or NOTHING_SAID
+        by = example.labelling
         of_draws[by.draw] = dict(by.weights)
         said: dict[str, int | None] = {**dict.fromkeys(by.unsure), **dict(example.labels)}
         if is_of_context(example):
@@ -233,7 +232,7 @@ def merged_example(answer: JudgedAnswer) -> Labelled:
     )
     nobody = tuple(metric for metric in sorted(answer.verdicts) if not answer.labels_for(metric))
     by = replace(
-        example.by or NOTHING_SAID,
+        example.labelling,
         labeller=None,
         time=None,
         unsure=nobody,
@@ -253,7 +252,7 @@ def merged_entries(answers: Iterable[JudgedAnswer]) -> list[dict[str, Any]]:
     lines = []
     for answer in answers:
         example = merged_example(answer)
-        if not example.labels and not (example.by and example.by.unsure):
+        if not example.labels and not example.labelling.unsure:
             continue
         names[example.question.id] += 1
         number = names[example.question.id]
@@ -265,7 +264,7 @@ def merged_entries(answers: Iterable[JudgedAnswer]) -> list[dict[str, Any]]:
 def example_to_json(example: Labelled, name: str) -> dict[str, Any]:
     """Return an example as a line of a label file, under a name of its own."""
     keys = {metric: metric for metric, _ in example.labels} | {metric: key for key, metric in LABELS.items()}
-    by = example.by or NOTHING_SAID
+    by = example.labelling
     labels = {
         keys[metric]: [label] if keys[metric] == BY_CONTEXT else label for metric, label in example.labels
     }
