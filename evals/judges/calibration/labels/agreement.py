@@ -238,9 +238,7 @@ def _person(table: _Table, name: str) -> tuple[str, int, int, int]:
 
 
 def _pair(table: _Table, first: str, a: Floats, second: str, b: Floats, draws: Ints) -> Pair:
-    import numpy as np
-
-    both = ~(np.isnan(a) | np.isnan(b))
+    both = _both(a, b)
     count = int(both.sum())
     if count < LEAST_ITEMS:
         return Pair(first, second, count, lack=_too_few(count))
@@ -321,11 +319,9 @@ def _alpha_of(counts: Ints) -> float:
 
 
 def _judge(table: _Table, name: str, labels: Floats, draws: Ints) -> JudgeFigures:
-    import numpy as np
-
     truth = table.truth(labels)
     pair = _pair(table, "judge", table.passes, name, truth, draws)
-    both = ~(np.isnan(table.judge) | np.isnan(truth))
+    both = _both(table.judge, truth)
     good = int(truth[both].sum())
     if both.sum() < LEAST_ITEMS:
         return JudgeFigures(name, pair, lack=pair.lack)
@@ -346,14 +342,13 @@ def _beside(table: _Table, people: Sequence[Floats], draws: Ints) -> Interval | 
     import numpy as np
 
     labels = [table.truth(one) for one in people]
-    of_people = [(a, b) for a, b in combinations(labels, 2) if _shared(a, b) >= LEAST_ITEMS]
-    of_judge = [(table.passes, a) for a in labels if _shared(table.passes, a) >= LEAST_ITEMS]
+    of_people = _compared(combinations(labels, 2))
+    of_judge = _compared((table.passes, one) for one in labels)
     if not of_people or not of_judge:
         return None
 
-    def mean(pairs: Sequence[tuple[Floats, Floats]], weights: Any) -> float:
-        found = [_kappa(_counts(a[both], b[both], weights[both])) for a, b in pairs for both in [_both(a, b)]]
-        return fmean(found)
+    def mean(pairs: Sequence[tuple[Floats, Floats, Any]], weights: Any) -> float:
+        return fmean(_kappa(_counts(a, b, weights[both])) for a, b, both in pairs)
 
     def difference(weights: Any) -> float:
         return mean(of_judge, weights) - mean(of_people, weights)
@@ -368,5 +363,7 @@ def _both(a: Floats, b: Floats) -> Any:
     return ~(np.isnan(a) | np.isnan(b))
 
 
-def _shared(a: Floats, b: Floats) -> int:
-    return int(_both(a, b).sum())
+def _compared(pairs: Iterable[tuple[Floats, Floats]]) -> list[tuple[Floats, Floats, Any]]:
+    """Return what the two of each pair say where both say something, and where that is; of enough answers."""
+    found = ((a[both], b[both], both) for a, b in pairs for both in [_both(a, b)])
+    return [one for one in found if len(one[0]) >= LEAST_ITEMS]
