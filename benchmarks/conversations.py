@@ -24,6 +24,7 @@ from statistics import fmean
 from typing import Any
 
 from rag_evals.evals.judges.build import JudgeModels, scorer_for
+from rag_evals.evals.judges.calibration.accuracy import auroc
 from rag_evals.evals.judges.judge import Scorer
 from rag_evals.evals.judges.metrics import METRICS
 from rag_evals.evals.judges.prompts import judged_question
@@ -191,13 +192,6 @@ def rows_of(
         }
         for form in FORMS
     ]
-
-
-def auroc(values: Sequence[float], labels: Sequence[bool]) -> float:
-    """Return how often a good one is above a bad one; ties count half."""
-    good = [value for value, label in zip(values, labels, strict=True) if label]
-    bad = [value for value, label in zip(values, labels, strict=True) if not label]
-    return fmean((g > b) + 0.5 * (g == b) for g in good for b in bad) if good and bad else float("nan")
 
 
 def difference(ours: Sequence[float], alone: Sequence[float], labels: Sequence[bool]) -> list[float]:
