@@ -73,9 +73,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, required=True, help="folder of what was read")
     parser.add_argument("--relevancy", type=int, default=24, help="answers of each label")
     parser.add_argument("--faithfulness", type=int, default=0, help="answers of each label")
-    parser.add_argument(
-        "--seconds", type=float, default=1_200, help="of processor time, then no more is read"
-    )
+    parser.add_argument("--seconds", type=float, default=1_200, help="then no more is read")
     options = parser.parse_args()
     examples = examples_of(options.file, options.relevancy, options.faithfulness)
     models = JudgeModels(Resources(offline=True), next(iter(load_configs(None).values())), options.model)
