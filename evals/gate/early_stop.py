@@ -35,9 +35,7 @@ class _PipelineBounds:
 
     @property
     def verdict(self) -> Verdict | None:
-        """BLOCK as soon as anything blocks, PASS when everything passes; None before, and with turns."""
-        if self.has_turns:
-            return None
+        """BLOCK as soon as anything blocks, PASS when everything passes; None before."""
         found = [bound.verdict for bound in self.bounds.values()]
         found += [difference.verdict for difference in self.differences.values()]
         if Verdict.BLOCK in found:
@@ -74,19 +72,25 @@ class EarlyStop:
 
     def verdict(self, pipeline: str) -> Verdict | None:
         """Return what is decided of `pipeline`; None while it is not."""
-        return self._lanes[pipeline].verdict if pipeline in self._lanes else None
+        lane = self._decidable_lane(pipeline)
+        return lane.verdict if lane else None
 
     def of_condition(self, held: ConditionResult) -> Verdict | None:
         """Return what was decided early of a condition."""
-        lane = self._lanes.get(held.pipeline or "")
+        lane = self._decidable_lane(held.pipeline or "")
         bound = lane.bounds.get(held.condition) if lane else None
-        return bound.verdict if lane and bound and not lane.has_turns else None
+        return bound.verdict if bound else None
 
     def of_row(self, pipeline: str, metric: str) -> Verdict | None:
         """Return what was decided early of a metric against the baseline."""
-        lane = self._lanes.get(pipeline)
+        lane = self._decidable_lane(pipeline)
         row = lane.differences.get(metric) if lane else None
-        return row.verdict if lane and row and not lane.has_turns else None
+        return row.verdict if row else None
+
+    def _decidable_lane(self, pipeline: str) -> _PipelineBounds | None:
+        """Return what is to be decided early of `pipeline`; None of one that has conversations."""
+        lane = self._lanes.get(pipeline)
+        return None if lane is None or lane.has_turns else lane
 
     def _lane(self, evaluation: Evaluation) -> _PipelineBounds:
         name = evaluation.pipeline
