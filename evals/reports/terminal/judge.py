@@ -57,7 +57,7 @@ def judge_lines(
         corrects: Whether the headline, corrected for the judge, is among them: a table.
     """
     there = RunAnswers(evaluations)
-    strays = strays_of(there, labels)
+    known, strays = _by_evaluation(there, labels), strays_of(there, labels)
     entries = {example.question.id for example in labels}
     lines: list[str] = []
     for judge in judges:
@@ -78,7 +78,7 @@ def judge_lines(
         lines += [
             _named(judge.name, card, scored or trust),
             *(f"judge: {remark}" for remark in judge.remarks),
-            *(_rows(trust, evaluations, _by_evaluation(there, labels)) if corrects else ()),
+            *(_rows(trust, evaluations, known) if corrects else ()),
             *_doubts(scored, floor),
         ]
     lines += [stray_line(strays, len(entries))] if strays else []
