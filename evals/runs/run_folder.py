@@ -29,11 +29,12 @@ Status = Literal["running", "interrupted", "finished"]
 # Half of a surrogate pair (the name of a file need not be valid Unicode) becomes JSON's own escape for it.
 _HALVES = "backslashreplace"
 # Of an evaluation, what is nearly all of it and what no summary shows: how these lists begin, and what
-# follows them. Neither can stand in a text: there quotes are escaped.
+# follows them. Neither can stand in a text: there quotes are escaped. Before the passages a list ends, as
+# before the `contexts` of a citation, which are numbers, none does.
 _LARGE = (
     ('"claims":[', '],"evidence":'),
-    ('"contexts":[', '],"error":'),
-    ('"contexts":[', '],"drawn":'),
+    ('],"contexts":[', '],"error":'),
+    ('],"contexts":[', '],"drawn":'),
     ('"retrieved":{', '},"scores":'),
 )
 

@@ -18,7 +18,7 @@ from rag_evals.evals.runs.lines.writer import is_being_written
 from rag_evals.evals.runs.run import read_run
 from rag_evals.evals.runs.run_folder import RunFolder, is_written_here
 from rag_evals.evals.runs.score import ClaimScore, Decline, Score
-from rag_evals.rag.answer import Answer, Context, Span
+from rag_evals.rag.answer import Answer, Citation, Context, Span
 from rag_evals.rag.identity import canonical
 
 INFO = {"args": ["-n", "2"], "mode": "strict"}
@@ -189,7 +189,8 @@ def test_what_is_lost_is_taken_from_memory(home, damage):
         )
         for name in "abc"
     ]
-    evaluations[2] = replace(evaluations[2], drawn=Drawn("web", 30, 3), logged={"trace": "t"})
+    cited = replace(evaluations[2].answer, citations=(Citation(0, 2, (0,)), Citation(contexts=(0,))))
+    evaluations[2] = replace(evaluations[2], answer=cited, drawn=Drawn("web", 30, 3), logged={"trace": "t"})
     for evaluation in evaluations:
         folder.append(canonical(evaluation_to_json(evaluation)))
     assert folder.read()[0].evaluations == tuple(evaluations)
