@@ -58,8 +58,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skippe
 
 
 def _of_case(case: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skipped]:
-    turns = case.get("turns")
-    turns = unpacked(turns) if isinstance(turns, str) else turns
+    turns = unpacked(case.get("turns"))
     if isinstance(turns, list) and turns:
         yield from _of_turns(case, [turn for turn in turns if isinstance(turn, Mapping)])
         return

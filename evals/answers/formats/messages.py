@@ -114,14 +114,14 @@ def history_of(messages: Iterable[Said]) -> tuple[dict[str, str], ...]:
     )
 
 
-def unpacked(text: str) -> object:
-    """Return the value of a text that is a JSON list, object or text, any other text as it is."""
-    if text.lstrip()[:1] not in ("{", "[", '"'):
-        return text
+def unpacked(value: Any) -> Any:
+    """Return the value of a text that is a JSON list, object or text, anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "[", '"'):
+        return value
     try:
-        return parse_json(text)
+        return parse_json(value)
     except ValueError:
-        return text
+        return value
 
 
 # --- inputs ---
@@ -149,8 +149,7 @@ def _asked_in_object(value: Mapping[str, Any], depth: int) -> Asked | None:
 
 def _history_in(value: Mapping[str, Any]) -> tuple[dict[str, str], ...]:
     for name in _HISTORY:
-        told = value.get(name)
-        told = unpacked(told) if isinstance(told, str) else told
+        told = unpacked(value.get(name))
         if isinstance(told, list) and told:
             return history_of(messages_in(told))
     return ()

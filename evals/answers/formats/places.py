@@ -41,6 +41,5 @@ def parse_places(texts: Sequence[str]) -> Places:
 def value_in(place: tuple[str, str], given: Any, gave: Any) -> Any:
     """Return what stands at a place of a step, given its input and what it gave; None for nothing."""
     side, path = place
-    value = given if side == "input" else gave
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(given if side == "input" else gave)
     return value_at(value, path) if path else value

@@ -80,8 +80,7 @@ def _metadata(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scores, whatever the metrics are called, and the passages that would have been right."""
     numbers = {key: _number(value) for key, value in told.items() if key not in _OURS}
     scores = {key: value for key, value in numbers.items() if value is not None}
-    right = told.get("reference_contexts")
-    right = unpacked(right) if isinstance(right, str) else right
+    right = unpacked(told.get("reference_contexts"))
     listed = [text for text in right if isinstance(text, str)] if isinstance(right, list) else []
     known = {"scores": scores, "reference_contexts": listed}
     metadata = {key: value for key, value in known.items() if value}

@@ -55,7 +55,7 @@ def passages_in(value: object) -> Passages | None:
 
 def passages_beside(value: object) -> Passages | None:
     """Return the passages that the input or the output of an application tells by a name of theirs."""
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(value)
     if not isinstance(value, dict):
         return None
     told = next((value[name] for name in _BESIDE if value.get(name) is not None), None)
@@ -64,7 +64,7 @@ def passages_beside(value: object) -> Passages | None:
 
 def _is_empty(value: object) -> bool:
     """Return whether a value says that nothing was found: an empty list, or an object with one."""
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(value)
     if isinstance(value, list):
         return all(member == [] for member in value)
     told = [value[name] for name in _LISTS if name in value] if isinstance(value, dict) else []
@@ -74,7 +74,7 @@ def _is_empty(value: object) -> bool:
 def _members(value: object, depth: int) -> Iterator[object]:
     if depth > _DEEPEST:
         return
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(value)
     if isinstance(value, list):
         for member in value:
             yield from _members(member, depth + 1) if isinstance(member, list) else (member,)
@@ -119,8 +119,7 @@ def _text(member: Mapping[str, Any]) -> str | None:
 
 
 def _about(member: Mapping[str, Any]) -> Mapping[str, Any]:
-    told = next((held for name in _ABOUT if (held := at(member, name))), None)
-    told = unpacked(told) if isinstance(told, str) else told
+    told = unpacked(next((held for name in _ABOUT if (held := at(member, name))), None))
     return told if isinstance(told, dict) else {}
 
 

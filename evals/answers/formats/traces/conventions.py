@@ -149,7 +149,7 @@ def judged(told: Iterable[tuple[Any, Any]]) -> tuple[Feedback | None, dict[str, 
 
 def _decoded(name: str, value: Any) -> Any:
     """Return an attribute of MLflow, which writes all of them as JSON, as the value that it is."""
-    return unpacked(value) if name.startswith("mlflow.") and isinstance(value, str) else value
+    return unpacked(value) if name.startswith("mlflow.") else value
 
 
 def _guessed(attributes: Mapping[str, Any]) -> Kind:
@@ -201,13 +201,12 @@ def _messages(events: Sequence[Event]) -> tuple[list[Any], list[Any]]:
 
 
 def _listed(told: Mapping[str, Any], *names: str) -> list[Any]:
-    value = first(told, *names)
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(first(told, *names))
     if isinstance(value, str):
         return [{"role": "user" if names[0].endswith("input.messages") else "assistant", "content": value}]
     return value if isinstance(value, list) else []
 
 
 def _object(value: Any) -> dict[str, Any]:
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(value)
     return dict(value) if isinstance(value, Mapping) else {}

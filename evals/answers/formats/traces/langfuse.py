@@ -94,8 +94,7 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
 
 
 def _metadata(told: Mapping[str, Any], around: Mapping[str, Any]) -> dict[str, Any]:
-    own = told.get("metadata")
-    own = unpacked(own) if isinstance(own, str) else own
+    own = unpacked(told.get("metadata"))
     name = first(told, "name") or first(around, "traceName", "trace_name")
     kept = {key: around.get(key) for key in _KEPT}
     return {
@@ -114,8 +113,7 @@ def _about(told: Mapping[str, Any]) -> Span:
 
 
 def _span(one: Mapping[str, Any]) -> Span:
-    usage = first(one, "usageDetails", "usage_details", "usage")
-    usage = unpacked(usage) if isinstance(usage, str) else usage
+    usage = unpacked(first(one, "usageDetails", "usage_details", "usage"))
     usage = usage if isinstance(usage, Mapping) else {}
     is_error = one.get("level") == "ERROR"
     return Span(
@@ -158,10 +156,10 @@ def _value(score: Mapping[str, Any]) -> Any:
 
 
 def _tags(told: object) -> list[str]:
-    told = unpacked(told) if isinstance(told, str) else told
+    told = unpacked(told)
     return [tag for tag in told if isinstance(tag, str)] if isinstance(told, list) else []
 
 
 def _objects(told: object) -> list[Mapping[str, Any]]:
-    told = unpacked(told) if isinstance(told, str) else told
+    told = unpacked(told)
     return [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []

@@ -64,10 +64,7 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
 def _with_children(run: Mapping[str, Any], parent: str | None) -> Iterator[dict[str, Any]]:
     """Yield a run and those nested in it, with what is JSON in texts as the values that they are."""
     names = ("inputs", "outputs", "extra", "feedback_stats", "metadata", "tags", "child_runs")
-    told = {
-        key: unpacked(value) if key in names and isinstance(value, str) else value
-        for key, value in run.items()
-    }
+    told = {key: unpacked(value) if key in names else value for key, value in run.items()}
     if parent and not told.get("parent_run_id"):
         told["parent_run_id"] = parent
     yield told

@@ -105,7 +105,7 @@ def _assessed(told: list[Any]) -> tuple[Any, dict[str, Any], str | None]:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(value)
     if isinstance(value, list):  # tags of the API: [{"key": ..., "value": ...}]
         pairs = [one for one in value if isinstance(one, Mapping) and isinstance(one.get("key"), str)]
         return {one["key"]: one.get("value") for one in pairs}
@@ -113,5 +113,5 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _list(value: Any) -> list[Any]:
-    value = unpacked(value) if isinstance(value, str) else value
+    value = unpacked(value)
     return value if isinstance(value, list) else []

@@ -75,8 +75,7 @@ def _span(part: Mapping[str, Any], told: Mapping[str, Any]) -> Span:
 
 
 def _attributes(part: Mapping[str, Any]) -> dict[str, Any]:
-    told = part.get("attributes")
-    told = unpacked(told) if isinstance(told, str) else told
+    told = unpacked(part.get("attributes"))
     columns = {key.removeprefix(_BEFORE): value for key, value in part.items() if key.startswith(_BEFORE)}
     return {**(told if isinstance(told, Mapping) else {}), **columns}
 
@@ -88,7 +87,7 @@ def _annotations(part: Mapping[str, Any]) -> tuple[Feedback | None, dict[str, An
 
 
 def _events(told: object) -> list[Event]:
-    told = unpacked(told) if isinstance(told, str) else told
+    told = unpacked(told)
     members = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
     return [
         Event(str(one.get("name")), held if isinstance(held := one.get("attributes"), Mapping) else {})

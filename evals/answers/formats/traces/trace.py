@@ -178,7 +178,7 @@ def _known(span: Span) -> Span:
     """Return a step that is called a retriever and gives a list of passages as the retriever that it is."""
     if span.kind != "step" or not _RETRIEVES.search(span.name):
         return span
-    output = unpacked(span.output) if isinstance(span.output, str) else span.output
+    output = unpacked(span.output)
     is_list = isinstance(output, list) and passages_in(output) is not None
     return replace(span, kind="retriever") if is_list else span
 
