@@ -20,6 +20,7 @@ from rag_evals.evals.answers.formats.messages import (
 )
 from rag_evals.evals.answers.formats.retrieved import Passages, passages_in
 from rag_evals.evals.answers.formats.traces.trace import Skipped
+from rag_evals.evals.answers.formats.values import first_there, objects, texts
 from rag_evals.evals.base.fields import fits as is_kind
 from rag_evals.evals.base.fields import number
 from rag_evals.evals.questions.entries import Fault
@@ -60,15 +61,15 @@ def lines(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skippe
 def _of_case(case: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skipped]:
     turns = unpacked(case.get("turns"))
     if isinstance(turns, list) and turns:
-        yield from _of_turns(case, [turn for turn in turns if isinstance(turn, Mapping)])
+        yield from _of_turns(case, objects(turns))
         return
-    asked, answer = asked_in(case.get("input")), _first(case, _ANSWER)
+    asked, answer = asked_in(case.get("input")), first_there(case, _ANSWER)
     answer = answered_in(answer) if answer is not None else None
     if asked is None or answer is None:
         yield Skipped("no question found" if asked is None else "no answer found")
         return
-    right = _first(case, _RIGHT)
-    seconds = _first(case, ("completionTime", "completion_time"))
+    right = first_there(case, _RIGHT)
+    seconds = first_there(case, ("completionTime", "completion_time"))
     yield {
         "question": asked.question,
         "answer": answer,
@@ -107,7 +108,7 @@ def _of_turns(
 
 
 def _contexts(told: Mapping[str, Any]) -> dict[str, Passages]:
-    found = _first(told, _FOUND)
+    found = first_there(told, _FOUND)
     if isinstance(found, str) and isinstance(unpacked(found), str):  # a cell of CSV
         found = [part for part in found.split(DELIMITER) if part.strip()]
     passages = None if found is None else passages_in(found)
@@ -116,19 +117,13 @@ def _contexts(told: Mapping[str, Any]) -> dict[str, Passages]:
 
 def _about(case: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tags, and as metadata the scores and the name of a case."""
-    tags = case.get("tags")
-    tags = [tag for tag in tags if isinstance(tag, str) and tag.strip()] if isinstance(tags, list) else []
-    metrics = _first(case, _METRICS)
+    tags = [tag for tag in texts(case.get("tags")) if tag.strip()]
     scores = {
         one["name"]: one["score"]
-        for one in (metrics if isinstance(metrics, list) else [])
-        if isinstance(one, Mapping) and isinstance(one.get("name"), str) and is_kind(number, one.get("score"))
+        for one in objects(first_there(case, _METRICS))
+        if isinstance(one.get("name"), str) and is_kind(number, one.get("score"))
     }
     name = case.get("name")
     known = {"name": name if isinstance(name, str) else None, "scores": scores}
     metadata = {key: value for key, value in known.items() if value}
     return {**({"tags": tags} if tags else {}), **({"metadata": metadata} if metadata else {})}
-
-
-def _first(told: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((told[name] for name in names if told.get(name) is not None), None)

@@ -13,6 +13,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import answered_in, asked_in, messages_in, unpacked
 from rag_evals.evals.answers.formats.retrieved import Passages, passages_in
 from rag_evals.evals.answers.formats.traces.trace import Skipped
+from rag_evals.evals.answers.formats.values import first_there, texts
 from rag_evals.evals.base.fields import fits as is_kind
 from rag_evals.evals.base.fields import number
 from rag_evals.evals.questions.entries import Fault
@@ -42,16 +43,16 @@ def lines(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skippe
     except ValueError as error:
         yield Fault((f"the contexts: {error}",))
         return
-    given = _first(told, _ASKED)
+    given = first_there(told, _ASKED)
     given = parse_printed(given) if isinstance(given, str) and given.startswith("[{") else given
-    reply, asked_of = _first(told, _SAID), given
+    reply, asked_of = first_there(told, _SAID), given
     if reply is None and isinstance(given, list):
         reply, asked_of = _parted(given)
     asked, answer = asked_in(asked_of), answered_in(reply)
     if asked is None or answer is None:
         yield Skipped("no question found" if asked is None else "no answer found")
         return
-    right = _first(told, _RIGHT)
+    right = first_there(told, _RIGHT)
     right = right[0] if isinstance(right, list) and right else right
     yield {
         "question": asked.question,
@@ -64,7 +65,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skippe
 
 
 def _contexts(told: Mapping[str, Any]) -> dict[str, Passages]:
-    found = _first(told, _FOUND)
+    found = first_there(told, _FOUND)
     passages = None if found is None or found == "" else passages_in(found)
     return {} if passages is None else {"contexts": passages}
 
@@ -80,9 +81,7 @@ def _metadata(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scores, whatever the metrics are called, and the passages that would have been right."""
     numbers = {key: _number(value) for key, value in told.items() if key not in _OURS}
     scores = {key: value for key, value in numbers.items() if value is not None}
-    right = unpacked(told.get("reference_contexts"))
-    listed = [text for text in right if isinstance(text, str)] if isinstance(right, list) else []
-    known = {"scores": scores, "reference_contexts": listed}
+    known = {"scores": scores, "reference_contexts": texts(unpacked(told.get("reference_contexts")))}
     metadata = {key: value for key, value in known.items() if value}
     return {"metadata": metadata} if metadata else {}
 
@@ -94,7 +93,3 @@ def _number(value: object) -> float | None:
         except ValueError:
             return None
     return float(value) if isinstance(value, int | float) and is_kind(number, value) else None
-
-
-def _first(told: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((told[name] for name in names if told.get(name) is not None), None)

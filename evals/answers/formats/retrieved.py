@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_evals.evals.answers.formats.messages import unpacked
-from rag_evals.evals.answers.formats.values import at, whole
+from rag_evals.evals.answers.formats.values import at, first_there, whole
 from rag_evals.evals.base.fields import fits, number
 from rag_evals.evals.questions.formats.passage_search import file_name
 
@@ -58,7 +58,7 @@ def passages_beside(value: object) -> Passages | None:
     value = unpacked(value)
     if not isinstance(value, dict):
         return None
-    told = next((value[name] for name in _BESIDE if value.get(name) is not None), None)
+    told = first_there(value, _BESIDE)
     return None if told is None else passages_in(told)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +50,21 @@ def whole(value: object) -> int | None:
 def text(value: object) -> str | None:
     """Return a text that says something."""
     return value if isinstance(value, str) and value.strip() else None
+
+
+def objects(value: object) -> list[Mapping[str, Any]]:
+    """Return the members of a list that are objects; nothing of what is no list."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def texts(value: object) -> list[str]:
+    """Return the members of a list that are texts; nothing of what is no list."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def first_there(told: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """Return what stands under the first of some names that is there, an empty text as well."""
+    return next((told[name] for name in names if told.get(name) is not None), None)
 
 
 def first(attributes: Mapping[str, Any], *names: str) -> Any:

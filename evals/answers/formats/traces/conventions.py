@@ -16,7 +16,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.feedback import thumb_of
 from rag_evals.evals.answers.formats.traces.trace import Feedback, Kind, Span
-from rag_evals.evals.answers.formats.values import first, members, text, whole
+from rag_evals.evals.answers.formats.values import first, members, objects, text, whole
 
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("retriever", "retrieval", "search"), "retriever"),
@@ -122,8 +122,7 @@ def annotations_of(attributes: Mapping[str, Any]) -> tuple[Feedback | None, dict
         word = place.rpartition(".")[2].removesuffix("s")
         told += [
             (first(one, f"{word}.name"), first(one, f"{word}.score", f"{word}.label"))
-            for one in members(attributes, place)
-            if isinstance(one, Mapping)
+            for one in objects(members(attributes, place))
         ]
     return judged(told)
 

@@ -15,7 +15,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.conventions import judged, kind_of
 from rag_evals.evals.answers.formats.traces.trace import Span, Trace
-from rag_evals.evals.answers.formats.values import epoch_seconds, first, text, whole
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, objects, text, texts, whole
 from rag_evals.evals.base.fields import fits as is_kind
 from rag_evals.evals.base.fields import number
 
@@ -77,8 +77,8 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
     observations = [part for part in found if _is_observation(part)]
     scores = [part for part in found if _is_score(part)]
     for part in traces:
-        observations += _objects(part.get("observations"))
-        scores += _objects(part.get("scores"))
+        observations += objects(unpacked(part.get("observations")))
+        scores += objects(unpacked(part.get("scores")))
     told = {key: value for part in traces for key, value in part.items() if value is not None}
     thumb, said = judged((one.get("name"), _value(one)) for one in scores)
     around = told or dict(next(iter(observations), {}))  # rows of `observations_v2` tell of their trace
@@ -88,7 +88,7 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
         _about(told),
         feedback=thumb,
         scores=said,
-        tags=_tags(around.get("tags")),
+        tags=texts(unpacked(around.get("tags"))),
         metadata=_metadata(told, around),
     )
 
@@ -153,13 +153,3 @@ def _value(score: Mapping[str, Any]) -> Any:
     if kind == "BOOLEAN" and isinstance(value, int | float):
         return bool(value)
     return words if value is None or kind == "CATEGORICAL" else value
-
-
-def _tags(told: object) -> list[str]:
-    told = unpacked(told)
-    return [tag for tag in told if isinstance(tag, str)] if isinstance(told, list) else []
-
-
-def _objects(told: object) -> list[Mapping[str, Any]]:
-    told = unpacked(told)
-    return [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []

@@ -12,7 +12,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.conventions import judged, kind_of
 from rag_evals.evals.answers.formats.traces.trace import Span, Trace
-from rag_evals.evals.answers.formats.values import epoch_seconds, first, text, whole
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, objects, text, texts, whole
 
 NAME = "langsmith"
 _METADATA = ("extra.metadata", "metadata")
@@ -50,13 +50,12 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
         for key, value in (metadata.items() if isinstance(metadata, Mapping) else ())
         if not str(key).startswith(("ls_", "langgraph_", "__", "LANGSMITH_", "revision_id"))
     }
-    tags = top.get("tags")
     return Trace(
         id,
         [_span(run) for run in runs],
         feedback=thumb,
         scores=scores,
-        tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
+        tags=texts(top.get("tags")),
         metadata=own,
     )
 
@@ -68,10 +67,8 @@ def _with_children(run: Mapping[str, Any], parent: str | None) -> Iterator[dict[
     if parent and not told.get("parent_run_id"):
         told["parent_run_id"] = parent
     yield told
-    children = told.get("child_runs")
-    for child in children if isinstance(children, list) else []:
-        if isinstance(child, Mapping):
-            yield from _with_children(child, text(told.get("id")))
+    for child in objects(told.get("child_runs")):
+        yield from _with_children(child, text(told.get("id")))
 
 
 def _span(run: Mapping[str, Any]) -> Span:
@@ -98,7 +95,5 @@ def _feedback(run: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     stats = run.get("feedback_stats")
     for key, told in stats.items() if isinstance(stats, Mapping) else ():
         yield key, first(told, "avg", "mode") if isinstance(told, Mapping) else told
-    listed = run.get("feedback")
-    for one in listed if isinstance(listed, list) else []:
-        if isinstance(one, Mapping):
-            yield one.get("key"), first(one, "score", "value")
+    for one in objects(run.get("feedback")):
+        yield one.get("key"), first(one, "score", "value")

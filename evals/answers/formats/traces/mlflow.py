@@ -14,7 +14,7 @@ from typing import Any
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.conventions import judged, span_of
 from rag_evals.evals.answers.formats.traces.trace import Span, Trace
-from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, objects, text
 
 NAME = "mlflow"
 _NAME = ("assessment_name", "name")
@@ -44,7 +44,7 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
     """Return the trace of what was found of it."""
     info = {key: value for part in found for key, value in {**part, **_object(part.get("info"))}.items()}
     data = [_object(part.get("data")) or part for part in found]
-    thumb, scores, reference = _assessed(_list(info.get("assessments")))
+    thumb, scores, reference = _assessed(unpacked(info.get("assessments")))
     metadata = {**_object(info.get("tags")), **_object(info.get("trace_metadata"))}
     session = metadata.get("mlflow.trace.session")
     about = Span(
@@ -69,7 +69,8 @@ def _spans(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     told = first(record, "data.spans", "spans")
     if told is None:
         return [record] if "attributes" in record else []
-    return [span for one in _list(told) if (span := _object(one))]
+    told = unpacked(told)
+    return [span for one in (told if isinstance(told, list) else []) if (span := _object(one))]
 
 
 def _span(span: Mapping[str, Any]) -> Span:
@@ -92,14 +93,14 @@ def _span(span: Mapping[str, Any]) -> Span:
     )
 
 
-def _assessed(told: list[Any]) -> tuple[Any, dict[str, Any], str | None]:
+def _assessed(told: object) -> tuple[Any, dict[str, Any], str | None]:
     """Return the thumb, the scores and the right answer that assessments tell."""
-    members = [one for one in told if isinstance(one, Mapping)]
+    members = objects(told)
     thumb, scores = judged((first(one, *_NAME), first(one, "feedback.value")) for one in members)
     right = (
-        text(first(one, "expectation.value"))
+        said
         for one in members
-        if first(one, *_NAME) in _EXPECTED and text(first(one, "expectation.value"))
+        if first(one, *_NAME) in _EXPECTED and (said := text(first(one, "expectation.value")))
     )
     return thumb, scores, next(right, None)
 
@@ -107,11 +108,5 @@ def _assessed(told: list[Any]) -> tuple[Any, dict[str, Any], str | None]:
 def _object(value: Any) -> dict[str, Any]:
     value = unpacked(value)
     if isinstance(value, list):  # tags of the API: [{"key": ..., "value": ...}]
-        pairs = [one for one in value if isinstance(one, Mapping) and isinstance(one.get("key"), str)]
-        return {one["key"]: one.get("value") for one in pairs}
+        return {one["key"]: one.get("value") for one in objects(value) if isinstance(one.get("key"), str)}
     return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    value = unpacked(value)
-    return value if isinstance(value, list) else []

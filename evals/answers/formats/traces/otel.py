@@ -18,7 +18,7 @@ from rag_evals.evals.answers.formats.traces.conventions import (
     span_of,
 )
 from rag_evals.evals.answers.formats.traces.trace import Span, Trace
-from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, objects, text
 
 NAME = "otel"
 _RESOURCES = ("resourceSpans", "resource_spans", "resourceLogs", "resource_logs")
@@ -48,7 +48,7 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
     events: dict[str, list[Event]] = {}
     for part in found:
         of_span = events.setdefault(_id(part), [])
-        of_span += [_event(part)] if not _is_span(part) else map(_event, _objects(part.get("events")))
+        of_span += [_event(part)] if not _is_span(part) else map(_event, objects(part.get("events")))
     spans = [part for part in found if _is_span(part)]
     attributes = [attributes_of(part.get("attributes")) for part in spans]
     thumb, scores = evaluations_of(event for members in events.values() for event in members)
@@ -79,21 +79,17 @@ def attributes_of(told: object) -> dict[str, Any]:
         return dict(told)
     return {
         one["key"]: _plain(one.get("value"))
-        for one in _objects(told)
+        for one in objects(told)
         if isinstance(one.get("key"), str) and one["key"]
     }
 
 
 def _members(record: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
-    for resource in (one for name in _RESOURCES for one in _objects(record.get(name))):
+    for resource in (one for name in _RESOURCES for one in objects(record.get(name))):
         about = resource.get("resource")
         told = attributes_of(about.get("attributes")) if isinstance(about, Mapping) else {}
-        for scope in (one for name in _SCOPES for one in _objects(resource.get(name))):
-            yield from ((one, told) for name in _MEMBERS for one in _objects(scope.get(name)))
-
-
-def _objects(value: object) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+        for scope in (one for name in _SCOPES for one in objects(resource.get(name))):
+            yield from ((one, told) for name in _MEMBERS for one in objects(scope.get(name)))
 
 
 def _plain(value: object) -> Any:
@@ -102,7 +98,7 @@ def _plain(value: object) -> Any:
         return value
     kind, held = next(iter(value.items()))
     if kind in ("arrayValue", "array_value"):
-        return [_plain(one) for one in _objects(held.get("values"))] if isinstance(held, Mapping) else []
+        return [_plain(one) for one in objects(held.get("values"))] if isinstance(held, Mapping) else []
     if kind in ("kvlistValue", "kvlist_value"):
         return attributes_of(held.get("values")) if isinstance(held, Mapping) else {}
     return held

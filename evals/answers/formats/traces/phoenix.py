@@ -20,7 +20,7 @@ from rag_evals.evals.answers.formats.traces.conventions import (
     span_of,
 )
 from rag_evals.evals.answers.formats.traces.trace import Feedback, Span, Trace
-from rag_evals.evals.answers.formats.values import epoch_seconds, first, text
+from rag_evals.evals.answers.formats.values import epoch_seconds, first, objects, text, texts
 
 NAME = "phoenix"
 _BEFORE = "attributes."
@@ -48,13 +48,13 @@ def trace(id: str, found: Sequence[Mapping[str, Any]]) -> Trace:
         for thumb_here, here in (annotations_of(told), _annotations(part)):
             thumb, scores = thumb_here or thumb, {**scores, **here}
     session = next((held for _, told in spans if (held := first(told, *SESSION))), None)
-    tags = next((held for _, told in spans if isinstance(held := first(told, "tag.tags"), list)), [])
+    tags = next((held for _, told in spans if isinstance(held := first(told, "tag.tags"), list)), None)
     return Trace(
         id,
         [_span(part, told) for part, told in spans],
         feedback=thumb,
         scores=scores,
-        tags=[tag for tag in tags if isinstance(tag, str)],
+        tags=texts(tags),
         metadata={"session": session},
     )
 
@@ -81,15 +81,12 @@ def _attributes(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _annotations(part: Mapping[str, Any]) -> tuple[Feedback | None, dict[str, Any]]:
-    told = first(part, "annotations", "span_annotations")
-    members = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
+    members = objects(first(part, "annotations", "span_annotations"))
     return judged((one.get("name"), first(one, "result.score", "score", "result.label")) for one in members)
 
 
 def _events(told: object) -> list[Event]:
-    told = unpacked(told)
-    members = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
     return [
         Event(str(one.get("name")), held if isinstance(held := one.get("attributes"), Mapping) else {})
-        for one in members
+        for one in objects(unpacked(told))
     ]
