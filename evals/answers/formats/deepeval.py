@@ -63,8 +63,7 @@ def _of_case(case: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skipp
     if isinstance(turns, list) and turns:
         yield from _of_turns(case, objects(turns))
         return
-    asked, answer = asked_in(case.get("input")), first_there(case, _ANSWER)
-    answer = answered_in(answer) if answer is not None else None
+    asked, answer = asked_in(case.get("input")), answered_in(first_there(case, _ANSWER))
     if asked is None or answer is None:
         yield Skipped("no question found" if asked is None else "no answer found")
         return
@@ -111,7 +110,7 @@ def _contexts(told: Mapping[str, Any]) -> dict[str, Passages]:
     found = first_there(told, _FOUND)
     if isinstance(found, str) and isinstance(unpacked(found), str):  # a cell of CSV
         found = [part for part in found.split(DELIMITER) if part.strip()]
-    passages = None if found is None else passages_in(found)
+    passages = passages_in(found)
     return {} if passages is None else {"contexts": passages}
 
 

@@ -65,8 +65,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skippe
 
 
 def _contexts(told: Mapping[str, Any]) -> dict[str, Passages]:
-    found = first_there(told, _FOUND)
-    passages = None if found is None or found == "" else passages_in(found)
+    passages = passages_in(first_there(told, _FOUND))
     return {} if passages is None else {"contexts": passages}
 
 

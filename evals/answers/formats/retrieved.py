@@ -58,8 +58,7 @@ def passages_beside(value: object) -> Passages | None:
     value = unpacked(value)
     if not isinstance(value, dict):
         return None
-    told = first_there(value, _BESIDE)
-    return None if told is None else passages_in(told)
+    return passages_in(first_there(value, _BESIDE))
 
 
 def _is_empty(value: object) -> bool:
