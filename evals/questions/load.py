@@ -158,11 +158,16 @@ _ID_FORBIDDEN = re.compile(r"\s|\[|\]|::")
 
 def _parse_id(entry: Mapping[str, Any], problems: list[str]) -> str:
     text = parse_text(entry, "id", problems, is_required=True) or ""
-    if not text.isprintable() or _ID_FORBIDDEN.search(text):
+    if not may_be_id(text):
         problems.append(
             f'"id" = {quoted(text)} cannot be a test id: no blanks, "[", "]", "::" or control characters'
         )
     return text
+
+
+def may_be_id(text: str) -> bool:
+    """Return whether a text can be the id of a test."""
+    return text.isprintable() and not _ID_FORBIDDEN.search(text)
 
 
 def _parse_tags(entry: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from typing import Any
 
 from rag_evals.evals.answers.formats.messages import unpacked
 from rag_evals.evals.answers.formats.traces.feedback import thumb_of
-from rag_evals.evals.answers.formats.traces.trace import Feedback, Kind, Span
+from rag_evals.evals.answers.formats.traces.trace import Kind, Span
 from rag_evals.evals.answers.formats.values import first, members, objects, text, whole
+from rag_evals.evals.answers.logged_answer import Feedback
 
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("retriever", "retrieval", "search"), "retriever"),

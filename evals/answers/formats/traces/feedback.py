@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rag_evals.evals.answers.formats.traces.trace import Feedback
+from rag_evals.evals.answers.logged_answer import Feedback
 
 # Only these names mean whoever asked: `correctness = 1` of an evaluator is no thumb, nor is a star of five.
 _NAMED = re.compile(r"(?i)feedback|thumb|user[-_ ]?score|(?:^|[-_ ])(?:dis)?like[sd]?(?:$|[-_ ])")

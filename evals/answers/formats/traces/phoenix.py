@@ -19,8 +19,9 @@ from rag_evals.evals.answers.formats.traces.conventions import (
     judged,
     span_of,
 )
-from rag_evals.evals.answers.formats.traces.trace import Feedback, Span, Trace
+from rag_evals.evals.answers.formats.traces.trace import Span, Trace
 from rag_evals.evals.answers.formats.values import epoch_seconds, first, objects, text, texts
+from rag_evals.evals.answers.logged_answer import Feedback
 
 NAME = "phoenix"
 _BEFORE = "attributes."

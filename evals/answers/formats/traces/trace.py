@@ -15,13 +15,15 @@ from typing import Any, Literal
 from rag_evals.evals.answers.formats.messages import Asked, answered_in, asked_in, unpacked
 from rag_evals.evals.answers.formats.places import Places, value_in
 from rag_evals.evals.answers.formats.retrieved import Passages, passages_beside, passages_in
+from rag_evals.evals.answers.logged_answer import Feedback
 from rag_evals.evals.base.fields import count, fits
 from rag_evals.evals.questions.fields import is_encodable
+from rag_evals.evals.questions.load import may_be_id
 
 Kind = Literal["step", "model", "retriever", "reranker", "inside"]
-Feedback = Literal["up", "down"]
 
 _MOST_CHARACTERS = 1000
+_LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def line_of(trace: Trace, places: Places | None = None) -> dict[str, Any] | Skip
         return Skipped("no answer found, as it ended in an error" if error else "no answer found")
     contexts = passages_in(_at(tree, places["contexts"])) if "contexts" in places else _contexts(tree)
     line: dict[str, Any] = {
-        **({"id": trace.id} if _is_id(trace.id) else {}),
+        **({"id": trace.id} if len(trace.id) <= _LONGEST_ID and may_be_id(trace.id) else {}),
         "question": asked.question,
         "answer": answer,
         **({"contexts": contexts} if contexts is not None else {}),
@@ -333,8 +335,3 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, str):
         return 0 < len(value) <= _MOST_CHARACTERS and is_encodable(value)
     return isinstance(value, bool | int | float) and abs(value) < 10**15
-
-
-def _is_id(text: str) -> bool:
-    """Return whether an id can be the id of a test."""
-    return len(text) <= 200 and text.isprintable() and not set(text) & set(" []") and "::" not in text
