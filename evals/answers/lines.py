@@ -24,6 +24,7 @@ from rag_evals.evals.questions.fields import (
     parse_list,
     parse_number,
     parse_object,
+    parse_objects,
     parse_text,
     parse_whole_number,
 )
@@ -184,21 +185,9 @@ def _parse_answer(entry: Mapping[str, Any], problems: list[str]) -> Answer:
         parse_context_list(entry, problems),
         seconds={} if seconds is None else {STAGE: seconds},
         tokens={} if tokens is None else {STAGE: tokens},
-        citations=_parse_citations(entry, problems),
+        citations=parse_objects(entry, "citations", "objects", _parse_citation, problems),
         contexts_known=entry.get("contexts") is not None,
     )
-
-
-def _parse_citations(entry: Mapping[str, Any], problems: list[str]) -> tuple[Citation, ...]:
-    citations = []
-    for place, value in enumerate(parse_list(entry, "citations", "objects", problems)):
-        found: list[str] = []
-        if isinstance(value, dict):
-            citations.append(_parse_citation(value, found))
-        else:
-            found.append(f"not an object but {kind_name(value)} ({short_repr(value)})")
-        problems += [f"citations[{place}]: {problem}" for problem in found]
-    return tuple(citations)
 
 
 def _parse_citation(value: Mapping[str, Any], problems: list[str]) -> Citation:

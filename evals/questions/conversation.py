@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
-from rag_evals.evals.base.messages import kind_name, quoted, short_repr
+from rag_evals.evals.base.messages import quoted
 from rag_evals.evals.questions.entries import Fault
-from rag_evals.evals.questions.fields import check_keys, parse_list, parse_text
+from rag_evals.evals.questions.fields import check_keys, parse_objects, parse_text
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Message, Role
 
@@ -17,18 +17,10 @@ _MESSAGE_KEYS = tuple(Message.__dataclass_fields__)
 
 def parse_history(entry: Mapping[str, Any], problems: list[str]) -> tuple[Message, ...]:
     """Return the messages under `history`; whose turn it is to speak is not checked."""
-    history = []
-    for number, value in enumerate(parse_list(entry, "history", "messages", problems)):
-        found: list[str] = []
-        history.append(_parse_message(value, found))
-        problems += [f"history[{number}]: {problem}" for problem in found]
-    return tuple(history)
+    return parse_objects(entry, "history", "messages", _parse_message, problems)
 
 
-def _parse_message(value: object, problems: list[str]) -> Message:
-    if not isinstance(value, dict):
-        problems.append(f"not an object but {kind_name(value)} ({short_repr(value)})")
-        return Message("user", "")
+def _parse_message(value: Mapping[str, Any], problems: list[str]) -> Message:
     check_keys(value, _MESSAGE_KEYS, problems)
     role = parse_text(value, "role", problems, is_required=True)
     if role is not None and role not in ROLES:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rag_evals.evals.base.fields import fits, number
 from rag_evals.evals.base.messages import kind_name, quoted, short_repr
 from rag_evals.rag.answer import Context
+
+T = TypeVar("T")
 
 
 def check_keys(entry: Mapping[Any, Any], known: Sequence[str], problems: list[str]) -> None:
@@ -72,6 +74,25 @@ def parse_list(entry: Mapping[str, Any], key: str, members: str, problems: list[
         return value or []
     problems.append(f'"{key}" is not a list of {members} but {kind_name(value)} ({short_repr(value)})')
     return []
+
+
+def parse_objects(
+    entry: Mapping[str, Any],
+    key: str,
+    members: str,
+    parse: Callable[[dict[Any, Any], list[str]], T],
+    problems: list[str],
+) -> tuple[T, ...]:
+    """Return what `parse` makes of each object of the list under a key; its problems get their place."""
+    parsed = []
+    for place, value in enumerate(parse_list(entry, key, members, problems)):
+        found: list[str] = []
+        if isinstance(value, dict):
+            parsed.append(parse(value, found))
+        else:
+            found.append(f"not an object but {kind_name(value)} ({short_repr(value)})")
+        problems += [f"{key}[{place}]: {problem}" for problem in found]
+    return tuple(parsed)
 
 
 def parse_object(entry: Mapping[str, Any], key: str, problems: list[str]) -> dict[Any, Any] | None:

@@ -31,6 +31,7 @@ from rag_evals.evals.questions.fields import (
     parse_list,
     parse_number,
     parse_object,
+    parse_objects,
     parse_text,
     parse_whole_number,
     text_problem,
@@ -140,7 +141,7 @@ def parse_question(value: object) -> Question | Fault:
         id=_parse_id(value, problems),
         question=parse_text(value, "question", problems, is_required=True) or "",
         reference=parse_text(value, "reference", problems),
-        sources=_parse_sources(value, problems),
+        sources=parse_objects(value, "sources", "objects", _parse_source, problems),
         tags=_parse_tags(value, problems),
         answerable=_parse_answerable(value, problems),
         thresholds=_parse_thresholds(value, problems),
@@ -231,19 +232,7 @@ def is_json(value: object) -> bool:
     )
 
 
-def _parse_sources(entry: Mapping[str, Any], problems: list[str]) -> tuple[Source, ...]:
-    sources = []
-    for number, value in enumerate(parse_list(entry, "sources", "objects", problems)):
-        found: list[str] = []
-        sources.append(_parse_source(value, found))
-        problems += [f"sources[{number}]: {problem}" for problem in found]
-    return tuple(sources)
-
-
-def _parse_source(value: object, problems: list[str]) -> Source:
-    if not isinstance(value, dict):
-        problems.append(f"not an object but {kind_name(value)} ({short_repr(value)})")
-        return Source("")
+def _parse_source(value: Mapping[str, Any], problems: list[str]) -> Source:
     check_keys(value, _SOURCE_KEYS, problems)
     source = Source(
         document=parse_text(value, "document", problems, is_required=True) or "",
