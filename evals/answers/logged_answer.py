@@ -9,7 +9,6 @@ from typing import Any, Literal
 from rag_evals.evals.questions.question import Question, question_to_json
 from rag_evals.evals.runs.score import citation_to_json, context_to_json
 from rag_evals.rag.answer import Answer, Context
-from rag_evals.rag.identity import digest
 
 Feedback = Literal["up", "down"]
 # Under this name are the seconds and the tokens of an answer whose stages are not known.
@@ -49,10 +48,7 @@ def logged_to_json(logged: LoggedAnswer) -> dict[str, Any]:
     if answer.contexts_known:
         line["contexts"] = [_context_to_json(context) for context in answer.contexts]
     if answer.citations:
-        line["citations"] = [
-            {key: value for key, value in citation_to_json(one).items() if value not in (None, "", [], ())}
-            for one in answer.citations
-        ]
+        line["citations"] = list(map(citation_to_json, answer.citations))
     for name in ("time", "model", "feedback", "trace"):
         if (value := getattr(logged, name)) is not None:
             line[name] = value
@@ -70,8 +66,3 @@ def _context_to_json(context: Context) -> str | dict[str, Any]:
     known = {key: value for key, value in context_to_json(context).items() if value not in (None, "")}
     known.pop("copies", None)
     return context.text if known.keys() == {"text"} else known
-
-
-def content_digest(logged: LoggedAnswer) -> str:
-    """Return SHA-256 over all that is known of a logged answer, its id among it."""
-    return digest(logged_to_json(logged))

@@ -12,11 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rag_evals.evals.answers.lines import parse_logged
-from rag_evals.evals.answers.logged_answer import LoggedAnswer, logged_to_json
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import count_of, quoted
-from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.runs.masking import MASK, masked
 
 SECRETS, EMAILS, PHONES = "secrets", "emails", "phones"
@@ -114,15 +111,6 @@ def _pattern(text: str, option: str) -> re.Pattern[str]:
     if pattern.match(""):
         raise UsageError(f"{option} {quoted(OWN + text)} fits an empty text: say what it must hold")
     return pattern
-
-
-def masked_answer(logged: LoggedAnswer, mask: Mask) -> LoggedAnswer:
-    """Return a logged answer with `***` in place of all that is masked; its id stays, as far as it may."""
-    line = logged_to_json(logged)
-    plain, _ = masked_entry(line, mask)
-    again = parse_logged(plain)
-    assert not isinstance(again, Fault), again  # a mask makes no text empty
-    return again
 
 
 def masked_entry(entry: Mapping[str, Any], mask: Mask) -> tuple[dict[str, Any], Counter[str]]:

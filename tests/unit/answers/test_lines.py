@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rag_evals.evals.answers.lines import parse_line, parse_logged, read_line, read_log
-from rag_evals.evals.answers.logged_answer import LoggedAnswer, content_digest, logged_to_json
+from rag_evals.evals.answers.logged_answer import LoggedAnswer, logged_to_json
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.question import Question, Source
 from rag_evals.rag.answer import Answer, Citation, Context, Message, Tokens
@@ -235,7 +235,7 @@ def test_deep_json_is_a_fault():
     )
 
 
-def test_the_digest_is_of_all_that_is_known():
-    """Another time makes another content."""
+def test_a_line_has_all_that_is_known():
+    """Another time makes another line."""
     first, second = logged(FULL), logged({**FULL, "time": "2026-03-02"})
-    assert content_digest(first) == content_digest(logged(FULL)) != content_digest(second)
+    assert logged_to_json(first) == logged_to_json(logged(FULL)) != logged_to_json(second)

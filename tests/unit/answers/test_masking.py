@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rag_evals.evals.answers.lines import parse_logged
 from rag_evals.evals.answers.logged_answer import LoggedAnswer
-from rag_evals.evals.answers.masking import Mask, mask_line, masked_answer, masked_entry, parse_mask
+from rag_evals.evals.answers.masking import Mask, mask_line, masked_entry, parse_mask
 from rag_evals.evals.base.errors import UsageError
 
 ALL = Mask(("secrets", "emails", "phones"))
@@ -101,9 +101,9 @@ def test_an_id_that_is_an_address():
 
 def test_a_logged_answer():
     """A logged answer is masked in the same way."""
-    logged = parse_logged({"id": "one", "question": "Is a@b.de there?", "answer": "a@b.de is."})
-    assert isinstance(logged, LoggedAnswer)
-    masked = masked_answer(logged, ALL)
+    line = {"id": "one", "question": "Is a@b.de there?", "answer": "a@b.de is."}
+    masked = parse_logged(masked_entry(line, ALL)[0])
+    assert isinstance(masked, LoggedAnswer)
     assert (masked.question.id, masked.question.question, masked.answer.text) == (
         "one",
         "Is *** there?",
