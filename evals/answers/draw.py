@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from rag_evals.evals.base.drawn import Drawn
@@ -24,18 +24,13 @@ def draw(strata: Mapping[str, str], size: int, seed: int) -> dict[str, Drawn]:
     for name in sorted(strata, key=lambda name: _number(seed, name)):
         members.setdefault(strata[name], []).append(name)
     counts = allocated({stratum: len(names) for stratum, names in members.items()}, size)
+    told = {stratum: Drawn(stratum, len(names), counts[stratum]) for stratum, names in members.items()}
     if not all(counts.values()):
         # Of a stratum without any nothing is known: what was drawn stands for all of them alike.
-        return dict.fromkeys(_drawn(members, counts), Drawn("", len(strata), sum(counts.values())))
+        told = dict.fromkeys(members, Drawn("", len(strata), sum(counts.values())))
     return {
-        name: Drawn(stratum, len(members[stratum]), counts[stratum])
-        for stratum in sorted(members)
-        for name in members[stratum][: counts[stratum]]
+        name: told[stratum] for stratum in sorted(members) for name in members[stratum][: counts[stratum]]
     }
-
-
-def _drawn(members: Mapping[str, list[str]], counts: Mapping[str, int]) -> Iterable[str]:
-    return (name for stratum in sorted(members) for name in members[stratum][: counts[stratum]])
 
 
 def _number(seed: int, name: str) -> tuple[bytes, str]:
