@@ -232,8 +232,9 @@ class _Reading:
             else:
                 self.problems.append(f"{line.place}: duplicate id {quoted(name)} (first at {first.place})")
             return
-        self.wordings[name] = wording_of(asked_text(logged.question), logged.answer.text)
-        if logged.question.conversation is not None:
+        if logged.question.conversation is None:
+            self.wordings[name] = wording_of(asked_text(logged.question), logged.answer.text)
+        else:  # its wording is known once it has what was said before it
             self._turns.append(LoggedTurn(line.place, logged.question, logged.answer.text))
         self.entries[name] = _Entry(
             logged.question,
