@@ -251,9 +251,8 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "finished": answer.finished if answer else None,
         "omitted": answer.omitted if answer else None,
         "contexts": [context_to_json(context) for context in answer.contexts] if answer else [],
-        **({} if answer is None or answer.contexts_known else {"contexts_known": False}),
         "retrieved": _stages_to_json(answer.stages) if answer else {},
-        **(_citations_to_json(answer) if answer else {}),
+        **(_rarely_told(answer) if answer else {}),
         "scores": {
             score.metric: {
                 **without(score_to_json(score), "metric"),
@@ -329,12 +328,9 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
 
 def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Return `answer` as it is kept in the cache."""
-    known = without(without(fields_of(answer), "citations"), "cites")
-    if answer.contexts_known:
-        del known["contexts_known"]
     return {
-        **known,
-        **_citations_to_json(answer),
+        **without(fields_of(answer), "citations", "cites", "contexts_known"),
+        **_rarely_told(answer),
         "contexts": [context_to_json(context) for context in answer.contexts],
         "stages": _stages_to_json(answer.stages),
         "seconds": dict(answer.seconds),
@@ -358,10 +354,16 @@ def answer_from_json(kept: Mapping[str, Any]) -> Answer:
     )
 
 
-def _citations_to_json(answer: Answer) -> dict[str, Any]:
-    """Return what is told of an answer's citations, absent where nothing is."""
-    cited = {"citations": list(map(citation_to_json, answer.citations))} if answer.citations else {}
-    return {**cited, **({"cites": True} if answer.cites else {})}
+def _rarely_told(answer: Answer) -> dict[str, Any]:
+    """Return what is told of an answer that cites, or whose passages are not known; nothing of any other."""
+    told: dict[str, Any] = {}
+    if answer.citations:
+        told["citations"] = list(map(citation_to_json, answer.citations))
+    if answer.cites:
+        told["cites"] = True
+    if not answer.contexts_known:
+        told["contexts_known"] = False
+    return told
 
 
 def _citations(kept: Mapping[str, Any]) -> tuple[Citation, ...]:

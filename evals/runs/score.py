@@ -212,13 +212,13 @@ def judgement_from_json(kept: Mapping[str, Any]) -> Judgement:
 def score_to_json(score: Score) -> dict[str, Any]:
     """Return a score as JSON."""
     claims = [_claim_to_json(claim) for claim in score.claims]
-    kept = without(without(fields_of(score), "repeats"), "declines")
+    kept = without(fields_of(score), "repeats", "declines")
     declines = {"declines": [fields_of(one) for one in score.declines]} if score.declines else {}
     return {**kept, "claims": claims, **declines, "again": list(score.repeats)}
 
 
 def _claim_to_json(claim: ClaimScore) -> dict[str, Any]:
-    kept = without(without(fields_of(claim), "unsupported"), "citations")
+    kept = without(fields_of(claim), "unsupported", "citations")
     unsupported = {"unsupported": list(claim.unsupported)} if claim.unsupported else {}
     cited = {"citations": list(map(citation_to_json, claim.citations))} if claim.citations else {}
     return {
@@ -259,9 +259,9 @@ def _claim(line: Mapping[str, Any]) -> ClaimScore:
     return from_fields(ClaimScore, {**line, **read})
 
 
-def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return `values` without `key`."""
-    return {name: value for name, value in values.items() if name != key}
+def without(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return `values` without `keys`."""
+    return {name: value for name, value in values.items() if name not in keys}
 
 
 # Fields that are written only where they say something.
