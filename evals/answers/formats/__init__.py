@@ -14,9 +14,9 @@ from rag_evals.evals.answers.formats.records import PlacedRecords, read_records
 from rag_evals.evals.answers.formats.traces import langfuse, langsmith, mlflow, otel, phoenix
 from rag_evals.evals.answers.formats.traces.gathering import Gathering
 from rag_evals.evals.answers.formats.traces.trace import Skipped, Trace, line_of
-from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import first_names, quoted
 from rag_evals.evals.questions.entries import Fault
+from rag_evals.evals.questions.formats import called
 
 Line = dict[str, Any] | Fault | Skipped
 PlacedLines = Iterator[tuple[str, Line]]
@@ -126,9 +126,4 @@ def format_named(name: str) -> Format:
     Raises:
         UsageError: There is none.
     """
-    for form in FORMATS:
-        if form.name == name:
-            return form
-    raise UsageError(
-        f"no format is called {quoted(name)}; known are {', '.join(form.name for form in FORMATS)}"
-    )
+    return called(name, {form.name: form for form in FORMATS})

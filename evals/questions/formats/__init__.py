@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import display_path, quoted
@@ -17,6 +18,7 @@ from rag_evals.evals.questions.formats.table_columns import items_of
 from rag_evals.evals.questions.formats.tables import csv_questions, huggingface, json_questions
 from rag_evals.evals.questions.question import Question
 
+T = TypeVar("T")
 Read = Callable[[Path, Mapping[str, str]], PlacedItems]
 Write = Callable[[Sequence[Question], Path], None]
 
@@ -92,8 +94,15 @@ def format_named(name: str) -> Format:
     Raises:
         UsageError: There is none.
     """
-    for form in FORMATS:
-        if form.name == name:
-            return form
-    known = ", ".join(form.name for form in FORMATS)
-    raise UsageError(f"no format is called {quoted(name)}; known are {known}")
+    return called(name, {form.name: form for form in FORMATS})
+
+
+def called(name: str, forms: Mapping[str, T]) -> T:
+    """Return the one of some formats that is called so.
+
+    Raises:
+        UsageError: None is.
+    """
+    if name not in forms:
+        raise UsageError(f"no format is called {quoted(name)}; known are {', '.join(forms)}")
+    return forms[name]
