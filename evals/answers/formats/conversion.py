@@ -13,9 +13,9 @@ from rag_evals.evals.answers.formats import FORMATS, Format, PlacedLines, keys_o
 from rag_evals.evals.answers.formats.places import Places
 from rag_evals.evals.answers.formats.records import SUFFIXES, files_of, read_records
 from rag_evals.evals.answers.formats.traces.trace import Skipped
-from rag_evals.evals.answers.lines import parse_logged
+from rag_evals.evals.answers.lines import Masking, parse_logged
 from rag_evals.evals.answers.logged_answer import logged_to_json
-from rag_evals.evals.answers.masking import Mask, mask_line, masked_entry
+from rag_evals.evals.answers.masking import Mask, mask_line, masking_of
 from rag_evals.evals.base.errors import QuestionFileError, UsageError
 from rag_evals.evals.base.files import new_path
 from rag_evals.evals.base.messages import NAMED, count_of, display_path, listing, printable
@@ -98,11 +98,12 @@ def import_answers(
     """
     if places and not form.has_places:
         raise UsageError(f"--map says where in a trace something stands, and {form.description} are none")
-    found = ImportedAnswers(masked=None if mask is None else Counter())
+    masking = masking_of(mask)
+    found = ImportedAnswers(masked=masking.counts if masking else None)
     try:
         with new_path(output) as scratch:
             with scratch.open("w", encoding="utf-8", newline="") as file:
-                _write(form.read(files_of(path), places or {}), file, mask, found)
+                _write(form.read(files_of(path), places or {}), file, masking, found)
             if not found.count:
                 raise found.error(form.description)
     except OSError as error:
@@ -111,9 +112,9 @@ def import_answers(
     return found
 
 
-def _write(lines: PlacedLines, file: IO[str], mask: Mask | None, found: ImportedAnswers) -> None:
+def _write(lines: PlacedLines, file: IO[str], masking: Masking | None, found: ImportedAnswers) -> None:
     for place, line in lines:
-        logged = _read(line, mask, found) if isinstance(line, dict) else line
+        logged = _read(masking(line) if masking else line) if isinstance(line, dict) else line
         if isinstance(logged, Skipped):
             count, first = found.skipped.get(logged.reason, (0, place))
             found.skipped[logged.reason] = (count + 1, first)
@@ -125,12 +126,9 @@ def _write(lines: PlacedLines, file: IO[str], mask: Mask | None, found: Imported
             found.without_contexts += "contexts" not in logged
 
 
-def _read(line: Mapping[str, Any], mask: Mask | None, found: ImportedAnswers) -> dict[str, Any] | Fault:
-    """Return a line in the form in which logs have it, masked."""
-    if mask is not None and found.masked is not None:
-        line, counts = masked_entry(line, mask)
-        found.masked.update(counts)
-    logged = parse_logged(dict(line))
+def _read(line: Mapping[str, Any]) -> dict[str, Any] | Fault:
+    """Return a line in the form in which logs have it."""
+    logged = parse_logged(line)
     if isinstance(logged, Fault):
         return logged
     # An id that was made of the line is made anew whenever it is read.
