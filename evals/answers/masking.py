@@ -25,7 +25,7 @@ _NOUNS = {
     PHONES: ("telephone number", "telephone numbers"),
 }
 # Of these nothing is masked: they are no words of anybody, and answers are found by them.
-_FOUND_BY = ("id", "trace", "time", "model", "feedback", "seconds", "tokens", "thresholds", "turn")
+_FOUND_BY = ("id", "time", "model", "feedback", "seconds", "tokens", "thresholds", "turn")
 
 # Each part is bounded, so that a long run of letters is gone through once and not once a letter.
 _EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}(?:xn--[\w-]{1,59}|[^\W\d_]{2,24})")
@@ -122,8 +122,6 @@ def masked_entry(entry: Mapping[str, Any], mask: Mask) -> tuple[dict[str, Any], 
     plain = {key: value if key in _FOUND_BY else _masked(value, mask, counts) for key, value in entry.items()}
     if isinstance(entry.get("id"), str) and _masked(entry["id"], mask, Counter()) != entry["id"]:
         del plain["id"]
-    if isinstance(entry.get("trace"), str):
-        plain["trace"] = _masked(entry["trace"], mask, counts)
     return plain, counts
 
 
