@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rag_evals.evals.answers.formats import deepeval, ragas
+from rag_evals.evals.answers.formats.line import Skipped
 from rag_evals.evals.answers.formats.places import Places
 from rag_evals.evals.answers.formats.records import PlacedRecords, read_records
 from rag_evals.evals.answers.formats.traces import langfuse, langsmith, mlflow, otel, phoenix
 from rag_evals.evals.answers.formats.traces.gathering import Gathering
-from rag_evals.evals.answers.formats.traces.trace import Skipped, Trace, line_of
+from rag_evals.evals.answers.formats.traces.trace import Trace, line_of
 from rag_evals.evals.base.messages import first_names, quoted
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.formats import called

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from rag_evals.evals.answers.formats import FORMATS, Format, PlacedLines, keys_of
+from rag_evals.evals.answers.formats.line import Skipped
 from rag_evals.evals.answers.formats.places import Places
 from rag_evals.evals.answers.formats.records import SUFFIXES, files_of, read_records
-from rag_evals.evals.answers.formats.traces.trace import Skipped
 from rag_evals.evals.answers.lines import Masking, parse_logged
 from rag_evals.evals.answers.logged_answer import logged_to_json
 from rag_evals.evals.answers.masking import Mask, mask_line, masking_of

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rag_evals.evals.answers.formats.line import Skipped, answer_line
 from rag_evals.evals.answers.formats.messages import (
+    Asked,
     Said,
     answered_in,
     asked_in,
@@ -19,8 +21,7 @@ from rag_evals.evals.answers.formats.messages import (
     unpacked,
 )
 from rag_evals.evals.answers.formats.retrieved import Passages, passages_in
-from rag_evals.evals.answers.formats.traces.trace import Skipped
-from rag_evals.evals.answers.formats.values import first_there, objects, texts
+from rag_evals.evals.answers.formats.values import first_there, objects, text, texts
 from rag_evals.evals.base.fields import fits as is_kind
 from rag_evals.evals.base.fields import number
 from rag_evals.evals.questions.entries import Fault
@@ -64,20 +65,15 @@ def _of_case(case: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skipp
         yield from _of_turns(case, objects(turns))
         return
     asked, answer = asked_in(case.get("input")), answered_in(first_there(case, _ANSWER))
-    if asked is None or answer is None:
-        yield Skipped("no question found" if asked is None else "no answer found")
-        return
-    right = first_there(case, _RIGHT)
     seconds = first_there(case, ("completionTime", "completion_time"))
-    yield {
-        "question": asked.question,
-        "answer": answer,
-        **_contexts(case),
-        **({"history": list(asked.history)} if asked.history else {}),
-        **({"reference": right} if isinstance(right, str) and right.strip() else {}),
-        **({"seconds": seconds} if is_kind(number, seconds) and seconds >= 0 else {}),
+    yield answer_line(
+        asked,
+        answer,
+        _contexts(case),
+        reference=text(first_there(case, _RIGHT)),
+        seconds=seconds if is_kind(number, seconds) and seconds >= 0 else None,
         **_about(case),
-    }
+    )
 
 
 def _of_turns(
@@ -93,25 +89,18 @@ def _of_turns(
         asked = said[-1] if said else None
         if message.role == "assistant" and asked is not None and asked.role == "user":
             is_empty = False
-            history = list(history_of(said[:-1]))
-            yield {
-                "question": asked.text,
-                "answer": message.text,
-                **_contexts(turn),
-                **({"history": history} if history else {}),
-                **_about(case),
-            }
+            told = Asked(asked.text, history_of(said[:-1]))
+            yield answer_line(told, message.text, _contexts(turn), **_about(case))
         said.append(message)
     if is_empty:
         yield Skipped("no reply to a question in its turns")
 
 
-def _contexts(told: Mapping[str, Any]) -> dict[str, Passages]:
+def _contexts(told: Mapping[str, Any]) -> Passages | None:
     found = first_there(told, _FOUND)
     if isinstance(found, str) and isinstance(unpacked(found), str):  # a cell of CSV
         found = [part for part in found.split(DELIMITER) if part.strip()]
-    passages = passages_in(found)
-    return {} if passages is None else {"contexts": passages}
+    return passages_in(found)
 
 
 def _about(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,5 +113,4 @@ def _about(case: Mapping[str, Any]) -> dict[str, Any]:
     }
     name = case.get("name")
     known = {"name": name if isinstance(name, str) else None, "scores": scores}
-    metadata = {key: value for key, value in known.items() if value}
-    return {**({"tags": tags} if tags else {}), **({"metadata": metadata} if metadata else {})}
+    return {"tags": tags, "metadata": {key: value for key, value in known.items() if value}}

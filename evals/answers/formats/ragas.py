@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rag_evals.evals.answers.formats.line import Skipped, answer_line
 from rag_evals.evals.answers.formats.messages import answered_in, asked_in, messages_in, unpacked
-from rag_evals.evals.answers.formats.retrieved import Passages, passages_in
-from rag_evals.evals.answers.formats.traces.trace import Skipped
-from rag_evals.evals.answers.formats.values import first_there, texts
+from rag_evals.evals.answers.formats.retrieved import passages_in
+from rag_evals.evals.answers.formats.values import first_there, text, texts
 from rag_evals.evals.base.fields import fits as is_kind
 from rag_evals.evals.base.fields import number
 from rag_evals.evals.questions.entries import Fault
@@ -49,24 +49,10 @@ def lines(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | Fault | Skippe
     if reply is None and isinstance(given, list):
         reply, asked_of = _parted(given)
     asked, answer = asked_in(asked_of), answered_in(reply)
-    if asked is None or answer is None:
-        yield Skipped("no question found" if asked is None else "no answer found")
-        return
     right = first_there(told, _RIGHT)
     right = right[0] if isinstance(right, list) and right else right
-    yield {
-        "question": asked.question,
-        "answer": answer,
-        **_contexts(told),
-        **({"history": list(asked.history)} if asked.history else {}),
-        **({"reference": right} if isinstance(right, str) and right.strip() else {}),
-        **_metadata(told),
-    }
-
-
-def _contexts(told: Mapping[str, Any]) -> dict[str, Passages]:
-    passages = passages_in(first_there(told, _FOUND))
-    return {} if passages is None else {"contexts": passages}
+    contexts = passages_in(first_there(told, _FOUND))
+    yield answer_line(asked, answer, contexts, reference=text(right), metadata=_metadata(told))
 
 
 def _parted(messages: list[Any]) -> tuple[object, object]:
@@ -81,8 +67,7 @@ def _metadata(told: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {key: _number(value) for key, value in told.items() if key not in _OURS}
     scores = {key: value for key, value in numbers.items() if value is not None}
     known = {"scores": scores, "reference_contexts": texts(unpacked(told.get("reference_contexts")))}
-    metadata = {key: value for key, value in known.items() if value}
-    return {"metadata": metadata} if metadata else {}
+    return {key: value for key, value in known.items() if value}
 
 
 def _number(value: object) -> float | None:

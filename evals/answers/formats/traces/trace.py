@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from rag_evals.evals.answers.formats.line import Skipped, answer_line
 from rag_evals.evals.answers.formats.messages import Asked, answered_in, asked_in, unpacked
 from rag_evals.evals.answers.formats.places import Places, value_in
 from rag_evals.evals.answers.formats.retrieved import Passages, passages_beside, passages_in
@@ -86,13 +87,6 @@ class Trace:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Why a trace is no logged answer."""
-
-    reason: str
-
-
 def line_of(trace: Trace, places: Places | None = None) -> dict[str, Any] | Skipped:
     """Return the line of a logged answer that a trace comes to, or why it comes to none.
 
@@ -102,30 +96,25 @@ def line_of(trace: Trace, places: Places | None = None) -> dict[str, Any] | Skip
     """
     tree, places = _tree(trace), places or {}
     asked = asked_in(_at(tree, places["question"])) if "question" in places else _asked(tree)
-    if asked is None:
-        return Skipped("no question found")
     answer = answered_in(_at(tree, places["answer"])) if "answer" in places else _answer(tree)
-    if answer is None:
-        error = next((span.error for span in tree.spans if span.error), None)
-        return Skipped("no answer found, as it ended in an error" if error else "no answer found")
+    if asked is not None and answer is None and any(span.error for span in tree.spans):
+        return Skipped("no answer found, as it ended in an error")
     contexts = passages_in(_at(tree, places["contexts"])) if "contexts" in places else _contexts(tree)
-    line: dict[str, Any] = {
-        **({"id": trace.id} if len(trace.id) <= _LONGEST_ID and may_be_id(trace.id) else {}),
-        "question": asked.question,
-        "answer": answer,
-        **({"contexts": contexts} if contexts is not None else {}),
-        **({"history": list(asked.history)} if asked.history else {}),
-        "reference": trace.reference,
-        "tags": [tag for tag in dict.fromkeys(trace.tags) if tag.strip()],
-        "time": _time(tree),
-        "model": _model(tree),
-        "seconds": _seconds(tree),
-        "tokens": _tokens(tree),
-        "feedback": trace.feedback,
-        "trace": trace.id,
-        "metadata": _metadata(trace),
-    }
-    return {key: value for key, value in line.items() if key == "contexts" or value not in (None, [], {})}
+    return answer_line(
+        asked,
+        answer,
+        contexts,
+        id=trace.id if len(trace.id) <= _LONGEST_ID and may_be_id(trace.id) else None,
+        reference=trace.reference,
+        tags=[tag for tag in dict.fromkeys(trace.tags) if tag.strip()],
+        time=_time(tree),
+        model=_model(tree),
+        seconds=_seconds(tree),
+        tokens=_tokens(tree),
+        feedback=trace.feedback,
+        trace=trace.id,
+        metadata=_metadata(trace),
+    )
 
 
 # --- the tree ---

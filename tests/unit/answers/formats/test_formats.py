@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rag_evals.evals.answers.formats import format_named
 from rag_evals.evals.answers.formats.conversion import format_of
+from rag_evals.evals.answers.formats.line import Skipped
 from rag_evals.evals.answers.formats.places import parse_places
 from rag_evals.evals.answers.formats.records import files_of
-from rag_evals.evals.answers.formats.traces.trace import Skipped
 from rag_evals.evals.answers.lines import parse_logged
 from rag_evals.evals.answers.logged_answer import LoggedAnswer
 from rag_evals.evals.base.errors import UsageError
