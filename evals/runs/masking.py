@@ -144,9 +144,8 @@ def without_secrets(evaluation: Evaluation, *, texts: bool) -> Evaluation:
         plain = replace(plain, scores=tuple(map(_without_words, plain.scores)))
         return _moved(plain, evaluation.answer).held_to(plain.thresholds)
     answer, scores = evaluation.answer, evaluation.scores
-    if answer and any("://" in context.document for context in answer.contexts):
-        contexts = (replace(one, document=masked_text(one.document)) for one in answer.contexts)
-        answer = replace(answer, contexts=tuple(contexts))
+    if answer and (names := _masked_addresses(answer)):
+        answer, scores = _renamed(answer, names), _renamed(scores, names)
     if any(score.reason or any(claim.reason for claim in score.claims) for score in scores):
         scores = tuple(map(_without_reasons, scores))
     if answer is evaluation.answer and scores is evaluation.scores:
@@ -278,6 +277,32 @@ def _parts(value: Any, own: re.Pattern[str] | None) -> Any:
         named = {one.name: getattr(value, one.name) for one in fields(value) if one.name not in _FOUND_BY}
         return replace(value, **{name: _parts(part, own) for name, part in named.items()})
     return value
+
+
+def _masked_addresses(answer: Answer) -> dict[str, str]:
+    """Return what the documents of an answer that are addresses with a credential are called instead."""
+    places = (
+        *(place for context in answer.contexts for place in context.places),
+        *(span for spans in answer.stages.values() for span in spans),
+        *answer.citations,
+    )
+    addresses = {place.document for place in places if place.document and "://" in place.document}
+    return {name: plain for name in addresses if (plain := masked_text(name)) != name}
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return nested dataclasses with documents under other names, also where a sentence speaks of them."""
+    if isinstance(value, Mapping):
+        return {key: _renamed(part, names) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_renamed(part, names) for part in value)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    changed = {one.name: _renamed(getattr(value, one.name), names) for one in fields(value)}
+    for field in changed.keys() & {"document", "evidence", "fault"}:
+        for name, plain in names.items():
+            changed[field] = changed[field] and changed[field].replace(name, plain)
+    return replace(value, **changed)
 
 
 def _without_reasons(score: Score) -> Score:

@@ -7,7 +7,11 @@ import string
 import timeit
 
 import pytest
-from rag_evals.evals.runs.masking import is_credential, masked, masked_text
+from rag_evals.evals.questions.question import Question
+from rag_evals.evals.runs.evaluation import Evaluation, evaluation_to_json
+from rag_evals.evals.runs.masking import is_credential, masked, masked_text, without_secrets
+from rag_evals.evals.runs.score import ClaimScore, Score
+from rag_evals.rag.answer import Answer, Citation, Context, Span
 
 LETTERS = string.ascii_letters + string.digits
 RANDOM = random.Random(6)
@@ -318,3 +322,21 @@ def test_the_credentials_of_the_environment(monkeypatch):
     assert masked({"note": [told]}) == {"note": [expected]}
     monkeypatch.delenv("MY_API_KEY")
     assert masked_text(told) == told
+
+
+def test_an_address_of_a_document_is_masked_wherever_it_stands():
+    """Passages, their copies, stages, what is cited, and what a score says; what the user wrote stays."""
+    address = "https://me:passw0rd@host/a.md"
+    span = Span(address, start=0, end=4)
+    context = Context("Two.", address, copies=(span,))
+    citation = Citation(0, 4, document=address)
+    answer = Answer(f"As {address} says.", (context,), stages={"candidates": (span,)}, citations=(citation,))
+    claim = ClaimScore("Two.", 0.2, closest=context, citations=(citation,), fault=f"cites {address}")
+    score = Score("faithfulness", 0.2, evidence=f'"Two." (closest: {address})', claims=(claim,))
+    given = Evaluation(Question("q", f"Is it in {address}?"), "mine", answer, (score,), {})
+    told = evaluation_to_json(without_secrets(given, texts=False))
+    assert (told.pop("question"), told.pop("answer")) == (given.question.question, answer.text)
+    assert "passw0rd" not in str(told)
+    assert str(told).count("https://***@host/a.md") == 9
+    plain = Evaluation(Question("q", "Which?"), "mine", Answer("Two.", (Context("Two.", "a.md"),)), (), {})
+    assert without_secrets(plain, texts=False) is plain
