@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,7 +67,8 @@ def turns_together(config: pytest.Config, log: Any, conversations: Callable[[], 
         @cached_property
         def _talks(self) -> list[str | None]:
             known = conversations()
-            return [talk_of(test, known) if known else None for test in self.collection]
+            lengths = piece_counts(known)
+            return [talk_of(test, known, lengths) for test in self.collection]
 
         def _send_tests(self, node: Any, num: int) -> None:
             talks, last = self._talks, min(num, len(self.pending))
@@ -81,16 +82,22 @@ def turns_together(config: pytest.Config, log: Any, conversations: Callable[[], 
     return TurnsTogether(config, log)
 
 
-def talk_of(test: str, conversations: Mapping[str, str]) -> str | None:
+def piece_counts(names: Iterable[str]) -> Sequence[int]:
+    """Return of how many pieces between dashes ids of questions are, the fewest first."""
+    return sorted({name.count("-") + 1 for name in names})
+
+
+def talk_of(test: str, conversations: Mapping[str, str], lengths: Sequence[int]) -> str | None:
     """Return what the tests of a conversation share which are to run in one worker; None for any other test.
 
     Args:
         test: The test's id, in whose brackets the question's id stands behind other parameters or before.
         conversations: The conversation of each turn, by the id of its question.
+        lengths: The `piece_counts` of these ids, counted once for all tests.
     """
     function, bracket, given = test.partition("[")
     pieces = given.removesuffix("]").split("-") if bracket else []
-    for length in {name.count("-") + 1 for name in conversations} if pieces else ():
+    for length in lengths:
         for start in range(len(pieces) - length + 1):
             name = "-".join(pieces[start : start + length])
             if name in conversations:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from rag_evals.evals.plugin.workers import Workers, talk_of, worker_of, workers_of
+from rag_evals.evals.plugin.workers import Workers, piece_counts, talk_of, worker_of, workers_of
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,5 @@ def test_worker_of_a_report():
 )
 def test_the_conversation_of_a_test_is_read_from_its_id(test, talk):
     """The controller has no tests, only their ids."""
-    assert talk_of(test, {"c-1": "c", "c-2": "c", "long-talk-12": "long"}) == talk
+    conversations = {"c-1": "c", "c-2": "c", "long-talk-12": "long"}
+    assert talk_of(test, conversations, piece_counts(conversations)) == talk
