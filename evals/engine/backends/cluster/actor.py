@@ -72,13 +72,12 @@ class EvaluationActor:
 
 def node_info() -> NodeInfo:
     """Return what is to be known of this machine, and of what is installed on it."""
-    name = socket.gethostname()
     versions = {
         "Python": platform.python_version(),
         **installed_versions(),
         SOURCES: sources_digest(),
     }
-    return NodeInfo(name, "", _processor(), versions)
+    return NodeInfo(socket.gethostname(), _processor(), versions)
 
 
 def sources_digest() -> str:

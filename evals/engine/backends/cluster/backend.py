@@ -78,7 +78,6 @@ class ClusterBackend(Generic[C]):
         self._connection: Cluster | None = None
         self._supervisor: Supervisor | None = None
         self._turns: dict[tuple[object, ...], Evaluation] = {}
-        self.remarks: dict[str, tuple[str, ...]] = {}
 
     def open(self, task: Task) -> None:
         """Look whether `task` can travel, connect, and have actors begin.
@@ -216,11 +215,9 @@ class ClusterBackend(Generic[C]):
 
     def _kept(self, task: Task, reply: Reply, evaluation: Evaluation) -> Evaluation:
         """Keep what was made, and return the evaluation as the tests of this process have it."""
-        for one in reply.kept if self._cache else ():
-            if self._cache:
+        if self._cache:
+            for one in reply.kept:
                 self._cache.keep(one.kind, one.items, subject=one.subject, maker=one.maker)
-        if reply.remarks:
-            self.remarks[task.name] = reply.remarks
         made = replace(evaluation, question=task.question)
         self._watcher.finished(made)
         return made

@@ -49,13 +49,11 @@ class NodeInfo:
 
     Attributes:
         host: Name of the machine.
-        address: Its address in the cluster.
         processor: What its processor is.
         versions: Version by package, Python and the digest of our sources among them.
     """
 
     host: str
-    address: str
     processor: str
     versions: Mapping[str, str]
 
@@ -108,10 +106,8 @@ class Reply:
         evaluation: The evaluation; None where the actor cannot make any.
         kept: What the controller is to keep of it.
         refused: Why the actor cannot make it, and would not make another; "" where it can.
-        remarks: What the pipeline remarks on its documents, now that it was asked.
     """
 
     evaluation: Evaluation | None = None
     kept: Sequence[KeptItems] = ()
     refused: str = ""
-    remarks: tuple[str, ...] = ()

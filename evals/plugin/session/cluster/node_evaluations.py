@@ -19,7 +19,6 @@ from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.rag.answer import Pipeline
-from rag_evals.rag.profile import profile_of
 
 
 class SentItems:
@@ -96,7 +95,7 @@ class EvaluationMaker:
             evaluation = await self._backend.evaluate(task, Turns(self._backend.make_answer))
         except UsageError as error:
             return Reply(refused=printable(str(error)))
-        return Reply(evaluation, sent.kept, remarks=tuple(map(str, profile_of(task.pipeline).remarks())))
+        return Reply(evaluation, sent.kept)
 
     def _task(self, request: Request) -> Task:
         """Return the task that a request stands for.
