@@ -63,7 +63,6 @@ def begin(config: pytest.Config, workers: Workers, told: Mapping[str, Any]) -> B
     config.add_cleanup(session.close)
     for module in (bundled, collection, attempts, sys.modules[__name__]):
         plugins.register(module, module.__name__)
-    plugins.register(EndHooks(session), "evals-end")
     recorder = Recorder(config, session, partial(write_scores, config))
     if workers.is_worker:
         workers.tell("evals_evaluates", True)
@@ -83,22 +82,6 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     ours = session_of(session.config)
     with ours.screen.copied() if ours.is_on_cluster else nullcontext():
         return (yield)
-
-
-class EndHooks:
-    """Frees what evaluates as soon as no test is to come: reports are not to hold a cluster.
-
-    Args:
-        session: The session.
-    """
-
-    def __init__(self, session: EvalsSession) -> None:
-        self._session = session
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """Give up what was begun ahead, and end the actors of a cluster."""
-        self._session.give_up()
 
 
 def _cluster_backend(config: pytest.Config, session: EvalsSession) -> Backend:
@@ -132,14 +115,17 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     ]
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Exit with the usage code if a worker found the configuration wrong."""
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Give up what was begun ahead; exit with the usage code if a worker found the configuration wrong."""
     ours = session_of(session.config)
+    ours.give_up()  # before any report is made, so that none holds up a cluster
+    given = yield
     if ours.problem is not None:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
     if not session.config.pluginmanager.has_plugin("terminalreporter"):
         _say_plainly(ours)
+    return given
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
