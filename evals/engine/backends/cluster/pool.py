@@ -77,6 +77,7 @@ class Pool:
         self._lock = threading.Lock()
         self._loads: dict[Member, int] = {}
         self._groups: dict[Member, str] = {}
+        self._taken: set[Place] = set()
         self._waiting: deque[tuple[str, int, Future[Place]]] = deque()
         self._problem: Exception | None = None
         self.finished = 0
@@ -118,7 +119,9 @@ class Pool:
             if is_finished:
                 self.finished += 1
                 self.lost_in_a_row = 0
-            if place.member in self._loads:
+            was_taken = place in self._taken
+            self._taken.discard(place)
+            if was_taken and place.member in self._loads:
                 self._loads[place.member] -= 1
                 self._serve()
 
@@ -149,6 +152,7 @@ class Pool:
         """Forget who waits, and what is under way: their loop is given up."""
         with self._lock:
             self._waiting.clear()
+            self._taken.clear()
             self._loads = dict.fromkeys(self._loads, 0)
 
     def _serve(self) -> None:
@@ -170,4 +174,6 @@ class Pool:
             if future.set_running_or_notify_cancel():
                 self._loads[member] += 1
                 self._groups[member] = group
-                future.set_result(Place(member))
+                place = Place(member)
+                self._taken.add(place)
+                future.set_result(place)

@@ -101,6 +101,21 @@ async def test_a_member_that_is_lost_gives_no_place_back():
     assert (pool.finished, pool.lost_in_a_row) == (1, 0)
 
 
+async def test_a_place_of_a_loop_that_was_given_up_is_given_back_once():
+    """Its tasks end when it is free again, and by then others may have their places."""
+    pool = Pool()
+    pool.add(A)
+    before = await pool.take("g", 1)
+    pool.forget_waiting()
+    held = await pool.take("g", 1)
+    pool.give_back(before)
+    waiting = asyncio.ensure_future(pool.take("g", 1))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    pool.give_back(held)
+    assert (await asyncio.wait_for(waiting, 1)).member is A
+
+
 async def test_nobody_waits_for_what_will_not_come():
     pool = Pool()
     waiting = asyncio.ensure_future(pool.take("g", 1))
