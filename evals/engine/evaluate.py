@@ -14,7 +14,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import quoted
 from rag_evals.evals.engine.order.turns import Answers, NoAnswerError, Turns
 from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache, scores_key
-from rag_evals.evals.engine.task import Task, with_turn
+from rag_evals.evals.engine.task import Task, behind, with_turn
 from rag_evals.evals.judges.criteria.check import check_scores
 from rag_evals.evals.judges.metrics import Metric
 from rag_evals.evals.questions.question import Question
@@ -107,8 +107,8 @@ async def _evaluation(
     except _Trouble as trouble:
         _report_end(trouble, watcher)
         if trouble.is_error:
-            return _unanswered_task(task, "there is no answer", trouble.reason, error=trouble.reason)
-        return _unanswered_task(task, trouble.reason, trouble.reason)
+            return _unanswered_task(task, "there is no answer", error=trouble.reason)
+        return _unanswered_task(task, trouble.reason)
     try:
         if watcher:
             watcher.stage("judge")
@@ -129,15 +129,16 @@ def unasked(task: Task, reason: str, watcher: Watcher | None = None) -> Evaluati
     """Return the evaluation of a question that could not be asked, unscored for that reason."""
     if watcher:
         watcher.started(task.name, task.question.id)
-    evaluation = _unanswered_task(task, reason, reason)
+    evaluation = _unanswered_task(task, reason)
     if watcher:
         watcher.finished(evaluation)
     return evaluation
 
 
-def _unanswered_task(task: Task, reason: str, cause: str, *, error: str | None = None) -> Evaluation:
+def _unanswered_task(task: Task, reason: str, *, error: str | None = None) -> Evaluation:
     scores = _unscored(task.applying, reason)
     if task.is_retrieval:  # what was not found was not found, whatever the cause
+        cause = reason if error is None else error
         scores = tuple(Score(score.metric, 0.0, evidence=cause) for score in scores)
     return Evaluation(
         task.question, task.name, None, scores, {}, repeat=task.repeat, attempt=task.attempt, error=error
@@ -161,7 +162,7 @@ async def with_history(task: Task, turns: Turns, ask: Answers) -> tuple[Task, To
     history: tuple[Message, ...] = ()
     spent = Tokens()
     for question in task.earlier:
-        before = replace(task, question=replace(question, history=question.history or history), earlier=())
+        before = behind(task, question, history)
         attempt = turns.attempt(before)
         try:
             made = await (ask(before) if attempt is None else turns.answer(replace(before, attempt=attempt)))
@@ -171,7 +172,7 @@ async def with_history(task: Task, turns: Turns, ask: Answers) -> tuple[Task, To
             raise NoHistoryError(_without_answer(question, error)) from error
         spent += Tokens() if made.is_cached else made.value.total
         history = with_turn(before.question, made.value)
-    return replace(task, question=replace(task.question, history=history), earlier=()), spent
+    return behind(task, task.question, history), spent
 
 
 def _without_answer(question: Question, error: BaseException) -> str:

@@ -176,16 +176,21 @@ def with_turn(question: Question, answer: Answer) -> tuple[Message, ...]:
     return (*question.history, Message("user", question.question), Message("assistant", answer.text))
 
 
+def behind(task: Task, question: Question, history: tuple[Message, ...]) -> Task:
+    """Return the task that asks `question` behind `history`, or behind the history that it has itself."""
+    return replace(task, question=replace(question, history=question.history or history), earlier=())
+
+
 def with_known_history(task: Task, known: Callable[[Task], Answer | None]) -> Task | None:
     """Return a task with what was said before its question, where each answer to an earlier turn is known."""
     history: tuple[Message, ...] = ()
     for question in task.earlier:
-        before = replace(task, question=replace(question, history=question.history or history), earlier=())
+        before = behind(task, question, history)
         answer = known(before)
         if answer is None:
             return None
         history = with_turn(before.question, answer)
-    return replace(task, question=replace(task.question, history=history), earlier=()) if history else task
+    return behind(task, task.question, history) if history else task
 
 
 def written_key(task: Task, writing: str, contexts: Sequence[Context]) -> str:
