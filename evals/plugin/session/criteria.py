@@ -11,13 +11,13 @@ import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.judges.criteria.check import Check, raised
 from rag_evals.evals.judges.metrics import Metric, MetricSet
+from rag_evals.evals.plugin.our_tests import FIXTURES
 from rag_evals.evals.plugin.session.own_metrics import own_metrics
 from rag_evals.evals.plugin.terminal.pytest_internals import fixture_function
 from rag_evals.evals.questions.question import Question
 from rag_evals.rag.answer import Answer
 
 FIXTURE = "evals_criteria"
-_OURS = "rag_evals.evals.plugin.fixtures"
 
 
 class ListedCriteria:
@@ -44,7 +44,7 @@ class ListedCriteria:
         function = fixture_function(item, FIXTURE)
         if self._seen is None:
             self._seen = (item.nodeid, function)
-            if function is not None and function.__module__ != _OURS:
+            if _is_projects(function):
                 self._try(function, item.config)
         first, known = self._seen
         if function is not known:
@@ -75,6 +75,11 @@ class ListedCriteria:
             self._problem = str(error)
 
 
+def _is_projects(function: Any) -> bool:
+    """Return whether a list is the project's, and not the empty one of ours."""
+    return function is not None and function.__module__ != FIXTURES
+
+
 def _called(function: Any, config: pytest.Config, where: str) -> object:
     """Return what the function of the fixture gives.
 
@@ -99,7 +104,7 @@ def _called(function: Any, config: pytest.Config, where: str) -> object:
 
 def _place(function: Any, config: pytest.Config) -> str:
     """Return the fixture with the file and the line that it stands in."""
-    if function is None or function.__module__ == _OURS:
+    if not _is_projects(function):
         return "none"
     code = inspect.unwrap(function).__code__
     return f"{FIXTURE} ({os.path.relpath(code.co_filename, config.rootpath)}:{code.co_firstlineno})"
@@ -144,7 +149,7 @@ class _Finder:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Take it, when all files are read."""
         function = fixture_function(self._file or session, FIXTURE)
-        if function is None or function.__module__ == _OURS:
+        if not _is_projects(function):
             return
         listed = ListedCriteria()
         try:
