@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from benchmarks.project import ASKING, write_project, write_questions
 from benchmarks.report import print_table, save
 
 # Eight passages of 700 characters an answer, three claims with evidence a judgement: as real ones have.
@@ -67,19 +68,6 @@ def judge():
     return Judge()
 """
 
-EVALS = """
-async def test_answer(evaluate, pipeline, question):
-    (await evaluate(pipeline, question)).require()
-"""
-
-INI = """
-[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-evals_pipelines = fake
-evals_questions = questions.jsonl
-"""
-
 
 def main() -> None:
     """Measure, print the table, write the JSON."""
@@ -102,7 +90,8 @@ def _rows(names: list[str], results: list[dict[str, float]]) -> list[list[str]]:
 
 def measure(folder: Path, count: int, runs: int) -> dict[str, float]:
     """Run once without a cache, once with an empty one and `runs` times with a full one; medians."""
-    _write_project(folder, count)
+    write_project(folder, CONFTEST, ASKING.format(pipeline="fake"))
+    write_questions(folder, count)
     without = _pytest(folder, "--evals-no-cache")
     cold = _pytest(folder)
     warm = median(_pytest(folder) for _ in range(runs))
@@ -116,13 +105,6 @@ def measure(folder: Path, count: int, runs: int) -> dict[str, float]:
         "milliseconds per question, warm": warm / count * 1000,
         "MiB of the file": size / 2**20,
     }
-
-
-def _write_project(folder: Path, count: int) -> None:
-    for name, text in (("conftest.py", CONFTEST), ("test_evals.py", EVALS), ("pytest.ini", INI)):
-        (folder / name).write_text(text)
-    lines = (json.dumps({"id": f"q{n}", "question": f"What is {n}?"}) for n in range(count))
-    (folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
 
 
 def _pytest(project: Path, *arguments: str) -> float:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.project import ASKING, UNHELD, write_project, write_questions
 from benchmarks.report import print_table, save
 
 CONFTEST = """
@@ -75,18 +76,7 @@ def judge(llm):
     return CalibratedJudge(ChoiceScorer(llm))
 """
 
-TEST = """
-async def test_answer(evaluate, pipeline, question):
-    await evaluate(pipeline, question)
-"""
-
-INI = """
-[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-evals_pipelines = remote
-evals_questions = questions.jsonl
-evals_max_unscored = 1
+SETTINGS = """evals_max_unscored = 1
 evals_concurrency = PLACES
 """
 CALLS = 4  # an answer, whether it declines, its relevancy and its one claim
@@ -118,10 +108,11 @@ def measure(count: int, places: int, delay: float, *, failing: float) -> dict[st
     """Run `count` questions; give seconds, the ideal ones, their ratio, peak MiB and the unscored."""
     with tempfile.TemporaryDirectory() as folder, serving(delay, failing) as url:
         project = Path(folder)
-        for name, text in (("conftest.py", CONFTEST), ("test_evals.py", TEST), ("pytest.ini", INI)):
-            (project / name).write_text(text.replace("URL", url).replace("PLACES", str(places)))
-        lines = (json.dumps({"id": f"q{n}", "question": f"Did it rain on day {n}?"}) for n in range(count))
-        (project / "questions.jsonl").write_text("\n".join(lines) + "\n")
+        conftest, settings = (
+            text.replace("URL", url).replace("PLACES", str(places)) for text in (CONFTEST, SETTINGS)
+        )
+        write_project(project, conftest, ASKING.format(pipeline="remote") + settings, UNHELD)
+        write_questions(project, count, "Did it rain on day {}?")
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
             cwd=project,

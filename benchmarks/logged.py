@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.project import write_project
 from benchmarks.report import print_table, save
 
 SEED = 3
@@ -35,19 +36,6 @@ def judge():
     return FakeJudge({"faithfulness": 0.9, "relevancy": 0.8, "refusal": 1.0})
 """
 
-SUITE = """
-async def test_answer(evaluate, pipeline, question):
-    evaluation = await evaluate(pipeline, question)
-    evaluation.require()
-"""
-
-INI = """
-[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-evals_answers = log.jsonl
-"""
-
 
 def main() -> None:
     """Measure, print the table, write the JSON."""
@@ -62,9 +50,7 @@ def main() -> None:
 
 def measure(folder: Path, count: int) -> list[Mapping[str, object]]:
     """Run the suite on a log, again on the same, on a sample of it, and on one of a quarter of its length."""
-    (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "test_answers.py").write_text(SUITE)
-    (folder / "pytest.ini").write_text(INI)
+    write_project(folder, CONFTEST, "evals_answers = log.jsonl\n")
     quarter, whole = count // 4, count
     rows = []
     write_log(folder / "log.jsonl", quarter)

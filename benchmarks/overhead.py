@@ -6,7 +6,6 @@ python -m benchmarks.overhead
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.project import ASKING, INI, write_project, write_questions
 from benchmarks.report import print_table, save
 
 HEAVY = ("llama_cpp", "llama_index", "sentence_transformers", "torch", "wandb", "deepdiff", "scipy", "jinja2")
@@ -36,33 +36,12 @@ def judge():
     return FakeJudge({"faithfulness": 0.9, "relevancy": 0.8})
 """
 
-EVALS = """
-async def test_answer(evaluate, pipeline, question):
-    evaluation = await evaluate(pipeline, question)
-    evaluation.require()
-"""
-
 BARE = """
 import pytest
 
 @pytest.mark.parametrize("number", range({count}), ids=[f"q{{n}}" for n in range({count})])
 async def test_answer(number):
     assert number >= 0
-"""
-
-INI = """
-[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-evals_pipelines = fake
-evals_questions = questions.jsonl
-"""
-
-
-BARE_INI = """
-[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
 """
 
 
@@ -120,15 +99,12 @@ def _cold(project: Path) -> Cost:
 
 def _projects(folder: Path, count: int) -> tuple[Path, Path]:
     suite, bare = folder / "suite", folder / "bare"
-    for path, files in (
-        (suite, {"conftest.py": CONFTEST, "test_evals.py": EVALS, "pytest.ini": INI}),
-        (bare, {"test_bare.py": BARE.format(count=count), "pytest.ini": BARE_INI}),
-    ):
-        path.mkdir()
-        for name, text in files.items():
-            (path / name).write_text(text)
-    lines = (json.dumps({"id": f"q{n}", "question": f"What is {n}?"}) for n in range(count))
-    (suite / "questions.jsonl").write_text("\n".join(lines) + "\n")
+    suite.mkdir()
+    write_project(suite, CONFTEST, ASKING.format(pipeline="fake"))
+    write_questions(suite, count)
+    bare.mkdir()
+    (bare / "test_bare.py").write_text(BARE.format(count=count))
+    (bare / "pytest.ini").write_text(INI)
     return suite, bare
 
 

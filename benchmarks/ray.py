@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.project import ASKING, UNHELD, write_project, write_questions
 from benchmarks.report import print_table, save
 from tests.servers.ray_cluster import ray_cluster
 
@@ -43,17 +44,6 @@ def waiting():
 @pytest.fixture(scope="session")
 def judge():
     return FakeJudge({"faithfulness": 0.9, "relevancy": 0.8})
-"""
-TEST = """
-async def test_answer(evaluate, pipeline, question):
-    await evaluate(pipeline, question)
-"""
-INI = """
-[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-evals_pipelines = waiting
-evals_questions = questions.jsonl
 """
 
 
@@ -105,10 +95,8 @@ def measure(
         notes = project / "notes"
         notes.mkdir()
         conftest = CONFTEST.replace("{NOTES!r}", str(notes)).replace("DELAY", str(delay))
-        for name, text in (("conftest.py", conftest), ("test_evals.py", TEST), ("pytest.ini", INI)):
-            (project / name).write_text(text)
-        lines = (json.dumps({"id": f"q{n}", "question": f"Did it rain on day {n}?"}) for n in range(count))
-        (project / "questions.jsonl").write_text("\n".join(lines) + "\n")
+        write_project(project, conftest, ASKING.format(pipeline="waiting"), UNHELD)
+        write_questions(project, count, "Did it rain on day {}?")
         command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--evals-no-cache"]
         if address:
             command += [f"--evals-ray={address}", f"--evals-ray-actors={actors}"]

@@ -25,7 +25,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.overhead import CONFTEST, EVALS, INI
+from benchmarks.overhead import CONFTEST
+from benchmarks.project import ASKING, SUITE, write_project, write_questions
 from benchmarks.report import RESULTS, print_table, save
 from tests.servers.wandb_faults import FAULTS, NOTHING, Fault, measure, outcomes_differ, without, worst_wait
 from tests.servers.wandb_lab import Session, why_no_disk
@@ -86,13 +87,10 @@ def main() -> None:
 def overhead(folder: Path, tests: int, runs: int) -> dict[str, float]:
     """Run a suite with W&B offline and without, in turn, `runs` times; medians of the whole process."""
     suite, idle = folder / "suite", folder / "idle"
-    lines = (json.dumps({"id": f"q{n}", "question": f"What is {n}?"}) for n in range(tests))
-    asked = "\n".join(lines) + "\n"
-    texts = {"conftest.py": CONFTEST, "pytest.ini": INI, "questions.jsonl": asked}
-    for project, test in ((suite, EVALS), (idle, PLAIN)):
+    for project, test in ((suite, SUITE), (idle, PLAIN)):
         project.mkdir(parents=True)
-        for name, text in {**texts, "test_it.py": test}.items():
-            (project / name).write_text(text)
+        write_project(project, CONFTEST, ASKING.format(pipeline="fake"), test)
+        write_questions(project, tests)
     turns = [(_seconds(suite), _seconds(suite, "--evals-wandb=lab")) for _ in range(runs)]
     idles = [(_seconds(idle), _seconds(idle, "--evals-wandb=lab")) for _ in range(runs)]
     assert not _imports_wandb(suite), "wandb is imported into pytest's process"
