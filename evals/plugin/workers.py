@@ -66,7 +66,8 @@ def turns_together(config: pytest.Config, log: Any, conversations: Callable[[], 
     class TurnsTogether(LoadScheduling):  # type: ignore[misc]
         @cached_property
         def _talks(self) -> list[str | None]:
-            known = conversations()
+            # Files of questions are read for tests with parameters alone: others ask none.
+            known = conversations() if any("[" in test for test in self.collection) else {}
             lengths = piece_counts(known)
             return [talk_of(test, known, lengths) for test in self.collection]
 

@@ -41,7 +41,11 @@ def config(**attributes):
     return SimpleNamespace(getoption=lambda name, default: 2, **attributes)
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["serial", "xdist"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-n", "2"), ("-n", "2", "-o", "evals_questions=questions.jsonl")],
+    ids=["serial", "xdist", "xdist beside questions"],
+)
 def test_ordinary_sessions_import_the_door_alone(tmp_path, options):
     """A session that evaluates nothing imports none of the rooms behind it."""
     (tmp_path / "test_it.py").write_text("def test_it(question='no fixture'): pass\n")
