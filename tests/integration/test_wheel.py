@@ -53,7 +53,7 @@ def test_answer(evaluate, pipeline, question):
 """
 
 # As the command `pytest`: nothing of the folder that it is called in comes before the libraries.
-PYTEST = ("python", "-P", "-m", "pytest")
+PYTEST = ("python", "-P", "-m", "pytest", "-p", "no:langsmith_plugin")
 
 PACKAGES = {
     f"{name}/{file}": "" for name in ("rag", "evals", "fixtures") for file in ("__init__.py", "own.py")

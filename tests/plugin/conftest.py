@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +128,10 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest; in this process, as nothing of ours lives in modules. Workers are processes."""
-        return self.pytester.runpytest_inprocess(*args)
+        path = os.environ.get("PYTHONPATH")
+        result = self.pytester.runpytest_inprocess(*args)
+        assert os.environ.get("PYTHONPATH") == path, "this process is offline for good: use run_apart"
+        return result
 
     def run_apart(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""

@@ -145,7 +145,8 @@ def test_checks_alone_load_no_model(project, how, monkeypatch):
     project.write("conftest.py", PIPELINE + CHECKS)
     project.write("test_it.py", PLAIN)
     project.ask(good="What is it?")
-    result = project.run("--evals-metrics", "has_price", "--evals-offline", "--evals-judge", "auto", *how)
+    options = ("--evals-metrics=has_price", "--evals-offline", "--evals-judge=auto")
+    result = project.run_apart(*options, *how)
     result.assert_outcomes(passed=1)
     assert values(project) == {"good": {"has_price": 1.0}}
     starts = ("plan:", "judge:")

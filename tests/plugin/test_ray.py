@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from tests.servers.ray_cluster import RayCluster, ray_cluster
 pytestmark = pytest.mark.cluster
 
 CONFTEST = """
-import asyncio, os, signal
+import asyncio, json, os, signal
 import pytest
 from rag_evals import pipeline_from
 from rag_evals.testing import FakeJudge
@@ -58,6 +59,20 @@ def mortal():
 def judge():
     return FakeJudge({"faithfulness": 0.9, "relevancy": 0.8})
 """
+LISTENING = """
+@pytest.fixture(scope="session")
+def listening():
+    def listened():
+        import psutil
+        for process in psutil.process_iter():
+            if "ray" in " ".join(process.cmdline()) or process.pid == os.getpid():
+                for one in process.net_connections("inet"):
+                    if one.status == psutil.CONN_LISTEN:
+                        yield one.laddr.ip.removeprefix("::ffff:")
+    async def ask(question):
+        return json.dumps(sorted(set(listened()))), ["a passage"]
+    return pipeline_from(ask, name="listening", fingerprint="listening")
+"""
 ASYNC = """
 async def test_answer(evaluate, pipeline, question):
     (await evaluate(pipeline, question)).require()
@@ -91,6 +106,23 @@ def test_work_is_done_elsewhere_and_recorded_here(clustered):
     again.assert_outcomes(passed=60)
     assert "Ray cluster" not in again.stdout.str()
     assert "cache: 60 of 60 answers reused, 60 of 60 verdicts reused" in again.stdout.str()
+
+
+def test_what_is_begun_here_is_open_to_no_other_machine(clustered):
+    """Nothing of Ray listens beyond the loopback address, and a session that is offline can use it."""
+    clustered.append("conftest.py", LISTENING)
+    result = clustered.run_apart("--evals-ray=local", "--evals-offline", "--evals-pipelines=listening")
+    result.assert_outcomes(passed=60)
+    told = {one["answer"] for one in clustered.evaluations}
+    (addresses,) = {tuple(json.loads(one)) for one in told}
+    assert set(addresses) == {"127.0.0.1"}
+
+
+def test_a_cluster_that_does_not_start_ends_the_session_once(clustered, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(clustered.write("a file", "")))
+    result = clustered.run_apart("--evals-ray=local", "--evals-pipelines=waiting")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stdout.str().count("ERROR: evals_ray: ") == 1
 
 
 def test_what_cannot_travel_is_said_before_the_first_question(clustered):

@@ -100,10 +100,12 @@ class Connection:
                         "as in --evals-ray=HOST:PORT"
                     )
                 return
-        # No port of it is open to other machines.
         environment = self._runtime_env(folder)
         environment.pop("working_dir", None)
-        self._init(address=LOCAL, include_dashboard=False, _node_ip_address=LOOPBACK, runtime_env=environment)
+        with _loopback_alone(self._ray):
+            self._init(
+                address=LOCAL, include_dashboard=False, _node_ip_address=LOOPBACK, runtime_env=environment
+            )
         self.is_begun_here, self.is_shipped = True, False
 
     def _init(self, **options: Any) -> None:
@@ -114,7 +116,7 @@ class Connection:
                 )
         except ConnectionError:
             raise
-        except (ValueError, RuntimeError, OSError, self._ray.exceptions.RayError) as error:
+        except Exception as error:  # Ray raises Exception itself where a node does not start
             raise UsageError(f"evals_ray: {_first_line(error)}") from error
 
     def _runtime_env(self, folder: str) -> dict[str, Any]:
@@ -281,6 +283,27 @@ def _own_signals() -> Iterator[None]:
             signal.signal(signal.SIGTERM, handler)
 
 
+@contextmanager
+def _loopback_alone(ray: Any) -> Iterator[None]:
+    """Have a cluster that begins here keep to this machine: no port of it is open to others.
+
+    Ray takes an address of the machine in place of the loopback address, and then listens to all, but where
+    clusters of several machines are switched off, as they are on macOS.
+    """
+    constants = ray._private.ray_constants
+    before = os.environ.get(_CLUSTERS), constants.ENABLE_RAY_CLUSTER
+    os.environ[_CLUSTERS], constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        os.environ.pop(_CLUSTERS)
+        if before[0] is not None:
+            os.environ[_CLUSTERS] = before[0]
+        constants.ENABLE_RAY_CLUSTER = before[1]
+
+
+# Where Ray's processes are told whether there may be other machines.
+_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 # How lines of Ray's messages begin that name its own things.
 _IDS = ("class_name", "actor_id", "pid", "namespace", "ip")
 # What no node needs of the folder.
