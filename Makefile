@@ -15,7 +15,7 @@ PYTHONS := 3.11 3.12 3.13 3.14
 # Minutes for all readers together.
 FUZZ_MINUTES ?= 60
 
-.PHONY: eval test fuzz check pythons setup lock clean
+.PHONY: eval test bench fuzz check pythons setup lock clean
 
 eval: setup  ## Every bundled question against both pipelines; shows breaches, ends with status 0.
 	@$(BIN)/rag-evals models fetch $(MODELS)
@@ -34,6 +34,10 @@ test: setup  ## The tests of the harness.
 
 fuzz: setup  ## Every reader on damaged and hostile files, an hour; FUZZ_MINUTES=5 for less.
 	FUZZ_MINUTES=$(FUZZ_MINUTES) FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
+bench: setup  ## Every figure of speed that is quoted, anew, and what moved; ARGS="--data FOLDER --docs mixtral.pdf" for all.
+	@$(BIN)/rag-evals models fetch $(MODELS)
+	$(BIN)/python -P -m benchmarks $(ARGS)
 
 check: setup  ## Lint, format and types, as CI runs them.
 	$(BIN)/ruff check .

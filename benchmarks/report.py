@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -23,8 +24,9 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def save(name: str, result: Mapping[str, Any], command: str | None = None) -> None:
-    """Write `results/NAME.json`: the result, the command it came from, and the machine."""
+    """Write `results/NAME.json`: the result, the commit and command it came from, and the machine."""
     facts = {
+        "commit": commit(),
         "command": command or " ".join(["python", "-m", f"benchmarks.{name}", *arguments()]),
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": _processor()},
         "versions": {"python": platform.python_version(), **{lib: version(lib) for lib in LIBRARIES}},
@@ -33,6 +35,12 @@ def save(name: str, result: Mapping[str, Any], command: str | None = None) -> No
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({**facts, **result}, indent=2, ensure_ascii=False) + "\n")
     print(f"\nwritten: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def commit() -> str:
+    """Return the last commit that changed more than results; "" outside a checkout."""
+    command = ["git", "log", "-1", "--format=%h", "--", ".", ":!benchmarks/results"]
+    return subprocess.run(command, cwd=RESULTS.parents[1], capture_output=True, text=True).stdout.strip()
 
 
 def arguments() -> list[str]:
