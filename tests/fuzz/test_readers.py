@@ -40,8 +40,9 @@ from rag_evals.evals.judges.citations import read_citations
 from rag_evals.evals.judges.citations.reading import CitationReader
 from rag_evals.evals.judges.claims import Claim, read_claims
 from rag_evals.evals.judges.judge import RawScore
+from rag_evals.evals.judges.metrics import BUNDLED
 from rag_evals.evals.plugin.session.option import Given
-from rag_evals.evals.plugin.session.option_values import READERS
+from rag_evals.evals.plugin.session.option_values import option_value
 from rag_evals.evals.plugin.session.options import OPTIONS
 from rag_evals.evals.questions.entries import Fault
 from rag_evals.evals.questions.formats import FORMATS, format_named
@@ -220,7 +221,7 @@ def _options(folder: Path, given: tuple[int, str]) -> None:
         value = bool(value)
     elif not isinstance(option.default, str):
         value = value.splitlines()
-    READERS[option.kind](Given(option.ini, value, folder))
+    option_value(option.kind, Given(option.ini, value, folder), BUNDLED)
 
 
 OPTION_TEXTS = st.one_of(

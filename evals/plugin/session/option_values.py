@@ -189,3 +189,12 @@ METRIC_READERS: Mapping[Kind, Callable[[Given, MetricSet], Any]] = {
     "metrics": _metrics,
     "thresholds": lambda given, known: parse_thresholds(given.value, known),
 }
+
+
+def option_value(kind: Kind, given: Given, known: MetricSet) -> Any:
+    """Return the value of an option.
+
+    Raises:
+        UsageError: What is given is none.
+    """
+    return METRIC_READERS[kind](given, known) if kind in METRIC_READERS else READERS[kind](given)

@@ -14,8 +14,8 @@ from rag_evals.evals.engine.backends.cluster.options import ClusterOptions
 from rag_evals.evals.gate.condition import Condition
 from rag_evals.evals.gate.rules import Rules
 from rag_evals.evals.judges.metrics import BUNDLED, MetricSet
-from rag_evals.evals.plugin.session.option import Given, Kind
-from rag_evals.evals.plugin.session.option_values import METRIC_READERS, READERS, parse_number
+from rag_evals.evals.plugin.session.option import Given
+from rag_evals.evals.plugin.session.option_values import option_value, parse_number
 from rag_evals.evals.plugin.session.options import OPTIONS
 from rag_evals.evals.plugin.session.own_metrics import loaded
 from rag_evals.evals.questions.shard import Shard
@@ -179,15 +179,11 @@ def settings_from(config: pytest.Config, known: MetricSet = BUNDLED) -> Settings
     values: dict[str, dict[str, Any]] = {"": {"root": config.rootpath}}
     for option in OPTIONS:
         part, _, field = option.field.rpartition(".")
-        values.setdefault(part, {})[field] = _read(option.kind, given[option.ini], known)
+        values.setdefault(part, {})[field] = option_value(option.kind, given[option.ini], known)
     settings = Settings(**values[""], **{part: kind(**values[part]) for part, kind in _PARTS.items()})
     return replace(
         settings, rules=_rules_of(settings.only, settings.rules), known=loaded(known, settings.metrics)
     )
-
-
-def _read(kind: Kind, given: Given, known: MetricSet) -> Any:
-    return METRIC_READERS[kind](given, known) if kind in METRIC_READERS else READERS[kind](given)
 
 
 def _rules_of(part: Part | None, rules: Rules) -> Rules:
