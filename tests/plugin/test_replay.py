@@ -143,7 +143,7 @@ def test_replay_after_wandb_sync(offline, server):
 
 
 def test_wandb_sync_after_replay(offline, copy, server):
-    """It brings the same lines to the same places."""
+    """Nothing comes twice: what was sent from the records counts as synced."""
     project = copy(offline)
     assert project.replay("latest", **server.env).returncode == 0
     (left,) = (project.folder_of_run / "wandb").glob("offline-run-*")

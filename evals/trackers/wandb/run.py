@@ -345,6 +345,9 @@ class WandbTracker:
         folder = self._told.folder / "wandb"
         if not self._is_offline:
             shutil.rmtree(folder / "data", ignore_errors=True)
+            # All of it has arrived: the client's own `wandb sync` would append its rows once more.
+            for copy in folder.glob(f"offline-run-*-{self._id}/run-{self._id}.wandb"):
+                copy.with_suffix(".wandb.synced").touch()
             return
         # Of a run that is sent again, or went on: this copy has all that the others have.
         mine = Path(self._run.settings.sync_dir)
