@@ -281,7 +281,7 @@ def _parts(value: Any, own: re.Pattern[str] | None) -> Any:
 
 def _masked_addresses(answer: Answer) -> dict[str, str]:
     """Return what the documents of an answer that are addresses with a credential are called instead."""
-    places = (
+    places: tuple[Span | Citation, ...] = (
         *(place for context in answer.contexts for place in context.places),
         *(span for spans in answer.stages.values() for span in spans),
         *answer.citations,
