@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from rag_evals.evals.runs.evaluation import Evaluation
 from rag_evals.evals.runs.score import Score
-from rag_evals.rag.answer import Answer, Citation
+from rag_evals.rag.answer import Answer, Citation, Span
 from rag_evals.rag.identity import digest
 
 MASK = "***"
