@@ -64,11 +64,11 @@ LISTENING = """
 def listening():
     def listened():
         import psutil
-        for process in psutil.process_iter():
-            if "ray" in " ".join(process.cmdline()) or process.pid == os.getpid():
-                for one in process.net_connections("inet"):
-                    if one.status == psutil.CONN_LISTEN:
-                        yield one.laddr.ip.removeprefix("::ffff:")
+        raylet = next(one for one in psutil.Process().parents() if one.name() == "raylet")
+        for process in raylet.parent().children(recursive=True):
+            for one in process.net_connections("inet"):
+                if one.status == psutil.CONN_LISTEN:
+                    yield one.laddr.ip.removeprefix("::ffff:")
     async def ask(question):
         return json.dumps(sorted(set(listened()))), ["a passage"]
     return pipeline_from(ask, name="listening", fingerprint="listening")
