@@ -28,9 +28,9 @@ eval: setup  ## Every bundled question against both pipelines; shows breaches, e
 	    "Your own questions and pipeline: README.md and docs/"; \
 	  fi; exit $$status
 
-test: setup  ## The tests of the harness.
+test: setup  ## The tests of the harness, a worker each core, up to four; ARGS="-n 0" for one process.
 	@$(BIN)/rag-evals models fetch $(TEST_MODELS)
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest tests -n logical --maxprocesses 4 --dist loadscope $(ARGS)
 
 fuzz: setup  ## Every reader on damaged and hostile files, an hour; FUZZ_MINUTES=5 for less.
 	FUZZ_MINUTES=$(FUZZ_MINUTES) FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/fuzz $(ARGS)
