@@ -31,6 +31,7 @@ from rag_evals.rag.pipelines.resources import Resources
 from tqdm import tqdm
 
 from benchmarks.frameworks.server import CountingServer, Used
+from benchmarks.in_process import run_here
 from benchmarks.report import arguments, print_table, save
 from tests.servers.llama_server import llama_server
 
@@ -86,7 +87,10 @@ def halves(examples: Sequence[Labelled], metric: str, count: int) -> list[Labell
 
 def _ours(asked: Sequence[tuple[str, Labelled]]) -> list[dict[str, Any]]:
     """Judge with what is ours and has no card, as theirs has none."""
-    models = JudgeModels(Resources(offline=True), next(iter(load_configs(None).values())))
+    resources, config = Resources(offline=True), next(iter(load_configs(None).values()))
+    # Here, where its processor time is counted: a model's own process may be one that others began.
+    run_here(resources, config.llm)
+    models = JudgeModels(resources, config)
     scorer = scorer_for(OURS, models)
     scorer.read(["relevancy"], asked[0][1].question, asked[0][1].answer)  # loads what there is to load
     verdicts = []
