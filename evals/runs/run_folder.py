@@ -20,6 +20,7 @@ from rag_evals.evals.runs.lines.reader import LineReader
 from rag_evals.evals.runs.lines.writer import LineWriter, cut_to_whole_lines
 from rag_evals.evals.runs.masking import masked
 from rag_evals.evals.runs.run import LATEST, RECORDS, Run
+from rag_evals.evals.runs.score import RETRIEVAL
 from rag_evals.evals.runs.trace_lines import FILE as TRACES
 from rag_evals.evals.runs.undecided import CONTINUED, was_made
 from rag_evals.rag.identity import canonical
@@ -124,14 +125,19 @@ class RunFolder:
         self._traces.write(lines + "\n")
         self._traces.flush()
 
-    def read(self) -> tuple[Run, list[Mapping[str, Any]]]:
+    def read(self, *, whole: bool = True) -> tuple[Run, list[Mapping[str, Any]]]:
         """Read back the run, its evaluations in the order they were finished in, and all other lines.
 
         What the file has lost is taken from memory, without passages and claims; `losses` says so.
+
+        Args:
+            whole: Whether the evaluations of answers are to have passages and claims, which are nearly all of
+                a file, and take nearly all of the time and the memory.
         """
         evaluations: list[Evaluation] = []
         others: list[Mapping[str, Any]] = []
-        for event in self._events():
+        # Passages tell whether a question that was asked again was answered otherwise.
+        for event in self._events(whole=whole or any(map(_is_again, self._held.values()))):
             if event["type"] == "evaluation":
                 evaluations.append(evaluation_from_json(event))
             elif event["type"] == CONTINUED:
@@ -170,17 +176,18 @@ class RunFolder:
         except OSError as error:
             self._lost(f"the disk does not keep it ({error.strerror})")
 
-    def _events(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the events of the run in their order, from the file where it has them."""
+    def _events(self, *, whole: bool) -> Iterator[Mapping[str, Any]]:
+        """Yield the events of the run in their order, from the file where it has them and they are wanted."""
         there = {mark for mark, _ in self._marked_lines()} & self._held.keys()
         if lost := len(self._held) - len(there):
             self._lost(f"{count_of(lost, 'line')} of {len(self._held):,} cannot be read any more")
         self._look()
         lines = ((mark, line) for mark, line in self._marked_lines() if mark in there)
         for mark, small in self._held.items():
-            found = next((line for other, line in lines if other == mark), None) if mark in there else None
-            event = json.loads(found or small)
-            event.pop(KEY, None)
+            event = json.loads(small)
+            if mark in there and (whole or not _is_answers(event)):
+                event = json.loads(next((line for other, line in lines if other == mark), small))
+                event.pop(KEY, None)
             yield event
 
     def _marked_lines(self) -> Iterator[tuple[int, bytes]]:
@@ -234,6 +241,16 @@ def is_written_here(folder: Path, home: Path) -> bool:
         return False
     told = {key: value for key, value in head.items() if key not in ("status", "inode")} if is_ours else {}
     return not first.damage and first.is_sealed and told == first.event
+
+
+def _is_again(small: bytes) -> bool:
+    """Return whether a line is of a repeat, or of another attempt of a test."""
+    return b'"attempt":' in small or (b'"repeat":' in small and b'"repeat":0,' not in small)
+
+
+def _is_answers(event: Mapping[str, Any]) -> bool:
+    """Return whether a line is the evaluation of an answer; one of retrieval is nothing without passages."""
+    return event["type"] == "evaluation" and not any(name.startswith(RETRIEVAL) for name in event["scores"])
 
 
 def _small(line: str) -> bytes:

@@ -110,7 +110,9 @@ class Recorder:
 
     def record_crashed(self) -> None:
         """Record the tests whose process died with them as unscored."""
-        asked = json.loads(self._asked)["tests"] if self._asked and self.crashed else ()
+        if not self.crashed:
+            return  # nothing is read back for it
+        asked = json.loads(self._asked)["tests"] if self._asked else ()
         evaluations = self.folder.read()[0].evaluations if self.folder else ()
         for evaluation in all_undecided(asked, evaluations, self.crashed):
             self._write(canonical(evaluation_to_json(evaluation)))

@@ -142,7 +142,7 @@ class SessionSummary:
 
     def _closed(self, folder: RunFolder) -> Decided | None:
         """Decide the run, with the decision in its record; None where nothing was evaluated."""
-        run, others = folder.read()
+        run, others = folder.read(whole=self._shows_passages)
         self._troubles = [line["problem"] for line in others if line["type"] == "cache"]
         self._troubles += [self._recorder.trouble] if self._recorder.trouble else []
         self._troubles += [fetched.warning for fetched in self._session.materials.used() if fetched.warning]
@@ -156,6 +156,13 @@ class SessionSummary:
         finally:
             folder.finish(dict(sorted(outcomes.items())), is_interrupted=self._is_interrupted)
             self._troubles += [*filter(None, (folder.trouble,)), *folder.losses]
+
+    @property
+    def _shows_passages(self) -> bool:
+        """Whether anything is told of the run that is told by passages and claims."""
+        settings = self._session.settings
+        shown = (settings.baseline, settings.update_baseline, settings.html, settings.labels, self._listeners)
+        return any(shown) or settings.judge_repeat > 1
 
     def _ruled(self, run: Run, others: Sequence[Mapping[str, Any]]) -> Decided:
         base = self._session.baseline

@@ -194,6 +194,7 @@ def test_what_is_lost_is_taken_from_memory(home, damage):
     for evaluation in evaluations:
         folder.append(canonical(evaluation_to_json(evaluation)))
     assert folder.read()[0].evaluations == tuple(evaluations)
+    assert folder.read(whole=False)[0].evaluations == tuple(map(_without_passages, evaluations))
     assert (folder.losses, folder.is_there) == ([], True)
     data = file.read_bytes()
     if damage == "cut":
@@ -206,8 +207,7 @@ def test_what_is_lost_is_taken_from_memory(home, damage):
         shutil.rmtree(folder.path)
     folder.append(canonical({"type": "later"}))
     run, others = folder.read()
-    small = replace(evaluations[2], answer=replace(evaluations[2].answer, contexts=(), stages={}))
-    small = replace(small, scores=tuple(replace(score, claims=(), declines=()) for score in small.scores))
+    small = _without_passages(evaluations[2])
     assert run.evaluations == (*evaluations[:2], evaluations[2] if damage == "removed" else small)
     assert others[1:] == [judge, {"type": "later"}]
     why = {"removed": "it was moved or removed while the session ran"}
@@ -288,3 +288,36 @@ def test_a_run_from_elsewhere(home, tmp_path, change):
 
 def status_of(folder: RunFolder) -> str:
     return json.loads((folder.path / "run.json").read_text("utf-8"))["status"]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"repeat": 1},
+        {"attempt": 1, "test": "other"},
+        {"scores": (Score("retrieval.recall@8", 0.5),)},
+    ],
+    ids=["repeat", "attempt", "retrieval"],
+)
+def test_a_summary_has_the_passages_that_it_tells_something_by(tmp_path, again):
+    """What differs between times, and what retrieval comes to, is seen by passages; else none is read."""
+    folder = RunFolder(tmp_path)
+    folder.start({})
+    answer = Answer("yes", (Context("It is.", "a.md"),))
+    question = Question("q", 'Is it? "repeat":1, "attempt":2')
+    once = Evaluation(question, "mine", answer, (Score("relevancy", 0.9),), {}, test="t")
+    for evaluation in (once, replace(once, **again)):
+        folder.append(canonical(evaluation_to_json(evaluation)))
+        read = folder.read(whole=False)[0]
+        small = [not one.answer.contexts for one in (*read.evaluations, *read.attempts) if one.answer]
+        if evaluation is once:
+            assert small == [True]
+        else:
+            assert small == ([True, False] if evaluation.is_retrieval else [False, False])
+
+
+def _without_passages(evaluation: Evaluation) -> Evaluation:
+    """Return an evaluation as it is held in memory."""
+    assert evaluation.answer is not None
+    scores = tuple(replace(score, claims=(), declines=()) for score in evaluation.scores)
+    return replace(evaluation, answer=replace(evaluation.answer, contexts=(), stages={}), scores=scores)
