@@ -254,11 +254,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "retrieved": _stages_to_json(answer.stages) if answer else {},
         **(_rarely_told(answer) if answer else {}),
         "scores": {
-            score.metric: {
-                **without(score_to_json(score), "metric"),
-                "threshold": thresholds.get(score.metric),
-            }
-            for score in evaluation.scores
+            score.metric: _score_line(score, thresholds.get(score.metric)) for score in evaluation.scores
         },
         "outcome": evaluation.outcome,
         "error": evaluation.error,
@@ -272,6 +268,13 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         **({"logged": dict(evaluation.logged)} if evaluation.logged else {}),
         **({"drawn": fields_of(evaluation.drawn)} if evaluation.drawn else {}),
     }
+
+
+def _score_line(score: Score, threshold: float | None) -> dict[str, Any]:
+    line = score_to_json(score)
+    del line["metric"]  # it is the key
+    line["threshold"] = threshold
+    return line
 
 
 def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
