@@ -107,10 +107,11 @@ class CacheDatabase:
         return self._is_writable if writing else self._is_readable
 
     def _opened(self, *, create: bool) -> sqlite3.Connection | None:
-        is_plain = self.path.is_file() or self.path.is_dir() or not self.path.exists()
-        if self._connection is None and not is_plain:
+        if self._connection is not None:
+            return self._connection
+        if not (self.path.is_file() or self.path.is_dir() or not self.path.exists()):
             raise OSError(errno.EINVAL, "it is no plain file")
-        if self._connection is None and (create or self.path.exists()):
+        if create or self.path.exists():
             if create:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 ignore = self.path.parent / ".gitignore"

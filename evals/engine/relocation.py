@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import is_
 
-from rag_evals.evals.runs.score import Judgement, Score
+from rag_evals.evals.runs.score import ClaimScore, Judgement, Score
 from rag_evals.rag.answer import Answer, Context, Retrieval
 
 
@@ -29,15 +30,18 @@ def placed(answer: Answer, retrieval: Retrieval) -> Answer:
 
 def pointing_into(judgement: Judgement, contexts: Sequence[Context]) -> Judgement:
     """Let the evidence of `judgement` point into the passages as they are placed now."""
-    return replace(judgement, scores=tuple(_repointed(score, contexts) for score in judgement.scores))
+    scores = tuple(_repointed(score, contexts) for score in judgement.scores)
+    return judgement if all(map(is_, scores, judgement.scores)) else replace(judgement, scores=scores)
 
 
 def _repointed(score: Score, contexts: Sequence[Context]) -> Score:
-    claims = tuple(
-        replace(claim, closest=_found_in(claim.closest, contexts)) if claim.closest else claim
-        for claim in score.claims
-    )
-    return replace(score, claims=claims) if claims != score.claims else score
+    claims = tuple(_placed_claim(claim, contexts) for claim in score.claims)
+    return score if all(map(is_, claims, score.claims)) else replace(score, claims=claims)
+
+
+def _placed_claim(claim: ClaimScore, contexts: Sequence[Context]) -> ClaimScore:
+    closest = claim.closest and _found_in(claim.closest, contexts)
+    return claim if closest is claim.closest else replace(claim, closest=closest)
 
 
 def _found_in(part: Context, contexts: Sequence[Context]) -> Context:

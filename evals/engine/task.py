@@ -121,22 +121,22 @@ class Task:
     known: MetricSet = BUNDLED
     origin: Origin | None = None
 
-    @property
+    @cached_property
     def applying(self) -> tuple[Metric, ...]:
         """Those of the metrics that apply to the question."""
         return metrics_for(self.question, self.metrics, self.known)
 
-    @property
+    @cached_property
     def judged(self) -> tuple[Metric, ...]:
         """Those that the judge scores."""
         return tuple(metric for metric in self.applying if metric.check is None)
 
-    @property
+    @cached_property
     def checks(self) -> tuple[Check, ...]:
         """Those that are checks without a model, which no judge is asked for."""
         return tuple(metric.check for metric in self.applying if metric.check)
 
-    @property
+    @cached_property
     def has_checks(self) -> bool:
         """Whether any of its metrics is a check, asked of its question or not."""
         return any(metric.check for metric in self.known.of(self.metrics))
@@ -146,7 +146,7 @@ class Task:
         """Whether what is retrieved is scored, and no answer."""
         return any(map(is_retrieval_metric, self.metrics))
 
-    @property
+    @cached_property
     def key(self) -> tuple[object, ...]:
         """What makes it the same task as another one of this process."""
         question = self.question

@@ -180,12 +180,11 @@ def metrics_for(
     An answer to a question that the documents cannot answer is right when it declines; whether it is
     faithful or relevant says nothing then.
     """
-    bundled = (METRICS[name] for name in METRICS if name in chosen)
-    ours = tuple(metric for metric in (*bundled, *known.of(chosen)) if metric.applies(question))
-    return (
-        *ours,
-        *(_of_retrieval(name) for name in chosen if is_retrieval_metric(name) and question.answerable),
-    )
+    bundled = [metric for name, metric in METRICS.items() if name in chosen]
+    ours = [metric for metric in (*bundled, *known.of(chosen)) if metric.applies(question)]
+    if question.answerable:
+        ours += [_of_retrieval(name) for name in chosen if is_retrieval_metric(name)]
+    return tuple(ours)
 
 
 def in_order(names: Iterable[str]) -> list[str]:

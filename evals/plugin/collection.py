@@ -221,6 +221,8 @@ def marked_thresholds(item: pytest.Item) -> Mapping[str, float]:
     for mark in item.iter_markers("evals"):
         marked = {**mark.kwargs, **marked}
     marked.pop("gate", None)
+    if not marked:
+        return marked
     known = session_of(item.config).settings.known
     return checked_thresholds(marked, where=f"{item.nodeid}: ", known=known)
 
@@ -231,6 +233,8 @@ def marked_conditions(item: pytest.Item) -> tuple[Condition, ...]:
     for mark in item.iter_markers("evals"):
         given = mark.kwargs.get("gate", ())
         texts += [given] if isinstance(given, str) else given
+    if not texts:
+        return ()
     return parse_conditions(texts, session_of(item.config).settings.known)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import EnumType
 from functools import cache
 from itertools import repeat
+from operator import attrgetter
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -275,11 +276,20 @@ _RARE = frozenset({"page_end", "breach", "explanation", "relevance", "any_of", "
 
 def fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
-    return {
-        name: held
-        for name in value.__dataclass_fields__
-        if (held := getattr(value, name)) is not None or name not in _RARE
-    }
+    names, values, rare = _getter(type(value))
+    told = dict(zip(names, values(value), strict=False))
+    for name in rare:
+        if told[name] is None:
+            del told[name]
+    return told
+
+
+@cache
+def _getter(kind: type[Any]) -> tuple[Sequence[str], Callable[[Any], Sequence[Any]], Sequence[str]]:
+    """Return the names of the fields of a dataclass, what gets their values, and those rarely written."""
+    names = tuple(kind.__dataclass_fields__)
+    # With one name more there are several: of a single one it would get no sequence.
+    return names, attrgetter(*names, "__class__"), [name for name in names if name in _RARE]
 
 
 def context_to_json(context: Context) -> dict[str, Any]:

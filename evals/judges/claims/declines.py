@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 from rag_evals.evals.judges.claims.small_talk import pads, plain
 from rag_evals.evals.judges.claims.words import NUMBER
@@ -61,12 +62,14 @@ def _lead(sources: str) -> str:
     )
 
 
-def _declining(sources: str, *, certain: bool) -> re.Pattern[str]:
+@cache  # made when the first answer is read: it takes a tenth of a second
+def _declining(*, certain: bool) -> re.Pattern[str]:
     """Return the pattern of a clause that declines, in the spelling of `plain`.
 
     Its subject is the sources, the first person, or nobody: "the router does not use attention" claims
     something about the world. Where it has to be certain, so does "we do not provide refunds".
     """
+    sources = _sources(_HANDED_OVER) if certain else _ALL_SOURCES
     noun = rf"{_QUANTITY}(?:information|mentions?|answers?{'' if certain else '|details?|data|references?'})"
     of_answer = rf"(?:contain|include|have|offer|provide|give) (?:{noun}|{_QUANTITY}details?)"
     say = rf"(?:{_SAYING}|{of_answer})"
@@ -106,8 +109,6 @@ def _declining(sources: str, *, certain: bool) -> re.Pattern[str]:
 
 
 _ALL_SOURCES = _sources(_WRITTEN)
-_POSSIBLY = _declining(_ALL_SOURCES, certain=False)
-_CERTAINLY = _declining(_sources(_HANDED_OVER), certain=True)
 # An apology leaves no doubt that the sources are spoken of, whatever they are called.
 _SORRY = re.compile(
     rf"(?:unfortunately|(?:i am )?(?:very |so )?sorry),? {_ALL_SOURCES} (?:do|does|did) not"
@@ -169,7 +170,8 @@ def declines(text: str, question: str = "") -> bool:
     """
     if _OF_WRITING.search(plain(question)):
         return False
-    return _is_all(text, lambda clause: bool(_CERTAINLY.fullmatch(clause) or _SORRY.fullmatch(clause)))
+    certainly = _declining(certain=True)
+    return _is_all(text, lambda clause: bool(certainly.fullmatch(clause) or _SORRY.fullmatch(clause)))
 
 
 def may_decline(text: str) -> bool:
@@ -182,7 +184,7 @@ def may_decline(text: str) -> bool:
         _SPANISH.match(text) or (_DENIES.search(text) and _OF_KNOWING.search(text))
     ):
         return True
-    return _is_all(text, lambda clause: bool(_POSSIBLY.fullmatch(clause)), strictly=False)
+    return _is_all(text, lambda clause: bool(_declining(certain=False).fullmatch(clause)), strictly=False)
 
 
 def _is_all(text: str, is_declining: Callable[[str], bool], *, strictly: bool = True) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rag_evals.evals.answers.log import AnswerLog, load_log
 from rag_evals.evals.answers.replay import LoggedPipeline
 from rag_evals.evals.base.errors import UsageError
-from rag_evals.evals.generation.generated_set import Generated, GenerationInputs
 from rag_evals.evals.judges.metrics import checked_thresholds
 from rag_evals.evals.plugin.session.materials import Materials
 from rag_evals.evals.plugin.session.settings import Settings
@@ -26,6 +26,9 @@ from rag_evals.rag.config import config_for, load_configs, shared_config
 from rag_evals.rag.errors import ModelError, RagError
 from rag_evals.rag.llm.remote.address import PREFIX
 from rag_evals.rag.pipelines.resources import Resources
+
+if TYPE_CHECKING:
+    from rag_evals.evals.generation.generated_set import Generated
 
 
 class SessionQuestions:
@@ -264,6 +267,9 @@ class SessionQuestions:
             UsageError: No documents are named.
             RagError: There are no documents, or no model.
         """
+        # The patterns of the rules for questions take 100 ms, and few runs write any.
+        from rag_evals.evals.generation.generated_set import Generated, GenerationInputs
+
         settings = self._settings
         if "baseline" in load_configs(settings.config):
             knobs = config_for("baseline", path=settings.config, model=settings.model)

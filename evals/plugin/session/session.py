@@ -63,6 +63,7 @@ class EvalsSession:
         is_empty_shard: Whether there were questions, and all of them are for other shards.
         names: The pipelines that tests evaluated, by test function and parametrized pipeline.
         lookahead: What the tests that follow will ask; None before anybody looked ahead.
+        judge: The judge of the latest evaluation, which was found to be one; None before the first.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class EvalsSession:
         self._name = name
         self.names: dict[str, str] = {}
         self.lookahead: Lookahead | None = None
+        self.judge: Judge | None = None
         self._searching: dict[int, SearchOnly] = {}
         self._early: EarlyStop | None = None
         self._met: set[tuple[str, ...]] = set()

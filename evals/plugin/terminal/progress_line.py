@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Generator
+from functools import cached_property
 from typing import TextIO
 
 import pytest
@@ -29,6 +30,13 @@ class LiveHooks:
         self._thread: threading.Thread | None = None
         self._is_paused = False
         self._is_over = threading.Event()
+
+    @cached_property
+    def _is_read(self) -> bool:
+        """Whether somebody reads along: not with `-q`, nor where output goes to a file outside of CI."""
+        has_reporter = self._config.pluginmanager.has_plugin("terminalreporter")
+        is_shown = has_reporter and self._config.option.verbose >= 0
+        return is_shown and (sys.stdout.isatty() or is_ci(os.environ))
 
     # Innermost: when the loop is over pytest's reporter goes on to write.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -64,11 +72,7 @@ class LiveHooks:
             self._thread.join()
 
     def _begin(self) -> None:
-        has_reporter = self._config.pluginmanager.has_plugin("terminalreporter")
-        if self._thread or not self._progress.is_begun or not has_reporter:
-            return
-        # Somebody reads along: not with `-q`, nor where output goes to a file outside of CI.
-        if self._config.option.verbose < 0 or not (sys.stdout.isatty() or is_ci(os.environ)):
+        if self._thread or not self._progress.is_begun or not self._is_read:
             return
         # Between tests standard output is where pytest writes; in a test it leads elsewhere, a copy does not.
         with contextlib.suppress(OSError, ValueError):  # no file of the system: pytest run inside pytest
