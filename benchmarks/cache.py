@@ -95,7 +95,7 @@ def measure(folder: Path, count: int, runs: int) -> dict[str, float]:
     without = _pytest(folder, "--evals-no-cache")
     cold = _pytest(folder)
     warm = median(_pytest(folder) for _ in range(runs))
-    assert _reused(folder) == count, "the warm run made something anew"
+    assert reused(folder) == count, "the warm run made something anew"
     size = (folder / ".rag-evals" / "cache.sqlite").stat().st_size
     return {
         "questions": count,
@@ -116,7 +116,7 @@ def _pytest(project: Path, *arguments: str) -> float:
     return seconds
 
 
-def _reused(project: Path) -> int:
+def reused(project: Path) -> int:
     """Count the evaluations of the last run that were neither answered nor judged anew."""
     with (project / ".rag-evals" / "runs" / "latest" / "records.jsonl").open(encoding="utf-8") as lines:
         return sum(json.loads(line).get("cached") == ["answer", "scores"] for line in lines)

@@ -1,27 +1,37 @@
-"""What the harness itself costs: 10,000 evaluations with a fake pipeline and judge beside bare async tests.
+"""What the harness itself costs: evaluations with a fake pipeline and judge beside as many bare async tests.
 
-python -m benchmarks.overhead
+python -m benchmarks.overhead [--counts 100 10000 100000] [--runs 3] [--resume]
+
+Processor time, which tells the same of a machine that others use as well; what is measured side by side is
+measured in turn. Each count is written as soon as it is there, and `--resume` goes on behind those.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from benchmarks.cache import CONFTEST as REAL_SIZE
+from benchmarks.cache import reused
 from benchmarks.project import ASKING, INI, write_project, write_questions
-from benchmarks.report import print_table, save
+from benchmarks.report import RESULTS, print_table, save
 
 HEAVY = ("llama_cpp", "llama_index", "sentence_transformers", "torch", "wandb", "deepdiff", "scipy", "jinja2")
+NAME = "overhead"
+# From so many questions on one run is enough, and all that anybody waits for.
+LARGE = 100_000
+PLUGIN = "rag_evals.evals.plugin"
 
 CONFTEST = """
 import pytest
@@ -47,7 +57,7 @@ async def test_answer(number):
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Wall-clock seconds and peak memory of one process."""
+    """Seconds of the processor, in user code and in the system, and peak memory of one process."""
 
     seconds: float
     mebibytes: float
@@ -56,68 +66,115 @@ class Cost:
 def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--counts", type=int, nargs="+", default=[100, 10_000, 100_000])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--resume", action="store_true", help="leave out the counts that are there")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder), options.count, options.runs)
-    print_table([["", "value"], *([name, f"{value:,.3f}"] for name, value in result.items())])
-    save("overhead", {"count": options.count, "runs": options.runs, **result})
+    found = _measured() if options.resume else {"sessions": None, "results": []}
+    found["sessions"] = found["sessions"] or sessions(options.runs)
+    done = {result["questions"] for result in found["results"]}
+    for count in (count for count in options.counts if count not in done):
+        with tempfile.TemporaryDirectory() as folder:
+            found["results"].append(measure(Path(folder), count, options.runs))
+        save(NAME, {"runs": options.runs, **found})
+    results = sorted(found["results"], key=lambda result: result["questions"])
+    save(NAME, {"runs": options.runs, "sessions": found["sessions"], "results": results})
+    print_table([["", *(f"{result['questions']:,}" for result in results)], *_rows(results)])
+    print_table(
+        [["a session with one plain test", ""], *((n, f"{v:,.1f}") for n, v in found["sessions"].items())]
+    )
+
+
+def _measured() -> dict[str, Any]:
+    file = RESULTS / f"{NAME}.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    return {"sessions": found.get("sessions"), "results": found.get("results", [])}
+
+
+def _rows(results: Sequence[dict[str, Any]]) -> list[list[str]]:
+    names = [name for name in results[0] if name != "questions"]
+    return [[name, *(f"{result[name]:,.3f}" for result in results)] for name in names]
 
 
 def measure(folder: Path, count: int, runs: int) -> dict[str, float]:
-    """Run both suites in turn, `runs` times; medians."""
-    suite, plain = _projects(folder, count)
-    # In turn: with the verdicts kept, without, and without us; the judge is new to the cache each time.
-    turns = [(_cold(suite), _pytest(suite, "--evals-no-cache"), _pytest(plain)) for _ in range(runs)]
-    collected = median(_pytest(suite, "--collect-only").seconds for _ in range(runs))
+    """Run all suites in turn, `runs` times, the largest once; medians."""
+    suite, real, plain = _projects(folder, count)
+    _pytest(real)  # what an unchanged run finds
+    kinds: dict[str, list[Cost]] = {"new": [], "no cache": [], "unchanged": [], "bare": []}
+    for _ in range(runs if count < LARGE else 1):
+        shutil.rmtree(suite / ".rag-evals", ignore_errors=True)
+        kinds["new"].append(_pytest(suite))
+        kinds["no cache"].append(_pytest(suite, "--evals-no-cache"))
+        kinds["unchanged"].append(_pytest(real))
+        kinds["bare"].append(_pytest(plain))
+    assert reused(real) == count, "the unchanged run made something anew"
+    seconds = {name: median(cost.seconds for cost in costs) for name, costs in kinds.items()}
+    peaks = {name: median(cost.mebibytes for cost in costs) for name, costs in kinds.items()}
+    over = {
+        name: median(
+            (c.seconds - b.seconds) / count * 1000 for c, b in zip(costs, kinds["bare"], strict=True)
+        )
+        for name, costs in kinds.items()
+    }
     assert not _heavy_at_collection(suite), "a heavy library is imported at collection"
     return {
-        "seconds, evaluations": median(kept.seconds for kept, _, _ in turns),
-        "seconds, evaluations, --evals-no-cache": median(ours.seconds for _, ours, _ in turns),
-        "seconds, bare async tests": median(bare.seconds for _, _, bare in turns),
-        "milliseconds per test over bare": _over(((kept, bare) for kept, _, bare in turns), count),
-        "milliseconds per test over bare, --evals-no-cache": _over(((o, b) for _, o, b in turns), count),
-        "peak MiB, evaluations": median(kept.mebibytes for kept, _, _ in turns),
-        "peak MiB, bare async tests": median(bare.mebibytes for _, _, bare in turns),
-        "seconds, --collect-only": collected,
-        "seconds, --collect-only, bare": median(
-            _pytest(plain, "--collect-only").seconds for _ in range(runs)
-        ),
-        "milliseconds, import of the plugin over bare pytest": _import_cost(),
+        "questions": count,
+        **{f"seconds, {name}": found for name, found in seconds.items()},
+        **{f"milliseconds a test over bare, {name}": over[name] for name in kinds if name != "bare"},
+        "seconds over bare, unchanged": seconds["unchanged"] - seconds["bare"],
+        **{f"times bare, {name}": seconds[name] / seconds["bare"] for name in kinds if name != "bare"},
+        **{f"peak MiB, {name}": found for name, found in peaks.items()},
     }
 
 
-def _over(pairs: Iterable[tuple[Cost, Cost]], count: int) -> float:
-    return median((ours.seconds - bare.seconds) / count * 1000 for ours, bare in pairs)
+def sessions(runs: int) -> dict[str, float]:
+    """Return what it costs a session that evaluates nothing that the plugin is there, in milliseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        (project / "test_plain.py").write_text("def test_plain():\n    assert True\n")
+        (project / "pytest.ini").write_text(INI)
+        kinds: dict[str, list[float]] = {"with": [], "without": []}
+        for number in range(5 * runs + 1):
+            pair = (_pytest(project), _pytest(project, "-p", f"no:{PLUGIN}"))
+            if number:  # the first ones compile
+                for name, cost in zip(kinds, pair, strict=True):
+                    kinds[name].append(cost.seconds * 1000)
+    over = [ours - bare for ours, bare in zip(kinds["with"], kinds["without"], strict=True)]
+    return {
+        "milliseconds, with the plugin": median(kinds["with"]),
+        "milliseconds, without it": median(kinds["without"]),
+        "milliseconds over": median(over),
+    }
 
 
-def _cold(project: Path) -> Cost:
-    shutil.rmtree(project / ".rag-evals", ignore_errors=True)
-    return _pytest(project)
-
-
-def _projects(folder: Path, count: int) -> tuple[Path, Path]:
-    suite, bare = folder / "suite", folder / "bare"
-    suite.mkdir()
-    write_project(suite, CONFTEST, ASKING.format(pipeline="fake"))
-    write_questions(suite, count)
+def _projects(folder: Path, count: int) -> tuple[Path, Path, Path]:
+    """Write the projects: a fake pipeline, answers of real size, and tests that evaluate nothing."""
+    suite, real, bare = folder / "suite", folder / "real", folder / "bare"
+    for project, conftest in ((suite, CONFTEST), (real, REAL_SIZE)):
+        project.mkdir()
+        write_project(project, conftest, ASKING.format(pipeline="fake"))
+        write_questions(project, count)
     bare.mkdir()
     (bare / "test_bare.py").write_text(BARE.format(count=count))
     (bare / "pytest.ini").write_text(INI)
-    return suite, bare
+    return suite, real, bare
 
 
 def _pytest(project: Path, *arguments: str) -> Cost:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     if project.name == "bare":
-        command += ["-p", "no:rag_evals.evals.plugin"]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
+        command += ["-p", f"no:{PLUGIN}"]
+    shutil.rmtree(project / ".rag-evals" / "runs", ignore_errors=True)
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, env=_environment(project))
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
     assert status == 0, f"{project.name}: pytest ended with status {status}"
-    return Cost(seconds, usage.ru_maxrss / 1024)
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def _environment(project: Path) -> dict[str, str]:
+    """Return an environment in which modules are compiled once, as they are where they are installed."""
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**given, "PYTHONPYCACHEPREFIX": str(project.parent / "compiled")}
 
 
 def _heavy_at_collection(suite: Path) -> list[str]:
@@ -125,20 +182,6 @@ def _heavy_at_collection(suite: Path) -> list[str]:
     output = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=True).stderr
     imported = set(re.findall(r"\|\s+(\w+)$", output, re.MULTILINE))
     return [name for name in HEAVY if name in imported]
-
-
-def _import_cost(runs: int = 11) -> float:
-    """Milliseconds of `import rag_evals.evals.plugin` when all is there that a bare session imports."""
-    code = (
-        "import difflib, importlib, pytest, _pytest.config, _pytest.junitxml, pytest_asyncio.plugin, time, "
-        "unittest; start = time.perf_counter(); import rag_evals.evals.plugin; "
-        "[importlib.import_module(name) for name in rag_evals.evals.plugin.PARTS]; "
-        "print((time.perf_counter() - start) * 1000)"
-    )
-    times = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True) for _ in range(runs)
-    ]
-    return median(float(run.stdout) for run in times)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,7 +17,14 @@ from rag_evals.evals.judges.calibration.judge_card import load_card
 from rag_evals.evals.judges.criteria.no_model import NoModel
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.collection import asked_by
-from rag_evals.evals.plugin.our_tests import JUDGES, PIPELINES, SERVICES, evaluates_retrieval, param_of
+from rag_evals.evals.plugin.our_tests import (
+    JUDGES,
+    PIPELINES,
+    SERVICES,
+    evaluates_retrieval,
+    group_of,
+    param_of,
+)
 from rag_evals.evals.plugin.session.options import DEFAULT_PIPELINES as BUNDLED
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
 from rag_evals.evals.plugin.session.settings import Settings
@@ -89,8 +96,9 @@ def _judge_models(settings: Settings, resources: Resources) -> JudgeModels:
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """Return what the bundled pipelines about to be evaluated come to here, and what they will take."""
     asked, session = _asked(items), session_of(config)
-    named = dict.fromkeys(name for item in items if (name := _planned_pipeline(item)) in BUNDLED)
-    services = dict.fromkeys(name for item in items if (name := _service(item)))
+    firsts = _firsts(items)
+    named = dict.fromkeys(name for item in firsts if (name := _planned_pipeline(item)) in BUNDLED)
+    services = dict.fromkeys(name for item in firsts if (name := _service(item)))
     try:
         lines = [describe(config_of(name, session.settings)) for name in named]
         lines += [_service_line(name, session) for name in services]
@@ -120,6 +128,15 @@ def _asked(items: Sequence[pytest.Item]) -> dict[str, list[Question]]:
         if question and name and _is_judged(item):
             asked.setdefault(name, {})[question.id] = question
     return {name: [*questions.values()] for name, questions in asked.items()}
+
+
+def _firsts(items: Sequence[pytest.Item]) -> Collection[pytest.Item]:
+    """Return the first test of each function and pipeline that asks something: others ask the same of it."""
+    firsts: dict[str, pytest.Item] = {}
+    for item in items:
+        if asked_by(item):
+            firsts.setdefault(group_of(item), item)
+    return firsts.values()
 
 
 def _is_judged(item: pytest.Item) -> bool:

@@ -61,27 +61,40 @@ UNEXPLAINED = (
 class Evaluate:
     """Asks pipelines questions and has the answers judged, for one test.
 
+    It begins in its test before the test gets it.
+
     Args:
-        item: The test.
-        session: What its evaluations share with others.
         judge: What scores the answers.
     """
 
-    def __init__(self, item: pytest.Function, session: EvalsSession, judge: Judge) -> None:
-        # isinstance() of a protocol takes 20 microseconds, and all tests of a run have one judge.
-        if judge is not session.judge and not isinstance(judge, Judge):
-            raise UsageError(
-                f"fixture 'judge' gave {type(judge).__name__}, which is no judge: return an object with a "
-                "name, a fingerprint and an async score(question, answer), such as those of rag_evals.testing"
-            )
-        session.judge = judge
+    def __init__(self, judge: object = None) -> None:
+        self._given_judge = judge
+
+    def begin(self, item: pytest.Function, session: EvalsSession) -> None:
+        """Begin in a test.
+
+        Args:
+            item: The test.
+            session: What its evaluations share with others.
+
+        Raises:
+            UsageError: The judge is none, or something is wrong with the configuration.
+        """
+        session.begin()
         self._item = item
-        self._judge = judge
         self._session = session
+        self._judge = self._checked_judge()
         self._repeat = repeat_of(item)
         self._attempt = item.stash.get(ATTEMPT, 0)
         self._marked = marked_thresholds(item)
         self._conditions = tuple(condition.text for condition in marked_conditions(item))
+
+    def _checked_judge(self) -> Judge:
+        judge, session = self._given_judge, self._session
+        # isinstance() of a protocol takes 20 microseconds, and all tests of a run have one judge.
+        if session.judge is None or judge is not session.judge:
+            session.judge = _judge(judge)
+        return session.judge
 
     def __call__(
         self, pipeline: Pipeline, question: Question, *, repeat: int | None = None
@@ -335,18 +348,28 @@ class Evaluate:
         attach_about(self._item, component_to_json(info))
 
 
+def _judge(given: object) -> Judge:
+    """Return what a fixture gave as the judge.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not isinstance(given, Judge):
+        raise UsageError(
+            f"fixture 'judge' gave {type(given).__name__}, which is no judge: return an object with a "
+            "name, a fingerprint and an async score(question, answer), such as those of rag_evals.testing"
+        )
+    return given
+
+
 class EvaluateRetrieval(Evaluate):
     """Has pipelines retrieve for questions, and scores what they find, for one test.
 
     A pipeline that cannot search by itself is asked for its answer, whose contexts are what it found.
-
-    Args:
-        item: The test.
-        session: What its evaluations share with others.
     """
 
-    def __init__(self, item: pytest.Function, session: EvalsSession) -> None:
-        super().__init__(item, session, session.retrieval_judge)
+    def _checked_judge(self) -> Judge:
+        return self._session.retrieval_judge
 
     def _task(self, pipeline: Pipeline, question: Question, repeat: int) -> Task:
         # Of a pipeline of somebody's own it is not known what its documents are.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.plugin.door import begun_session
+from rag_evals.evals.plugin.our_tests import EVALUATE, EVALUATE_RETRIEVAL
 from rag_evals.rag.errors import RagError
 
 if TYPE_CHECKING:
@@ -20,13 +21,23 @@ if TYPE_CHECKING:
     from rag_evals.evals.plugin.session.settings import Settings
     from rag_evals.rag.answer import Pipeline
 
+EVALUATING = (EVALUATE, EVALUATE_RETRIEVAL)
+
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
-    """Stop the session when a fixture finds the configuration wrong: one line, not an error a question."""
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Let what evaluates begin in its test.
+
+    The session stops when a fixture finds the configuration wrong: one line, not an error a question.
+    """
     __tracebackhide__ = True  # other errors are none of our business
     try:
-        return (yield)
+        given = yield
+        if fixturedef.argname in EVALUATING and getattr(fixturedef.func, "__module__", "") == __name__:
+            given.begin(request.node, begun_session(request.config))
+        return given
     except (RagError, UsageError) as error:
         begun_session(request.config).refuse(error)
 
@@ -98,7 +109,7 @@ def evals_repeat(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def evaluate_retrieval(request: pytest.FixtureRequest) -> EvaluateRetrieval:
+def evaluate_retrieval() -> EvaluateRetrieval:
     """Have a pipeline retrieve for a question, and score what it finds by the question's sources.
 
     Write `await evaluate_retrieval(pipeline, question)`, or `.result()` as with `evaluate`. No language model
@@ -106,20 +117,17 @@ def evaluate_retrieval(request: pytest.FixtureRequest) -> EvaluateRetrieval:
     """
     from rag_evals.evals.plugin.evaluate_fixture import EvaluateRetrieval
 
-    session = begun_session(request.config)
-    session.begin()
-    return EvaluateRetrieval(request.node, session)
+    return EvaluateRetrieval()
 
 
 @pytest.fixture
-def evaluate(request: pytest.FixtureRequest, judge: Judge) -> Evaluate:
+def evaluate(judge: Judge) -> Evaluate:
     """Ask a pipeline a question and judge the answer.
 
     Write `await evaluate(pipeline, question)`; `evaluate(pipeline, question).result()` in a plain test.
     """
-    # The session is no fixture among the arguments: each costs every test some 40 microseconds.
+    # Nothing else is among the arguments: pytest makes a new `request` for each fixture of a test that takes
+    # one, twice, at a tenth of what a bare test costs. The test comes with the hook above.
     from rag_evals.evals.plugin.evaluate_fixture import Evaluate
 
-    session = begun_session(request.config)
-    session.begin()
-    return Evaluate(request.node, session, judge)
+    return Evaluate(judge)

@@ -134,9 +134,9 @@ class Evaluation:
         """`error` without an answer, `failed` with a breach, `unscored` without a verdict, else `passed`."""
         if self.error:
             return "error"
-        if self.breached:
+        if any(map(self.is_breach, self.scores)):
             return "failed"
-        return "unscored" if any(score.value is None for score in self.scores) else "passed"
+        return "unscored" if None in [score.value for score in self.scores] else "passed"
 
     def require(self, *metrics: str) -> None:
         """Hold the scores against their thresholds.

@@ -56,7 +56,7 @@ def judge_lines(
         labels: People's verdicts on answers of the run.
         corrects: Whether the headline, corrected for the judge, is among them: a table.
     """
-    there = RunAnswers(evaluations)
+    there = RunAnswers(evaluations if labels else ())
     known, strays = _by_evaluation(there, labels), strays_of(there, labels)
     entries = {example.question.id for example in labels}
     lines: list[str] = []
