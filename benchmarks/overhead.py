@@ -1,9 +1,9 @@
 """What the harness itself costs: evaluations with a fake pipeline and judge beside as many bare async tests.
 
-python -m benchmarks.overhead [--counts 100 10000 100000] [--runs 3] [--resume]
+python -m benchmarks.overhead [--counts 100 10000 100000] [--runs 3]
 
 Processor time, which tells the same of a machine that others use as well; what is measured side by side is
-measured in turn. Each count is written as soon as it is there, and `--resume` goes on behind those.
+measured in turn. Each count is written as soon as it is there; what was measured on this commit is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.cache import CONFTEST as REAL_SIZE
 from benchmarks.cache import reused
 from benchmarks.project import ASKING, INI, write_project, write_questions
-from benchmarks.report import RESULTS, print_table, save
+from benchmarks.report import RESULTS, commit, print_table, save
 
 HEAVY = ("llama_cpp", "llama_index", "sentence_transformers", "torch", "wandb", "deepdiff", "scipy", "jinja2")
 NAME = "overhead"
@@ -68,9 +68,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 10_000, 100_000])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--resume", action="store_true", help="leave out the counts that are there")
     options = parser.parse_args()
-    found = _measured() if options.resume else {"sessions": None, "results": []}
+    found = _measured()
     found["sessions"] = found["sessions"] or sessions(options.runs)
     done = {result["questions"] for result in found["results"]}
     for count in (count for count in options.counts if count not in done):
@@ -88,7 +87,11 @@ def main() -> None:
 def _measured() -> dict[str, Any]:
     file = RESULTS / f"{NAME}.json"
     found = json.loads(file.read_text()) if file.exists() else {}
-    return {"sessions": found.get("sessions"), "results": found.get("results", [])}
+    is_current = found.get("commit") == commit()
+    return {
+        "sessions": found["sessions"] if is_current else None,
+        "results": found["results"] if is_current else [],
+    }
 
 
 def _rows(results: Sequence[dict[str, Any]]) -> list[list[str]]:

@@ -276,7 +276,7 @@ _RARE = frozenset({"page_end", "breach", "explanation", "relevance", "any_of", "
 
 def fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of the dataclass `value`, unlike `asdict` without copying what is in them."""
-    names, values, rare = _getter(type(value))
+    names, values, rare = _getter(value.__class__)
     told = dict(zip(names, values(value), strict=False))
     for name in rare:
         if told[name] is None:

@@ -21,8 +21,15 @@ def test_a_figure_stands_in_its_result(figure):
 
 def verdicts(before, now, machine=MACHINE):
     """What becomes of the figures of `overhead`."""
-    ms, importing = "milliseconds per test over bare", "milliseconds, import of the plugin over bare pytest"
-    results = [{"machine": on, ms: told, importing: 40.0} for on, told in ((MACHINE, before), (machine, now))]
+    of = [{"milliseconds a test over bare, new": told, "times bare, new": 2.0} for told in (before, now)]
+    results = [
+        {
+            "machine": on,
+            "results": [{}, {**one, "times bare, unchanged": 2.0}],
+            "sessions": {"milliseconds over": 40.0},
+        }
+        for on, one in zip((MACHINE, machine), of, strict=True)
+    ]
     return [change.verdict for change in changes_in("overhead", *results)]
 
 
@@ -31,11 +38,12 @@ def verdicts(before, now, machine=MACHINE):
 )
 def test_what_moves_beyond_noise_is_told(now, verdict):
     """A time that rose by more than 15 % is worse."""
-    assert verdicts(0.8, now) == [verdict, "the same"]
+    assert verdicts(0.8, now) == [verdict, "the same", "the same", "the same"]
 
 
 def test_times_of_another_machine_are_not_compared():
-    assert verdicts(0.8, 3.0, {"cores": 2, "processor": "other"}) == ["new", "new"]
+    found = verdicts(0.8, 3.0, {"cores": 2, "processor": "other"})
+    assert found == ["new", "the same", "the same", "new"]
 
 
 def test_more_is_better_of_a_share():
