@@ -77,8 +77,12 @@ def main() -> None:
             found["results"].append(measure(Path(folder), count, options.runs))
         save(NAME, {"runs": options.runs, **found})
     results = sorted(found["results"], key=lambda result: result["questions"])
-    save(NAME, {"runs": options.runs, "sessions": found["sessions"], "results": results})
-    print_table([["", *(f"{result['questions']:,}" for result in results)], *_rows(results)])
+    further = [_further(results[0], result) for result in results[1:]]
+    told = {"sessions": found["sessions"], "results": results, "further tests": further}
+    save(NAME, {"runs": options.runs, **told})
+    for table in (results, further):
+        if table:
+            print_table([["", *(f"{result['questions']:,}" for result in table)], *_rows(table)])
     print_table(
         [["a session with one plain test", ""], *((n, f"{v:,.1f}") for n, v in found["sessions"].items())]
     )
@@ -91,6 +95,25 @@ def _measured() -> dict[str, Any]:
     return {
         "sessions": found["sessions"] if is_current else None,
         "results": found["results"] if is_current else [],
+    }
+
+
+def _further(least: dict[str, Any], more: dict[str, Any]) -> dict[str, float]:
+    """Return what each test costs beyond the fewest, which pay for imports and for the end as well."""
+    tests = more["questions"] - least["questions"]
+    kinds = [name.partition(", ")[2] for name in least if name.startswith("times bare")]
+    milliseconds = {
+        name: (more[f"seconds, {name}"] - least[f"seconds, {name}"]) / tests * 1000
+        for name in (*kinds, "bare")
+    }
+    kibibytes = {
+        name: (more[f"peak MiB, {name}"] - least[f"peak MiB, {name}"]) / tests * 1024
+        for name in (*kinds, "bare")
+    }
+    return {
+        "questions": more["questions"],
+        **{f"milliseconds a further test, {name}": cost for name, cost in milliseconds.items()},
+        **{f"KiB a further test, {name}": size for name, size in kibibytes.items()},
     }
 
 

@@ -84,3 +84,50 @@ def test_warnings_as_errors(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1].startswith("1 passed in")
+
+
+COUNTING = """
+import importlib.metadata, sys
+import pytest
+
+def counted(*names, **given):
+    calls.append(1)
+    return distributions(*names, **given)
+
+distributions, calls = importlib.metadata.distributions, []
+importlib.metadata.distributions = counted
+pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]])
+print(len(calls))
+"""
+
+
+def test_no_further_look_at_what_is_installed(tmp_path):
+    """Finding the parts of the plugin reads the entry points of no package: there may be hundreds."""
+    (tmp_path / "test_it.py").write_text("def test_it(): pass\n")
+    counts = [
+        subprocess.run(
+            [sys.executable, "-P", "-c", COUNTING, *options],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()[-1]
+        for options in ((), ("-p", "no:rag_evals.evals.plugin"))
+    ]
+    assert counts[0] == counts[1]
+
+
+def test_parts_that_a_project_names_itself_are_there_once(tmp_path):
+    """On the command line they come before the plugin, in a conftest behind it; what is blocked is none."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["rag_evals.fixtures.pipelines"]\n')
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(pytestconfig):\n"
+        "    plugins = [name for name, plugin in pytestconfig.pluginmanager.list_name_plugin() if plugin]\n"
+        "    assert plugins.count('rag_evals.fixtures.judges') == 1\n"
+        "    assert plugins.count('rag_evals.fixtures.pipelines') == 1\n"
+        "    assert 'rag_evals.evals.plugin.fixtures' not in plugins\n"
+    )
+    options = ("-p", "rag_evals.fixtures.judges", "-p", "no:rag_evals.evals.plugin.fixtures")
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.stdout.splitlines()[-1].startswith("1 passed in"), ran.stdout
