@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -29,6 +29,7 @@ from rag_evals.evals.engine.order.turns import Turns
 from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache
 from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentKind
 from rag_evals.rag.answer import Answer, Tokens
 
 SOON = 0.001  # seconds
@@ -156,6 +157,10 @@ class Engine:
     def places(self, task: Task) -> int:
         """Return how many tasks of this kind are worked on at once."""
         return self._backend.places(task)
+
+    def remarks(self, kind: ComponentKind, name: str) -> Sequence[str]:
+        """Return what other processes remarked on a pipeline or a judge; what is here says it itself."""
+        return self._backend.remarks(kind, name)
 
     def close(self) -> None:
         """Stop the loop; what still runs is cancelled."""

@@ -250,9 +250,6 @@ class Evaluate:
             attach_evaluation(self._item, held)
         self._item.stash[IS_EVALUATED] = self._attempt
         session.names[group_of(self._item)] = task.name
-        if session.is_first("asked", task.name):
-            # What the embedder does not read is known once the first question has opened the index.
-            self._describe(task, is_asked=True)
         if not all(score.graded for score in held.scores) and session.is_first("ungraded", self._judge.name):
             self._attach("judge", self._judge.name, self._judge, UNGRADED)
         attach_trace(self._item, held)
@@ -267,6 +264,12 @@ class Evaluate:
         problem = session.cache.problem if session.cache else None
         if problem and session.is_first("cache", problem):
             attach_about(self._item, {"type": "cache", "problem": problem})
+        # Behind all that is recorded: a remark is a warning, which may be an error.
+        elsewhere = self._remarked_elsewhere(task)
+        if session.is_first("asked", task.name, str(task.is_retrieval), *elsewhere):
+            # What the embedder does not read is known once the first question has opened the index, which a
+            # search may do or not.
+            self._describe(task, is_asked=True)
         return held
 
     def _logged(self, task: Task) -> dict[str, Any]:
@@ -319,7 +322,7 @@ class Evaluate:
         """
         for kind, name, part in self._described(task):
             if self._session.is_first(name, part.fingerprint) or is_asked:
-                remarks = map(str, profile_of(part).remarks())
+                remarks = self._session.remarks(kind, name, part)
                 new = [line for line in remarks if self._session.is_first("remark", name, line)]
                 if is_asked and not new:
                     continue
@@ -343,9 +346,14 @@ class Evaluate:
             _as_json(profile.settings),
             _as_json(profile.identity),
             versioned=profile.is_cacheable,
-            remarks=(*map(str, profile.remarks()), *more),
+            remarks=(*self._session.remarks(kind, name, part), *more),
         )
         attach_about(self._item, component_to_json(info))
+
+    def _remarked_elsewhere(self, task: Task) -> Sequence[str]:
+        """Return all that was remarked where evaluations are made; nothing where that is here."""
+        found = (self._session.remarks_elsewhere(kind, name) for kind, name, _ in self._described(task))
+        return [line for lines in found for line in lines]
 
 
 def _judge(given: object) -> Judge:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rag_evals.evals.engine.order.turns import Turns
 from rag_evals.evals.engine.reuse import KeyedResult
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentKind
 from rag_evals.rag.answer import Answer
 
 # Says when a run has to end, in seconds of `time.monotonic`; None for no such bound.
@@ -61,6 +62,9 @@ class Backend(Protocol):
         Raises:
             UsageError: The configuration is wrong.
         """
+
+    def remarks(self, kind: ComponentKind, name: str) -> Sequence[str]:
+        """Return what other processes remarked on a pipeline or a judge; what is here says it itself."""
 
     def close(self) -> None:
         """End what was begun; nothing is evaluated any more. A second time does nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from rag_evals.evals.engine.backends.backend import Ends
 from rag_evals.evals.engine.backends.tracing import traced
@@ -11,6 +12,7 @@ from rag_evals.evals.engine.order.turns import Turns
 from rag_evals.evals.engine.reuse import KeyedResult, ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentKind
 from rag_evals.rag.answer import Answer
 from rag_evals.rag.profile import profile_of
 
@@ -98,6 +100,10 @@ class LocalBackend:
                 answers=turns.answer,
             )
             return await (traced(task, making) if self._is_traced else making)
+
+    def remarks(self, kind: ComponentKind, name: str) -> Sequence[str]:  # noqa: ARG002
+        """Return nothing: all is in this process."""
+        return ()
 
     def close(self) -> None:
         """Do nothing: what is under way ends with its loop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from rag_evals.evals.plugin.workers import Workers
 from rag_evals.evals.reports.progress import Progress
 from rag_evals.evals.retrieval.judge import RetrievalJudge
 from rag_evals.evals.runs.baseline_file import baseline_file
+from rag_evals.evals.runs.header import ComponentKind
 from rag_evals.evals.runs.masking import masked_fingerprint
 from rag_evals.evals.runs.run import Run, find_run, read_run
 from rag_evals.evals.trackers.options import check_trackers
@@ -41,6 +42,7 @@ from rag_evals.evals.trackers.wandb.reference import is_reference
 from rag_evals.rag.answer import Pipeline, searches
 from rag_evals.rag.llm.prices import load_prices
 from rag_evals.rag.pipelines.adapters import SearchOnly
+from rag_evals.rag.profile import profile_of
 
 
 class EvalsSession:
@@ -302,6 +304,15 @@ class EvalsSession:
         self.report(str(error))
         self.stop("the configuration is wrong")
         pytest.skip("the configuration is wrong")
+
+    def remarks_elsewhere(self, kind: ComponentKind, name: str) -> Sequence[str]:
+        """Return what other processes than this one remarked on a pipeline or a judge."""
+        return self.engine.remarks(kind, name) if "engine" in self.__dict__ else ()
+
+    def remarks(self, kind: ComponentKind, name: str, part: Pipeline | Judge) -> Sequence[str]:
+        """Return what is remarked on a part, here or where evaluations are made, each line once."""
+        here = map(str, profile_of(part).remarks())
+        return tuple(dict.fromkeys((*self.remarks_elsewhere(kind, name), *here)))
 
     def give_up(self) -> None:
         """Give up what was begun ahead of tests that will not come."""

@@ -292,13 +292,8 @@ def _check_cluster(settings: Settings, *, is_parallel: bool) -> None:
     Raises:
         UsageError: Something is.
     """
-    if settings.cluster.address is None:
-        return
-    others = {"-n": is_parallel, "evals_rejudge": settings.rejudge, "evals_answers": bool(settings.answers)}
-    if given := [name for name, is_given in others.items() if is_given]:
-        raise UsageError(
-            f"evals_ray: the cluster works on many questions at once; leave out {', '.join(given)}"
-        )
+    if settings.cluster.address is not None and is_parallel:
+        raise UsageError("evals_ray: the cluster works on many questions at once; leave out -n")
 
 
 def check_gate(settings: Settings, marked: Iterable[Condition]) -> None:

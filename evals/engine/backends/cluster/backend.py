@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.errors import LostAnswerError, UsageError
 from rag_evals.evals.engine.backends.backend import Ends
 from rag_evals.evals.engine.backends.cluster.messages import LostError, NodeSpec, Reply, Request
 from rag_evals.evals.engine.backends.cluster.options import ClusterPlan
 from rag_evals.evals.engine.backends.cluster.pool import Place, Pool, PoolClosedError
 from rag_evals.evals.engine.backends.cluster.supervisor import Cluster, Start, Supervisor
 from rag_evals.evals.engine.backends.local import most_under_way, places_for
+from rag_evals.evals.engine.backends.tracing import trace_of_nothing, traced
 from rag_evals.evals.engine.cache import Cache
-from rag_evals.evals.engine.evaluate import Watcher, unasked
+from rag_evals.evals.engine.evaluate import Watcher, evaluate, unasked
 from rag_evals.evals.engine.order.turns import NoAnswerError, Turns
-from rag_evals.evals.engine.reuse import ANSWER_FROM_CONTEXTS, KeyedResult
+from rag_evals.evals.engine.reuse import ANSWER_FROM_CONTEXTS, KeyedResult, ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.runs.evaluation import ANSWER, EXPLANATION, SCORES, Evaluation
-from rag_evals.rag.answer import Answer
+from rag_evals.evals.runs.header import ComponentKind
+from rag_evals.rag.answer import Answer, replays
 from rag_evals.rag.profile import profile_of
 
 C = TypeVar("C", bound=Cluster)
@@ -46,6 +48,7 @@ class ClusterBackend(Generic[C]):
         watcher: Is told what is under way.
         say: Says a line to whoever looks on.
         tasks: How many evaluations there will be.
+        is_traced: Whether evaluations come with the spans of what was done for them.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class ClusterBackend(Generic[C]):
         watcher: Watcher,
         say: Callable[[str], None],
         tasks: int,
+        is_traced: bool = False,
     ) -> None:
         self._connect = connect
         self._plan = plan
@@ -74,10 +78,12 @@ class ClusterBackend(Generic[C]):
         self._watcher = watcher
         self._say = say
         self._tasks = tasks
+        self._is_traced = is_traced
         self._pool = Pool()
         self._connection: Cluster | None = None
         self._supervisor: Supervisor | None = None
         self._turns: dict[tuple[object, ...], Evaluation] = {}
+        self._remarks: dict[tuple[ComponentKind, str], dict[str, None]] = {}
 
     def open(self, task: Task) -> None:
         """Look whether `task` can travel, connect, and have actors begin.
@@ -162,7 +168,8 @@ class ClusterBackend(Generic[C]):
             if reply and reply.evaluation:
                 return self._kept(task, reply, reply.evaluation)
         lost = f"{len(causes)} actors were lost over it, the last: " if len(causes) == TRIES else ""
-        return unasked(task, f"there is no answer: {lost}{causes[-1]}", self._watcher)
+        unmade = unasked(task, f"there is no answer: {lost}{causes[-1]}", self._watcher)
+        return replace(unmade, spans=trace_of_nothing(task)) if self._is_traced else unmade
 
     async def _answered(self, task: Task, place: Place, causes: list[str]) -> Reply | None:
         """Have the member of a place answer; None where it will not, with the cause where it was lost."""
@@ -176,11 +183,18 @@ class ClusterBackend(Generic[C]):
         except LostError as error:
             causes.append(str(error))
             supervisor.lose(member, str(error))
+        except LostAnswerError:
+            reply = Reply(await self._without_answer(task))
         finally:
             self._pool.give_back(place, is_finished=reply is not None and not reply.refused)
         if reply and reply.refused:
             supervisor.refuse(member, reply.refused)
         return reply
+
+    async def _without_answer(self, task: Task) -> Evaluation:
+        """Return the evaluation of an answer that its log has not any more: there is nothing to judge."""
+        making = evaluate(task, ReuseCache())
+        return await (traced(task, making) if self._is_traced else making)
 
     def _request(self, task: Task, latest: float | None) -> Request:
         assert task.origin, "evaluate() has looked"
@@ -199,6 +213,7 @@ class ClusterBackend(Generic[C]):
             None if latest is None else max(0.0, latest - time.monotonic()),
             known,
             task.is_retrieval,
+            task.pipeline.replayed(task.question.id) if replays(task.pipeline) else None,
         )
 
     def _known(self, task: Task) -> dict[str, dict[str, bytes]]:
@@ -218,9 +233,15 @@ class ClusterBackend(Generic[C]):
         if self._cache:
             for one in reply.kept:
                 self._cache.keep(one.kind, one.items, subject=one.subject, maker=one.maker)
+        for component, lines in reply.remarks.items():
+            self._remarks.setdefault(component, {}).update(dict.fromkeys(lines))
         made = replace(evaluation, question=task.question)
         self._watcher.finished(made)
         return made
+
+    def remarks(self, kind: ComponentKind, name: str) -> Sequence[str]:
+        """Return what actors remarked on a pipeline or a judge, each line once."""
+        return tuple(self._remarks.get((kind, name), ()))
 
     def close(self) -> None:
         """End the actors, and a cluster that was begun here."""

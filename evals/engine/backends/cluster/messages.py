@@ -9,6 +9,8 @@ from rag_evals.evals.engine.cache import Maker
 from rag_evals.evals.engine.task import Origin
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
+from rag_evals.evals.runs.header import ComponentKind
+from rag_evals.rag.answer import Answer
 
 # Stands in arguments for the folder that is shipped: it lies elsewhere on each node.
 BASE = "{rag-evals-base}"
@@ -27,10 +29,12 @@ class NodeSpec:
         base: The shipped folder; None where it is the working directory that Ray gives the actor.
         folder: Where pytest was called, relative to it.
         tests: The test functions that evaluate, files with `BASE`.
-        question: A line of a question file: what these tests are collected with.
+        question: A line of a question file, or of a log: what these tests are collected with.
         home: Folder of indexes and vectors; None for one of the node's own.
         keeps: Whether vectors are kept in `home`.
         is_on_path: Whether Python finds modules in `folder`.
+        is_logged: Whether `question` is a line of a log: answers that are there are judged.
+        is_traced: Whether evaluations come with the spans of what was done for them.
     """
 
     arguments: tuple[str, ...]
@@ -41,6 +45,8 @@ class NodeSpec:
     home: str | None
     keeps: bool = True
     is_on_path: bool = False
+    is_logged: bool = False
+    is_traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class Request:
         seconds: What is left of the run's time; None for no bound.
         known: What was made before for this question, by kind and key.
         is_search: Whether the pipeline is only to search.
+        answer: The answer, where it is there already and only to be judged; None where the pipeline is asked.
     """
 
     origin: Origin
@@ -96,6 +103,7 @@ class Request:
     seconds: float | None = None
     known: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     is_search: bool = False
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +114,11 @@ class Reply:
         evaluation: The evaluation; None where the actor cannot make any.
         kept: What the controller is to keep of it.
         refused: Why the actor cannot make it, and would not make another; "" where it can.
+        remarks: What is remarked on the pipeline's documents and on the judge, by their names, as far as the
+            actor did not send it before.
     """
 
     evaluation: Evaluation | None = None
     kept: Sequence[KeptItems] = ()
     refused: str = ""
+    remarks: Mapping[tuple[ComponentKind, str], tuple[str, ...]] = field(default_factory=dict)

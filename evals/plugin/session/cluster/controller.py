@@ -48,7 +48,12 @@ def cluster_backend(config: pytest.Config, session: EvalsSession) -> ClusterBack
         watcher=session.progress,
         say=session.screen.say_in_test,
         tasks=len(ours),
+        is_traced=settings.is_traced,
     )
+
+
+# What makes the line of a question one of a log, with which tests are collected: none of its answers.
+_LOGGED = {"answer": "-", "contexts": []}
 
 
 def _connected(session: EvalsSession, connect: partial[Connection]) -> Connection:
@@ -80,18 +85,22 @@ def _spec(
     given = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, config.invocation_params.args)]
     functions = dict.fromkeys(item.nodeid.partition("[")[0] for item in items)
     asked = (param_of(item, "question") for item in items)
-    question = next((one for one in asked if isinstance(one, Question)), None)
+    stale = session.questions.stale  # they are left out there, too
+    question = next((one for one in asked if isinstance(one, Question) and one.id not in stale), None)
     is_local = connection.is_begun_here and not home
+    settings = session.settings
     return NodeSpec(
         arguments=tuple(one.replace(str(base), BASE) for one in given),
         base=None if connection.is_shipped else str(base),
         folder=os.path.relpath(here, base),
         tests=tuple(f"{config.rootpath}/{name}".replace(str(base), BASE) for name in functions),
-        question=to_line(question_to_json(_alone(question))),
-        home=str(session.settings.home.absolute()) if is_local else home or None,
+        question=to_line({**question_to_json(_alone(question)), **(_LOGGED if settings.answers else {})}),
+        home=str(settings.home.absolute()) if is_local else home or None,
         # A database does not belong on a storage that nodes share.
-        keeps=session.settings.cache and not home,
+        keeps=settings.cache and not home,
         is_on_path=not {"", str(Path.cwd())}.isdisjoint(sys.path),
+        is_logged=bool(settings.answers),
+        is_traced=settings.is_traced,
     )
 
 

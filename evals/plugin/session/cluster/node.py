@@ -58,6 +58,7 @@ _HERE: Mapping[str, Any] = {
     "evals_html": "",
     "evals_labels": [],
     "evals_max_cost": "",
+    "evals_mask": [],
     "evals_max_minutes": "",
     "evals_mode": "report",
     "evals_otlp": "",
@@ -66,12 +67,17 @@ _HERE: Mapping[str, Any] = {
     "evals_refresh": "",
     "evals_rejudge": False,
     "evals_repeat": "1",
+    "evals_sample": "0",
+    "evals_seed": "0",
     "evals_shard": "",
     "evals_stop_early": False,
+    "evals_stratify": "",
     "evals_trackers": [],
     "evals_update_baseline": False,
     "evals_wandb": "",
 }
+# What goes with a log is what is asked in its place: that nothing is.
+_LOGGED: Mapping[str, Any] = dict.fromkeys(("evals_generate", "evals_pipelines", "evals_questions"))
 # The actor was us before pytest was: our own assertions need not be rewritten.
 _KNOWN = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
 # Plugins that would end a test that takes as long as the run, or record it.
@@ -170,10 +176,12 @@ class Node:
             arguments = [one.replace(BASE, base) for one in spec.arguments]
             options = {
                 **_HERE,
+                **(_LOGGED if spec.is_logged else {}),
                 "file_or_dir": [one.replace(BASE, base) for one in spec.tests],
-                "evals_questions": [str(question)],
+                "evals_answers" if spec.is_logged else "evals_questions": [str(question)],
                 "evals_home": spec.home or str(_own_home(base)),
                 "evals_no_cache": not spec.keeps,
+                "evals_traces": spec.is_traced,
             }
             return pytest.main([*arguments, "-s", "-W", _KNOWN], plugins=[NodeHooks(self, options)])
 

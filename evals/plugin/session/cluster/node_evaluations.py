@@ -14,11 +14,15 @@ from rag_evals.evals.engine.backends.cluster.messages import KeptItems, Reply, R
 from rag_evals.evals.engine.backends.local import LocalBackend
 from rag_evals.evals.engine.cache import Maker
 from rag_evals.evals.engine.order.turns import Turns
+from rag_evals.evals.engine.rejudge import RecordedPipeline
 from rag_evals.evals.engine.reuse import ReuseCache
 from rag_evals.evals.engine.task import Task
 from rag_evals.evals.judges.judge import Judge
 from rag_evals.evals.plugin.session.session import EvalsSession, session_of
+from rag_evals.evals.runs.header import ComponentKind
 from rag_evals.rag.answer import Pipeline
+from rag_evals.rag.pipelines.adapters import SearchOnly
+from rag_evals.rag.profile import profile_of
 
 
 class SentItems:
@@ -95,7 +99,21 @@ class EvaluationMaker:
             evaluation = await self._backend.evaluate(task, Turns(self._backend.make_answer))
         except UsageError as error:
             return Reply(refused=printable(str(error)))
-        return Reply(evaluation, sent.kept)
+        return Reply(evaluation, sent.kept, remarks=self._remarks(task))
+
+    def _remarks(self, task: Task) -> Mapping[tuple[ComponentKind, str], tuple[str, ...]]:
+        """Return what is remarked on the pipeline and the judge, and was not sent before."""
+        pipeline = task.pipeline.whole if isinstance(task.pipeline, SearchOnly) else task.pipeline
+        parts: list[tuple[ComponentKind, str, Pipeline | Judge]] = [
+            ("pipeline", task.name, pipeline),
+            ("judge", task.judge.name, task.judge),
+        ]
+        found = {}
+        for kind, name, part in parts:
+            lines = map(str, profile_of(part).remarks())
+            if new := tuple(one for one in lines if self._session.is_first("sent", kind, name, one)):
+                found[kind, name] = new
+        return found
 
     def _task(self, request: Request) -> Task:
         """Return the task that a request stands for.
@@ -106,7 +124,9 @@ class EvaluationMaker:
         given: Mapping[str, Any] = self._item.funcargs
         origin = request.origin
         pipeline: Pipeline = given[origin.pipeline]
-        if request.is_search:
+        if request.answer is not None:
+            pipeline = RecordedPipeline(request.name, request.answer, request.pipeline)
+        elif request.is_search:
             pipeline = self._session.search_only(pipeline)
         judge: Judge = given[origin.judge] if origin.judge else self._session.retrieval_judge
         for name, part, wanted in (

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
-from rag_evals.evals.base.errors import UsageError
+from rag_evals.evals.base.errors import LostAnswerError, UsageError
 from rag_evals.evals.engine.backends.cluster import supervisor
 from rag_evals.evals.engine.backends.cluster.actor import SOURCES, node_info
 from rag_evals.evals.engine.backends.cluster.backend import ClusterBackend
@@ -172,6 +172,42 @@ def test_what_is_known_goes_with_the_task(on, tmp_path):
     ((_, request),) = cluster.begun[0].asked
     assert request.known == {"answer": {wanted.answer_key: b"{}"}, "written": {"w": b"passages"}}
     cache.close()
+
+
+def test_remarks_of_actors_are_there_once(on):
+    """Each sends what it has not sent before; two of one mind are one line."""
+    remarks = {("pipeline", "fake"): ("half is not read",)}
+
+    def answers(request):
+        question = replace(request.question, thresholds=())
+        more = {("judge", "fake"): ("it is old",)} if request.question.id == "q5" else {}
+        return Reply(Evaluation(question, "fake", Answer("Two."), (), {}), remarks={**remarks, **more})
+
+    engine, _ = on(PlayedCluster(Actor(answers=answers), Actor(answers=answers)))
+    assert engine.remarks("pipeline", "fake") == ()
+    results(engine)
+    assert engine.remarks("pipeline", "fake") == ("half is not read",)
+    assert engine.remarks("judge", "fake") == ("it is old",)
+    assert engine.remarks("judge", "another") == ()
+
+
+def test_an_answer_that_is_there_goes_with_the_task(on):
+    """It is only judged; one that its log has not any more is no actor's matter."""
+
+    class Log:
+        name, fingerprint = "logged", "log-1"
+
+        def replayed(self, question_id):
+            if question_id == "q1":
+                raise LostAnswerError("log.jsonl:2 is not what it was when the session began")
+            return Answer(f"answer of {question_id}")
+
+    cluster = PlayedCluster(room=1)
+    engine, _ = on(cluster)
+    tasks = [replace(task(number), pipeline=Log(), name="logged") for number in range(3)]
+    made = [engine.submit(one).result(timeout=30) for one in tasks]
+    assert [request.answer.text for _, request in cluster.begun[0].asked] == ["answer of q0", "answer of q2"]
+    assert made[1].error == "LostAnswerError: log.jsonl:2 is not what it was when the session began"
 
 
 def test_no_more_actors_than_evaluations(on):

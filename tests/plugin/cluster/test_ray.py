@@ -6,15 +6,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-
-from tests.servers.ray_cluster import RayCluster, ray_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -141,45 +136,7 @@ def test_what_cannot_travel_is_said_before_the_first_question(clustered):
     assert "Ray cluster" not in result.stdout.str()
 
 
-# --- faults, on two nodes of two processors each ---
-
-
-@pytest.fixture(scope="module")
-def notes(tmp_path_factory) -> Path:
-    """A folder in which actors note what they did."""
-    return tmp_path_factory.mktemp("notes")
-
-
-@pytest.fixture(scope="module")
-def cluster(notes) -> Iterator[RayCluster]:
-    """The cluster; its processes know where to note what they do."""
-    os.environ["NOTES"] = str(notes)
-    try:
-        with ray_cluster(2, 2) as running:
-            yield running
-    finally:
-        del os.environ["NOTES"]
-
-
-@pytest.fixture
-def begun(clustered, cluster, notes) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Begin sessions on the cluster."""
-    for note in notes.iterdir():
-        note.unlink()
-    processes = []
-
-    def begin(*options: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", "-m", "pytest", f"--evals-ray={cluster.address}", "-rs", *options]
-        process = subprocess.Popen(
-            command, cwd=clustered.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        processes.append(process)
-        return process
-
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
+# --- faults, on two nodes ---
 
 
 def answered(project) -> list[str]:
