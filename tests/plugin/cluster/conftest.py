@@ -20,11 +20,13 @@ def notes(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def cluster(notes) -> Iterator[RayCluster]:
+def cluster(notes, tmp_path_factory) -> Iterator[RayCluster]:
     """A cluster of two nodes for one actor each; its processes know where to note what they do."""
     os.environ["NOTES"] = str(notes)
     try:
-        with ray_cluster(2, 1) as running:
+        # With a head that knows after its restart what it knew before.
+        storage = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(tmp_path_factory.mktemp("head"))}
+        with ray_cluster(2, 1, storage) as running:
             yield running
     finally:
         del os.environ["NOTES"]

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import printable
 from rag_evals.evals.engine.backends.cluster.actor import EvaluationActor, NodeSession
-from rag_evals.evals.engine.backends.cluster.messages import LostError, NodeInfo, NodeSpec, Reply, Request
+from rag_evals.evals.engine.backends.cluster.messages import LostError, NodeSpec
 from rag_evals.evals.engine.backends.cluster.options import AUTO, CPUS, GPUS, LOCAL, MEMORY, ClusterPlan
+from rag_evals.evals.engine.backends.cluster.ray_actor import RayActor
 
 LEAST = (2, 52)
 LOOPBACK = "127.0.0.1"
-# Seconds from one look at an actor that works to the next.
-GLANCE = 10.0
-# Seconds in which an actor's process has to say that it is there.
-SIGN_OF_LIFE = 60.0
+# Seconds in which the head has to answer a question.
+ANSWERED = 5.0
 # Seconds that an actor has to end what its fixtures made.
 ENDING = 1.5
 # Seconds that Ray has to end a cluster that was begun here.
 SHUTDOWN = 2.5
+# Seconds without a head after which Ray may end this process: what it has is reported by then.
+AFTERWARDS = 3600
 # Ray's names of what an actor reserves.
 _NAMES: Mapping[str, str] = {CPUS: "CPU", GPUS: "GPU", MEMORY: "memory"}
 
@@ -46,6 +46,19 @@ def check_installed() -> None:
         raise UsageError("evals_ray: Ray is not installed: pip install 'rag-evals[ray]'") from None
     if tuple(int(part) for part in found.split(".")[:2]) < LEAST:
         raise UsageError(f"evals_ray: Ray {found} is too old: pip install 'rag-evals[ray]' for 2.52 or later")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterNode:
+    """A node.
+
+    Attributes:
+        address: Its address in the cluster.
+        resources: What it has in all, by Ray's names.
+    """
+
+    address: str
+    resources: Mapping[str, float]
 
 
 class Connection:
@@ -70,7 +83,8 @@ class Connection:
         check_installed()
         # Before Ray is imported, and for the processes that it begins: it would tell its makers of its use.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
+        with _outliving_its_head():
+            import ray
 
         self._ray = ray
         self._plan = plan
@@ -134,20 +148,42 @@ class Connection:
 
     def _is_here(self) -> bool:
         """Return whether all nodes have an address of this machine's own."""
-        return all(_is_own(str(node["NodeManagerAddress"])) for node in self.nodes())
+        return all(_is_own(node.address) for node in self.nodes())
 
-    def nodes(self) -> list[dict[str, Any]]:
-        """Return the nodes that are alive."""
-        return [node for node in self._ray.nodes() if node["Alive"]]
+    def nodes(self) -> list[ClusterNode]:
+        """Return the nodes that are alive.
+
+        Raises:
+            Exception: The head does not answer.
+        """
+        # Not ray.nodes(): asked of a head that was started anew, that ends this process.
+        client = self._ray._private.worker.global_worker.gcs_client
+        found = client.get_all_node_info(timeout=ANSWERED)
+        alive = (info for info in found.values() if info.state == 0)
+        return [ClusterNode(str(one.node_manager_address), dict(one.resources_total)) for one in alive]
+
+    def ask_head(self) -> object:
+        """Ask the head for the nodes.
+
+        Raises:
+            LostError: It is another one.
+            Exception: It does not answer.
+        """
+        try:
+            return self.nodes()
+        except Exception as error:
+            if "WrongClusterID" in str(error):
+                raise LostError("the cluster's head was started anew, and knows of nothing") from error
+            raise
 
     def room(self, needs: Mapping[str, float]) -> int:
         """Return for how many actors the nodes have room, were nothing else on them."""
-        return sum(_fitting(node.get("Resources", {}), _in_words_of_ray(needs)) for node in self.nodes())
+        return sum(_fitting(node.resources, _in_words_of_ray(needs)) for node in self.nodes())
 
     def missing(self, needs: Mapping[str, float]) -> str:
         """Say what no node has; "" where some node has enough of all."""
         wanted = _in_words_of_ray(needs)
-        found = [node.get("Resources", {}) for node in self.nodes()]
+        found = [node.resources for node in self.nodes()]
         if any(_fitting(resources, wanted) for resources in found):
             return ""
         parts = []
@@ -169,7 +205,7 @@ class Connection:
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         ).remote(start, spec)
-        return RayActor(self._ray, handle)
+        return RayActor(self._ray, handle, self._plan.lost_after)
 
     def close(self) -> None:
         """End the connection, and a cluster that was begun here; it takes no longer than some seconds."""
@@ -180,95 +216,21 @@ class Connection:
         ending.join(SHUTDOWN)
 
 
-class RayActor:
-    """An actor on the cluster, as the pool has it.
+@contextmanager
+def _outliving_its_head() -> Iterator[None]:
+    """Have Ray, which reads it as it is loaded, not end this process where the head is gone for a minute.
 
-    Attributes:
-        label: Where it is, for messages.
+    Without a word it would: what is left to record and to report then takes its time.
     """
-
-    def __init__(self, ray: Any, handle: Any) -> None:
-        self._ray = ray
-        self._handle = handle
-        self.label = "an actor"
-
-    def about(self) -> Future[NodeInfo]:
-        """Ask where it is; the future fails with a LostError where it cannot be."""
-        return self._asked(self._handle.about.remote())
-
-    def begin(self) -> Future[None]:
-        """Have it begin its session.
-
-        The future fails with a UsageError where it cannot, with a LostError where it is gone.
-        """
-        return self._asked(self._handle.begin.remote())
-
-    async def evaluate(self, request: Request, name: str, seconds: float | None = None) -> Reply:
-        """Have a request answered.
-
-        Args:
-            request: What is asked.
-            name: Name of the task, as Ray shows it.
-            seconds: What a question may take; an actor whose loop stands still for longer is lost.
-
-        Raises:
-            LostError: No answer will come.
-        """
-        reference = self._handle.evaluate.options(name=name).remote(request)
-        answer: asyncio.Future[Reply] = asyncio.wrap_future(self._asked(reference))
-        try:
-            while not answer.done():
-                await asyncio.wait((answer,), timeout=GLANCE)
-                if not answer.done():
-                    await self._look(answer, seconds)
-            return answer.result()
-        except asyncio.CancelledError:
-            with suppress(Exception):
-                self._ray.cancel(reference)
-            raise
-
-    async def _look(self, answer: asyncio.Future[Reply], seconds: float | None) -> None:
-        """Look whether it still works.
-
-        Raises:
-            LostError: It does not.
-        """
-        sign = asyncio.wrap_future(self._asked(self._handle.stalled.remote()))
-        await asyncio.wait((answer, sign), timeout=SIGN_OF_LIFE, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return
-        if not sign.done():
-            raise LostError(f"it gave no sign of life for {SIGN_OF_LIFE:g} s")
-        if (stalled := sign.result()) > SIGN_OF_LIFE + (seconds or 0.0) and seconds:
-            raise LostError(f"what it evaluates has held it up for {stalled:.0f} s")
-
-    def end(self) -> Future[None]:
-        """Have it end its session."""
-        return self._asked(self._handle.end.remote())
-
-    def kill(self) -> None:
-        """End its process."""
-        with suppress(Exception):
-            self._ray.kill(self._handle)
-
-    def _asked(self, reference: Any) -> Future[Any]:
-        """Return the future of a call, whose errors are ours."""
-        given: Future[Any] = reference.future()
-        future: Future[Any] = Future()
-        given.add_done_callback(lambda done: self._settle(done, future))
-        return future
-
-    def _settle(self, done: Future[Any], future: Future[Any]) -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(done.result())
-        except self._ray.exceptions.RayTaskError as error:
-            cause = getattr(error, "cause", None)
-            is_ours = isinstance(cause, UsageError)
-            future.set_exception(cause if is_ours else LostError(f"it raised {_last_line(error)}"))
-        except BaseException as error:  # noqa: BLE001 - whatever Ray says is why no answer will come
-            future.set_exception(LostError(_reason(error)))
+    name = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    before = os.environ.get(name)
+    os.environ[name] = str(AFTERWARDS)
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextmanager
@@ -304,8 +266,6 @@ def _loopback_alone(ray: Any) -> Iterator[None]:
 
 # Where Ray's processes are told whether there may be other machines.
 _CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-# How lines of Ray's messages begin that name its own things.
-_IDS = ("class_name", "actor_id", "pid", "namespace", "ip")
 # What no node needs of the folder.
 _LEFT_OUT = (".git", ".venv", "venv", ".rag-evals", ".pytest_cache", "node_modules", "__pycache__")
 
@@ -335,22 +295,3 @@ def _is_own(address: str) -> bool:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return printable(lines[0]) if lines else type(error).__name__
-
-
-def _last_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return printable(lines[-1]) if lines else type(error).__name__
-
-
-def _reason(error: BaseException) -> str:
-    """Return why an actor is lost, in words that are not Ray's own where it says the same of all."""
-    text = str(error)
-    if "OutOfMemory" in type(error).__name__ or "memory running low" in text:
-        return "its node ran out of memory"
-    if "node has died" in text or "node was terminated" in text or "NodeDied" in type(error).__name__:
-        return "its node is gone"
-    if "process has died" in text:
-        return "its process died: it was killed, or crashed in native code"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = " ".join(line for line in lines if not line.startswith(_IDS))
-    return printable(f"{type(error).__name__}: {said}"[:300]) if said else type(error).__name__

@@ -53,6 +53,8 @@ class ClusterPlan:
         pass_env: Environment variables that nodes get as they are here.
         wait_minutes: How long the first actor may take to begin.
         runtime_env: What Ray sets up on each node: working directory, packages, environment.
+        lost_after: Seconds after which an actor that gives no sign of life is lost; also the head, but where
+            that is more than Ray itself waits for it.
     """
 
     address: str = AUTO
@@ -62,6 +64,7 @@ class ClusterPlan:
     pass_env: tuple[str, ...] = ()
     wait_minutes: float = 10.0
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
+    lost_after: float = 60.0
 
 
 def parse_address(text: str) -> str:
@@ -124,7 +127,7 @@ def _read(path: Path) -> ClusterPlan:
         said = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{display_path(path)}: {printable(str(error))}") from error
-    known = {"actors", "home", "pass_env", "resources", "runtime_env", "wait_minutes"}
+    known = {"actors", "home", "lost_after", "pass_env", "resources", "runtime_env", "wait_minutes"}
     if unknown := sorted(said.keys() - known):
         raise UsageError(
             f"{display_path(path)}: unknown: {printable(first_names(unknown))}; known are "
@@ -134,6 +137,9 @@ def _read(path: Path) -> ClusterPlan:
         if not isinstance(said.get(name, kind()), kind):
             raise UsageError(f"{display_path(path)}: {name}: {_KINDS[kind]}")
     where = display_path(path)
+    lost_after = _amount("lost_after", said.get("lost_after", 60.0), where)
+    if lost_after < 1:
+        raise UsageError(f"{where}: lost_after = {lost_after:g}: give the seconds, 1 or more")
     resources = {name: _amount(name, amount, where) for name, amount in said.get("resources", {}).items()}
     return ClusterPlan(
         actors=int(_amount("actors", said.get("actors", 0), where)),
@@ -142,6 +148,7 @@ def _read(path: Path) -> ClusterPlan:
         pass_env=tuple(map(str, said.get("pass_env", ()))),
         wait_minutes=_amount("wait_minutes", said.get("wait_minutes", 10.0), where),
         runtime_env=said.get("runtime_env", {}),
+        lost_after=lost_after,
     )
 
 

@@ -14,6 +14,7 @@ from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.base.messages import count_of, printable
 from rag_evals.evals.engine.backends.cluster.actor import SOURCES, NodeSession, node_info
 from rag_evals.evals.engine.backends.cluster.connection import ENDING
+from rag_evals.evals.engine.backends.cluster.head import HeadWatch
 from rag_evals.evals.engine.backends.cluster.messages import NodeInfo, NodeSpec
 from rag_evals.evals.engine.backends.cluster.options import ClusterPlan
 from rag_evals.evals.engine.backends.cluster.pool import Member, Pool, PoolClosedError
@@ -43,6 +44,14 @@ class Cluster(Protocol):
 
     def missing(self, needs: Mapping[str, float]) -> str:
         """Say what no node has; "" where some node has enough of all."""
+
+    def ask_head(self) -> object:
+        """Ask the head something; the call may not come back.
+
+        Raises:
+            LostError: It is another one.
+            Exception: It does not answer.
+        """
 
     def close(self) -> None:
         """End the connection to it."""
@@ -107,6 +116,7 @@ class Supervisor:
         self._is_over = False
         self._wake = threading.Event()
         self._room = connection.room(plan.resources)
+        self._head = HeadWatch(connection.ask_head, self._end, plan.lost_after)
         self._thread = threading.Thread(target=self._run, name="evals-cluster", daemon=True)
         self._thread.start()
 
@@ -133,9 +143,15 @@ class Supervisor:
             self._refuse(member.label, reason)
             self._wake.set()
 
+    def _end(self, reason: str) -> None:
+        """Have nobody wait any more; what is under way may still come back."""
+        self._is_over = True
+        self._pool.fail(PoolClosedError(reason))
+
     def close(self) -> None:
         """End all actors."""
         self._is_over = True
+        self._head.close()
         self._wake.set()
         self._thread.join(GLANCE)
         working = self._pool.members
@@ -145,13 +161,14 @@ class Supervisor:
             member.kill()
 
     def _run(self) -> None:
+        well = time.monotonic()
         while not self._is_over:
             try:
                 self._look()
-            except Exception as error:  # noqa: BLE001 - a cluster that is gone may say anything
-                if not self._is_over:
-                    self._pool.fail(PoolClosedError(f"the cluster is gone: {printable(str(error))[:200]}"))
-                return
+                well = time.monotonic()
+            except Exception as error:  # noqa: BLE001 - a cluster whose head is away may say anything
+                if time.monotonic() - well > self._plan.lost_after:
+                    self._end(f"the cluster is gone: {printable(str(error))[:200]}")
             self._wake.wait(GLANCE)
             self._wake.clear()
 

@@ -60,7 +60,7 @@ def _connected(session: EvalsSession, connect: partial[Connection]) -> Connectio
     connection = connect()
     if connection.is_begun_here:
         found = "" if session.settings.cluster.address == LOCAL else "no Ray cluster was found; "
-        cpus = sum(node["Resources"].get("CPU", 0) for node in connection.nodes())
+        cpus = sum(node.resources.get("CPU", 0) for node in connection.nodes())
         session.screen.say_in_test(
             f"evals: {found}a Ray cluster is begun on this machine, with {cpus:g} CPUs"
         )

@@ -92,6 +92,7 @@ class PlayedCluster:
     def __init__(self, *actors, room=2, missing=""):
         self.begun = []
         self._actors, self._room, self._missing = list(actors), room, missing
+        self.head = None
 
     def actor(self, start, spec):
         assert spec is SPEC
@@ -104,6 +105,10 @@ class PlayedCluster:
 
     def missing(self, needs):
         return self._missing
+
+    def ask_head(self):
+        if self.head:
+            raise self.head
 
     def close(self):
         self.is_closed = True
@@ -208,6 +213,30 @@ def test_an_answer_that_is_there_goes_with_the_task(on):
     made = [engine.submit(one).result(timeout=30) for one in tasks]
     assert [request.answer.text for _, request in cluster.begun[0].asked] == ["answer of q0", "answer of q2"]
     assert made[1].error == "LostAnswerError: log.jsonl:2 is not what it was when the session began"
+
+
+def test_a_head_that_does_not_answer(on):
+    """It may come back in time; one that does not ends the run, and so does another one in its place."""
+    cluster = PlayedCluster(room=1)
+    engine, _ = on(cluster, plan=ClusterPlan(lost_after=0.4))
+    results(engine, 1)
+    cluster.head = RuntimeError("no route to host")
+    time.sleep(0.2)
+    assert results(engine, 2)[1].answer.text == "Two."
+    cluster.head = None
+    time.sleep(0.4)
+    assert results(engine, 3)[2].answer.text == "Two."
+    cluster.head = RuntimeError("no route to host")
+    time.sleep(0.8)
+    (score,) = results(engine, 4)[3].scores
+    assert score.reason == "there is no answer: the cluster's head has not answered for 0.4 s"
+    other = PlayedCluster(room=1)
+    engine, _ = on(other)
+    results(engine, 1)
+    other.head = LostError("the cluster's head was started anew, and knows of nothing")
+    engine, _ = on(other)
+    (score,) = results(engine, 50)[-1].scores
+    assert score.reason == "there is no answer: the cluster's head was started anew, and knows of nothing"
 
 
 def test_no_more_actors_than_evaluations(on):

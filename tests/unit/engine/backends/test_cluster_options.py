@@ -75,6 +75,7 @@ actors = 4
 home = "/mnt/shared/rag-evals"
 pass_env = ["OPENAI_API_KEY"]
 wait_minutes = 2
+lost_after = 30
 resources = { num_gpus = 1, fast_disk = 1 }
 
 [runtime_env]
@@ -90,6 +91,7 @@ pip = ["my-package"]
         ("OPENAI_API_KEY",),
         2.0,
         {"pip": ["my-package"]},
+        30.0,
     )
 
 
@@ -98,9 +100,11 @@ pip = ["my-package"]
     [
         (
             "actor = 4",
-            "unknown: actor; known are actors, home, pass_env, resources, runtime_env, wait_minutes",
+            "unknown: actor; known are actors, home, lost_after, pass_env, resources, runtime_env, "
+            "wait_minutes",
         ),
         ("home = 1", "home: a text"),
+        ("lost_after = 0", "lost_after = 0: give the seconds, 1 or more"),
         ("resources = 2", "resources: a table"),
         ('pass_env = "KEY"', "pass_env: a list of texts"),
         ("actors = true", "actors = True: write NAME=AMOUNT, such as num_cpus=2,num_gpus=0.5"),
