@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -231,3 +232,39 @@ def test_logged_answers_are_judged_there(begin, cluster, shop):
     assert there == here
     assert sorted(kind for kind, *_ in here[0]) == ["evaluation"] * 5 + ["rejudged"] * 4
     assert "joe@" not in (run_of(shop, "there") / "records.jsonl").read_text()
+
+
+# What no question asks for, in letters that the embedder does not know.
+FOREIGN = "東京の水車は毎日四十袋の穀物を挽きます。" * 40
+FACTS = "The mill of Ado grinds forty sacks of corn each day. The mill of Elin is closed on Sundays."
+
+
+@pytest.mark.model
+def test_real_models_on_two_actors(begin, cluster, project):
+    """Answers, passages, scores and what is said of documents are those of a session without a cluster."""
+    (project.path / "docs").mkdir()
+    project.write("docs/mills.md", f"{FACTS}\n")
+    project.write("docs/tokyo.md", f"{FOREIGN}\n")
+    project.write("docs/bad.txt", "").write_bytes(b"\xff\xff")
+    project.path.joinpath("conftest.py").unlink()
+    project.ask(
+        sacks="How many sacks does the mill of Ado grind each day?",
+        sundays={"question": "When is the mill of Elin closed?", "reference": "On Sundays."},
+        nobody={"question": "Who owns the mill of Yx?", "answerable": False},
+    )
+    project.write("ray.toml", f'home = "{project.path / "nodes"}"\n')
+    options = ("--evals-docs=docs", "--evals-model=smollm2-135m-instruct", "--evals-mode=report")
+    options = (*options, "-W", "default::rag_evals.rag.errors.DocumentWarning")
+    said = begin(*options, "--evals-home=here").communicate(timeout=300)[0]
+    options = (*options, "--evals-home=there", "--evals-ray-config=ray.toml")
+    said_there = begin(*options, f"--evals-ray={cluster.address}").communicate(timeout=300)[0]
+    there, here = (recorded(run_of(project, home)) for home in ("there", "here"))
+    for one in (*there[0].values(), *here[0].values()):
+        del one["tokens"]  # how much was there already depends on what was asked before
+    assert there == here
+    assert len(here[0]) == 3
+    assert all(one["answer"] and one["contexts"] for one in here[0].values())
+    remarks = [re.findall("DocumentWarning: (.*)", text) for text in (said, said_there)]
+    assert remarks[0] == remarks[1]
+    assert any("tokyo.md" in one for one in remarks[0]), said
+    assert len(list((project.path / "nodes" / "indexes").glob("*/notes.json"))) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import platform
 import socket
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
-from rag_evals.evals.engine.backends.cluster.messages import NodeInfo, NodeSpec, Reply, Request
+from rag_evals.evals.engine.backends.cluster.messages import THREADS, NodeInfo, NodeSpec, Reply, Request
 from rag_evals.evals.runs.environment import installed_versions
 
 SOURCES = "sources of rag-evals"
@@ -53,6 +54,11 @@ class EvaluationActor:
         Raises:
             UsageError: It cannot begin here.
         """
+        # Ray allows one for each CPU that an actor reserves.
+        if self._spec.threads is None:
+            os.environ.pop(THREADS, None)
+        else:
+            os.environ[THREADS] = self._spec.threads
         self._session = await asyncio.to_thread(self._start, self._spec)
 
     async def evaluate(self, request: Request) -> Reply:

@@ -14,6 +14,8 @@ from rag_evals.rag.answer import Answer
 
 # Stands in arguments for the folder that is shipped: it lies elsewhere on each node.
 BASE = "{rag-evals-base}"
+# Of how many threads libraries take sums, whose last digits depend on it.
+THREADS = "OMP_NUM_THREADS"
 
 
 class LostError(Exception):
@@ -35,6 +37,8 @@ class NodeSpec:
         is_on_path: Whether Python finds modules in `folder`.
         is_logged: Whether `question` is a line of a log: answers that are there are judged.
         is_traced: Whether evaluations come with the spans of what was done for them.
+        threads: What the environment says of threads (`THREADS`); None for nothing, and as many as there are
+            cores.
     """
 
     arguments: tuple[str, ...]
@@ -47,6 +51,7 @@ class NodeSpec:
     is_on_path: bool = False
     is_logged: bool = False
     is_traced: bool = False
+    threads: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import pytest
 from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.engine.backends.cluster.backend import ClusterBackend
 from rag_evals.evals.engine.backends.cluster.connection import Connection
-from rag_evals.evals.engine.backends.cluster.messages import BASE, NodeSpec
-from rag_evals.evals.engine.backends.cluster.options import LOCAL, plan_from
+from rag_evals.evals.engine.backends.cluster.messages import BASE, THREADS, NodeSpec
+from rag_evals.evals.engine.backends.cluster.options import LOCAL, ClusterPlan, plan_from
 from rag_evals.evals.engine.task import Origin, Task
 from rag_evals.evals.plugin.our_tests import evaluates, group_of, param_of
 from rag_evals.evals.plugin.session.cluster.node import start_node
@@ -40,7 +40,7 @@ def cluster_backend(config: pytest.Config, session: EvalsSession) -> ClusterBack
         connect,
         plan,
         start_node,
-        partial(_spec, config, ours, plan.home or "", session),
+        partial(_spec, config, ours, plan, session),
         cache=session.cache,
         concurrency=settings.concurrency,
         seconds=settings.timeout,
@@ -70,7 +70,7 @@ def _connected(session: EvalsSession, connect: partial[Connection]) -> Connectio
 def _spec(
     config: pytest.Config,
     items: Sequence[pytest.Item],
-    home: str,
+    plan: ClusterPlan,
     session: EvalsSession,
     connection: Connection,
 ) -> NodeSpec:
@@ -87,7 +87,7 @@ def _spec(
     asked = (param_of(item, "question") for item in items)
     stale = session.questions.stale  # they are left out there, too
     question = next((one for one in asked if isinstance(one, Question) and one.id not in stale), None)
-    is_local = connection.is_begun_here and not home
+    home, is_local = plan.home, connection.is_begun_here and not plan.home
     settings = session.settings
     return NodeSpec(
         arguments=tuple(one.replace(str(base), BASE) for one in given),
@@ -95,12 +95,13 @@ def _spec(
         folder=os.path.relpath(here, base),
         tests=tuple(f"{config.rootpath}/{name}".replace(str(base), BASE) for name in functions),
         question=to_line({**question_to_json(_alone(question)), **(_LOGGED if settings.answers else {})}),
-        home=str(settings.home.absolute()) if is_local else home or None,
+        home=str(settings.home.absolute()) if is_local else home,
         # A database does not belong on a storage that nodes share.
         keeps=settings.cache and not home,
         is_on_path=not {"", str(Path.cwd())}.isdisjoint(sys.path),
         is_logged=bool(settings.answers),
         is_traced=settings.is_traced,
+        threads=plan.runtime_env.get("env_vars", {}).get(THREADS) or os.environ.get(THREADS),
     )
 
 
