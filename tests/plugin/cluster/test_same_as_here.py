@@ -118,7 +118,7 @@ def source(start: int, end: int) -> dict[str, Any]:
 
 @pytest.fixture
 def shop(project):
-    """A project with conversations, sources, criteria, a question without an answer and one that fails."""
+    """A project with conversations, sources, criteria, questions that are stale, unanswerable and broken."""
     project.write("pytest.ini", project.read("pytest.ini").replace("= baseline", "= shop"))
     project.write("conftest.py", CONFTEST)
     project.write("test_it.py", TEST)
@@ -127,7 +127,9 @@ def shop(project):
         f"{name}-{n}": {"question": f"{name} turn {n}?", "conversation": name, "turn": n}
         for name, n in (("a", 2), ("a", 1), ("b", 1), ("b", 2), ("b", 3))
     }
+    project.write("docs/shop.md", "Returns take 30 days. Delivery takes two days. Gifts are wrapped.")
     project.ask(
+        old={"question": "What was sold?", "tags": ["stale"], **source(0, 21)},
         **turns,
         returns={"question": "How long do returns take?", "reference": "30 days", **source(0, 21)},
         gifts={"question": "Are gifts wrapped?", **source(47, 65)},
@@ -185,7 +187,8 @@ def run_of(project, home: str) -> Path:
 def test_all_that_a_session_has(begin, cluster, shop, collector):
     """Conversations, retrieval, citations, criteria, repeats, reruns, reasons, remarks and traces."""
     endpoint = f"{collector.url}/otel/v1/traces"
-    options = (CITED, "--evals-repeat=2", "--evals-judge-repeat=2", "--evals-reasons", "-W", "default")
+    options = (CITED, "--evals-docs=docs", "--evals-repeat=2", "--evals-judge-repeat=2", "--evals-reasons")
+    options = (*options, "-W", "default::rag_evals.rag.errors.DocumentWarning")
     here = begin(*options, "--evals-home=here", "--evals-traces")
     said = here.communicate(timeout=300)[0]
     options = (*options, "--evals-home=there", f"--evals-otlp={endpoint}")

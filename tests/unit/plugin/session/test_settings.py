@@ -367,6 +367,14 @@ def test_early_stop_in_parallel():
     check_settings(settings(ini=EARLY))
 
 
+def test_a_cluster_takes_no_workers():
+    """It works on many questions at once itself."""
+    with pytest.raises(UsageError) as caught:
+        check_settings(settings(ini={"evals_ray": "auto"}), is_parallel=True)
+    assert str(caught.value) == "evals_ray: the cluster works on many questions at once; leave out -n"
+    check_settings(settings(ini={"evals_ray": "auto", "evals_answers": "a.jsonl", "evals_rejudge": True}))
+
+
 def test_a_gate_needs_something_to_hold():
     """A run that is to decide is held to a condition of an option or a mark, or to a baseline."""
     assert problem(check_gate, settings(ini={"evals_mode": "gate"}), ()) == (
