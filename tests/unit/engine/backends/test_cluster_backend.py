@@ -239,6 +239,29 @@ def test_a_head_that_does_not_answer(on):
     assert score.reason == "there is no answer: the cluster's head was started anew, and knows of nothing"
 
 
+def test_a_cluster_that_says_no_for_too_long_is_gone(on):
+    """What it says once is no reason to give up: its head may be away."""
+
+    class Unwell(PlayedCluster):
+        asked = 0
+
+        def actor(self, start, spec):
+            self.asked += 1
+            if self.asked < 3 or not self.recovers:
+                raise RuntimeError("no route to host")
+            return super().actor(start, spec)
+
+    cluster = Unwell(room=1)
+    cluster.recovers = True
+    engine, _ = on(cluster)
+    assert results(engine, 1)[0].answer.text == "Two."
+    cluster = Unwell(room=1)
+    cluster.recovers = False
+    engine, _ = on(cluster, plan=ClusterPlan(lost_after=0.3))
+    (score,) = results(engine, 1)[0].scores
+    assert score.reason == "there is no answer: the cluster is gone: no route to host"
+
+
 def test_no_more_actors_than_evaluations(on):
     cluster = PlayedCluster(room=64)
     engine, _ = on(cluster, tasks=3)
