@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from rag_evals.evals.base.errors import UsageError
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.score import ClaimScore, Decline, Judgement
 from rag_evals.rag.answer import Answer, Citation, Context, Tokens
@@ -142,3 +143,17 @@ class Judge(Protocol):
 
     async def score(self, question: Question, answer: Answer) -> Judgement:
         """Score `answer` by every metric that applies to `question`."""
+
+
+def checked_judge(given: object) -> Judge:
+    """Return what a fixture gave as the judge.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not isinstance(given, Judge):
+        raise UsageError(
+            f"fixture 'judge' gave {type(given).__name__}, which is no judge: return an object with a "
+            "name, a fingerprint and an async score(question, answer), such as those of rag_evals.testing"
+        )
+    return given

@@ -20,7 +20,7 @@ from rag_evals.evals.engine.engine import AHEAD, Engine, PendingEvaluation
 from rag_evals.evals.engine.order.lookahead import Lookahead
 from rag_evals.evals.engine.task import CallsInTest, Task
 from rag_evals.evals.gate.early_stop import EarlyStop
-from rag_evals.evals.judges.judge import Judge, explainer_of
+from rag_evals.evals.judges.judge import Judge, checked_judge, explainer_of
 from rag_evals.evals.plugin.attempts import ATTEMPT, IS_EVALUATED
 from rag_evals.evals.plugin.collection import (
     asked_by,
@@ -61,8 +61,6 @@ UNEXPLAINED = (
 class Evaluate:
     """Asks pipelines questions and has the answers judged, for one test.
 
-    It begins in its test before the test gets it.
-
     Args:
         judge: What scores the answers.
     """
@@ -71,11 +69,7 @@ class Evaluate:
         self._given_judge = judge
 
     def begin(self, item: pytest.Function, session: EvalsSession) -> None:
-        """Begin in a test.
-
-        Args:
-            item: The test.
-            session: What its evaluations share with others.
+        """Begin in the test `item`, before it gets this; `session` is what its evaluations share with others.
 
         Raises:
             UsageError: The judge is none, or something is wrong with the configuration.
@@ -93,7 +87,7 @@ class Evaluate:
         judge, session = self._given_judge, self._session
         # isinstance() of a protocol takes 20 microseconds, and all tests of a run have one judge.
         if session.judge is None or judge is not session.judge:
-            session.judge = _judge(judge)
+            session.judge = checked_judge(judge)
         return session.judge
 
     def __call__(
@@ -354,20 +348,6 @@ class Evaluate:
         """Return all that was remarked where evaluations are made; nothing where that is here."""
         found = (self._session.remarks_elsewhere(kind, name) for kind, name, _ in self._described(task))
         return [line for lines in found for line in lines]
-
-
-def _judge(given: object) -> Judge:
-    """Return what a fixture gave as the judge.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if not isinstance(given, Judge):
-        raise UsageError(
-            f"fixture 'judge' gave {type(given).__name__}, which is no judge: return an object with a "
-            "name, a fingerprint and an async score(question, answer), such as those of rag_evals.testing"
-        )
-    return given
 
 
 class EvaluateRetrieval(Evaluate):
