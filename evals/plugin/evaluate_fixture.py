@@ -5,7 +5,6 @@ It is imported with the first evaluation: sessions that evaluate nothing have th
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -41,7 +40,7 @@ from rag_evals.evals.plugin.session.going_on import RecordedEvaluation
 from rag_evals.evals.plugin.session.session import EvalsSession
 from rag_evals.evals.questions.question import Question
 from rag_evals.evals.runs.evaluation import Evaluation
-from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, component_to_json
+from rag_evals.evals.runs.header import ComponentInfo, ComponentKind, as_json, component_to_json
 from rag_evals.evals.runs.masking import without_secrets
 from rag_evals.rag.answer import Message, Pipeline, replays, searches
 from rag_evals.rag.errors import DocumentWarning
@@ -337,8 +336,8 @@ class Evaluate:
             kind,
             name,
             part.fingerprint,
-            _as_json(profile.settings),
-            _as_json(profile.identity),
+            as_json(profile.settings),
+            as_json(profile.identity),
             versioned=profile.is_cacheable,
             remarks=(*self._session.remarks(kind, name, part), *more),
         )
@@ -396,8 +395,3 @@ def _asked_alone(task: Task) -> Task:
     asked = tuple(Message("user", turn.question) for turn in task.earlier)
     question = replace(task.question, history=(*task.earlier[0].history, *asked))
     return replace(task, question=question, earlier=())
-
-
-def _as_json(described: object) -> dict[str, Any]:
-    """Return what something says of itself; what JSON has no form for becomes text."""
-    return dict(json.loads(json.dumps(described, default=str))) if isinstance(described, Mapping) else {}

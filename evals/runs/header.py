@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -169,3 +170,8 @@ def component_to_json(info: ComponentInfo) -> dict[str, Any]:
         **({} if info.versioned else {"versioned": False}),
         **({"remarks": list(info.remarks)} if info.remarks else {}),
     }
+
+
+def as_json(described: object) -> dict[str, Any]:
+    """Return what something says of itself; what JSON has no form for becomes text."""
+    return dict(json.loads(json.dumps(described, default=str))) if isinstance(described, Mapping) else {}
