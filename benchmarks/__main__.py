@@ -36,7 +36,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "judge_time": ("{data}/judge/ragtruth_qa_dev.jsonl", "--answers", "10"),
     "limit": ("--docs", "{docs}"),
     "vs_llamaindex": ("--docs", "{docs}"),
-    "stores": ("--pgvector", "0"),
+    "stores": (),
 }
 
 
@@ -76,12 +76,14 @@ class Change:
     now: float
 
     @property
+    def share(self) -> float:
+        """By how much of what it was it is more now; 0 where there is nothing to compare."""
+        return self.now / self.before - 1 if self.before else 0.0
+
+    @property
     def moved(self) -> float:
         """By how much of what it was; more is worse."""
-        if not self.before:
-            return 0.0
-        share = self.now / self.before - 1
-        return share if self.figure.better == "less" else -share
+        return self.share if self.figure.better == "less" else -self.share
 
     @property
     def verdict(self) -> str:
@@ -138,8 +140,8 @@ def main() -> int:
         text = "\n".join(BENCHMARKS[name])
         if lacking := [place for place, path in places.items() if place in text and path is None]:
             print(f"{name} is left out: it needs --{lacking[0].strip('{}')}")
-        elif (_measured(name) or {}).get("commit") == commit() or _is_measured(name, text, places):
-            changes += changes_in(name, _committed(name), _measured(name) or {})
+        elif _measured(name).get("commit") == commit() or _measure(name, text, places):
+            changes += changes_in(name, _committed(name), _measured(name))
         else:
             failed.append(name)
     _tell(changes)
@@ -148,7 +150,7 @@ def main() -> int:
     return int(bool(failed) or any(change.verdict == "worse" for change in changes))
 
 
-def _is_measured(name: str, arguments: str, places: Mapping[str, Path | None]) -> bool:
+def _measure(name: str, arguments: str, places: Mapping[str, Path | None]) -> bool:
     """Measure, and return whether that went well."""
     for place, path in places.items():
         arguments = arguments.replace(place, str(path and path.absolute()))
@@ -175,9 +177,9 @@ def at(result: Any, keys: Sequence[str | int]) -> Any:
     return reduce(lambda held, key: held[key], keys, result)
 
 
-def _measured(name: str) -> dict[str, Any] | None:
+def _measured(name: str) -> dict[str, Any]:
     file = RESULTS / f"{name}.json"
-    return dict(json.loads(file.read_text())) if file.exists() else None
+    return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def _committed(name: str) -> dict[str, Any] | None:
@@ -190,13 +192,8 @@ def _committed(name: str) -> dict[str, Any] | None:
 def _tell(changes: Sequence[Change]) -> None:
     rows = [["figure", "before", "now", "moved by", ""]]
     for change in changes:
-        before, moved = "", ""
-        if change.before is not None:
-            before, moved = (
-                f"{change.before:.3g}",
-                f"{change.now / change.before - 1:+.0%}" if change.before else "",
-            )
-        rows.append([change.figure.name, before, f"{change.now:.3g}", moved, change.verdict])
+        compared = ["", ""] if change.before is None else [f"{change.before:.3g}", f"{change.share:+.0%}"]
+        rows.append([change.figure.name, compared[0], f"{change.now:.3g}", compared[1], change.verdict])
     print_table(rows)
 
 

@@ -83,7 +83,9 @@ class Connection:
         check_installed()
         # Before Ray is imported, and for the processes that it begins: it would tell its makers of its use.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        with _outliving_its_head():
+        # Without a word Ray would end this process a minute after its head is gone: what is left to record
+        # and to report then takes its time.
+        with _told("RAY_gcs_rpc_server_reconnect_timeout_s", str(AFTERWARDS)):
             import ray
 
         self._ray = ray
@@ -217,14 +219,10 @@ class Connection:
 
 
 @contextmanager
-def _outliving_its_head() -> Iterator[None]:
-    """Have Ray, which reads it as it is loaded, not end this process where the head is gone for a minute.
-
-    Without a word it would: what is left to record and to report then takes its time.
-    """
-    name = "RAY_gcs_rpc_server_reconnect_timeout_s"
+def _told(name: str, value: str) -> Iterator[None]:
+    """Have the environment, which Ray and its processes read as they begin, say something meanwhile."""
     before = os.environ.get(name)
-    os.environ[name] = str(AFTERWARDS)
+    os.environ[name] = value
     try:
         yield
     finally:
@@ -253,15 +251,13 @@ def _loopback_alone(ray: Any) -> Iterator[None]:
     clusters of several machines are switched off, as they are on macOS.
     """
     constants = ray._private.ray_constants
-    before = os.environ.get(_CLUSTERS), constants.ENABLE_RAY_CLUSTER
-    os.environ[_CLUSTERS], constants.ENABLE_RAY_CLUSTER = "0", False
+    before = constants.ENABLE_RAY_CLUSTER
+    constants.ENABLE_RAY_CLUSTER = False
     try:
-        yield
+        with _told(_CLUSTERS, "0"):
+            yield
     finally:
-        os.environ.pop(_CLUSTERS)
-        if before[0] is not None:
-            os.environ[_CLUSTERS] = before[0]
-        constants.ENABLE_RAY_CLUSTER = before[1]
+        constants.ENABLE_RAY_CLUSTER = before
 
 
 # Where Ray's processes are told whether there may be other machines.
